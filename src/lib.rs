@@ -1,0 +1,7 @@
+//! An application server herd for small boards.
+
+pub mod cli;
+pub mod config;
+pub mod places;
+pub mod proto;
+pub mod shell;
