@@ -1,1 +1,35 @@
-//! To come.
+//! The core: it decides, and does nothing else.
+//!
+//! Lines, positions, times, the table, links and digests. No socket, file, thread, clock, random
+//! source, or allocation after start: time and random numbers come in as arguments, lines go out
+//! through buffers that the caller lends. A test holds the list of what may be imported here.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | [`limits`] | every number that bounds something |
+//! | [`time`], [`out`], [`digits`] | clocks as arguments, borrowed output, packed text |
+//! | [`fields`], [`client`] | what a client may say |
+//! | [`names`], [`report`] | nodes, reports, and the one strict order |
+//! | [`table`], `floor`, [`owed`] | what a node remembers, what it drops next, what it owes to whom |
+//! | [`auth`], [`wire`], [`digest`] | proofs and tags, the lines between nodes, how tables are compared |
+//! | [`session`], [`node`], [`node_links`] | one connection, the node, its links |
+
+pub mod auth;
+pub mod client;
+pub mod counters;
+pub mod digest;
+pub mod digits;
+pub mod fields;
+mod floor;
+pub mod limits;
+pub mod names;
+pub mod node;
+pub mod node_links;
+pub mod out;
+pub mod owed;
+mod random;
+pub mod report;
+pub mod session;
+pub mod table;
+pub mod time;
+pub mod wire;

@@ -1,0 +1,184 @@
+//! What a client says: lines cut out of its bytes, and the two commands they may hold.
+
+use super::fields::{ClientId, ClientTime, ItemLimit, Position, Radius, fields};
+use super::limits::CLIENT_LINE_BYTES_MAX;
+
+/// A valid command. Anything else is answered by `?`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A client says where it is.
+    Iamat {
+        /// Who.
+        client: ClientId,
+        /// Where.
+        position: Position,
+        /// When.
+        time: ClientTime,
+    },
+    /// A client asks what is near another.
+    Whatsat {
+        /// Near whom.
+        client: ClientId,
+        /// How far.
+        radius: Radius,
+        /// How many at most.
+        items: ItemLimit,
+    },
+}
+
+impl Command {
+    /// Reads a line without its LF. `None` for everything that PROTOCOL does not allow.
+    #[must_use]
+    pub fn parse(line: &[u8]) -> Option<Self> {
+        if line.len() > CLIENT_LINE_BYTES_MAX {
+            return None;
+        }
+        let mut parts = fields(line);
+        let (word, client) = (parts.next()?, parts.next()?);
+        let (second, third) = (parts.next()?, parts.next()?);
+        if parts.next().is_some() {
+            return None;
+        }
+        let client = ClientId::parse(client)?;
+        match word {
+            b"IAMAT" => {
+                Some(Command::Iamat { client, position: Position::parse(second)?, time: ClientTime::parse(third)? })
+            }
+            b"WHATSAT" => {
+                Some(Command::Whatsat { client, radius: Radius::parse(second)?, items: ItemLimit::parse(third)? })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A piece of a client's input. Concatenated, all pieces are the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// A whole line, without its LF.
+    Line(&'a [u8]),
+    /// The beginning of a line that is over the limit: it is invalid whatever follows.
+    LongStart(&'a [u8]),
+    /// More of such a line.
+    LongMore(&'a [u8]),
+    /// The last of such a line, without its LF.
+    LongEnd(&'a [u8]),
+}
+
+/// Cuts lines out of a stream, in constant memory: it remembers one bit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Splitter {
+    in_long_line: bool,
+}
+
+impl Splitter {
+    /// The first piece of `input`, and how many bytes it and its LF take. `None` when more input is
+    /// needed: then `input` is shorter than a line may be, and has to be shown again with what follows.
+    /// With `ended` no more input will come, and the end of input ends the last line.
+    pub fn next<'a>(&mut self, input: &'a [u8], ended: bool) -> Option<(Piece<'a>, usize)> {
+        let end = input.iter().position(|&byte| byte == b'\n');
+        let (bytes, taken, whole) = match end {
+            Some(end) => (&input[..end], end + 1, true),
+            None => (input, input.len(), ended),
+        };
+        let was_long = self.in_long_line;
+        let is_long = was_long || bytes.len() > CLIENT_LINE_BYTES_MAX;
+        let nothing_left = input.is_empty() && !(ended && was_long);
+        if nothing_left || !(whole || is_long) {
+            return None;
+        }
+        self.in_long_line = is_long && !whole;
+        let piece = match (was_long, whole) {
+            (false, true) => Piece::Line(bytes),
+            (false, false) => Piece::LongStart(bytes),
+            (true, false) => Piece::LongMore(bytes),
+            (true, true) => Piece::LongEnd(bytes),
+        };
+        Some((piece, taken))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn commands_are_two_and_strict() {
+        let valid = [
+            "IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1621464827.959498503",
+            " \t IAMAT\x0bkiwi\x0c+34-118 \r 0 \r",
+            "WHATSAT kiwi 10 5",
+            "WHATSAT kiwi 0 0",
+        ];
+        for line in valid {
+            assert!(Command::parse(line.as_bytes()).is_some(), "{line:?}");
+        }
+        let invalid = [
+            "", " ", "IAMAT", "IAMAT kiwi +34-118", "IAMAT kiwi +34-118 0 0", "iamat kiwi +34-118 0", "WHATSAT kiwi 10",
+            "WHATSAT kiwi 51 5", "WHATSAT kiwi 10 21", "WHATSAT kiwi 10 5.0", "AT Hill +0.000000000 kiwi +34-118 0",
+            "IAMAT\u{a0}kiwi +34-118 0", "IAMAT kiwi\x1c+34-118 0 ", "\u{feff}IAMAT kiwi +34-118 0", "IAMAT kiwi +34-118 0\0",
+        ];
+        for line in invalid {
+            assert_eq!(Command::parse(line.as_bytes()), None, "{line:?}");
+        }
+    }
+
+    /// What the splitter makes of `input` when it comes in pieces of `sizes`, a shell's way.
+    fn split(input: &[u8], sizes: &[usize]) -> Vec<(char, Vec<u8>)> {
+        let (mut splitter, mut held, mut pieces) = (Splitter::default(), Vec::new(), Vec::new());
+        let (mut rest, mut sizes) = (input, sizes.iter().cycle());
+        loop {
+            let n = (*sizes.next().expect("a cycle")).min(rest.len());
+            held.extend_from_slice(&rest[..n]);
+            rest = &rest[n..];
+            while let Some((piece, taken)) = splitter.next(&held, rest.is_empty()) {
+                pieces.push(match piece {
+                    Piece::Line(bytes) => ('l', bytes.to_vec()),
+                    Piece::LongStart(bytes) => ('s', bytes.to_vec()),
+                    Piece::LongMore(bytes) => ('m', bytes.to_vec()),
+                    Piece::LongEnd(bytes) => ('e', bytes.to_vec()),
+                });
+                held.drain(..taken);
+            }
+            assert!(held.len() <= CLIENT_LINE_BYTES_MAX, "constant memory");
+            if rest.is_empty() {
+                assert!(held.is_empty());
+                return pieces;
+            }
+        }
+    }
+
+    /// Joins the pieces of long lines: what a client sees does not depend on how bytes were cut.
+    fn lines(pieces: &[(char, Vec<u8>)]) -> Vec<Vec<u8>> {
+        let mut lines: Vec<Vec<u8>> = Vec::new();
+        for (kind, bytes) in pieces {
+            match kind {
+                'l' | 's' => lines.push(bytes.clone()),
+                _ => lines.last_mut().expect("a long line has a start").extend_from_slice(bytes),
+            }
+        }
+        lines
+    }
+
+    proptest! {
+        #[test]
+        fn lines_come_out_whole_however_they_come_in(
+            input in proptest::collection::vec(prop_oneof![Just(1_usize), Just(3), Just(1023), Just(1024), Just(1025), Just(3000)], 0..5),
+            ended_by_newline: bool,
+            sizes in proptest::collection::vec(1..2000_usize, 1..6),
+        ) {
+            let expected: Vec<Vec<u8>> = input.iter().map(|&n| vec![b'x'; n]).collect();
+            let mut bytes = expected.join(&b'\n');
+            if ended_by_newline && !bytes.is_empty() { bytes.push(b'\n'); }
+            prop_assert_eq!(lines(&split(&bytes, &sizes)), expected);
+        }
+    }
+
+    #[test]
+    fn blank_lines_are_lines_and_an_end_without_bytes_is_none() {
+        assert_eq!(lines(&split(b"\n\na\n", &[1])), [&b""[..], b"", b"a"]);
+        assert_eq!(lines(&split(b"", &[1])), Vec::<Vec<u8>>::new());
+        assert_eq!(lines(&split(b"a", &[9])), [b"a"]);
+    }
+}

@@ -1,0 +1,71 @@
+//! A counter for each thing that may silently happen: every drop, eviction and refusal.
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// Events since the node started. Each only grows.
+        #[derive(Clone, Copy, Debug, Default)]
+        pub struct Counters {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+        }
+
+        impl Counters {
+            /// All zero.
+            #[must_use]
+            pub const fn new() -> Self {
+                Counters { $($name: 0,)+ }
+            }
+
+            /// Name and value of each, in the order of this file.
+            pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)+].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Client lines that were a valid IAMAT.
+    iamat,
+    /// Client lines that were a valid WHATSAT.
+    whatsat,
+    /// Client lines that were answered by `?`.
+    invalid,
+    /// IAMATs whose time was too far ahead of a trusted clock; they are in `invalid` too.
+    iamat_ahead,
+    /// Reports from clients and neighbours that were new here.
+    reports_news,
+    /// Reports that the table held already.
+    reports_duplicate,
+    /// Reports older than what the table held of their client.
+    reports_stale,
+    /// Reports refused because a full table holds only larger ones.
+    reports_below_floor,
+    /// Reports from neighbours that had outlived their age on the way.
+    reports_too_old,
+    /// Reports from neighbours too far ahead of a trusted clock.
+    reports_ahead,
+    /// Reports and digests from neighbours that name a node this map does not list.
+    origins_unknown,
+    /// Entries swept because of their age, or because they were too far ahead once the clock was right.
+    entries_swept,
+    /// Reports sent to neighbours.
+    reports_sent,
+    /// Digests sent.
+    digests_sent,
+    /// Digests received that were equal to this node's.
+    digests_equal,
+    /// Digests received that were not.
+    digests_differ,
+    /// Links that came up.
+    links_up,
+    /// Links that had been up and ended.
+    links_down,
+    /// Connections to the link port, and dialled ones, that ended before they had proved themselves.
+    handshakes_failed,
+    /// Connections closed for a newer one because too many had not proved themselves.
+    handshakes_pushed_out,
+    /// Lines whose tag was wrong or missing.
+    tags_wrong,
+    /// Lines with a right tag that made no sense.
+    lines_nonsense,
+}

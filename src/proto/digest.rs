@@ -1,0 +1,136 @@
+//! Digests: how two nodes find out, in one line each, whether their tables agree, and where not.
+//!
+//! A digest covers the advertised entries at or above a floor, so that boards of unlike size compare
+//! only what both can hold. A client falls in one of 64 buckets; a bucket's hash is the sum of the
+//! hashes of its reports, so no order matters. Every hash is keyed by the round and by a secret of the
+//! link: two tables that differ and collide in one round do not collide in the next, and nobody can
+//! choose reports that collide.
+//!
+//! Equal digests are the only ground on which a node may say that it is in step with a neighbour.
+
+use core::hash::Hasher;
+
+use siphasher::sip::SipHasher13;
+
+use super::limits::DIGEST_BUCKETS;
+use super::names::Names;
+use super::report::{Report, Version};
+use super::table::Table;
+
+/// The sums of the buckets.
+pub type Buckets = [u64; DIGEST_BUCKETS];
+
+/// What makes one round's hashes unlike another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Salt {
+    /// The number of the round, chosen by the end that began it.
+    pub round: u64,
+    /// A secret of the link; 0 without keys.
+    pub secret: u64,
+}
+
+impl Salt {
+    fn hasher(self) -> SipHasher13 {
+        SipHasher13::new_with_keys(self.round, self.secret)
+    }
+
+    /// The bucket of a client: the same for all its reports.
+    #[must_use]
+    pub fn bucket(self, version: &Version) -> usize {
+        let mut hasher = self.hasher();
+        hasher.write(version.client.as_bytes());
+        // The remainder is below 64, which fits any usize.
+        usize::try_from(hasher.finish() % DIGEST_BUCKETS as u64).unwrap_or(0)
+    }
+
+    /// The hash of a whole report. Origins are hashed by name: two maps may number them differently.
+    fn report(self, version: &Version, names: &Names) -> u64 {
+        let mut hasher = self.hasher();
+        hasher.write(version.client.as_bytes());
+        // No id holds a blank: what follows cannot be mistaken for a part of one, nor for a name.
+        hasher.write_u8(b' ');
+        hasher.write(names.name(version.sighting.origin));
+        hasher.write_u8(b' ');
+        hasher.write_i64(version.sighting.heard.0);
+        hasher.write(version.sighting.position.packed());
+        hasher.write(version.sighting.time.packed());
+        hasher.finish()
+    }
+}
+
+/// Whether `version` is at or above `floor`; without a floor everything is.
+#[must_use]
+pub fn is_at_or_above(version: &Version, floor: Option<&Report>) -> bool {
+    floor.is_none_or(|floor| version.compare(&floor.version()).is_ge())
+}
+
+/// The buckets of what `table` advertises at or above `floor`. Reads the whole table.
+#[must_use]
+pub fn buckets<const SLOTS: usize>(
+    table: &Table<SLOTS>,
+    names: &Names,
+    now_s: i32,
+    floor: Option<&Report>,
+    salt: Salt,
+) -> Buckets {
+    let mut sums = [0_u64; DIGEST_BUCKETS];
+    for version in table.advertised(now_s).filter(|version| is_at_or_above(version, floor)) {
+        let sum = &mut sums[salt.bucket(&version)];
+        *sum = sum.wrapping_add(salt.report(&version, names));
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::report::tests::{any_report, names};
+    use crate::proto::table::Source;
+    use proptest::prelude::*;
+
+    const SALT: Salt = Salt { round: 7, secret: 9 };
+
+    fn table(reports: &[Report]) -> Box<Table<64>> {
+        let mut table = Box::new(Table::new());
+        table.start(32, 100, (3, 4), 1);
+        for report in reports {
+            table.admit(report, 0, 0, Source::Neighbour(0));
+        }
+        table
+    }
+
+    proptest! {
+        #[test]
+        fn equal_exactly_when_the_tables_are(
+            a in proptest::collection::vec(any_report(), 0..6),
+            b in proptest::collection::vec(any_report(), 0..6),
+        ) {
+            let list = |table: &Table<64>| {
+                let mut all: Vec<String> = table.advertised(0).map(|v| format!("{v:?}")).collect();
+                all.sort();
+                all
+            };
+            let (a, b) = (table(&a), table(&b));
+            let digest = |table: &Table<64>| buckets(table, &names(), 0, None, SALT);
+            prop_assert_eq!(digest(&a) == digest(&b), list(&a) == list(&b));
+        }
+
+        #[test]
+        fn nothing_below_the_floor_counts(a in any_report(), b in any_report()) {
+            let larger = if a.version().compare(&b.version()).is_ge() { &a } else { &b };
+            let both = table(&[a.clone(), b.clone()]);
+            let one = table(std::slice::from_ref(larger));
+            let digest = |table: &Table<64>| buckets(table, &names(), 0, Some(larger), SALT);
+            prop_assert_eq!(digest(&both), digest(&one));
+        }
+    }
+
+    #[test]
+    fn another_round_or_link_has_other_hashes() {
+        let kiwi = crate::proto::report::tests::report("AT Hill +0.000000000 kiwi +1+1 1");
+        let table = table(&[kiwi]);
+        let digest = |round, secret| buckets(&table, &names(), 0, None, Salt { round, secret });
+        assert_ne!(digest(1, 1), digest(2, 1));
+        assert_ne!(digest(1, 1), digest(1, 2));
+    }
+}

@@ -1,0 +1,158 @@
+//! Text made of digits, signs and points only, packed two characters to a byte, exactly.
+//!
+//! An AT line must copy a position and a time digit for digit, so a table entry keeps them as they
+//! came: `+34.0` and `+34.00` are two texts. Their alphabet has 13 letters, so four bits hold one and
+//! 0 is left to mark the end.
+//!
+//! Invariant: after the first 0 nibble all are 0, so equal texts are equal bytes, and the order of
+//! the bytes is one fixed total order of the texts (`+ - . 0 … 9`).
+
+use super::out::Out;
+
+const ALPHABET: &[u8; 13] = b"+-.0123456789";
+
+/// A text of at most `2 * BYTES` characters out of `+-.0123456789`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Digits<const BYTES: usize>([u8; BYTES]);
+
+impl<const BYTES: usize> Digits<BYTES> {
+    /// The empty text.
+    pub const EMPTY: Self = Digits([0; BYTES]);
+
+    /// Packs `text`. `None` when it is too long or holds another character.
+    #[must_use]
+    pub fn pack(text: &[u8]) -> Option<Self> {
+        if text.len() > 2 * BYTES {
+            return None;
+        }
+        let mut packed = [0; BYTES];
+        for (i, &character) in text.iter().enumerate() {
+            let code = code_of(character)?;
+            packed[i / 2] |= if i % 2 == 0 { code << 4 } else { code };
+        }
+        Some(Digits(packed))
+    }
+
+    /// The characters, first to last.
+    pub fn characters(&self) -> impl Iterator<Item = u8> + '_ {
+        let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        nibbles.take_while(|&code| code != 0).map(|code| ALPHABET[usize::from(code) - 1])
+    }
+
+    /// Unpacks into `text`, which must hold `2 * BYTES`, and gives the part that is used.
+    pub fn unpack<'a>(&self, text: &'a mut [u8]) -> &'a [u8] {
+        let mut len = 0;
+        for character in self.characters() {
+            text[len] = character;
+            len += 1;
+        }
+        &text[..len]
+    }
+
+    /// Appends the text.
+    pub fn put(&self, out: &mut Out) {
+        for character in self.characters() {
+            out.put_byte(character);
+        }
+    }
+
+    /// The packed bytes: equal for equal texts only.
+    #[must_use]
+    pub fn packed(&self) -> &[u8; BYTES] {
+        &self.0
+    }
+}
+
+fn code_of(character: u8) -> Option<u8> {
+    match character {
+        b'+' => Some(1),
+        b'-' => Some(2),
+        b'.' => Some(3),
+        b'0'..=b'9' => Some(character - b'0' + 4),
+        _ => None,
+    }
+}
+
+/// Splits `digits [. digits]` off the front of `text`: (whole digits, fraction digits, rest).
+///
+/// `None` without a whole digit, or with a point that no digit follows. Source: PROTOCOL, IAMAT.
+#[must_use]
+pub fn split_number(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (whole, rest) = split_digits(text);
+    if whole.is_empty() {
+        return None;
+    }
+    match rest.split_first() {
+        Some((b'.', after)) => {
+            let (fraction, rest) = split_digits(after);
+            (!fraction.is_empty()).then_some((whole, fraction, rest))
+        }
+        _ => Some((whole, &[], rest)),
+    }
+}
+
+fn split_digits(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
+    text.split_at(end)
+}
+
+/// The value of decimal digits, or the largest `u128` when it does not fit.
+#[must_use]
+pub fn value_of(digits: &[u8]) -> u128 {
+    digits.iter().fold(0_u128, |value, digit| {
+        value.saturating_mul(10).saturating_add(u128::from(digit.wrapping_sub(b'0')))
+    })
+}
+
+/// The first nine digits of a fraction as nanoseconds: what is finer is cut off.
+#[must_use]
+pub fn nanos_of(fraction: &[u8]) -> u32 {
+    let digit = |i: usize| fraction.get(i).map_or(0, |digit| u32::from(digit - b'0'));
+    (0..9).fold(0, |value, i| value * 10 + digit(i))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn packing_is_exact(text in "[-+.0-9]{0,16}") {
+            let packed = Digits::<8>::pack(text.as_bytes()).expect("it fits");
+            let mut back = [0; 16];
+            prop_assert_eq!(packed.unpack(&mut back), text.as_bytes());
+        }
+
+        #[test]
+        fn equal_bytes_are_equal_texts(a in "[-+.0-9]{0,4}", b in "[-+.0-9]{0,4}") {
+            let packed = |text: &str| Digits::<2>::pack(text.as_bytes());
+            prop_assert_eq!(packed(&a) == packed(&b), a == b);
+        }
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_hold() {
+        for wrong in [&b"12345"[..], b"1e5", b"1 2", b"\xb2"] {
+            assert_eq!(Digits::<2>::pack(wrong), None);
+        }
+    }
+
+    #[test]
+    fn numbers_split_where_the_grammar_says() {
+        let table: [(&str, Option<(&str, &str, &str)>); 8] = [
+            ("12", Some(("12", "", ""))),
+            ("12.5", Some(("12", "5", ""))),
+            ("12.50-3", Some(("12", "50", "-3"))),
+            ("012x", Some(("012", "", "x"))),
+            ("", None),
+            (".5", None),
+            ("5.", None),
+            ("5.x", None),
+        ];
+        for (text, expected) in table {
+            let expected = expected.map(|(a, b, c)| (a.as_bytes(), b.as_bytes(), c.as_bytes()));
+            assert_eq!(split_number(text.as_bytes()), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The fields of a client's command: checked once, at the edge, and right from then on.
+//!
+//! Each type here can only be made from text that its rule in PROTOCOL.md allows, so the rest of the
+//! core never asks again. None of them knows a node, a table or a clock.
+
+use core::cmp::Ordering;
+
+use super::digits::{Digits, nanos_of, split_number, value_of};
+use super::limits::{CLIENT_ID_BYTES_MAX, ITEMS_MAX, POSITION_BYTES_MAX, RADIUS_KM_MAX, TIME_BYTES_MAX};
+use super::out::Out;
+use super::time::Timestamp;
+
+/// White space is exactly these six bytes (PROTOCOL, Lines and fields). NBSP and 0x1C to 0x1F are not.
+#[must_use]
+pub fn is_white_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0x0c | 0x0b)
+}
+
+/// The fields of a line: runs of anything but white space.
+pub fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|&byte| is_white_space(byte)).filter(|field| !field.is_empty())
+}
+
+/// Who a client says it is: 1 to 64 bytes, none of them white space. Bytes, not UTF-8.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClientId(heapless::Vec<u8, CLIENT_ID_BYTES_MAX, u8>);
+
+impl ClientId {
+    /// `None` for an empty field, and for one over the limit.
+    #[must_use]
+    pub fn parse(field: &[u8]) -> Option<Self> {
+        let fits = !field.is_empty() && !field.iter().any(|&byte| is_white_space(byte));
+        if fits { heapless::Vec::from_slice(field).ok().map(ClientId) } else { None }
+    }
+
+    /// The bytes as they came.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Where a client is: ISO 6709 decimal degrees, kept as they came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position(Digits<{ POSITION_BYTES_MAX / 2 }>);
+
+impl Position {
+    /// Sign, 1-2 digits, optional fraction, sign, 1-3 digits, optional fraction; within 90 and 180
+    /// degrees; at most 48 bytes (PROTOCOL, IAMAT).
+    #[must_use]
+    pub fn parse(field: &[u8]) -> Option<Self> {
+        let rest = coordinate(field, 2, 90)?;
+        let rest = coordinate(rest, 3, 180)?;
+        if rest.is_empty() { Digits::pack(field).map(Position) } else { None }
+    }
+
+    /// Latitude and longitude in degrees, north and east positive, each the nearest double.
+    #[must_use]
+    pub fn degrees(&self) -> (f64, f64) {
+        let mut text = [0; POSITION_BYTES_MAX];
+        let text = self.0.unpack(&mut text);
+        let second_sign = text.iter().rposition(|byte| matches!(byte, b'+' | b'-')).unwrap_or(0);
+        let (latitude, longitude) = text.split_at(second_sign);
+        let degrees = |text| core::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+        (degrees(latitude).unwrap_or(0.0), degrees(longitude).unwrap_or(0.0))
+    }
+
+    /// Appends the text as it came.
+    pub fn put(&self, out: &mut Out) {
+        self.0.put(out);
+    }
+
+    /// Bytes that are equal for equal texts only: what a digest hashes.
+    #[must_use]
+    pub fn packed(&self) -> &[u8] {
+        self.0.packed()
+    }
+}
+
+/// Takes one signed coordinate off the front of `text` and gives the rest.
+fn coordinate(text: &[u8], digits_max: usize, degrees_max: u128) -> Option<&[u8]> {
+    let (b'+' | b'-', text) = text.split_first()? else { return None };
+    let (whole, fraction, rest) = split_number(text)?;
+    let degrees = value_of(whole);
+    let beyond = degrees > degrees_max || (degrees == degrees_max && fraction.iter().any(|&d| d != b'0'));
+    if whole.len() > digits_max || beyond { None } else { Some(rest) }
+}
+
+/// When a client says it was there: POSIX seconds, kept as they came, compared to the nanosecond.
+///
+/// `nanoseconds` is the value as far as an `i64` reaches (1677 to 2262). The grammar allows 31 digits,
+/// so beyond that the text decides: [`ClientTime::compare`] is exact for every time there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientTime {
+    text: Digits<{ TIME_BYTES_MAX / 2 }>,
+    nanoseconds: i64,
+}
+
+impl ClientTime {
+    /// Optional `-`, digits, optional fraction; at most 32 bytes (PROTOCOL, IAMAT).
+    #[must_use]
+    pub fn parse(field: &[u8]) -> Option<Self> {
+        let (_, number) = take_minus(field);
+        let (_, _, []) = split_number(number)? else { return None };
+        let text = Digits::pack(field)?;
+        let seconds = Seconds::of_time(field);
+        Some(ClientTime { text, nanoseconds: seconds.saturating_nanoseconds() })
+    }
+
+    /// Nanoseconds since the Unix epoch; the nearest end of the range for a time beyond it.
+    #[must_use]
+    pub fn timestamp(&self) -> Timestamp {
+        Timestamp(self.nanoseconds)
+    }
+
+    /// The order of the times, to the nanosecond. Two texts of one time are equal here.
+    #[must_use]
+    pub fn compare(&self, other: &Self) -> Ordering {
+        let saturated = matches!(self.nanoseconds, i64::MIN | i64::MAX);
+        match self.nanoseconds.cmp(&other.nanoseconds) {
+            Ordering::Equal if saturated => self.seconds().cmp(&other.seconds()),
+            order => order,
+        }
+    }
+
+    /// The order of the texts: the last word between two texts of one time.
+    #[must_use]
+    pub fn compare_text(&self, other: &Self) -> Ordering {
+        self.text.cmp(&other.text)
+    }
+
+    /// Appends the text as it came.
+    pub fn put(&self, out: &mut Out) {
+        self.text.put(out);
+    }
+
+    /// Bytes that are equal for equal texts only: what a digest hashes.
+    #[must_use]
+    pub fn packed(&self) -> &[u8] {
+        self.text.packed()
+    }
+
+    /// The exact value, to the nanosecond.
+    #[must_use]
+    pub fn seconds(&self) -> Seconds {
+        let mut text = [0; TIME_BYTES_MAX];
+        Seconds::of_time(self.text.unpack(&mut text))
+    }
+}
+
+fn take_minus(text: &[u8]) -> (bool, &[u8]) {
+    match text.split_first() {
+        Some((b'-', rest)) => (true, rest),
+        _ => (false, text),
+    }
+}
+
+/// A number of seconds to the nanosecond, wide enough for any difference of two client times.
+///
+/// `whole` is rounded down and `nanoseconds` (0 to 999,999,999) is added to it, so the derived order
+/// is the order of the numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seconds {
+    whole: i128,
+    nanoseconds: u32,
+}
+
+const NANOSECONDS: u32 = 1_000_000_000;
+
+impl Seconds {
+    /// A wall clock's time.
+    #[must_use]
+    pub fn of_wall(wall: Timestamp) -> Self {
+        let whole = wall.0.div_euclid(i64::from(NANOSECONDS));
+        let nanoseconds = wall.0.rem_euclid(i64::from(NANOSECONDS));
+        Seconds {
+            whole: i128::from(whole),
+            nanoseconds: u32::try_from(nanoseconds).expect("a remainder of a billion fits 32 bits"),
+        }
+    }
+
+    /// The value of a client time that [`ClientTime::parse`] has checked.
+    fn of_time(text: &[u8]) -> Self {
+        let (negative, number) = take_minus(text);
+        let (whole, fraction, _) = split_number(number).unwrap_or((b"0", b"", b""));
+        Self::from_magnitude(negative, value_of(whole), nanos_of(fraction))
+    }
+
+    /// 32 digits are below 2^107, so the conversion never saturates on checked text.
+    fn from_magnitude(negative: bool, whole: u128, nanoseconds: u32) -> Self {
+        let whole = i128::try_from(whole).unwrap_or(i128::MAX);
+        match (negative, nanoseconds) {
+            (false, _) => Seconds { whole, nanoseconds },
+            (true, 0) => Seconds { whole: -whole, nanoseconds: 0 },
+            (true, _) => Seconds { whole: -whole - 1, nanoseconds: NANOSECONDS - nanoseconds },
+        }
+    }
+
+    /// `self - other`.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        let borrow = self.nanoseconds < other.nanoseconds;
+        let nanoseconds = if borrow { self.nanoseconds + NANOSECONDS } else { self.nanoseconds };
+        Seconds {
+            whole: self.whole - other.whole - i128::from(borrow),
+            nanoseconds: nanoseconds - other.nanoseconds,
+        }
+    }
+
+    /// `self + other`.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        let sum = self.nanoseconds + other.nanoseconds;
+        let carry = sum >= NANOSECONDS;
+        Seconds {
+            whole: self.whole + other.whole + i128::from(carry),
+            nanoseconds: if carry { sum - NANOSECONDS } else { sum },
+        }
+    }
+
+    /// As a wall clock's time, if an `i64` of nanoseconds reaches so far.
+    #[must_use]
+    pub fn to_wall(self) -> Option<Timestamp> {
+        i64::try_from(self.nanoseconds_exact()?).ok().map(Timestamp)
+    }
+
+    fn nanoseconds_exact(self) -> Option<i128> {
+        self.whole.checked_mul(i128::from(NANOSECONDS))?.checked_add(i128::from(self.nanoseconds))
+    }
+
+    fn saturating_nanoseconds(self) -> i64 {
+        let end = if self.whole < 0 { i64::MIN } else { i64::MAX };
+        self.nanoseconds_exact().and_then(|exact| i64::try_from(exact).ok()).unwrap_or(end)
+    }
+
+    /// Appends the number as a skew: always signed, plain decimal, nine digits (PROTOCOL, IAMAT).
+    pub fn put_skew(self, out: &mut Out) {
+        let negative = self.whole < 0;
+        let (whole, nanoseconds) = match (negative, self.nanoseconds) {
+            (false, _) => (self.whole, self.nanoseconds),
+            (true, 0) => (self.whole, 0),
+            (true, _) => (self.whole + 1, NANOSECONDS - self.nanoseconds),
+        };
+        out.put_byte(if negative { b'-' } else { b'+' });
+        out.put_u128(whole.unsigned_abs());
+        out.put_byte(b'.');
+        out.put_nanos(nanoseconds);
+    }
+
+    /// Reads what [`Seconds::put_skew`] writes. `None` for anything else.
+    #[must_use]
+    pub fn parse_skew(field: &[u8]) -> Option<Self> {
+        let (sign, number) = field.split_first()?;
+        let (whole, fraction, []) = split_number(number)? else { return None };
+        let canonical = whole.len() == 1 || whole[0] != b'0';
+        if !matches!(sign, b'+' | b'-') || whole.len() > TIME_BYTES_MAX + 1 || fraction.len() != 9 || !canonical {
+            return None;
+        }
+        let skew = Self::from_magnitude(*sign == b'-', value_of(whole), nanos_of(fraction));
+        let minus_zero = *sign == b'-' && skew == Seconds { whole: 0, nanoseconds: 0 };
+        (!minus_zero).then_some(skew)
+    }
+}
+
+/// How far around a client a WHATSAT looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Radius {
+    millimetres: u32,
+}
+
+impl Radius {
+    /// Kilometres from 0 to 50, with an optional decimal fraction (PROTOCOL, WHATSAT).
+    #[must_use]
+    pub fn parse(field: &[u8]) -> Option<Self> {
+        let (whole, fraction, []) = split_number(field)? else { return None };
+        let kilometres = u32::try_from(value_of(whole)).ok()?;
+        let beyond = kilometres == RADIUS_KM_MAX && fraction.iter().any(|&digit| digit != b'0');
+        if kilometres > RADIUS_KM_MAX || beyond {
+            return None;
+        }
+        // Nine digits of a kilometre are micrometres; a millimetre is finer than any place is known.
+        Some(Radius { millimetres: kilometres * 1_000_000 + nanos_of(fraction) / 1_000 })
+    }
+
+    /// The radius in metres.
+    #[must_use]
+    pub fn metres(self) -> f64 {
+        f64::from(self.millimetres) / 1_000.0
+    }
+}
+
+/// How many places a WHATSAT wants at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ItemLimit(u8);
+
+impl ItemLimit {
+    /// Digits only, from 0 to 20 (PROTOCOL, WHATSAT).
+    #[must_use]
+    pub fn parse(field: &[u8]) -> Option<Self> {
+        let digits_only = !field.is_empty() && field.iter().all(u8::is_ascii_digit);
+        let items = u8::try_from(value_of(field)).ok()?;
+        (digits_only && items <= ITEMS_MAX).then_some(ItemLimit(items))
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> u8 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+#[path = "fields_tests.rs"]
+mod tests;

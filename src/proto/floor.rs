@@ -1,0 +1,121 @@
+//! Which entry is the smallest: what a full table drops next.
+//!
+//! A heap of four children a parent over the table's slots, smallest at the top. Client times stand
+//! in the heap itself, so the entries, which are ten times larger, are only read when two times are
+//! equal: that keeps an insertion into a full table near the cost of one into a half-full one.
+//!
+//! Invariants: no child is smaller than its parent; `places[slots[p]] == p` for every place in use.
+
+use core::cmp::Ordering;
+
+const CHILDREN: usize = 4;
+
+/// A heap of slots. `tie` compares the entries of two slots whose times are equal.
+#[derive(Debug)]
+pub(super) struct Floor<const SLOTS: usize> {
+    /// Client time in nanoseconds, by place.
+    times: [i64; SLOTS],
+    /// Slot, by place.
+    slots: [u16; SLOTS],
+    /// Place, by slot.
+    places: [u16; SLOTS],
+    len: usize,
+}
+
+impl<const SLOTS: usize> Floor<SLOTS> {
+    pub(super) const fn new() -> Self {
+        Floor { times: [0; SLOTS], slots: [0; SLOTS], places: [0; SLOTS], len: 0 }
+    }
+
+    /// The slot of the smallest entry.
+    pub(super) fn smallest(&self) -> Option<usize> {
+        (self.len > 0).then(|| usize::from(self.slots[0]))
+    }
+
+    /// Adds `slot`, whose entry has the client time `time`.
+    pub(super) fn push(&mut self, slot: usize, time: i64, tie: impl Fn(usize, usize) -> Ordering) {
+        let place = self.len;
+        self.len += 1;
+        self.put(place, slot, time);
+        self.rise(place, &tie);
+    }
+
+    /// The entry of `slot` has changed and has the client time `time` now.
+    pub(super) fn update(&mut self, slot: usize, time: i64, tie: impl Fn(usize, usize) -> Ordering) {
+        let place = self.place(slot);
+        self.times[place] = time;
+        let place = self.rise(place, &tie);
+        self.sink(place, &tie);
+    }
+
+    /// Takes `slot` out. Its entry must still be there to be compared.
+    pub(super) fn remove(&mut self, slot: usize, tie: impl Fn(usize, usize) -> Ordering) {
+        let place = self.place(slot);
+        self.len -= 1;
+        if place < self.len {
+            self.put(place, usize::from(self.slots[self.len]), self.times[self.len]);
+            let place = self.rise(place, &tie);
+            self.sink(place, &tie);
+        }
+    }
+
+    /// The entry at slot `from` stands at slot `to` now.
+    pub(super) fn move_slot(&mut self, from: usize, to: usize) {
+        let place = self.place(from);
+        self.put(place, to, self.times[place]);
+    }
+
+    fn place(&self, slot: usize) -> usize {
+        let place = usize::from(self.places[slot]);
+        debug_assert!(place < self.len, "the slot is in the heap");
+        debug_assert_eq!(usize::from(self.slots[place]), slot);
+        place
+    }
+
+    fn put(&mut self, place: usize, slot: usize, time: i64) {
+        let narrow = |n: usize| u16::try_from(n).expect("a table has at most 32,768 entries");
+        self.times[place] = time;
+        self.slots[place] = narrow(slot);
+        self.places[slot] = narrow(place);
+    }
+
+    fn less(&self, a: usize, b: usize, tie: &impl Fn(usize, usize) -> Ordering) -> bool {
+        let times = self.times[a].cmp(&self.times[b]);
+        times.then_with(|| tie(usize::from(self.slots[a]), usize::from(self.slots[b]))).is_lt()
+    }
+
+    fn swap(&mut self, a: usize, b: usize) {
+        let (slot, time) = (usize::from(self.slots[a]), self.times[a]);
+        self.put(a, usize::from(self.slots[b]), self.times[b]);
+        self.put(b, slot, time);
+    }
+
+    fn rise(&mut self, mut place: usize, tie: &impl Fn(usize, usize) -> Ordering) -> usize {
+        while place > 0 {
+            let parent = (place - 1) / CHILDREN;
+            if !self.less(place, parent, tie) {
+                break;
+            }
+            self.swap(place, parent);
+            place = parent;
+        }
+        place
+    }
+
+    fn sink(&mut self, mut place: usize, tie: &impl Fn(usize, usize) -> Ordering) {
+        loop {
+            let first = place * CHILDREN + 1;
+            let mut smallest = place;
+            for child in first..(first + CHILDREN).min(self.len) {
+                if self.less(child, smallest, tie) {
+                    smallest = child;
+                }
+            }
+            if smallest == place {
+                return;
+            }
+            self.swap(place, smallest);
+            place = smallest;
+        }
+    }
+}

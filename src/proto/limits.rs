@@ -1,0 +1,138 @@
+//! Every limit of the core, its unit in its name, and the arithmetic that ties one to another.
+//!
+//! Nothing else in the core holds a number that bounds something. What happens when a limit is
+//! reached is said beside it; the README's table of limits repeats it for people who run nodes.
+
+/// Clients a node remembers, set when it is built: `HERD_TABLE_CLIENTS=8192 cargo build`.
+///
+/// A power of two from 16 to 32768. When full, the smallest report in the order of
+/// [`Version`](super::report::Version) gives way, or the newcomer is refused if it is smaller still.
+pub const TABLE_CLIENTS: usize = match option_env!("HERD_TABLE_CLIENTS") {
+    Some(text) => parse_usize(text),
+    None => 4096,
+};
+const _: () = assert!(TABLE_CLIENTS.is_power_of_two(), "HERD_TABLE_CLIENTS: use a power of two");
+const _: () = assert!(TABLE_CLIENTS >= 16 && TABLE_CLIENTS <= 32768, "HERD_TABLE_CLIENTS: use 16 to 32768");
+
+/// Hash slots for [`TABLE_CLIENTS`]: twice as many, so that a full table is half empty to the hash.
+///
+/// A `heapless` map probes for ever longer as it fills, and at one slot a client a full table would
+/// cost many times a half-full one. The second half of the map's entry array is never touched, so it
+/// costs addresses and no memory.
+pub const TABLE_SLOTS: usize = 2 * TABLE_CLIENTS;
+// heapless keeps positions in 16 bits; above 65,536 slots it is unsound (its issue 672).
+const _: () = assert!(TABLE_SLOTS <= 65_536);
+
+/// Longest client id, in bytes. A longer one makes the command invalid.
+pub const CLIENT_ID_BYTES_MAX: usize = 64;
+
+/// Longest position, in bytes: two doubles printed in full fit. A longer one makes the command invalid.
+pub const POSITION_BYTES_MAX: usize = 48;
+
+/// Longest client time, in bytes. A longer one makes the command invalid.
+pub const TIME_BYTES_MAX: usize = 32;
+
+/// Longest node name, in bytes. The map refuses a longer one.
+pub const NODE_NAME_BYTES_MAX: usize = 32;
+
+/// Longest skew, in bytes: a sign, as many digits as a client time holds and one carried, a point, nine digits.
+pub const SKEW_BYTES_MAX: usize = 1 + TIME_BYTES_MAX + 1 + 1 + 9;
+
+/// Longest AT line, in bytes, without its newline: `AT`, five blanks, and the five fields.
+pub const AT_LINE_BYTES_MAX: usize =
+    2 + 5 + NODE_NAME_BYTES_MAX + SKEW_BYTES_MAX + CLIENT_ID_BYTES_MAX + POSITION_BYTES_MAX + TIME_BYTES_MAX;
+
+/// Longest client line that can be a command, in bytes, without its newline.
+///
+/// A longer line is invalid, and is copied into its answer as it streams, in constant memory.
+pub const CLIENT_LINE_BYTES_MAX: usize = 1024;
+const _: () = assert!(CLIENT_LINE_BYTES_MAX >= 4 * AT_LINE_BYTES_MAX);
+
+/// Longest answer to one client line, in bytes: `? `, the line, a newline. An AT answer is shorter.
+pub const ANSWER_BYTES_MAX: usize = 2 + CLIENT_LINE_BYTES_MAX + 1;
+const _: () = assert!(ANSWER_BYTES_MAX > AT_LINE_BYTES_MAX);
+
+/// Shortest IAMAT with its newline (`IAMAT a +1+1 1`), in bytes: it has the largest answer for its size.
+pub const IAMAT_BYTES_MIN: usize = 15;
+
+/// Largest time a client may be ahead of a trusted clock, in nanoseconds: one day (PROTOCOL, IAMAT).
+pub const AHEAD_NS_MAX: i64 = 86_400 * 1_000_000_000;
+
+/// Largest radius of a WHATSAT, in kilometres.
+pub const RADIUS_KM_MAX: u32 = 50;
+
+/// Largest item count of a WHATSAT.
+pub const ITEMS_MAX: u8 = 20;
+
+/// Nodes a map may list. The map refuses more.
+pub const NODES_MAX: usize = 1024;
+
+/// Neighbours of one node: one bit each in the masks of the table. The map refuses more.
+pub const NEIGHBOURS_MAX: usize = 16;
+const _: () = assert!(NEIGHBOURS_MAX <= u16::BITS as usize);
+
+/// Link connections at once: one a neighbour, and as many that have not proved who they are.
+///
+/// When full, the oldest connection that has not proved itself is closed: a stranger can only ever
+/// push out strangers, and a neighbour needs milliseconds.
+pub const SESSIONS_MAX: usize = 2 * NEIGHBOURS_MAX;
+const _: () = assert!(SESSIONS_MAX <= u32::BITS as usize);
+
+/// Buckets of a digest: a difference costs the entries of one bucket, a 64th of the table.
+pub const DIGEST_BUCKETS: usize = 64;
+
+/// Longest line between nodes, in bytes, without its newline. A longer one ends the link.
+pub const LINK_LINE_BYTES_MAX: usize = 1536;
+// The longest is a digest: D, a round, a floor in the form of an AT line, the hashes, the tag.
+const _: () = assert!(
+    LINK_LINE_BYTES_MAX >= 2 + 21 + AT_LINE_BYTES_MAX + 1 + DIGEST_BUCKETS * 16 + TAG_FIELD_BYTES + 1
+);
+
+/// Bytes of a tag on the wire: a blank, `~`, 16 hex digits.
+pub const TAG_FIELD_BYTES: usize = 18;
+
+/// Bytes of the nonce that each end of a link brings.
+pub const NONCE_BYTES: usize = 16;
+
+/// Longest life of an entry, in seconds: one day since its origin heard the client.
+pub const AGE_S_MAX: u32 = 86_400;
+const _: () = assert!(AGE_S_MAX >= 10);
+
+/// A link that has not proved itself by then is closed, in milliseconds.
+pub const HANDSHAKE_MS_MAX: u64 = 10_000;
+/// The dialling end asks for a sign of life after this much silence, in milliseconds.
+pub const PING_AFTER_MS: u64 = 10_000;
+/// A link that has been silent for so long is dead, in milliseconds.
+pub const DEAD_AFTER_MS: u64 = 30_000;
+const _: () = assert!(DEAD_AFTER_MS >= 3 * PING_AFTER_MS);
+
+/// First pause before a neighbour is dialled again, in milliseconds; it doubles.
+pub const BACKOFF_MS_MIN: u64 = 500;
+/// Longest pause before a neighbour is dialled again, in milliseconds.
+pub const BACKOFF_MS_MAX: u64 = 30_000;
+
+/// A digest is due this long after the last one, in milliseconds, give or take a tenth.
+pub const DIGEST_EVERY_MS: u64 = 60_000;
+/// A digest waits until no report has crossed the link for this long, in milliseconds.
+pub const DIGEST_QUIET_MS: u64 = 2_000;
+/// A digest waits no longer than this for quiet, in milliseconds, once a link has had one.
+pub const DIGEST_FORCED_MS: u64 = 600_000;
+/// The first digest of a link waits no longer than this for owed entries to be sent, in milliseconds.
+pub const DIGEST_FIRST_MS: u64 = 1_000;
+/// Answers a node gives to the digests of one round: floors that move cannot keep two nodes talking.
+pub const DIGEST_ANSWERS_MAX: u8 = 4;
+
+/// Expired entries are swept at most so often, in milliseconds.
+pub const SWEEP_EVERY_MS: u64 = 60_000;
+
+const fn parse_usize(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut value = 0;
+    let mut i = 0;
+    while i < bytes.len() {
+        assert!(bytes[i].is_ascii_digit(), "HERD_TABLE_CLIENTS: use decimal digits only");
+        value = value * 10 + (bytes[i] - b'0') as usize;
+        i += 1;
+    }
+    value
+}

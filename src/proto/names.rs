@@ -1,0 +1,106 @@
+//! The nodes of the herd: names in, small numbers out.
+//!
+//! The list is the map's, sorted, so that the order of the numbers is the order of the names: two
+//! nodes that read the same map compare origins alike. It is filled at start and never changes.
+
+use super::limits::{NODE_NAME_BYTES_MAX, NODES_MAX};
+
+/// A node of the map: its place in the sorted list of names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(u16);
+
+impl NodeId {
+    /// The place in the sorted list of names, from 0.
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+type Name = heapless::Vec<u8, NODE_NAME_BYTES_MAX, u8>;
+
+/// The names of all nodes of the map, sorted.
+#[derive(Debug)]
+pub struct Names(heapless::Vec<Name, NODES_MAX>);
+
+/// Why a list of names was not taken. The map's own checks are stricter and come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamesError {
+    /// More names than [`NODES_MAX`].
+    TooMany,
+    /// A name is empty, longer than [`NODE_NAME_BYTES_MAX`], or not of printable ASCII.
+    NotAToken,
+    /// The names are not in rising order, or one stands twice.
+    NotSorted,
+}
+
+impl Names {
+    /// No names: the state before a node is started.
+    pub(super) const fn new() -> Self {
+        Names(heapless::Vec::new())
+    }
+
+    /// Appends the names, which must rise.
+    pub(super) fn fill<'a>(&mut self, names: impl Iterator<Item = &'a str>) -> Result<(), NamesError> {
+        debug_assert!(self.0.is_empty(), "a node is started once");
+        for name in names {
+            let token = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+            let bytes = Name::from_slice(name.as_bytes()).ok().filter(|_| token);
+            let bytes = bytes.ok_or(NamesError::NotAToken)?;
+            if self.0.last().is_some_and(|last| *last >= bytes) {
+                return Err(NamesError::NotSorted);
+            }
+            self.0.push(bytes).map_err(|_| NamesError::TooMany)?;
+        }
+        Ok(())
+    }
+
+    /// The name of `node`.
+    #[must_use]
+    pub fn name(&self, node: NodeId) -> &[u8] {
+        &self.0[node.index()]
+    }
+
+    /// The node called `name`, if the map lists it.
+    #[must_use]
+    pub fn find(&self, name: &[u8]) -> Option<NodeId> {
+        let place = self.0.binary_search_by(|other| other.as_slice().cmp(name)).ok()?;
+        u16::try_from(place).ok().map(NodeId)
+    }
+
+    /// The node at `index` of the sorted list.
+    #[must_use]
+    pub fn id(&self, index: usize) -> Option<NodeId> {
+        if index < self.0.len() { u16::try_from(index).ok().map(NodeId) } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(list: &[&str]) -> Result<Names, NamesError> {
+        let mut names = Names::new();
+        names.fill(list.iter().copied()).map(|()| names)
+    }
+
+    #[test]
+    fn numbers_follow_the_order_of_the_names() {
+        let names = filled(&["Campbell", "Hill", "Jaquez"]).expect("sorted tokens");
+        let [campbell, hill] = ["Campbell", "Hill"].map(|name| names.find(name.as_bytes()).expect("listed"));
+        assert!(campbell < hill);
+        assert_eq!(names.name(hill), b"Hill");
+        assert_eq!(names.find(b"Hil"), None);
+        assert_eq!(names.id(3), None);
+    }
+
+    #[test]
+    fn refuses_lists_it_could_not_search() {
+        let long = "x".repeat(NODE_NAME_BYTES_MAX + 1);
+        assert_eq!(filled(&["b", "a"]).err(), Some(NamesError::NotSorted));
+        assert_eq!(filled(&["a", "a"]).err(), Some(NamesError::NotSorted));
+        assert_eq!(filled(&["a b"]).err(), Some(NamesError::NotAToken));
+        assert_eq!(filled(&[""]).err(), Some(NamesError::NotAToken));
+        assert_eq!(filled(&[&long]).err(), Some(NamesError::NotAToken));
+    }
+}

@@ -1,0 +1,369 @@
+//! The node: every decision of the herd, and nothing else.
+//!
+//! The shell hands in what happened (a line, a connection, the time) and takes out what is to be done:
+//!
+//! 1. after any call, [`Node::take_cut`] until it is empty: close those connections;
+//! 2. then [`Node::take_dial`] until it is empty: dial those neighbours;
+//! 3. wake the writers of [`Node::take_wakes`]; a writer calls [`Node::pull`] for a line whenever its
+//!    socket takes more, until there is none;
+//! 4. call [`Node::tick`] no later than [`Node::wake_at`].
+//!
+//! Calls may come early and often; a spurious one changes nothing. The one rule never to break: a
+//! line that [`Node::pull`] gave must reach the socket whole and in order, or the connection must end.
+//!
+//! The node must not know sockets, files, clocks or randomness, and does not allocate. Same state and
+//! same input give the same output. How links come and go is in `node_links.rs`.
+
+use super::auth::Keys;
+use super::client::Command;
+use super::counters::Counters;
+use super::fields::{ClientId, ClientTime, ItemLimit, Position, Radius};
+use super::limits::{
+    AGE_S_MAX, AHEAD_NS_MAX, AT_LINE_BYTES_MAX, NEIGHBOURS_MAX, SESSIONS_MAX, SWEEP_EVERY_MS,
+};
+use super::names::{Names, NamesError, NodeId};
+use super::out::Out;
+use super::random::Jitter;
+use super::report::{Report, Sighting, Version};
+use super::session::{Cut, Session};
+use super::table::{Admission, Source, Table};
+use super::time::{Mono, Now};
+
+/// What a node is told once, before anything else.
+#[derive(Debug)]
+pub struct Setup<'a> {
+    /// The names of all nodes of the map, sorted.
+    pub names: &'a [&'a str],
+    /// This node's place in `names`.
+    pub me: usize,
+    /// The neighbours' places in `names`, rising.
+    pub neighbours: &'a [usize],
+    /// The herd's keys; none only where every address is loopback.
+    pub keys: Option<Keys>,
+    /// Entries the table may hold; cut to what this build has room for.
+    pub capacity: usize,
+    /// An entry's life in seconds, at most [`AGE_S_MAX`].
+    pub age_s_max: u32,
+    /// Fresh random numbers.
+    pub seed: Seed,
+}
+
+/// Random numbers that a node needs at its start, from the system.
+#[derive(Clone, Copy, Debug)]
+pub struct Seed {
+    /// The secret of the table's hash.
+    pub hash_key: (u64, u64),
+    /// Where the jitter of pauses begins.
+    pub jitter: u64,
+    /// Tells this start of the node from others.
+    pub boot: u64,
+}
+
+/// Why a node does not start. A checked map gives none of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartError {
+    /// The list of names is not fit to be searched.
+    Names(NamesError),
+    /// `me` or a neighbour is not in the list, a neighbour is the node itself or stands twice, or
+    /// there are more than [`NEIGHBOURS_MAX`].
+    Neighbours,
+}
+
+/// What a client line asks of the shell.
+#[derive(Debug)]
+pub enum Answer {
+    /// The whole answer was written.
+    Done,
+    /// Nothing was written: places are to be asked, and this says what for.
+    Places(PlacesQuery),
+}
+
+/// A valid WHATSAT about a known client.
+#[derive(Debug)]
+pub struct PlacesQuery {
+    /// The first line of the answer, without its newline.
+    pub at_line: heapless::Vec<u8, AT_LINE_BYTES_MAX>,
+    /// Where the client is.
+    pub position: Position,
+    /// How far around it.
+    pub radius: Radius,
+    /// How many places at most.
+    pub items: ItemLimit,
+}
+
+/// One neighbour, whether there is a connection to it or not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    pub(super) node: NodeId,
+    /// This end dials: its name sorts first.
+    pub(super) dials: bool,
+    /// A dial or a dialled connection is under way.
+    pub(super) dialling: bool,
+    pub(super) dial_at: Mono,
+    pub(super) backoff_ms: u64,
+    /// The session that is up.
+    pub(super) session: Option<u8>,
+    pub(super) up_since: Mono,
+    /// When the neighbour's digest was last equal to ours.
+    pub(super) equal_at: Option<Mono>,
+    /// The neighbour's last boot number: another one means that it has restarted.
+    pub(super) boot: Option<u64>,
+}
+
+/// A node of the herd. `SLOTS` is twice the most clients it can remember.
+///
+/// It is made by a `const fn` and is all zero, so a static of it costs no byte of the program and no
+/// memory until it is touched. Never build or move one on a stack.
+#[derive(Debug)]
+pub struct Node<const SLOTS: usize> {
+    pub(super) table: Table<SLOTS>,
+    pub(super) names: Names,
+    pub(super) me: Option<NodeId>,
+    pub(super) keys: Option<Keys>,
+    pub(super) boot: u64,
+    pub(super) jitter: Jitter,
+    pub(super) links: heapless::Vec<Link, NEIGHBOURS_MAX>,
+    pub(super) sessions: [Session; SESSIONS_MAX],
+    pub(super) wakes: u32,
+    pub(super) cuts: heapless::Vec<(SessionId, Cut), SESSIONS_MAX>,
+    pub(super) counters: Counters,
+    age_s_max: u32,
+    swept_at: Mono,
+    clock_was_trusted: bool,
+}
+
+/// Names one link connection: a number that is used again, and a generation that is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionId {
+    /// Below [`SESSIONS_MAX`].
+    pub index: u8,
+    pub(super) generation: u32,
+}
+
+impl<const SLOTS: usize> Node<SLOTS> {
+    /// A node that has not been started, all zero: fit for a static.
+    #[must_use]
+    pub const fn new() -> Self {
+        Node {
+            table: Table::new(),
+            names: Names::new(),
+            me: None,
+            keys: None,
+            boot: 0,
+            jitter: Jitter::UNSEEDED,
+            links: heapless::Vec::new(),
+            sessions: [const { Session::FREE }; SESSIONS_MAX],
+            wakes: 0,
+            cuts: heapless::Vec::new(),
+            counters: Counters::new(),
+            age_s_max: 0,
+            swept_at: Mono(0),
+            clock_was_trusted: false,
+        }
+    }
+
+    /// Starts the node. To be called once, before anything else.
+    ///
+    /// # Errors
+    /// [`StartError`]; the node is of no use then.
+    pub fn start(&mut self, setup: &Setup) -> Result<(), StartError> {
+        debug_assert!(self.me.is_none(), "a node is started once");
+        self.names.fill(setup.names.iter().copied()).map_err(StartError::Names)?;
+        let me = self.names.id(setup.me).ok_or(StartError::Neighbours)?;
+        for (i, &index) in setup.neighbours.iter().enumerate() {
+            let node = self.names.id(index).filter(|&node| node != me).ok_or(StartError::Neighbours)?;
+            let rises = i == 0 || setup.neighbours[i - 1] < index;
+            let link = Link {
+                node,
+                dials: me < node,
+                dialling: false,
+                dial_at: Mono(0),
+                backoff_ms: 0,
+                session: None,
+                up_since: Mono(0),
+                equal_at: None,
+                boot: None,
+            };
+            self.links.push(link).ok().filter(|()| rises).ok_or(StartError::Neighbours)?;
+        }
+        let neighbours = u16::try_from((1_u32 << self.links.len()) - 1).unwrap_or(u16::MAX);
+        self.age_s_max = setup.age_s_max.min(AGE_S_MAX);
+        self.table.start(setup.capacity, self.age_s_max, setup.seed.hash_key, neighbours);
+        self.me = Some(me);
+        self.keys.clone_from(&setup.keys);
+        self.boot = setup.seed.boot;
+        self.jitter = Jitter::seeded(setup.seed.jitter);
+        Ok(())
+    }
+
+    /// What the node remembers.
+    #[must_use]
+    pub fn table(&self) -> &Table<SLOTS> {
+        &self.table
+    }
+
+    /// The nodes of the map.
+    #[must_use]
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// What has happened since the start.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// This node's own number.
+    ///
+    /// # Panics
+    /// If the node has not been started.
+    #[must_use]
+    pub fn me(&self) -> NodeId {
+        self.me.expect("the shell starts a node before it uses it")
+    }
+
+    /// Takes a client's line, without its LF, and writes the answer with its newline.
+    ///
+    /// `out` must have room for [`ANSWER_BYTES_MAX`](super::limits::ANSWER_BYTES_MAX), and for the line
+    /// and three bytes more.
+    pub fn client_line(&mut self, now: &Now, line: &[u8], out: &mut Out) -> Answer {
+        match Command::parse(line) {
+            Some(Command::Iamat { client, position, time }) if !self.is_ahead(now, &time) => {
+                self.counters.iamat += 1;
+                let sighting = Sighting { time, origin: self.me(), position, heard: now.wall };
+                let report = Report { client, sighting };
+                // The answer holds the command's own data, whatever the table makes of it.
+                report.version().put_at_line(&self.names, out);
+                out.put_byte(b'\n');
+                let now_s = now.mono.seconds();
+                self.admit(&report, now_s, now_s, Source::Client);
+                Answer::Done
+            }
+            Some(Command::Whatsat { client, radius, items }) => match self.places_query(now, &client, radius, items) {
+                Some(query) => {
+                    self.counters.whatsat += 1;
+                    Answer::Places(query)
+                }
+                None => self.invalid(line, out),
+            },
+            Some(Command::Iamat { .. }) => {
+                self.counters.iamat_ahead += 1;
+                self.invalid(line, out)
+            }
+            None => self.invalid(line, out),
+        }
+    }
+
+    /// Counts a line that the shell answers itself, because it is longer than any buffer.
+    pub fn count_long_line(&mut self) {
+        self.counters.invalid += 1;
+    }
+
+    fn invalid(&mut self, line: &[u8], out: &mut Out) -> Answer {
+        self.counters.invalid += 1;
+        out.put(b"? ");
+        out.put(line);
+        out.put_byte(b'\n');
+        Answer::Done
+    }
+
+    fn places_query(&self, now: &Now, client: &ClientId, radius: Radius, items: ItemLimit) -> Option<PlacesQuery> {
+        let sighting = self.table.get(client, now.mono.seconds())?;
+        let mut bytes = [0; AT_LINE_BYTES_MAX];
+        let mut out = Out::new(&mut bytes);
+        Version { client, sighting }.put_at_line(&self.names, &mut out);
+        let at_line = heapless::Vec::from_slice(out.written()).expect("both hold the longest AT line");
+        Some(PlacesQuery { at_line, position: sighting.position, radius, items })
+    }
+
+    /// Whether a client's time is further ahead than a clock that is known to be right allows.
+    pub(super) fn is_ahead(&self, now: &Now, time: &ClientTime) -> bool {
+        now.wall_is_trusted && time.timestamp().0 > now.wall.0.saturating_add(AHEAD_NS_MAX)
+    }
+
+    pub(super) fn admit(&mut self, report: &Report, heard_s: i32, now_s: i32, from: Source) -> Admission {
+        let admission = self.table.admit(report, heard_s, now_s, from);
+        let counter = match admission {
+            Admission::News => &mut self.counters.reports_news,
+            Admission::Duplicate => &mut self.counters.reports_duplicate,
+            Admission::Stale => &mut self.counters.reports_stale,
+            Admission::BelowFloor => &mut self.counters.reports_below_floor,
+            Admission::TooOld => &mut self.counters.reports_too_old,
+        };
+        *counter += 1;
+        if admission == Admission::News {
+            self.wake_owing();
+        }
+        admission
+    }
+
+    /// Wakes the writers of all links that are up and are owed something.
+    pub(super) fn wake_owing(&mut self) {
+        for (neighbour, link) in self.links.iter().enumerate() {
+            if let Some(session) = link.session
+                && self.table.owed().count(neighbour) > 0
+            {
+                self.wakes |= 1 << session;
+            }
+        }
+    }
+
+    /// Does what is due by the clock.
+    pub fn tick(&mut self, now: &Now) {
+        self.tick_sessions(now.mono);
+        let clock_came_right = now.wall_is_trusted && !self.clock_was_trusted;
+        self.clock_was_trusted = now.wall_is_trusted;
+        if now.mono >= self.sweep_at() || (clock_came_right && !self.table.is_empty()) {
+            self.sweep(now);
+        }
+    }
+
+    /// Drops entries past their age, and once the clock is right those too far ahead of it: they came
+    /// in while it was not, and nothing could ever replace them.
+    fn sweep(&mut self, now: &Now) {
+        self.swept_at = now.mono;
+        let ahead = now.wall.0.saturating_add(AHEAD_NS_MAX);
+        let unwanted = |sighting: &Sighting| now.wall_is_trusted && sighting.time.timestamp().0 > ahead;
+        let swept = self.table.sweep(now.mono.seconds(), unwanted);
+        self.counters.entries_swept += swept as u64;
+    }
+
+    /// An empty table needs no sweep, and no entry here can expire sooner than a node's whole life
+    /// after the last one, unless it came from a neighbour with some age already: a tenth of a life is
+    /// soon enough for memory's sake, as no expired entry is ever answered or sent.
+    fn sweep_at(&self) -> Mono {
+        if self.table.is_empty() {
+            return Mono::NEVER;
+        }
+        let every_ms = (u64::from(self.age_s_max) * 1_000 / 10).max(SWEEP_EVERY_MS);
+        self.swept_at.after_ms(every_ms)
+    }
+
+    /// When [`Node::tick`] is next due. Any other call may change it.
+    #[must_use]
+    pub fn wake_at(&self) -> Mono {
+        let sessions = self.sessions.iter().map(|session| {
+            let owing = session.neighbour.is_some_and(|n| self.table.owed().count(usize::from(n)) > 0);
+            session.wake_at(owing)
+        });
+        let dials = self.links.iter().map(Link::dial_due_at);
+        sessions.chain(dials).fold(self.sweep_at(), Mono::min)
+    }
+
+    /// The sessions whose writers have something to pull: bit i stands for the session of index i.
+    pub fn take_wakes(&mut self) -> u32 {
+        core::mem::take(&mut self.wakes)
+    }
+
+    /// A connection that has to be closed, and why. The session is gone already.
+    pub fn take_cut(&mut self) -> Option<(SessionId, Cut)> {
+        self.cuts.pop()
+    }
+}
+
+impl<const SLOTS: usize> Default for Node<SLOTS> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

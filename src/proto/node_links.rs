@@ -1,0 +1,531 @@
+//! How a node's links come and go, and what their lines do.
+//!
+//! Part of [`Node`]; apart from it for length only. The order of what a link sends: first what the
+//! hand-shake asks, then signs of life, then owed reports, and a digest once nothing is owed, so that
+//! it does not call different what is merely on its way.
+
+use super::auth::{Keys, LineKeys, Role, Said, Transcript};
+use super::digest::{Salt, buckets};
+use super::limits::{
+    BACKOFF_MS_MAX, BACKOFF_MS_MIN, DIGEST_ANSWERS_MAX, DIGEST_FIRST_MS, LINK_LINE_BYTES_MAX, NONCE_BYTES, TAG_FIELD_BYTES,
+};
+use super::names::NodeId;
+use super::node::{Link, Node, SessionId};
+use super::out::Out;
+use super::report::{AtLineError, Report};
+use super::session::{Cut, DigestDue, Peer, Phase, Session};
+use super::table::{Admission, Source};
+use super::time::{Mono, Now};
+use super::wire::{self, Line};
+
+/// What a line from a neighbour did that people want to read about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// Nothing of the kind.
+    None,
+    /// The link is up.
+    Up {
+        /// The neighbour.
+        node: NodeId,
+        /// It has been restarted since the last link.
+        restarted: bool,
+    },
+    /// The neighbour's digest equals this node's: they are in step.
+    Equal {
+        /// The neighbour.
+        node: NodeId,
+    },
+    /// It does not; so many entries are owed to it now.
+    Differs {
+        /// The neighbour.
+        node: NodeId,
+        /// Entries owed.
+        owed: usize,
+    },
+}
+
+impl Link {
+    pub(super) fn dial_due_at(&self) -> Mono {
+        let idle = self.dials && !self.dialling && self.session.is_none();
+        if idle { self.dial_at } else { Mono::NEVER }
+    }
+}
+
+/// What a node knows of one neighbour.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkState {
+    /// The neighbour.
+    pub node: NodeId,
+    /// Since when the link has been up.
+    pub up_since: Option<Mono>,
+    /// When the neighbour's digest was last equal to this node's.
+    pub equal_at: Option<Mono>,
+    /// Entries owed to the neighbour.
+    pub owed: usize,
+}
+
+impl<const SLOTS: usize> Node<SLOTS> {
+    /// The neighbours, in the map's order.
+    pub fn links(&self) -> impl Iterator<Item = LinkState> + '_ {
+        self.links.iter().enumerate().map(|(neighbour, link)| LinkState {
+            node: link.node,
+            up_since: link.session.map(|_| link.up_since),
+            equal_at: link.equal_at,
+            owed: self.table.owed().count(neighbour),
+        })
+    }
+
+    /// A neighbour that is to be dialled now. The shell answers with [`Node::open`] or
+    /// [`Node::dial_failed`].
+    pub fn take_dial(&mut self, now: Mono) -> Option<NodeId> {
+        let link = self.links.iter_mut().find(|link| link.dial_due_at() <= now)?;
+        link.dialling = true;
+        Some(link.node)
+    }
+
+    /// The neighbour could not be reached; it is tried again later, for ever.
+    pub fn dial_failed(&mut self, now: Mono, node: NodeId) {
+        if let Some(neighbour) = self.neighbour(node) {
+            self.back_off(now, neighbour);
+        }
+    }
+
+    fn back_off(&mut self, now: Mono, neighbour: usize) {
+        let link = &mut self.links[neighbour];
+        link.dialling = false;
+        link.backoff_ms = (link.backoff_ms * 2).clamp(BACKOFF_MS_MIN, BACKOFF_MS_MAX);
+        // Half of the pause is chance, so that a herd that lost its power does not dial in step.
+        link.dial_at = now.after_ms(self.jitter.between(link.backoff_ms / 2, link.backoff_ms));
+    }
+
+    fn neighbour(&self, node: NodeId) -> Option<usize> {
+        self.links.iter().position(|link| link.node == node)
+    }
+
+    /// A connection is there: to `dialled`, or to whoever came in. `nonce` must be fresh random bytes.
+    pub fn open(&mut self, now: Mono, dialled: Option<NodeId>, nonce: [u8; NONCE_BYTES]) -> SessionId {
+        let neighbour = dialled.and_then(|node| self.neighbour(node)).and_then(|n| u8::try_from(n).ok());
+        debug_assert_eq!(dialled.is_some(), neighbour.is_some(), "only neighbours are dialled");
+        let index = self.free_session(now);
+        self.sessions[index].open(now, neighbour, nonce);
+        self.wakes |= 1 << index;
+        self.id(index)
+    }
+
+    fn free_session(&mut self, now: Mono) -> usize {
+        if let Some(free) = self.sessions.iter().position(|session| session.phase == Phase::Free) {
+            return free;
+        }
+        // At most one session a neighbour is up or dialled, which leaves half of them to strangers.
+        let strangers = self.sessions.iter().enumerate().filter(|(_, s)| s.phase != Phase::Up && !s.dialled);
+        let oldest = strangers.min_by_key(|(_, session)| session.opened_at).map(|(index, _)| index);
+        let oldest = oldest.expect("there are more sessions than neighbours");
+        self.counters.handshakes_pushed_out += 1;
+        self.end(now, oldest, Some(Cut::PushedOut));
+        oldest
+    }
+
+    fn id(&self, index: usize) -> SessionId {
+        let generation = self.sessions[index].generation;
+        SessionId { index: u8::try_from(index).expect("there are 32 sessions"), generation }
+    }
+
+    fn session(&self, id: SessionId) -> Option<usize> {
+        let session = &self.sessions[usize::from(id.index)];
+        (session.phase != Phase::Free && session.generation == id.generation).then_some(usize::from(id.index))
+    }
+
+    /// The neighbour at the other end, once it has proved itself.
+    #[must_use]
+    pub fn peer(&self, id: SessionId) -> Option<NodeId> {
+        let session = &self.sessions[self.session(id)?];
+        session.peer.filter(|_| session.phase == Phase::Up).map(|peer| peer.node)
+    }
+
+    /// The connection has ended on its own. One that the node has cut is unknown by now; that is fine.
+    pub fn closed(&mut self, now: Mono, id: SessionId) {
+        if let Some(index) = self.session(id) {
+            self.end(now, index, None);
+        }
+    }
+
+    /// Ends the session because of something that only the shell can see.
+    pub fn cut(&mut self, now: Mono, id: SessionId, cut: Cut) {
+        if let Some(index) = self.session(id) {
+            self.end(now, index, Some(cut));
+        }
+    }
+
+    fn end(&mut self, now: Mono, index: usize, cut: Option<Cut>) {
+        let id = self.id(index);
+        let (phase, dialled, neighbour) =
+            (self.sessions[index].phase, self.sessions[index].dialled, self.sessions[index].neighbour);
+        if phase == Phase::Up { self.counters.links_down += 1 } else { self.counters.handshakes_failed += 1 }
+        self.sessions[index].free();
+        self.wakes &= !(1 << index);
+        if let Some(neighbour) = neighbour.map(usize::from) {
+            if self.links[neighbour].session == Some(id.index) {
+                self.links[neighbour].session = None;
+                self.links[neighbour].backoff_ms = 0;
+                self.back_off(now, neighbour);
+            } else if dialled {
+                self.back_off(now, neighbour);
+            }
+        }
+        if let Some(cut) = cut {
+            debug_assert!(!self.cuts.is_full(), "the shell takes all cuts after each call");
+            let _ = self.cuts.push((id, cut));
+        }
+    }
+
+    /// Takes a line, without its LF, from the other end of a link.
+    ///
+    /// A line that must not come ends the session: see [`Node::take_cut`].
+    pub fn link_line(&mut self, now: &Now, id: SessionId, line: &[u8]) -> LinkEvent {
+        let Some(index) = self.session(id) else { return LinkEvent::None };
+        self.sessions[index].received_at = now.mono;
+        let done = match self.sessions[index].phase {
+            Phase::Free => unreachable!("a session that is free was not found"),
+            Phase::Hello => self.take_hello(now.mono, index, line),
+            Phase::Proof => self.take_proof(now.mono, index, line),
+            Phase::Up => self.take_tagged(now, index, line),
+        };
+        done.unwrap_or_else(|cut| {
+            match cut {
+                Cut::WrongTag => self.counters.tags_wrong += 1,
+                Cut::Nonsense => self.counters.lines_nonsense += 1,
+                _ => {}
+            }
+            self.end(now.mono, index, Some(cut));
+            LinkEvent::None
+        })
+    }
+
+    fn take_hello(&mut self, now: Mono, index: usize, line: &[u8]) -> Result<LinkEvent, Cut> {
+        let Some(Line::Hello { version, name, boot, capacity, nonce }) = Line::parse(line, &self.names) else {
+            return Err(Cut::NoHello);
+        };
+        if version != wire::VERSION {
+            return Err(Cut::Version);
+        }
+        let node = self.names.find(name).ok_or(Cut::Stranger)?;
+        let neighbour = self.neighbour(node).and_then(|n| u8::try_from(n).ok()).ok_or(Cut::Stranger)?;
+        let session = &mut self.sessions[index];
+        if session.dialled && session.neighbour != Some(neighbour) {
+            return Err(Cut::Stranger);
+        }
+        session.peer = Some(Peer { node, boot, capacity, nonce });
+        session.neighbour = Some(neighbour);
+        if self.keys.is_none() {
+            return Ok(self.come_up(now, index));
+        }
+        session.phase = Phase::Proof;
+        session.proof_due = true;
+        self.wakes |= 1 << index;
+        Ok(LinkEvent::None)
+    }
+
+    fn take_proof(&mut self, now: Mono, index: usize, line: &[u8]) -> Result<LinkEvent, Cut> {
+        let Some(Line::Proof(proofs)) = Line::parse(line, &self.names) else {
+            return Err(Cut::NoProof);
+        };
+        let role = self.sessions[index].role();
+        let keys = self.with_transcript(index, |transcript, keys| transcript.verify(keys, role, &proofs));
+        self.sessions[index].keys = Some(keys.flatten().ok_or(Cut::WrongKey)?);
+        Ok(self.come_up(now, index))
+    }
+
+    /// Hands `use_it` both HELLOs and our keys. `None` without keys or the other end's HELLO.
+    fn with_transcript<T>(&self, index: usize, use_it: impl FnOnce(&Transcript, &Keys) -> T) -> Option<T> {
+        let session = &self.sessions[index];
+        let peer = session.peer.as_ref()?;
+        let other =
+            Said { name: self.names.name(peer.node), boot: peer.boot, capacity: peer.capacity, nonce: &peer.nonce };
+        let ours = self.said(session);
+        let said = match session.role() {
+            Role::Dialler => [ours, other],
+            Role::Acceptor => [other, ours],
+        };
+        Some(use_it(&Transcript(said), self.keys.as_ref()?))
+    }
+
+    fn said<'a>(&'a self, session: &'a Session) -> Said<'a> {
+        let capacity = u32::try_from(self.table.capacity()).unwrap_or(u32::MAX);
+        Said { name: self.names.name(self.me()), boot: self.boot, capacity, nonce: &session.nonce }
+    }
+
+    fn come_up(&mut self, now: Mono, index: usize) -> LinkEvent {
+        let peer = self.sessions[index].peer.expect("a link comes up after the other end's HELLO");
+        let neighbour = usize::from(self.sessions[index].neighbour.expect("its HELLO names a neighbour"));
+        if let Some(old) = self.links[neighbour].session {
+            self.end(now, usize::from(old), Some(Cut::Replaced));
+        }
+        let round = self.jitter.next();
+        self.sessions[index].up(now, round);
+        let link = &mut self.links[neighbour];
+        let restarted = link.boot.is_some_and(|boot| boot != peer.boot);
+        link.session = Some(u8::try_from(index).expect("there are 32 sessions"));
+        link.dialling = false;
+        link.backoff_ms = 0;
+        link.up_since = now;
+        link.equal_at = None;
+        link.boot = Some(peer.boot);
+        self.counters.links_up += 1;
+        self.wakes |= 1 << index;
+        LinkEvent::Up { node: peer.node, restarted }
+    }
+
+    fn take_tagged(&mut self, now: &Now, index: usize, line: &[u8]) -> Result<LinkEvent, Cut> {
+        let line = match &mut self.sessions[index].keys {
+            Some(keys) => {
+                let (line, tag) = wire::split_tag(line).ok_or(Cut::WrongTag)?;
+                if keys.check(line, &tag) { line } else { return Err(Cut::WrongTag) }
+            }
+            None => line,
+        };
+        let neighbour = usize::from(self.sessions[index].neighbour.expect("the link is up"));
+        match Line::parse(line, &self.names) {
+            Some(Line::Update { age_s, report }) => self.take_update(now, index, neighbour, age_s, report),
+            Some(Line::Digest { round, buckets, floor }) => match floor {
+                Ok(floor) => Ok(self.take_digest(now.mono, index, neighbour, round, &buckets, floor)),
+                Err(AtLineError::UnknownOrigin) => Ok(self.count_unknown_origin()),
+                Err(AtLineError::Malformed) => Err(Cut::Nonsense),
+            },
+            Some(Line::Ping(n)) => Ok(self.take_ping(index, n)),
+            Some(Line::Proof(_)) if self.keys.is_none() => Err(Cut::Unexpected),
+            Some(Line::Proof(_) | Line::Hello { .. }) | None => Err(Cut::Nonsense),
+        }
+    }
+
+    fn take_update(
+        &mut self,
+        now: &Now,
+        index: usize,
+        neighbour: usize,
+        age_s: u32,
+        report: Result<Report, AtLineError>,
+    ) -> Result<LinkEvent, Cut> {
+        let report = match report {
+            Ok(report) => report,
+            // Two maps may differ while a herd is being changed: that is no reason to part.
+            Err(AtLineError::UnknownOrigin) => return Ok(self.count_unknown_origin()),
+            Err(AtLineError::Malformed) => return Err(Cut::Nonsense),
+        };
+        self.sessions[index].digest.busy_at = now.mono;
+        // The neighbour may have taken it in good faith, by a clock that is not right yet.
+        if self.is_ahead(now, &report.sighting.time) {
+            self.counters.reports_ahead += 1;
+            return Ok(LinkEvent::None);
+        }
+        let now_s = now.mono.seconds();
+        let heard_s = now_s.saturating_sub(i32::try_from(age_s).unwrap_or(i32::MAX));
+        let admission = self.admit(&report, heard_s, now_s, Source::Neighbour(neighbour));
+        debug_assert!(admission != Admission::News || !self.table.is_empty());
+        Ok(LinkEvent::None)
+    }
+
+    fn count_unknown_origin(&mut self) -> LinkEvent {
+        self.counters.origins_unknown += 1;
+        LinkEvent::None
+    }
+
+    /// The acceptor echoes; the dialler takes it as the answer it waited for.
+    fn take_ping(&mut self, index: usize, n: u64) -> LinkEvent {
+        if !self.sessions[index].dialled {
+            self.sessions[index].echo_due = Some(n);
+            self.wakes |= 1 << index;
+        }
+        LinkEvent::None
+    }
+
+    /// Compares the neighbour's digest with our own, owes it what differs, and answers it.
+    ///
+    /// A digest can only be compared at a floor that both ends reach down to. So the rule of the
+    /// exchange is: compare if our floor is no higher, and answer with a digest at the higher floor of
+    /// both unless that is the very one we sent last. Two lines do when the floors are one, three when
+    /// not, and both ends have compared.
+    fn take_digest(
+        &mut self,
+        now: Mono,
+        index: usize,
+        neighbour: usize,
+        round: u64,
+        theirs: &[u64; 64],
+        floor: Option<Report>,
+    ) -> LinkEvent {
+        let ours = self.own_floor();
+        let node = self.links[neighbour].node;
+        let comparable = match (&ours, &floor) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(ours), Some(floor)) => ours.version().compare(&floor.version()).is_le(),
+        };
+        let mut event = LinkEvent::None;
+        if comparable {
+            let salt = self.salt(index, round);
+            let mine = buckets(&self.table, &self.names, now.seconds(), floor.as_ref(), salt);
+            if mine == *theirs {
+                self.counters.digests_equal += 1;
+                self.links[neighbour].equal_at = Some(now);
+                event = LinkEvent::Equal { node };
+            } else {
+                self.counters.digests_differ += 1;
+                let owed = self.table.owe_where(neighbour, now.seconds(), |version| {
+                    let bucket = salt.bucket(&version);
+                    mine[bucket] != theirs[bucket] && super::digest::is_at_or_above(&version, floor.as_ref())
+                });
+                event = LinkEvent::Differs { node, owed };
+            }
+        }
+        let floor = if comparable { floor } else { ours };
+        let digest = &mut self.sessions[index].digest;
+        let in_round = digest.sent.is_some_and(|(sent, _)| sent == round);
+        let sent_this = digest.sent == Some((round, floor_hash(floor.as_ref())));
+        if !in_round {
+            digest.answers = 0;
+        }
+        if !sent_this && digest.answers < DIGEST_ANSWERS_MAX {
+            digest.answers += 1;
+            digest.due = Some(DigestDue { round, floor, at_latest: now.after_ms(DIGEST_FIRST_MS) });
+        }
+        self.wakes |= 1 << index;
+        event
+    }
+
+    fn own_floor(&self) -> Option<Report> {
+        self.table.floor().map(|floor| Report { client: floor.client.clone(), sighting: *floor.sighting })
+    }
+
+    fn salt(&self, index: usize, round: u64) -> Salt {
+        Salt { round, secret: self.sessions[index].keys.as_ref().map_or(0, LineKeys::digest_secret) }
+    }
+
+    /// Writes the next line of a link, with its newline, into `out`, which must have room for
+    /// [`LINK_LINE_BYTES_MAX`] and one byte more. `false` when there is none for now.
+    pub fn pull(&mut self, now: &Now, id: SessionId, out: &mut Out) -> bool {
+        let Some(index) = self.session(id) else { return false };
+        debug_assert!(out.room() > LINK_LINE_BYTES_MAX);
+        let mut bytes = [0; LINK_LINE_BYTES_MAX];
+        let mut line = Out::new(&mut bytes);
+        let wrote = self.pull_handshake(index, &mut line) || self.pull_up(now.mono, index, &mut line);
+        if !wrote {
+            return false;
+        }
+        // A PROOF is the last line without a tag; keys that are there by then sign what comes after.
+        let session = &mut self.sessions[index];
+        session.sent_at = now.mono;
+        out.put(line.written());
+        let is_handshake = line.written().starts_with(b"HELLO ") || line.written().starts_with(b"PROOF ");
+        if let (Some(keys), false) = (&mut session.keys, is_handshake) {
+            debug_assert!(line.len() + TAG_FIELD_BYTES <= LINK_LINE_BYTES_MAX);
+            wire::put_tag(&keys.sign(line.written()), out);
+        }
+        out.put_byte(b'\n');
+        true
+    }
+
+    fn pull_handshake(&mut self, index: usize, out: &mut Out) -> bool {
+        let session = &self.sessions[index];
+        if session.hello_due {
+            wire::put_hello(&self.said(session), out);
+            self.sessions[index].hello_due = false;
+            return true;
+        }
+        if session.proof_due {
+            let role = session.role();
+            let proofs = self.with_transcript(index, |transcript, keys| transcript.proofs(keys, role));
+            wire::put_proofs(&proofs.expect("a PROOF is due when there is a key and a HELLO"), out);
+            self.sessions[index].proof_due = false;
+            return true;
+        }
+        false
+    }
+
+    fn pull_up(&mut self, now: Mono, index: usize, out: &mut Out) -> bool {
+        let session = &mut self.sessions[index];
+        if session.phase != Phase::Up {
+            return false;
+        }
+        if let Some(n) = session.echo_due.take() {
+            wire::put_ping(n, out);
+            return true;
+        }
+        if core::mem::take(&mut session.ping_due) {
+            let n = session.pinged.map_or(0, |(n, _)| n) + 1;
+            session.pinged = Some((n, now));
+            wire::put_ping(n, out);
+            return true;
+        }
+        let neighbour = usize::from(session.neighbour.expect("the link is up"));
+        let overdue = session.digest.due.as_ref().is_some_and(|due| due.at_latest <= now);
+        if !overdue && let Some((version, age_s)) = self.table.take_owed(neighbour, now.seconds()) {
+            wire::put_update(&version, age_s, &self.names, out);
+            self.sessions[index].digest.busy_at = now;
+            self.counters.reports_sent += 1;
+            return true;
+        }
+        self.pull_digest(now, index, out)
+    }
+
+    fn pull_digest(&mut self, now: Mono, index: usize, out: &mut Out) -> bool {
+        let Some(due) = self.sessions[index].digest.due.take() else { return false };
+        // Our own floor may have risen since: what is below it we cannot speak for.
+        let ours = self.own_floor();
+        let floor = match (due.floor, ours) {
+            (Some(a), Some(b)) => Some(if a.version().compare(&b.version()).is_ge() { a } else { b }),
+            (a, b) => a.or(b),
+        };
+        let salt = self.salt(index, due.round);
+        let sums = buckets(&self.table, &self.names, now.seconds(), floor.as_ref(), salt);
+        wire::put_digest(due.round, &sums, floor.as_ref(), &self.names, out);
+        self.sessions[index].digest.sent = Some((due.round, floor_hash(floor.as_ref())));
+        self.counters.digests_sent += 1;
+        true
+    }
+
+    pub(super) fn tick_sessions(&mut self, now: Mono) {
+        for index in 0..self.sessions.len() {
+            if let Some(cut) = self.sessions[index].overdue(now) {
+                self.end(now, index, Some(cut));
+                continue;
+            }
+            let session = &mut self.sessions[index];
+            if session.phase != Phase::Up {
+                continue;
+            }
+            if session.dialled && session.ping_at() <= now {
+                session.ping_due = true;
+                self.wakes |= 1 << index;
+            }
+            if session.digest.due.as_ref().is_some_and(|due| due.at_latest <= now) {
+                self.wakes |= 1 << index;
+            } else if session.dialled && session.digest.due.is_none() && session.round_at() <= now {
+                let round = self.jitter.next();
+                let spread = self.jitter.between(0, super::limits::DIGEST_EVERY_MS / 5);
+                let session = &mut self.sessions[index];
+                session.begin_round(now, round, DIGEST_FIRST_MS);
+                // A minute, give or take a tenth, so that links do not all speak at once.
+                session.digest.next_at = now.after_ms(super::limits::DIGEST_EVERY_MS * 9 / 10 + spread);
+                self.wakes |= 1 << index;
+            }
+        }
+    }
+}
+
+/// Tells floors apart within a round. It need not be secret: the end that sent it compares.
+fn floor_hash(floor: Option<&Report>) -> u64 {
+    use core::hash::Hasher;
+    let Some(floor) = floor else { return 0 };
+    let mut hasher = siphasher::sip::SipHasher13::new();
+    hasher.write(floor.client.as_bytes());
+    hasher.write_u8(b' ');
+    hasher.write_usize(floor.sighting.origin.index());
+    hasher.write_i64(floor.sighting.heard.0);
+    hasher.write(floor.sighting.position.packed());
+    hasher.write(floor.sighting.time.packed());
+    hasher.finish() | 1
+}
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod tests;

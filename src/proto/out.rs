@@ -1,0 +1,153 @@
+//! Where the core writes its lines: a slice that the shell lends, and how much of it is used.
+//!
+//! The core must not allocate, so it cannot grow this. A caller makes sure of the room for one
+//! whole line before it asks for one; the limits say how long a line can be.
+
+/// Bytes written into a borrowed slice. Writing past its end is a programmer's error: it is caught
+/// in debug builds, and cut short in release builds rather than a panic on a stranger's input.
+#[derive(Debug)]
+pub struct Out<'a> {
+    bytes: &'a mut [u8],
+    len: usize,
+}
+
+impl<'a> Out<'a> {
+    /// An empty output over `bytes`.
+    pub fn new(bytes: &'a mut [u8]) -> Self {
+        Out { bytes, len: 0 }
+    }
+
+    /// Bytes that still fit.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.bytes.len() - self.len
+    }
+
+    /// Bytes written.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing is written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// What is written.
+    #[must_use]
+    pub fn written(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// Appends `bytes`.
+    pub fn put(&mut self, bytes: &[u8]) {
+        debug_assert!(bytes.len() <= self.room(), "the caller left room for a whole line");
+        let n = bytes.len().min(self.room());
+        self.bytes[self.len..self.len + n].copy_from_slice(&bytes[..n]);
+        self.len += n;
+    }
+
+    /// Appends one byte.
+    pub fn put_byte(&mut self, byte: u8) {
+        self.put(&[byte]);
+    }
+
+    /// Appends `value` in decimal.
+    pub fn put_u128(&mut self, mut value: u128) {
+        let mut digits = [0_u8; 39];
+        let mut first = digits.len();
+        loop {
+            first -= 1;
+            // Almost every number here fits 64 bits, where a division costs a tenth of one in 128.
+            let (quotient, digit) = match u64::try_from(value) {
+                Ok(small) => (u128::from(small / 10), small % 10),
+                Err(_) => (value / 10, u64::try_from(value % 10).unwrap_or(0)),
+            };
+            digits[first] = b'0' + u8::try_from(digit).unwrap_or(0);
+            value = quotient;
+            if value == 0 {
+                break;
+            }
+        }
+        self.put(&digits[first..]);
+    }
+
+    /// Appends `value` as nine decimal digits: the fraction of a second in nanoseconds.
+    pub fn put_nanos(&mut self, value: u32) {
+        debug_assert!(value < 1_000_000_000);
+        let mut digits = [b'0'; 9];
+        let mut rest = value;
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+            rest /= 10;
+        }
+        self.put(&digits);
+    }
+
+    /// Appends `bytes` in lower-case hexadecimal, two digits a byte.
+    pub fn put_hex(&mut self, bytes: &[u8]) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        for byte in bytes {
+            self.put(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+    }
+}
+
+/// Reads lower-case hexadecimal into `bytes`. `None` unless `text` is exactly two digits a byte.
+#[must_use]
+pub fn read_hex(text: &[u8], bytes: &mut [u8]) -> Option<()> {
+    if text.len() != 2 * bytes.len() {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Some(())
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_print_as_they_do_elsewhere() {
+        for value in [0, 1, 9, 10, 99, u128::from(u64::MAX), u128::from(u64::MAX) + 1, u128::MAX] {
+            let mut bytes = [0; 40];
+            let mut out = Out::new(&mut bytes);
+            out.put_u128(value);
+            assert_eq!(out.written(), value.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn nanoseconds_keep_their_leading_zeros() {
+        let mut bytes = [0; 9];
+        let mut out = Out::new(&mut bytes);
+        out.put_nanos(1_020);
+        assert_eq!(out.written(), b"000001020");
+    }
+
+    #[test]
+    fn hexadecimal_round_trips_and_refuses_what_is_not() {
+        let mut text = [0; 8];
+        let mut out = Out::new(&mut text);
+        out.put_hex(&[0x00, 0x0f, 0xa5, 0xff]);
+        assert_eq!(out.written(), b"000fa5ff");
+        let mut back = [0; 4];
+        assert_eq!(read_hex(b"000fa5ff", &mut back), Some(()));
+        assert_eq!(back, [0x00, 0x0f, 0xa5, 0xff]);
+        for wrong in [&b"000fa5f"[..], b"000fa5fff", b"000FA5FF", b"000fa5f "] {
+            assert_eq!(read_hex(wrong, &mut back), None);
+        }
+    }
+}

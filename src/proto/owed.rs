@@ -1,0 +1,210 @@
+//! Which entries are owed to which neighbour: the send queue of the whole node.
+//!
+//! One bit for each (slot, neighbour). An entry that changes ten times before a slow link takes it
+//! is sent once, in its last state; a dead link costs its bits and nothing more, for ever.
+//!
+//! Finding the next owed slot costs about the same whatever the table's size: a summary bit stands
+//! for a word of 16 slots, so a search reads at most 32 summary words. The search goes round, so an
+//! entry that changes all the time cannot keep a slow link from the others.
+//!
+//! Invariants: `count[j]` is the number of bits set for j; a summary bit is set exactly when its
+//! word is not 0.
+
+use super::limits::NEIGHBOURS_MAX;
+
+/// Slots a word holds.
+const WORD: usize = u16::BITS as usize;
+/// Words a summary word stands for.
+const SUMMARY: usize = u64::BITS as usize;
+/// Summary words a neighbour: enough for 32,768 slots.
+const SUMMARY_WORDS: usize = 32_768 / WORD / SUMMARY;
+
+/// Owed bits for `SLOTS` slots and 16 neighbours.
+///
+/// Neighbour j's words are `bits[j * SLOTS / 16 ..][.. SLOTS / 16]`: as 16 neighbours of `SLOTS`
+/// bits fill `SLOTS` words of 16 bits, the array needs no arithmetic in its type.
+#[derive(Debug)]
+pub struct Owed<const SLOTS: usize> {
+    bits: [u16; SLOTS],
+    summary: [[u64; SUMMARY_WORDS]; NEIGHBOURS_MAX],
+    count: [u16; NEIGHBOURS_MAX],
+    cursor: [u16; NEIGHBOURS_MAX],
+}
+
+impl<const SLOTS: usize> Owed<SLOTS> {
+    const FITS: () = assert!(SLOTS >= WORD && SLOTS.is_power_of_two() && NEIGHBOURS_MAX == WORD);
+    const WORDS: usize = SLOTS / WORD;
+
+    /// Nothing owed.
+    pub(super) const fn new() -> Self {
+        let () = Self::FITS;
+        Owed {
+            bits: [0; SLOTS],
+            summary: [[0; SUMMARY_WORDS]; NEIGHBOURS_MAX],
+            count: [0; NEIGHBOURS_MAX],
+            cursor: [0; NEIGHBOURS_MAX],
+        }
+    }
+
+    fn word(&mut self, neighbour: usize, slot: usize) -> &mut u16 {
+        debug_assert!(slot < SLOTS && slot / WORD < SUMMARY_WORDS * SUMMARY);
+        &mut self.bits[neighbour * Self::WORDS + slot / WORD]
+    }
+
+    /// Owes `slot` to `neighbour`.
+    pub(super) fn set(&mut self, neighbour: usize, slot: usize) {
+        let bit = 1 << (slot % WORD);
+        let word = self.word(neighbour, slot);
+        if *word & bit == 0 {
+            *word |= bit;
+            self.count[neighbour] += 1;
+            self.summary[neighbour][slot / WORD / SUMMARY] |= 1 << (slot / WORD % SUMMARY);
+        }
+    }
+
+    /// Owes `slot` to `neighbour` no longer.
+    pub(super) fn clear(&mut self, neighbour: usize, slot: usize) {
+        let bit = 1 << (slot % WORD);
+        let word = self.word(neighbour, slot);
+        if *word & bit != 0 {
+            *word &= !bit;
+            let empty = *word == 0;
+            self.count[neighbour] -= 1;
+            if empty {
+                self.summary[neighbour][slot / WORD / SUMMARY] &= !(1 << (slot / WORD % SUMMARY));
+            }
+        }
+    }
+
+    /// Whether `slot` is owed to `neighbour`.
+    #[must_use]
+    pub fn is_set(&self, neighbour: usize, slot: usize) -> bool {
+        self.bits[neighbour * Self::WORDS + slot / WORD] & (1 << (slot % WORD)) != 0
+    }
+
+    /// Entries owed to `neighbour`.
+    #[must_use]
+    pub fn count(&self, neighbour: usize) -> usize {
+        usize::from(self.count[neighbour])
+    }
+
+    /// The slot `from` is empty now and its entry stands at `to`: its debts move along.
+    pub(super) fn move_slot(&mut self, from: usize, to: usize) {
+        for neighbour in 0..NEIGHBOURS_MAX {
+            // Most of the time nothing is owed to anyone.
+            if self.count[neighbour] == 0 {
+                continue;
+            }
+            let owed = self.is_set(neighbour, from);
+            self.clear(neighbour, from);
+            if owed { self.set(neighbour, to) } else { self.clear(neighbour, to) }
+        }
+    }
+
+    /// The slot is empty now: nothing of it is owed.
+    pub(super) fn clear_slot(&mut self, slot: usize) {
+        for neighbour in 0..NEIGHBOURS_MAX {
+            if self.count[neighbour] > 0 {
+                self.clear(neighbour, slot);
+            }
+        }
+    }
+
+    /// The next slot owed to `neighbour`, going round from the last one given.
+    pub(super) fn next(&mut self, neighbour: usize) -> Option<usize> {
+        if self.count[neighbour] == 0 {
+            return None;
+        }
+        let start = usize::from(self.cursor[neighbour]);
+        let slot = self.first_from(neighbour, start).or_else(|| self.first_from(neighbour, 0));
+        debug_assert!(slot.is_some(), "the count says that a bit is set");
+        let next = (slot? + 1) % SLOTS;
+        self.cursor[neighbour] = u16::try_from(next).expect("a table has at most 32,768 entries");
+        slot
+    }
+
+    /// The first slot owed to `neighbour` at or after `start`.
+    fn first_from(&self, neighbour: usize, start: usize) -> Option<usize> {
+        let words = &self.bits[neighbour * Self::WORDS..][..Self::WORDS];
+        let first = start / WORD;
+        let in_first = words[first] & (u16::MAX << (start % WORD));
+        if in_first != 0 {
+            return Some(first * WORD + in_first.trailing_zeros() as usize);
+        }
+        let after = first + 1;
+        let summary = &self.summary[neighbour];
+        for (i, &bits) in summary.iter().enumerate().take(Self::WORDS.div_ceil(SUMMARY)).skip(after / SUMMARY) {
+            let bits = if i == after / SUMMARY { bits & (u64::MAX << (after % SUMMARY)) } else { bits };
+            if bits != 0 {
+                let word = i * SUMMARY + bits.trailing_zeros() as usize;
+                return Some(word * WORD + words[word].trailing_zeros() as usize);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    const SLOTS: usize = 4096;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Set(usize, usize),
+        Clear(usize, usize),
+        Move(usize, usize),
+        ClearSlot(usize),
+        Next(usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        // A few slots far apart: words, summary words and the way round all come up.
+        let slot = || prop_oneof![0..20_usize, 1020..1030_usize, 4080..SLOTS];
+        let neighbour = || prop_oneof![Just(0_usize), Just(7), Just(15)];
+        let step = prop_oneof![
+            4 => (neighbour(), slot()).prop_map(|(n, s)| Step::Set(n, s)),
+            1 => (neighbour(), slot()).prop_map(|(n, s)| Step::Clear(n, s)),
+            1 => (slot(), slot()).prop_map(|(a, b)| Step::Move(a, b)),
+            1 => slot().prop_map(Step::ClearSlot),
+            2 => neighbour().prop_map(Step::Next),
+        ];
+        proptest::collection::vec(step, 0..60)
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_plain_set(steps in steps()) {
+            let mut owed = Owed::<SLOTS>::new();
+            let mut model: BTreeSet<(usize, usize)> = BTreeSet::new();
+            let mut cursor = [0; NEIGHBOURS_MAX];
+            for step in steps {
+                match step {
+                    Step::Set(n, s) => { owed.set(n, s); model.insert((n, s)); }
+                    Step::Clear(n, s) => { owed.clear(n, s); model.remove(&(n, s)); }
+                    Step::Move(a, b) if a != b => {
+                        owed.move_slot(a, b);
+                        for n in 0..NEIGHBOURS_MAX {
+                            model.remove(&(n, b));
+                            if model.remove(&(n, a)) { model.insert((n, b)); }
+                        }
+                    }
+                    Step::Move(..) => {}
+                    Step::ClearSlot(s) => { owed.clear_slot(s); model.retain(|&(_, slot)| slot != s); }
+                    Step::Next(n) => {
+                        let mine = || model.iter().filter(|&&(m, _)| m == n).map(|&(_, s)| s);
+                        let expected = mine().find(|&s| s >= cursor[n]).or_else(|| mine().next());
+                        prop_assert_eq!(owed.next(n), expected);
+                        if let Some(slot) = expected { cursor[n] = (slot + 1) % SLOTS; }
+                    }
+                }
+                for n in 0..NEIGHBOURS_MAX {
+                    prop_assert_eq!(owed.count(n), model.iter().filter(|&&(m, _)| m == n).count());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! A report: that one client was somewhere at some time, as one node heard it.
+//!
+//! Here is the one strict order of the herd. It decides which of two reports of a client is newer
+//! and, over all clients, which one a full table drops. One order for both is what makes flooding
+//! end: a report that was dropped once is below the table's floor from then on, so it can never come
+//! back as news (evict by age of arrival or by use instead and some herds never stop).
+
+use core::cmp::Ordering;
+
+use super::fields::{ClientId, ClientTime, Position, Seconds, fields};
+use super::limits::AT_LINE_BYTES_MAX;
+use super::names::{Names, NodeId};
+use super::out::Out;
+use super::time::Timestamp;
+
+/// Everything of a report but the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The client's own time.
+    pub time: ClientTime,
+    /// The node that heard the client.
+    pub origin: NodeId,
+    /// Where the client was.
+    pub position: Position,
+    /// The origin's wall clock when it heard the client. The skew is this minus `time`, and is kept
+    /// in this form because it always fits 64 bits, however far off the client's time is.
+    pub heard: Timestamp,
+}
+
+impl Sighting {
+    /// The order of two reports of one client: (client time, origin, position, skew), then the text
+    /// of the time, so that only identical reports are equal. The larger wins.
+    #[must_use]
+    pub fn compare(&self, other: &Self) -> Ordering {
+        let time = self.time.compare(&other.time);
+        // With equal client times the order of the skews is the order of the clocks that heard them.
+        time.then_with(|| self.origin.cmp(&other.origin))
+            .then_with(|| self.position.cmp(&other.position))
+            .then_with(|| self.heard.cmp(&other.heard))
+            .then_with(|| self.time.compare_text(&other.time))
+    }
+
+    /// The origin's clock minus the client's time.
+    #[must_use]
+    pub fn skew(&self) -> Seconds {
+        Seconds::of_wall(self.heard).minus(self.time.seconds())
+    }
+}
+
+/// A client and where it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Who.
+    pub client: ClientId,
+    /// Where and when, and who heard it.
+    pub sighting: Sighting,
+}
+
+/// A report's place in the strict order over all clients: [`Sighting::compare`], then the client id.
+#[derive(Clone, Copy, Debug)]
+pub struct Version<'a> {
+    /// Who.
+    pub client: &'a ClientId,
+    /// Where and when, and who heard it.
+    pub sighting: &'a Sighting,
+}
+
+impl Version<'_> {
+    /// The strict order: equal only for identical reports.
+    #[must_use]
+    pub fn compare(&self, other: &Version) -> Ordering {
+        let sighting = self.sighting.compare(other.sighting);
+        sighting.then_with(|| self.client.as_bytes().cmp(other.client.as_bytes()))
+    }
+
+    /// Appends the AT line without its newline: `AT Hill +0.26… kiwi… +34…-118… 1621464827.95…`.
+    pub fn put_at_line(&self, names: &Names, out: &mut Out) {
+        debug_assert!(out.room() >= AT_LINE_BYTES_MAX);
+        out.put(b"AT ");
+        out.put(names.name(self.sighting.origin));
+        out.put_byte(b' ');
+        self.sighting.skew().put_skew(out);
+        out.put_byte(b' ');
+        out.put(self.client.as_bytes());
+        out.put_byte(b' ');
+        self.sighting.position.put(out);
+        out.put_byte(b' ');
+        self.sighting.time.put(out);
+    }
+}
+
+/// Why bytes are not an AT line of this herd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtLineError {
+    /// Not the form that [`Version::put_at_line`] writes.
+    Malformed,
+    /// Well formed, by a node that this map does not list.
+    UnknownOrigin,
+}
+
+impl Report {
+    /// The report as a [`Version`].
+    #[must_use]
+    pub fn version(&self) -> Version<'_> {
+        Version { client: &self.client, sighting: &self.sighting }
+    }
+
+    /// Reads what [`Version::put_at_line`] writes.
+    ///
+    /// # Errors
+    /// [`AtLineError`]; nothing is changed by either.
+    pub fn parse_at_line(line: &[u8], names: &Names) -> Result<Self, AtLineError> {
+        let mut parts = fields(line);
+        let mut next = || parts.next().ok_or(AtLineError::Malformed);
+        let (word, origin, skew) = (next()?, next()?, next()?);
+        let (client, position, time) = (next()?, next()?, next()?);
+        if word != b"AT" || parts.next().is_some() {
+            return Err(AtLineError::Malformed);
+        }
+        let read = || {
+            let time = ClientTime::parse(time)?;
+            let heard = Seconds::parse_skew(skew)?.plus(time.seconds()).to_wall()?;
+            Some((ClientId::parse(client)?, Position::parse(position)?, time, heard))
+        };
+        let (client, position, time, heard) = read().ok_or(AtLineError::Malformed)?;
+        let origin = names.find(origin).ok_or(AtLineError::UnknownOrigin)?;
+        Ok(Report { client, sighting: Sighting { time, origin, position, heard } })
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    pub(in crate::proto) fn names() -> Names {
+        let mut names = Names::new();
+        names.fill(["Campbell", "Hill", "Jaquez", "Singleton", "Smith"].into_iter()).expect("sorted");
+        names
+    }
+
+    pub(in crate::proto) fn report(line: &str) -> Report {
+        Report::parse_at_line(line.as_bytes(), &names()).expect("the test's line is right")
+    }
+
+    fn at_line(report: &Report) -> String {
+        let mut bytes = [0; AT_LINE_BYTES_MAX];
+        let mut out = Out::new(&mut bytes);
+        report.version().put_at_line(&names(), &mut out);
+        String::from_utf8_lossy(out.written()).into_owned()
+    }
+
+    #[test]
+    fn each_part_of_the_order_decides_when_those_before_it_are_equal() {
+        let rising = [
+            "AT Smith +9.000000000 z +9+9 1",
+            "AT Campbell +9.000000000 z +9+9 2",
+            "AT Hill -9.000000000 z -9+9 2",
+            "AT Hill +8.000000000 z -9-9 2",
+            "AT Hill +8.000000001 a -9-9 2",
+            "AT Hill +8.000000001 b -9-9 2",
+            "AT Hill +8.000000001 b -9-9 2.0",
+        ];
+        // `+` sorts before `-`: any fixed order will do, and this is the packed one.
+        let mut sorted: Vec<Report> = rising.iter().map(|line| report(line)).collect();
+        sorted.sort_by(|a, b| a.version().compare(&b.version()));
+        let got: Vec<String> = sorted.iter().map(at_line).collect();
+        assert_eq!(got, rising.map(String::from));
+    }
+
+    #[test]
+    fn at_lines_that_are_not_are_refused() {
+        let table = [
+            ("AT Hill +0.000000000 a +1+1", AtLineError::Malformed),
+            ("AT Hill +0.000000000 a +1+1 1 x", AtLineError::Malformed),
+            ("at Hill +0.000000000 a +1+1 1", AtLineError::Malformed),
+            ("AT Hill 0.000000000 a +1+1 1", AtLineError::Malformed),
+            ("AT Hill +0.000000000 a +91+1 1", AtLineError::Malformed),
+            // The origin's clock would be in the year 2493: no node's clock can say so.
+            ("AT Hill +16500000000.000000000 a +1+1 1", AtLineError::Malformed),
+            ("AT Mallory +0.000000000 a +1+1 1", AtLineError::UnknownOrigin),
+        ];
+        for (line, expected) in table {
+            assert_eq!(Report::parse_at_line(line.as_bytes(), &names()), Err(expected), "{line}");
+        }
+    }
+
+    /// Few values of each part, so that ties at every depth are common.
+    pub(in crate::proto) fn any_report() -> impl Strategy<Value = Report> {
+        let origins = prop_oneof![Just("Campbell"), Just("Hill"), Just("Smith")];
+        let times = prop_oneof![Just("1"), Just("1.0"), Just("2"), Just("99999999999"), Just("-99999999999")];
+        let positions = prop_oneof![Just("+1+1"), Just("-1+1"), Just("+1.0+1")];
+        (origins, 0..3_i64, "[ab]", positions, times).prop_map(|(origin, heard, client, position, time)| Report {
+            client: ClientId::parse(client.as_bytes()).expect("one letter"),
+            sighting: Sighting {
+                time: ClientTime::parse(time.as_bytes()).expect("of the list"),
+                origin: names().find(origin.as_bytes()).expect("of the list"),
+                position: Position::parse(position.as_bytes()).expect("of the list"),
+                heard: Timestamp(heard),
+            },
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_is_strict_and_total(a in any_report(), b in any_report(), c in any_report()) {
+            let compare = |x: &Report, y: &Report| x.version().compare(&y.version());
+            prop_assert_eq!(compare(&a, &b), compare(&b, &a).reverse());
+            prop_assert_eq!(compare(&a, &b) == Ordering::Equal, a == b);
+            if compare(&a, &b).is_le() && compare(&b, &c).is_le() {
+                prop_assert!(compare(&a, &c).is_le());
+            }
+        }
+
+        #[test]
+        fn at_lines_round_trip(report in any_report()) {
+            let line = at_line(&report);
+            prop_assert_eq!(Report::parse_at_line(line.as_bytes(), &names()), Ok(report));
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! One link connection: from the first HELLO to the last tagged line.
+//!
+//! A session knows its own connection only. What a line means for the table and for other links is
+//! the [`Node`](super::node::Node)'s business.
+//!
+//! Invariants: nothing but HELLO is read or written in [`Phase::Hello`], nothing but PROOF in
+//! [`Phase::Proof`]; where there are keys every line in [`Phase::Up`] carries a tag.
+
+use super::auth::{LineKeys, Role};
+use super::limits::{
+    DEAD_AFTER_MS, DIGEST_EVERY_MS, DIGEST_FIRST_MS, DIGEST_FORCED_MS, DIGEST_QUIET_MS, HANDSHAKE_MS_MAX, NONCE_BYTES,
+    PING_AFTER_MS,
+};
+use super::names::NodeId;
+use super::report::Report;
+use super::time::Mono;
+
+/// Why a link connection ends, as far as the core decides it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The first line was no HELLO.
+    NoHello,
+    /// It speaks another version of the grammar.
+    Version,
+    /// It says a name that is no neighbour's by this node's map, or another than was dialled.
+    Stranger,
+    /// It sent no PROOF although this node has a key: it has none.
+    NoProof,
+    /// It sent a PROOF although this node has no key.
+    Unexpected,
+    /// It knows none of this node's keys.
+    WrongKey,
+    /// A line's tag was wrong: it was forged, replayed, reordered or damaged.
+    WrongTag,
+    /// A line made no sense.
+    Nonsense,
+    /// A line was longer than [`LINK_LINE_BYTES_MAX`](super::limits::LINK_LINE_BYTES_MAX).
+    TooLong,
+    /// It had not proved itself in time.
+    HandshakeTimeout,
+    /// It was silent for too long.
+    Silent,
+    /// The same neighbour has made a newer link.
+    Replaced,
+    /// Too many connections had not proved themselves, and this was the oldest.
+    PushedOut,
+}
+
+impl Cut {
+    /// The reason in words, for logs.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Cut::NoHello => "its first line is no HELLO",
+            Cut::Version => "it speaks another version of the link protocol: update both nodes",
+            Cut::Stranger => "it is not the neighbour this map expects: give both nodes the same map",
+            Cut::NoProof => "it has no key and this node has one: give both nodes the same key",
+            Cut::Unexpected => "it has a key and this node has none: give both nodes the same key",
+            Cut::WrongKey => "it knows another key: give both nodes the same key",
+            Cut::WrongTag => "a line was forged, replayed or damaged",
+            Cut::Nonsense => "a line made no sense",
+            Cut::TooLong => "a line was too long",
+            Cut::HandshakeTimeout => "it did not prove itself within 10 s",
+            Cut::Silent => "it was silent for 30 s",
+            Cut::Replaced => "the same neighbour made a newer link",
+            Cut::PushedOut => "too many connections had not proved themselves",
+        }
+    }
+}
+
+/// How far a session has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// No connection.
+    Free,
+    /// The other end's HELLO is awaited.
+    Hello,
+    /// The other end's PROOF is awaited.
+    Proof,
+    /// Both ends know each other.
+    Up,
+}
+
+/// What the other end said in its HELLO.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer {
+    pub(super) node: NodeId,
+    pub(super) boot: u64,
+    pub(super) capacity: u32,
+    pub(super) nonce: [u8; NONCE_BYTES],
+}
+
+/// A digest that this end owes: in which round, and no lower than which floor.
+#[derive(Clone, Debug)]
+pub(super) struct DigestDue {
+    pub(super) round: u64,
+    pub(super) floor: Option<Report>,
+    /// It waits for owed reports to go first, but no longer than this.
+    pub(super) at_latest: Mono,
+}
+
+/// Where the exchange of digests stands.
+#[derive(Debug)]
+pub(super) struct DigestState {
+    pub(super) due: Option<DigestDue>,
+    /// When this end begins the next round; only the dialling end does.
+    pub(super) next_at: Mono,
+    /// When it does so although the link is not quiet.
+    pub(super) forced_at: Mono,
+    /// The last digest sent: its round, and the hash of its floor.
+    pub(super) sent: Option<(u64, u64)>,
+    /// Digests sent in answer within the round of `sent`.
+    pub(super) answers: u8,
+    /// When a report last crossed the link.
+    pub(super) busy_at: Mono,
+}
+
+/// One link connection.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) phase: Phase,
+    /// Tells this connection from others that had the same number.
+    pub(super) generation: u32,
+    pub(super) dialled: bool,
+    /// The neighbour's number: known from the start when dialled, else from its HELLO on.
+    pub(super) neighbour: Option<u8>,
+    pub(super) opened_at: Mono,
+    pub(super) received_at: Mono,
+    pub(super) sent_at: Mono,
+    pub(super) nonce: [u8; NONCE_BYTES],
+    pub(super) peer: Option<Peer>,
+    pub(super) hello_due: bool,
+    pub(super) proof_due: bool,
+    /// The other end's ping, to be echoed.
+    pub(super) echo_due: Option<u64>,
+    pub(super) ping_due: bool,
+    /// Number and time of the last ping that was sent.
+    pub(super) pinged: Option<(u64, Mono)>,
+    pub(super) keys: Option<LineKeys>,
+    pub(super) digest: DigestState,
+}
+
+impl Session {
+    pub(super) const FREE: Session = Session {
+        phase: Phase::Free,
+        generation: 0,
+        dialled: false,
+        neighbour: None,
+        opened_at: Mono(0),
+        received_at: Mono(0),
+        sent_at: Mono(0),
+        nonce: [0; NONCE_BYTES],
+        peer: None,
+        hello_due: false,
+        proof_due: false,
+        echo_due: None,
+        ping_due: false,
+        pinged: None,
+        keys: None,
+        digest: DigestState {
+            due: None,
+            next_at: Mono(0),
+            forced_at: Mono(0),
+            sent: None,
+            answers: 0,
+            busy_at: Mono(0),
+        },
+    };
+
+    /// Begins a connection. The dialling end says HELLO at once, and so does the other.
+    pub(super) fn open(&mut self, now: Mono, neighbour: Option<u8>, nonce: [u8; NONCE_BYTES]) {
+        debug_assert_eq!(self.phase, Phase::Free);
+        let generation = self.generation.wrapping_add(1);
+        *self = Session {
+            phase: Phase::Hello,
+            generation,
+            dialled: neighbour.is_some(),
+            neighbour,
+            opened_at: now,
+            received_at: now,
+            sent_at: now,
+            nonce,
+            hello_due: true,
+            ..Session::FREE
+        };
+    }
+
+    /// Ends it. The generation stays, so late words about the old connection find nothing.
+    pub(super) fn free(&mut self) {
+        *self = Session { generation: self.generation, ..Session::FREE };
+    }
+
+    pub(super) fn role(&self) -> Role {
+        if self.dialled { Role::Dialler } else { Role::Acceptor }
+    }
+
+    /// Both ends know each other: reports may flow, and the dialling end asks for the first digest.
+    pub(super) fn up(&mut self, now: Mono, round: u64) {
+        self.phase = Phase::Up;
+        self.digest.busy_at = now;
+        if self.dialled {
+            self.begin_round(now, round, DIGEST_FIRST_MS);
+        } else {
+            self.digest.next_at = Mono::NEVER;
+            self.digest.forced_at = Mono::NEVER;
+        }
+    }
+
+    /// A new round is due within `patience_ms`, and the next one a minute later.
+    pub(super) fn begin_round(&mut self, now: Mono, round: u64, patience_ms: u64) {
+        self.digest.due = Some(DigestDue { round, floor: None, at_latest: now.after_ms(patience_ms) });
+        self.digest.next_at = now.after_ms(DIGEST_EVERY_MS);
+        self.digest.forced_at = now.after_ms(DIGEST_FORCED_MS);
+    }
+
+    /// When the dialling end begins the next round, as things stand.
+    pub(super) fn round_at(&self) -> Mono {
+        let quiet_at = self.digest.busy_at.after_ms(DIGEST_QUIET_MS);
+        self.digest.next_at.max(quiet_at).min(self.digest.forced_at)
+    }
+
+    /// When the dialling end asks for a sign of life: after silence in either direction.
+    pub(super) fn ping_at(&self) -> Mono {
+        let silent_since = self.received_at.min(self.sent_at);
+        let pinged_at = self.pinged.map_or(Mono(0), |(_, at)| at);
+        silent_since.max(pinged_at).after_ms(PING_AFTER_MS)
+    }
+
+    /// Why the connection has to end at `now`, if it has.
+    pub(super) fn overdue(&self, now: Mono) -> Option<Cut> {
+        match self.phase {
+            Phase::Free => None,
+            Phase::Hello | Phase::Proof => {
+                (now.since_ms(self.opened_at) >= HANDSHAKE_MS_MAX).then_some(Cut::HandshakeTimeout)
+            }
+            Phase::Up => (now.since_ms(self.received_at) >= DEAD_AFTER_MS).then_some(Cut::Silent),
+        }
+    }
+
+    /// When this session next has something to do by the clock alone. `owing` says whether reports
+    /// are owed to the neighbour: a digest that waits for them is due at its latest only.
+    pub(super) fn wake_at(&self, owing: bool) -> Mono {
+        match self.phase {
+            Phase::Free => Mono::NEVER,
+            Phase::Hello | Phase::Proof => self.opened_at.after_ms(HANDSHAKE_MS_MAX),
+            Phase::Up => {
+                let dead_at = self.received_at.after_ms(DEAD_AFTER_MS);
+                let digest_at = self.digest.due.as_ref().filter(|_| owing).map_or(Mono::NEVER, |due| due.at_latest);
+                let at = dead_at.min(digest_at);
+                if self.dialled && !self.ping_due { at.min(self.ping_at()).min(self.round_wake_at()) } else { at }
+            }
+        }
+    }
+
+    fn round_wake_at(&self) -> Mono {
+        if self.digest.due.is_some() { Mono::NEVER } else { self.round_at() }
+    }
+}

@@ -1,0 +1,335 @@
+//! What the node remembers: the last report of each client, and what of it is owed to whom.
+//!
+//! The policy, in prose. There is one entry a client. Of two reports of a client the larger in the
+//! strict order stays ([`Sighting::compare`]). When the table is full, the smallest entry over all
+//! clients ([`Version::compare`]) gives way to a larger newcomer, and a smaller newcomer is refused and
+//! not passed on. So the table is "the newest K reports", in whatever order things arrive, and a node
+//! of K entries holds exactly the newest-K prefix of a larger node. An entry lives for a day by the
+//! node's own steady clock; in the last tenth of its life it is not advertised any more, so a node that
+//! has dropped it does not get it back from one whose clock runs a little slower.
+//!
+//! Ids come from strangers. The hash is keyed, so nobody can choose ids that collide; a `heapless` map
+//! takes no keyed hasher in a `const`, so the key carries its keyed hash and the map's own unkeyed one
+//! only spreads that.
+//!
+//! Invariants: at most `capacity` entries; every entry is in the floor heap; an owed bit implies an
+//! entry. `swap_remove` moves the last entry into the hole, so heap and bits move with it.
+
+use core::cmp::Ordering;
+use core::hash::{Hash, Hasher};
+
+use heapless::index_map::FnvIndexMap;
+use siphasher::sip::SipHasher13;
+
+use super::fields::ClientId;
+use super::floor::Floor;
+use super::limits::NEIGHBOURS_MAX;
+use super::owed::Owed;
+use super::report::{Report, Sighting, Version};
+
+/// A client id and its keyed hash, of which the map uses 16 bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Key {
+    hash: u16,
+    client: ClientId,
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u16(self.hash);
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    sighting: Sighting,
+    /// When the origin heard it, in seconds of this node's steady clock; before its start if negative.
+    heard_s: i32,
+}
+
+/// What became of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It is the newest of its client and is owed to all other neighbours now.
+    News,
+    /// The table holds just this; nothing has changed.
+    Duplicate,
+    /// The table holds a larger report of this client; nothing has changed.
+    Stale,
+    /// The table is full of larger reports; nothing has changed.
+    BelowFloor,
+    /// It has outlived its age; nothing has changed.
+    TooOld,
+}
+
+/// Where a report came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A client of this node.
+    Client,
+    /// The neighbour of this number.
+    Neighbour(usize),
+}
+
+/// The newest reports, at most `SLOTS / 2` of them.
+#[derive(Debug)]
+pub struct Table<const SLOTS: usize> {
+    map: FnvIndexMap<Key, Entry, SLOTS>,
+    floor: Floor<SLOTS>,
+    owed: Owed<SLOTS>,
+    /// Entries at most.
+    capacity: usize,
+    /// An entry's life, in seconds.
+    age_s_max: i32,
+    /// The secret of the map's hash.
+    hash_key: (u64, u64),
+    /// Neighbours there are: one bit each.
+    neighbours: u16,
+    evicted: u64,
+}
+
+impl<const SLOTS: usize> Table<SLOTS> {
+    /// An empty table of no capacity, all zero: fit for a static.
+    pub(super) const fn new() -> Self {
+        Table {
+            map: FnvIndexMap::new(),
+            floor: Floor::new(),
+            owed: Owed::new(),
+            capacity: 0,
+            age_s_max: 0,
+            hash_key: (0, 0),
+            neighbours: 0,
+            evicted: 0,
+        }
+    }
+
+    /// Sets what is only known at run time. `capacity` is cut to what this build has room for.
+    pub(super) fn start(&mut self, capacity: usize, age_s_max: u32, hash_key: (u64, u64), neighbours: u16) {
+        debug_assert!(self.map.is_empty(), "a table is started once");
+        self.capacity = capacity.clamp(1, SLOTS / 2);
+        self.age_s_max = i32::try_from(age_s_max).unwrap_or(i32::MAX);
+        self.hash_key = hash_key;
+        self.neighbours = neighbours;
+    }
+
+    /// Entries held, those that are past their age but not swept yet included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    /// Entries at most.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Entries that gave way to larger ones since the start.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// What is owed to whom.
+    #[must_use]
+    pub fn owed(&self) -> &Owed<SLOTS> {
+        &self.owed
+    }
+
+    /// The smallest entry, when the table is full: reports below it are not kept here.
+    #[must_use]
+    pub fn floor(&self) -> Option<Version<'_>> {
+        if self.map.len() < self.capacity { None } else { self.version(self.floor.smallest()?) }
+    }
+
+    /// What the table knows of `client`, unless it is past its age.
+    #[must_use]
+    pub fn get(&self, client: &ClientId, now_s: i32) -> Option<&Sighting> {
+        let entry = self.map.get(&self.key(client))?;
+        (!self.is_expired(entry, now_s)).then_some(&entry.sighting)
+    }
+
+    /// Takes a report that its origin heard at `heard_s`. The rules are at the head of this file.
+    pub(super) fn admit(&mut self, report: &Report, heard_s: i32, now_s: i32, from: Source) -> Admission {
+        if now_s.saturating_sub(heard_s) >= self.age_s_max {
+            return Admission::TooOld;
+        }
+        let key = self.key(&report.client);
+        let mut found = self.map.get_index_of(&key);
+        if found.is_some_and(|slot| self.is_expired(self.entry(slot), now_s)) {
+            self.remove(found.take().expect("just seen"));
+        }
+        match found {
+            Some(slot) => self.admit_known(slot, report, heard_s, from),
+            None => self.admit_newcomer(key, report, heard_s, from),
+        }
+    }
+
+    fn admit_known(&mut self, slot: usize, report: &Report, heard_s: i32, from: Source) -> Admission {
+        let (old, new) = (&self.entry(slot).sighting, &report.sighting);
+        // At its origin the same time and place is a duplicate whatever the clock says by now.
+        let said_before = from == Source::Client
+            && old.origin == new.origin
+            && old.position == new.position
+            && old.time.compare(&new.time).is_eq();
+        match new.compare(old) {
+            _ if said_before => Admission::Duplicate,
+            Ordering::Less => Admission::Stale,
+            Ordering::Equal => {
+                // Who sends it has it.
+                if let Source::Neighbour(neighbour) = from {
+                    self.owed.clear(neighbour, slot);
+                }
+                Admission::Duplicate
+            }
+            Ordering::Greater => {
+                let (_, entry) = self.map.get_index_mut(slot).expect("the slot was just found");
+                *entry = Entry { sighting: report.sighting, heard_s };
+                let map = &self.map;
+                self.floor.update(slot, report.sighting.time.timestamp().0, |a, b| tie(map, a, b));
+                self.owe_to_others(slot, from);
+                Admission::News
+            }
+        }
+    }
+
+    fn admit_newcomer(&mut self, key: Key, report: &Report, heard_s: i32, from: Source) -> Admission {
+        if let Some(smallest) = self.floor() {
+            if report.version().compare(&smallest).is_lt() {
+                return Admission::BelowFloor;
+            }
+            self.remove(self.floor.smallest().expect("a full table has a smallest entry"));
+            self.evicted += 1;
+        }
+        let slot = self.map.len();
+        debug_assert!(slot < self.capacity);
+        let inserted = self.map.insert(key, Entry { sighting: report.sighting, heard_s });
+        debug_assert!(matches!(inserted, Ok(None)), "the client was not there and the map has room");
+        let map = &self.map;
+        self.floor.push(slot, report.sighting.time.timestamp().0, |a, b| tie(map, a, b));
+        self.owe_to_others(slot, from);
+        Admission::News
+    }
+
+    fn owe_to_others(&mut self, slot: usize, from: Source) {
+        for neighbour in 0..NEIGHBOURS_MAX {
+            if self.neighbours & (1 << neighbour) == 0 {
+                continue;
+            }
+            if from == Source::Neighbour(neighbour) {
+                self.owed.clear(neighbour, slot);
+            } else {
+                self.owed.set(neighbour, slot);
+            }
+        }
+    }
+
+    /// The next report owed to `neighbour`, and its age in seconds. It is owed no longer.
+    pub(super) fn take_owed(&mut self, neighbour: usize, now_s: i32) -> Option<(Version<'_>, u32)> {
+        // Each turn clears a bit, so this ends.
+        let slot = loop {
+            let slot = self.owed.next(neighbour)?;
+            self.owed.clear(neighbour, slot);
+            if self.is_advertised(self.entry(slot), now_s) {
+                break slot;
+            }
+        };
+        let age_s = u32::try_from(self.age_s(self.entry(slot), now_s)).unwrap_or(0);
+        Some((self.version(slot)?, age_s))
+    }
+
+    /// Owes to `neighbour` every advertised entry that `differs`.
+    pub(super) fn owe_where(&mut self, neighbour: usize, now_s: i32, differs: impl Fn(Version) -> bool) -> usize {
+        let mut count = 0;
+        for slot in 0..self.map.len() {
+            let advertised = self.is_advertised(self.entry(slot), now_s);
+            if advertised && self.version(slot).is_some_and(&differs) {
+                self.owed.set(neighbour, slot);
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// The entries that are young enough to be told to others.
+    pub fn advertised(&self, now_s: i32) -> impl Iterator<Item = Version<'_>> {
+        let young = self.map.iter().filter(move |(_, entry)| self.is_advertised(entry, now_s));
+        young.map(|(key, entry)| Version { client: &key.client, sighting: &entry.sighting })
+    }
+
+    /// Drops what is past its age or `unwanted`; says how many entries went.
+    pub(super) fn sweep(&mut self, now_s: i32, unwanted: impl Fn(&Sighting) -> bool) -> usize {
+        let before = self.map.len();
+        // From the last to the first: a removal moves an entry that has been looked at already.
+        for slot in (0..before).rev() {
+            let entry = self.entry(slot);
+            if self.is_expired(entry, now_s) || unwanted(&entry.sighting) {
+                self.remove(slot);
+            }
+        }
+        before - self.map.len()
+    }
+
+    fn remove(&mut self, slot: usize) {
+        let last = self.map.len() - 1;
+        let map = &self.map;
+        self.floor.remove(slot, |a, b| tie(map, a, b));
+        self.owed.clear_slot(slot);
+        let (key, _) = self.map.get_index(slot).expect("the caller found the slot");
+        let key = key.clone();
+        self.map.swap_remove(&key);
+        if slot != last {
+            self.floor.move_slot(last, slot);
+            self.owed.move_slot(last, slot);
+        }
+    }
+
+    fn key(&self, client: &ClientId) -> Key {
+        let mut hasher = SipHasher13::new_with_keys(self.hash_key.0, self.hash_key.1);
+        hasher.write(client.as_bytes());
+        #[expect(clippy::cast_possible_truncation, reason = "the map uses 16 bits of a hash")]
+        Key { hash: hasher.finish() as u16, client: client.clone() }
+    }
+
+    fn entry(&self, slot: usize) -> &Entry {
+        self.map.get_index(slot).expect("a slot below the length holds an entry").1
+    }
+
+    fn version(&self, slot: usize) -> Option<Version<'_>> {
+        let (key, entry) = self.map.get_index(slot)?;
+        Some(Version { client: &key.client, sighting: &entry.sighting })
+    }
+
+    fn age_s(&self, entry: &Entry, now_s: i32) -> i32 {
+        now_s.saturating_sub(entry.heard_s).max(0)
+    }
+
+    fn is_expired(&self, entry: &Entry, now_s: i32) -> bool {
+        self.age_s(entry, now_s) >= self.age_s_max
+    }
+
+    fn is_advertised(&self, entry: &Entry, now_s: i32) -> bool {
+        self.age_s(entry, now_s) < self.age_s_max - self.age_s_max / 10
+    }
+}
+
+type Map<const SLOTS: usize> = FnvIndexMap<Key, Entry, SLOTS>;
+
+/// Compares the entries of two slots: the heap asks when their times are equal.
+fn tie<const SLOTS: usize>(map: &Map<SLOTS>, a: usize, b: usize) -> Ordering {
+    let version = |slot| {
+        let (key, entry) = map.get_index(slot).expect("the heap holds slots of entries");
+        Version { client: &key.client, sighting: &entry.sighting }
+    };
+    version(a).compare(&version(b))
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

@@ -1,0 +1,154 @@
+//! The table against a plainly right one, and the laws of the merge.
+
+use super::*;
+use crate::proto::report::tests::{any_report, report};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+const AGE_S_MAX: u32 = 100;
+
+fn table(capacity: usize) -> Box<Table<64>> {
+    let mut table = Box::new(Table::new());
+    table.start(capacity, AGE_S_MAX, (1, 2), 0b11);
+    table
+}
+
+fn contents(table: &Table<64>) -> Vec<Report> {
+    let mut all: Vec<Report> =
+        table.map.iter().map(|(key, entry)| Report { client: key.client.clone(), sighting: entry.sighting }).collect();
+    all.sort_by(|a, b| a.version().compare(&b.version()));
+    all
+}
+
+fn after(capacity: usize, reports: &[Report]) -> Vec<Report> {
+    let mut table = table(capacity);
+    for report in reports {
+        table.admit(report, 0, 0, Source::Neighbour(0));
+    }
+    contents(&table)
+}
+
+/// The newest of each client, and of those the newest `capacity`: what the rules promise.
+fn model(capacity: usize, reports: &[Report]) -> Vec<Report> {
+    let mut newest: BTreeMap<Vec<u8>, Report> = BTreeMap::new();
+    for report in reports {
+        let entry = newest.entry(report.client.as_bytes().to_vec()).or_insert_with(|| report.clone());
+        if report.sighting.compare(&entry.sighting).is_gt() {
+            *entry = report.clone();
+        }
+    }
+    let mut all: Vec<Report> = newest.into_values().collect();
+    all.sort_by(|a, b| a.version().compare(&b.version()));
+    all.split_off(all.len().saturating_sub(capacity))
+}
+
+/// Reports of many clients with few times, so that ties and evictions are common.
+fn many() -> impl Strategy<Value = Vec<Report>> {
+    let report = (any_report(), "[a-h]").prop_map(|(report, client)| Report {
+        client: ClientId::parse(client.as_bytes()).expect("one letter"),
+        ..report
+    });
+    proptest::collection::vec(report, 0..40)
+}
+
+proptest! {
+    #[test]
+    fn holds_what_the_model_holds_when_nothing_is_evicted(reports in many()) {
+        prop_assert_eq!(after(32, &reports), model(32, &reports));
+    }
+
+    #[test]
+    fn merge_is_idempotent_and_order_does_not_matter(
+        (reports, shuffled) in many().prop_flat_map(|reports| (Just(reports.clone()), Just(reports).prop_shuffle())),
+    ) {
+        let once = after(32, &reports);
+        prop_assert_eq!(&after(32, &shuffled), &once);
+        let twice: Vec<Report> = reports.iter().chain(&reports).cloned().collect();
+        prop_assert_eq!(&after(32, &twice), &once);
+    }
+
+    #[test]
+    fn a_small_table_is_a_prefix_of_a_large_one_once_both_have_heard_all(reports in many(), capacity in 1..6_usize) {
+        // A client may leave a small table and come back with a newer report: what was said in between
+        // is said again by the neighbours' digests. Two rounds stand for that.
+        let twice: Vec<Report> = reports.iter().chain(&model(32, &reports)).cloned().collect();
+        prop_assert_eq!(after(capacity, &twice), model(capacity, &reports));
+    }
+
+    #[test]
+    fn bookkeeping_holds_at_every_step(
+        steps in proptest::collection::vec((any_report(), "[a-h]", 0..3_i32, 0..2_usize), 0..60),
+        capacity in 1..6_usize,
+    ) {
+        let mut table = table(capacity);
+        let mut now_s = 0;
+        for (report, client, wait, from) in steps {
+            now_s += wait * 30;
+            let report = Report { client: ClientId::parse(client.as_bytes()).expect("one letter"), ..report };
+            let floor = table.floor().map(|floor| Report { client: floor.client.clone(), sighting: *floor.sighting });
+            let admission = table.admit(&report, now_s, now_s, Source::Neighbour(from));
+            prop_assert!(table.len() <= capacity);
+            if admission == Admission::BelowFloor {
+                prop_assert!(floor.is_some_and(|floor| report.version().compare(&floor.version()).is_lt()));
+            }
+            for neighbour in 0..2 {
+                for slot in 0..64 {
+                    prop_assert!(!table.owed.is_set(neighbour, slot) || slot < table.len());
+                }
+            }
+            let smallest = contents(&table).into_iter().next();
+            prop_assert_eq!(
+                table.floor.smallest().map(|slot| table.version(slot).expect("an entry").sighting),
+                smallest.as_ref().map(|report| &report.sighting)
+            );
+            if wait == 2 {
+                table.sweep(now_s, |_| false);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_report_is_owed_to_all_but_its_sender() {
+    let mut table = table(4);
+    let kiwi = report("AT Hill +0.000000000 kiwi +1+1 1");
+    assert_eq!(table.admit(&kiwi, 0, 0, Source::Neighbour(0)), Admission::News);
+    assert_eq!((table.owed().count(0), table.owed().count(1)), (0, 1));
+    let (version, age_s) = table.take_owed(1, 7).expect("owed");
+    assert_eq!((version.client.as_bytes(), age_s), (&b"kiwi"[..], 7));
+    assert!(table.take_owed(1, 7).is_none());
+}
+
+#[test]
+fn a_neighbour_that_sends_what_is_owed_to_it_is_owed_it_no_longer() {
+    let mut table = table(4);
+    let kiwi = report("AT Hill +0.000000000 kiwi +1+1 1");
+    table.admit(&kiwi, 0, 0, Source::Client);
+    assert_eq!(table.admit(&kiwi, 0, 0, Source::Neighbour(1)), Admission::Duplicate);
+    assert_eq!((table.owed().count(0), table.owed().count(1)), (1, 0));
+}
+
+#[test]
+fn the_same_time_and_place_is_a_duplicate_at_its_origin_whatever_the_skew() {
+    let mut table = table(4);
+    assert_eq!(table.admit(&report("AT Hill +0.000000001 kiwi +1+1 1"), 0, 0, Source::Client), Admission::News);
+    let again = report("AT Hill +5.000000000 kiwi +1+1 1.0");
+    assert_eq!(table.admit(&again, 0, 0, Source::Client), Admission::Duplicate);
+    assert_eq!(table.admit(&again, 0, 0, Source::Neighbour(0)), Admission::News);
+}
+
+#[test]
+fn entries_age_by_the_steady_clock() {
+    let mut table = table(4);
+    let kiwi = report("AT Hill +0.000000000 kiwi +1+1 1");
+    assert_eq!(table.admit(&kiwi, -100, 0, Source::Client), Admission::TooOld);
+    table.admit(&kiwi, 0, 0, Source::Client);
+    assert_eq!(table.advertised(89).count(), 1);
+    assert_eq!(table.advertised(90).count(), 0, "the last tenth is not advertised");
+    assert!(table.take_owed(0, 90).is_none());
+    assert!(table.get(&kiwi.client, 99).is_some());
+    assert!(table.get(&kiwi.client, 100).is_none());
+    assert_eq!(table.admit(&kiwi, 100, 100, Source::Client), Admission::News, "an expired entry is none");
+    assert_eq!(table.sweep(200, |_| false), 1);
+    assert!(table.is_empty());
+}

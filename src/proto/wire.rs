@@ -1,0 +1,272 @@
+//! The lines that nodes send each other: their grammar, read and written in one place.
+//!
+//! ```text
+//! HELLO 1 <name> <boot> <capacity> <nonce>   first, both ways
+//! PROOF <mac> [<mac>]                        one a key; every later line ends in " ~<tag>"
+//! U <age_s> AT <origin> <skew> <client> <position> <time>
+//! D <round> <hashes> -                       64 hashes of 16 hex digits, without blanks
+//! D <round> <hashes> AT <origin> …           the same with a floor, in the form of an AT line
+//! P <n>                                      ping and its answer
+//! ```
+//! Lines end in LF; blanks are single; numbers are decimal; the rest is lower-case hexadecimal. This
+//! file knows no state: whether a line may come now is for [`session`](super::session) to say.
+
+use super::auth::{KEYS_MAX, PROOF_BYTES, Said, TAG_BYTES};
+use super::digest::Buckets;
+use super::digits::value_of;
+use super::limits::{DIGEST_BUCKETS, NONCE_BYTES, TAG_FIELD_BYTES};
+use super::names::Names;
+use super::out::{Out, read_hex};
+use super::report::{AtLineError, Report, Version};
+
+/// The version of this grammar, in every HELLO.
+pub const VERSION: u64 = 1;
+
+/// A line between nodes, its tag taken off.
+#[derive(Debug)]
+pub enum Line<'a> {
+    /// Who is there.
+    Hello {
+        /// The grammar that the sender speaks.
+        version: u64,
+        /// The sender's name.
+        name: &'a [u8],
+        /// A number that changes with each start of the sender.
+        boot: u64,
+        /// Entries that the sender's table holds at most.
+        capacity: u32,
+        /// The sender's random bytes for this link.
+        nonce: [u8; NONCE_BYTES],
+    },
+    /// That the sender knows a key.
+    Proof(heapless::Vec<[u8; PROOF_BYTES], KEYS_MAX>),
+    /// A report, and how long ago its origin heard it.
+    Update {
+        /// Seconds.
+        age_s: u32,
+        /// The report; or why there is none, which ends the link only if it is malformed.
+        report: Result<Report, AtLineError>,
+    },
+    /// A digest of the sender's table.
+    Digest {
+        /// The number of the round.
+        round: u64,
+        /// The hashes.
+        buckets: Buckets,
+        /// The smallest report covered; everything without one.
+        floor: Result<Option<Report>, AtLineError>,
+    },
+    /// A sign of life, or its echo.
+    Ping(u64),
+}
+
+impl<'a> Line<'a> {
+    /// Reads a line. `None` when it is none of the above.
+    #[must_use]
+    pub fn parse(line: &'a [u8], names: &Names) -> Option<Self> {
+        let (word, rest) = split(line)?;
+        match word {
+            b"HELLO" => parse_hello(rest),
+            b"PROOF" => parse_proof(rest),
+            b"U" => {
+                let (age_s, at_line) = split(rest)?;
+                let age_s = u32::try_from(number(age_s)?).ok()?;
+                Some(Line::Update { age_s, report: Report::parse_at_line(at_line, names) })
+            }
+            b"D" => parse_digest(rest, names),
+            b"P" => Some(Line::Ping(number(rest)?)),
+            _ => None,
+        }
+    }
+}
+
+/// Splits at the first blank.
+fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let blank = line.iter().position(|&byte| byte == b' ')?;
+    Some((&line[..blank], &line[blank + 1..]))
+}
+
+fn number(field: &[u8]) -> Option<u64> {
+    let digits = !field.is_empty() && field.iter().all(u8::is_ascii_digit);
+    if digits { u64::try_from(value_of(field)).ok() } else { None }
+}
+
+fn parse_hello(rest: &[u8]) -> Option<Line<'_>> {
+    let (version, rest) = split(rest)?;
+    let (name, rest) = split(rest)?;
+    let (boot, rest) = split(rest)?;
+    let (capacity, nonce_hex) = split(rest)?;
+    let mut nonce = [0; NONCE_BYTES];
+    read_hex(nonce_hex, &mut nonce)?;
+    let capacity = u32::try_from(number(capacity)?).ok()?;
+    Some(Line::Hello { version: number(version)?, name, boot: number(boot)?, capacity, nonce })
+}
+
+fn parse_proof(rest: &[u8]) -> Option<Line<'_>> {
+    let mut proofs = heapless::Vec::new();
+    for field in rest.split(|&byte| byte == b' ') {
+        let mut proof = [0; PROOF_BYTES];
+        read_hex(field, &mut proof)?;
+        proofs.push(proof).ok()?;
+    }
+    Some(Line::Proof(proofs))
+}
+
+fn parse_digest<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
+    let (round, rest) = split(rest)?;
+    let (hashes, floor) = split(rest)?;
+    if hashes.len() != DIGEST_BUCKETS * 16 {
+        return None;
+    }
+    let mut buckets = [0; DIGEST_BUCKETS];
+    for (bucket, digits) in buckets.iter_mut().zip(hashes.chunks_exact(16)) {
+        let mut bytes = [0; 8];
+        read_hex(digits, &mut bytes)?;
+        *bucket = u64::from_be_bytes(bytes);
+    }
+    let floor = if floor == b"-" { Ok(None) } else { Report::parse_at_line(floor, names).map(Some) };
+    Some(Line::Digest { round: number(round)?, buckets, floor })
+}
+
+/// Takes the tag off a line. `None` when it has none.
+#[must_use]
+pub fn split_tag(line: &[u8]) -> Option<(&[u8], [u8; TAG_BYTES])> {
+    let (line, field) = line.split_at_checked(line.len().checked_sub(TAG_FIELD_BYTES)?)?;
+    let mut tag = [0; TAG_BYTES];
+    read_hex(field.strip_prefix(b" ~")?, &mut tag)?;
+    Some((line, tag))
+}
+
+/// Appends ` ~` and the tag.
+pub fn put_tag(tag: &[u8; TAG_BYTES], out: &mut Out) {
+    out.put(b" ~");
+    out.put_hex(tag);
+}
+
+/// Appends a HELLO.
+pub fn put_hello(said: &Said, out: &mut Out) {
+    out.put(b"HELLO ");
+    out.put_u128(u128::from(VERSION));
+    out.put_byte(b' ');
+    out.put(said.name);
+    out.put_byte(b' ');
+    out.put_u128(u128::from(said.boot));
+    out.put_byte(b' ');
+    out.put_u128(u128::from(said.capacity));
+    out.put_byte(b' ');
+    out.put_hex(said.nonce);
+}
+
+/// Appends a PROOF.
+pub fn put_proofs(proofs: &[[u8; PROOF_BYTES]], out: &mut Out) {
+    out.put(b"PROOF");
+    for proof in proofs {
+        out.put_byte(b' ');
+        out.put_hex(proof);
+    }
+}
+
+/// Appends a U.
+pub fn put_update(version: &Version, age_s: u32, names: &Names, out: &mut Out) {
+    out.put(b"U ");
+    out.put_u128(u128::from(age_s));
+    out.put_byte(b' ');
+    version.put_at_line(names, out);
+}
+
+/// Appends a D.
+pub fn put_digest(round: u64, buckets: &Buckets, floor: Option<&Report>, names: &Names, out: &mut Out) {
+    out.put(b"D ");
+    out.put_u128(u128::from(round));
+    out.put_byte(b' ');
+    for bucket in buckets {
+        out.put_hex(&bucket.to_be_bytes());
+    }
+    out.put_byte(b' ');
+    match floor {
+        Some(floor) => floor.version().put_at_line(names, out),
+        None => out.put_byte(b'-'),
+    }
+}
+
+/// Appends a P.
+pub fn put_ping(n: u64, out: &mut Out) {
+    out.put(b"P ");
+    out.put_u128(u128::from(n));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::limits::LINK_LINE_BYTES_MAX;
+    use crate::proto::report::tests::{any_report, names};
+    use proptest::prelude::*;
+
+    fn written(write: impl FnOnce(&mut Out)) -> Vec<u8> {
+        let mut bytes = [0; LINK_LINE_BYTES_MAX];
+        let mut out = Out::new(&mut bytes);
+        write(&mut out);
+        out.written().to_vec()
+    }
+
+    #[test]
+    fn a_hello_reads_as_it_was_written() {
+        let said = Said { name: b"Hill", boot: u64::MAX, capacity: 4096, nonce: &[0xab; 16] };
+        let line = written(|out| put_hello(&said, out));
+        assert_eq!(line, b"HELLO 1 Hill 18446744073709551615 4096 abababababababababababababababab");
+        let Some(Line::Hello { version: 1, name: b"Hill", boot: u64::MAX, capacity: 4096, nonce }) =
+            Line::parse(&line, &names())
+        else {
+            panic!("it reads as something else")
+        };
+        assert_eq!(nonce, [0xab; 16]);
+    }
+
+    proptest! {
+        #[test]
+        fn updates_and_digests_read_as_they_were_written(
+            report in any_report(),
+            age in any::<u32>(),
+            round in any::<u64>(),
+            seed in any::<u64>(),
+            with_floor: bool,
+        ) {
+            let names = names();
+            let line = written(|out| put_update(&report.version(), age, &names, out));
+            let read = Line::parse(&line, &names);
+            let Some(Line::Update { age_s, report: Ok(back) }) = read else { panic!("{read:?}") };
+            prop_assert_eq!((age_s, back), (age, report.clone()));
+
+            let sums: Buckets = core::array::from_fn(|i| seed.wrapping_mul(i as u64 + 1));
+            let floor = with_floor.then_some(&report);
+            let line = written(|out| put_digest(round, &sums, floor, &names, out));
+            let read = Line::parse(&line, &names);
+            let Some(Line::Digest { round: r, buckets, floor: Ok(f) }) = read else { panic!("{read:?}") };
+            prop_assert_eq!((r, buckets, f.as_ref()), (round, sums, floor));
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_a_panic(line in proptest::collection::vec(any::<u8>(), 0..200), word in "(HELLO|PROOF|U|D|P) .{0,40}") {
+            let _ = Line::parse(&line, &names());
+            let _ = Line::parse(word.as_bytes(), &names());
+            let _ = split_tag(&line);
+        }
+    }
+
+    #[test]
+    fn tags_come_off_as_they_were_put_on() {
+        let line = written(|out| { out.put(b"P 1"); put_tag(&[0, 1, 2, 3, 4, 5, 6, 0xff], out); });
+        assert_eq!(line, b"P 1 ~00010203040506ff");
+        assert_eq!(split_tag(&line), Some((&b"P 1"[..], [0, 1, 2, 3, 4, 5, 6, 0xff])));
+        for wrong in [&b""[..], b"P 1", b"P 1 00010203040506ff", b"P 1 ~00010203040506f", b"P 1 ~00010203040506FF"] {
+            assert_eq!(split_tag(wrong), None);
+        }
+    }
+
+    #[test]
+    fn lines_of_another_grammar_are_refused() {
+        for wrong in ["", "U", "U x AT", "P", "P -1", "P 1 2", "D 1 00 -", "PROOF", "PROOF 00", "HELLO 1 Hill 1 1", "X 1", "U 4294967296 AT"] {
+            assert!(Line::parse(wrong.as_bytes(), &names()).is_none(), "{wrong}");
+        }
+    }
+}
