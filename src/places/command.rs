@@ -1,0 +1,60 @@
+//! The places commands as plain functions: what `herd places near` and `herd places build` do once their arguments
+//! are parsed. Knows no arguments and no exit codes.
+
+use super::build::{BuildError, Inputs, build};
+use super::dat::{Dat, Scratch};
+use super::error::PlacesError;
+use super::{Query, render};
+use std::io::Write;
+use std::path::Path;
+
+/// Checks `file`, asks it, and prints the JSON answer and a newline to `out`.
+///
+/// # Errors
+/// A query out of range, a file that is missing or damaged, or `out` refusing the text. The messages name file and
+/// remedy.
+pub fn near_command(file: &Path, query: Query, out: &mut dyn Write) -> Result<(), PlacesError> {
+    query.check()?;
+    let dat = Dat::open(file)?;
+    let mut json = render::answer(&dat, &query, &mut Scratch::new())?;
+    json.push(b'\n');
+    out.write_all(&json).and_then(|()| out.flush()).map_err(PlacesError::Output)
+}
+
+/// Builds `out` from the files of the two packages (see [`build`]) and prints what came of it to
+/// `log`: one line.
+///
+/// # Errors
+/// Those of [`build`]. That `log` takes no text is no error: the file is there.
+pub fn build_command(
+    cities: &Path,
+    admin1: &Path,
+    admin2: &Path,
+    airports: &Path,
+    out: &Path,
+    log: &mut dyn Write,
+) -> Result<(), BuildError> {
+    let summary = build(&Inputs { cities, admin1, admin2, airports }, out)?;
+    let _ = writeln!(log, "{}: {summary}", out.display());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::encode::encode;
+    use super::super::testing::{TempFile, some_places};
+    use super::*;
+
+    #[test]
+    fn near_prints_json_and_one_newline() {
+        let file = TempFile::new(&encode(&mut some_places()).expect("in range").0);
+        let query = Query { latitude_deg: -23.5, longitude_deg: -46.6, radius_m: 10_000.0, items: 1 };
+        let mut out = Vec::new();
+        near_command(file.path(), query, &mut out).expect("the file is whole");
+        let text = String::from_utf8(out).expect("JSON is UTF-8");
+        assert!(text.contains("\"name\" : \"São Paulo\"") && text.ends_with("\"OK\"\n}\n"), "{text}");
+        let error =
+            near_command(Path::new("/nowhere/x.dat"), query, &mut Vec::new()).err().map(|e| e.to_string());
+        assert!(error.is_some_and(|error| error.contains("/nowhere/x.dat")));
+    }
+}

@@ -1,0 +1,550 @@
+//! `places.dat`: places in one file that is asked where it lies, with positioned reads and no index in memory.
+//!
+//! Must not know queries or JSON: it hands out blocks, coordinates and names; [`near`](super::near) searches them.
+//! The writing half is in `encode.rs`, so that a node carries no more of it than `herd places build` needs.
+//!
+//! # The format, version 1
+//! All numbers are little-endian. `i24`-like odd widths: `u24` is three bytes. Positions are degrees times 1,000,000
+//! in an `i32`: exact for both sources (5 and 6 decimals), where 1e-5 would move airports by up to half a metre and
+//! save nothing, as either needs 26 bits.
+//!
+//! | at | bytes | what |
+//! |---|---|---|
+//! | 0 | 8 | magic `HERDPLCS` |
+//! | 8 | 4 | u32 version, 1 |
+//! | 12 | 4 | u32 number of places, `P` |
+//! | 16 | 4 | u32 number of blocks, `B` |
+//! | 20 | 4 | u32 where the texts begin |
+//! | 24 | 4 | u32 where the areas begin |
+//! | 28 | 4 | u32 where the regions begin |
+//! | 32 | 4 | u32 where the checksum lies, the file's length less 8 |
+//! | 36 | 512 | pair table: what each byte of a packed text stands for: two bytes, or 0 0 for itself |
+//! | 548 | 12 (B + 1) | blocks: i32 latitude of the first place, u32 its number, u32 its text from the texts' begin |
+//! | then | 6 P | coordinates: u16 latitude above that of the block's first place, i32 longitude |
+//! | then | | texts: one a place: u24 its area from the areas' begin, u8 length, packed name |
+//! | then | | areas: u24 (low 20 bits: its region from the regions' begin; high 4 bits: kind), u8 length, packed name |
+//! | then | | regions: u8 length, packed name |
+//! | last | 8 | u64 SipHash-1-3, key 0 0, of every byte before it |
+//!
+//! Places are sorted by latitude, then longitude, kind and name. A block holds 1 to 32 places whose latitudes lie
+//! within 65,535 millionths of a degree. The last block is a sentinel: latitude `i32::MAX`, number `P`, text = the
+//! texts' length. An area is what places share: their kind (0 locality, 1 airport) and where they lie: a county or a
+//! town, which may be empty; its region is the rest ("California, US"). Packed texts are described in `text.rs`.
+//!
+//! # Why so
+//! Sizes for the 199,365 places of the committed file, in bytes: plain `i32` pairs 1,594,920, as above 1,274,000 with
+//! the blocks, which a plain table would need besides to find the names. An offset for each name would be 797,000;
+//! counting from the block's begin costs a walk over at most 31 lengths in a buffer that is read anyway. Names unpacked
+//! would take 1,000,000 more. An area's number of two bytes instead of its place of three would save 185,000 and cost a
+//! read for each result. What was given up for reads: nothing; a result costs three (text, area, region).
+//!
+//! # Trust
+//! The checksum finds accidents, not malice (its key is public). It is checked once, when a file is opened, in constant
+//! memory. Whatever a file holds, reading it neither panics nor allocates nor loops without bound: each offset is
+//! checked against its section. A node keeps the file open: replace it by renaming a new one over it, as the builder
+//! does, and restart the node; a file changed in place gives errors or wrong names, never a crash.
+
+use super::error::PlacesError;
+use super::text::{PAIRS_BYTES, Pairs, TEXT_BYTES_MAX};
+use siphasher::sip::SipHasher13;
+use std::fs::File;
+use std::hash::Hasher;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// The version of the format that this program writes and reads.
+pub const VERSION: u32 = 1;
+
+pub(super) const MAGIC: [u8; 8] = *b"HERDPLCS";
+pub(super) const HEADER_BYTES: u32 = 36 + 512;
+const _: () = assert!(PAIRS_BYTES == 512);
+pub(super) const BLOCK_BYTES: u32 = 12;
+pub(super) const COORDINATE_BYTES: u32 = 6;
+pub(super) const CHECKSUM_BYTES: u32 = 8;
+/// Places in a block. 32: a block's texts are then about 450 bytes, one read; half as many would double the blocks.
+pub(super) const BLOCK_PLACES_MAX: u32 = 32;
+/// Bits of an area's word that say where its region is; the rest is the kind.
+pub(super) const REGION_BITS: u32 = 20;
+
+/// Longest packed entry before its name: area and length.
+const TEXT_HEAD_BYTES: usize = 4;
+/// Coordinates are read this many at a time: 4,092 bytes, about four reads for 10 km in the densest band of latitude.
+const COORDINATES_WINDOW: u32 = 682;
+/// Blocks are read this many at a time, 396 bytes.
+const BLOCKS_WINDOW: u32 = 33;
+/// Reads of texts: a whole block's at its usual length, and never less than the longest entry.
+const TEXT_WINDOW_BYTES: usize = 512;
+const _: () = assert!(TEXT_WINDOW_BYTES >= TEXT_HEAD_BYTES + TEXT_BYTES_MAX);
+
+/// What a place is. In the file as a number of four bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// A city, town or village.
+    Locality = 0,
+    /// An airport, landing strip, seaplane base or heliport: the data has no member that tells them apart.
+    Airport = 1,
+}
+
+/// Buffers for one query at a time: 5.2 KB, taken once by whoever asks.
+pub struct Scratch {
+    coordinates: [u8; (COORDINATES_WINDOW * COORDINATE_BYTES) as usize],
+    blocks: [u8; (BLOCKS_WINDOW * BLOCK_BYTES) as usize],
+    text: [u8; TEXT_WINDOW_BYTES],
+    name: [u8; TEXT_BYTES_MAX],
+}
+
+impl Scratch {
+    /// Empty buffers.
+    pub const fn new() -> Self {
+        Self {
+            coordinates: [0; (COORDINATES_WINDOW * COORDINATE_BYTES) as usize],
+            blocks: [0; (BLOCKS_WINDOW * BLOCK_BYTES) as usize],
+            text: [0; TEXT_WINDOW_BYTES],
+            name: [0; TEXT_BYTES_MAX],
+        }
+    }
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Where one place is, and where its text can be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// Its number in the file: places are numbered by latitude.
+    pub number: u32,
+    /// Latitude in millionths of a degree.
+    pub latitude_udeg: i32,
+    /// Longitude in millionths of a degree.
+    pub longitude_udeg: i32,
+    /// Where its block's texts begin, in the texts.
+    block_text_at: u32,
+    /// Which of its block's texts is its own.
+    nth: u8,
+}
+
+/// An open places file whose checksum was right when it was opened. Holds a descriptor and 0.6 KB.
+pub struct Dat {
+    file: File,
+    path: PathBuf,
+    places: u32,
+    blocks: u32,
+    texts_at: u32,
+    areas_at: u32,
+    regions_at: u32,
+    checksum_at: u32,
+    pairs: Pairs,
+}
+
+impl Dat {
+    /// Opens `path` and checks all of it: magic, version, length, checksum, and that the sections lie in order. Reads
+    /// the whole file once, 4 KB at a time.
+    ///
+    /// # Errors
+    /// Whatever of that does not hold; the error names the file.
+    pub fn open(path: &Path) -> Result<Self, PlacesError> {
+        let file = File::open(path).map_err(|error| PlacesError::Open(path.into(), error))?;
+        let metadata = file.metadata().map_err(|error| PlacesError::Open(path.into(), error))?;
+        let length = metadata.len();
+        if !metadata.is_file() || length < u64::from(HEADER_BYTES + BLOCK_BYTES + CHECKSUM_BYTES) {
+            return Err(PlacesError::NotPlaces(path.into()));
+        }
+        let mut header = [0; HEADER_BYTES as usize];
+        file.read_exact_at(&mut header, 0).map_err(|error| PlacesError::Read(path.into(), error))?;
+        if header[..8] != MAGIC {
+            return Err(PlacesError::NotPlaces(path.into()));
+        }
+        let [version, places, blocks, texts_at, areas_at, regions_at, checksum_at] =
+            std::array::from_fn(|index| u32_at(&header, 8 + 4 * index));
+        if version != VERSION {
+            return Err(PlacesError::Version(path.into(), version));
+        }
+        let expected = u64::from(checksum_at) + u64::from(CHECKSUM_BYTES);
+        if length != expected {
+            return Err(PlacesError::Length(path.into(), expected, length));
+        }
+        let mut pairs = [0; PAIRS_BYTES];
+        pairs.copy_from_slice(&header[36..]);
+        let pairs = Pairs::new(pairs);
+        let dat = Self {
+            file,
+            path: path.into(),
+            places,
+            blocks,
+            texts_at,
+            areas_at,
+            regions_at,
+            checksum_at,
+            pairs,
+        };
+        dat.check_sections()?;
+        dat.check_sum()?;
+        Ok(dat)
+    }
+
+    /// How many places the file holds.
+    pub fn places(&self) -> u32 {
+        self.places
+    }
+
+    /// The file's length in bytes.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.checksum_at) + u64::from(CHECKSUM_BYTES)
+    }
+
+    fn check_sections(&self) -> Result<(), PlacesError> {
+        let texts_at = self.coordinates_at() + u64::from(self.places) * u64::from(COORDINATE_BYTES);
+        let is_in_order = u64::from(self.texts_at) == texts_at
+            && self.texts_at <= self.areas_at
+            && self.areas_at <= self.regions_at
+            && self.regions_at <= self.checksum_at;
+        if is_in_order { Ok(()) } else { Err(self.corrupt("its sections overlap")) }
+    }
+
+    fn check_sum(&self) -> Result<(), PlacesError> {
+        let mut hasher = SipHasher13::new();
+        let mut buffer = [0; 4096];
+        let mut at = 0;
+        let end = u64::from(self.checksum_at);
+        while at < end {
+            let bytes = self.read(at, end, &mut buffer)?;
+            hasher.write(bytes);
+            at += bytes.len() as u64;
+        }
+        let mut checksum = [0; 8];
+        self.read(end, self.bytes(), &mut checksum)?;
+        if hasher.finish() == u64::from_le_bytes(checksum) {
+            Ok(())
+        } else {
+            Err(PlacesError::Checksum(self.path.clone()))
+        }
+    }
+
+    /// Calls `found` with each place whose latitude lies in `low_udeg..=high_udeg`, from south to north.
+    ///
+    /// # Errors
+    /// A read that fails, or blocks that contradict each other.
+    pub fn scan_band(
+        &self,
+        low_udeg: i32,
+        high_udeg: i32,
+        scratch: &mut Scratch,
+        mut found: impl FnMut(Spot),
+    ) -> Result<(), PlacesError> {
+        let mut window = CoordinatesWindow { first: 0, count: 0 };
+        let mut block = self.first_block(low_udeg)?;
+        let mut blocks = Blocks { first: 0, count: 0 };
+        while block < self.blocks {
+            if block + 1 >= blocks.first + blocks.count || blocks.count == 0 {
+                blocks = self.read_blocks(block, &mut scratch.blocks)?;
+            }
+            let head = block_at(&scratch.blocks, block - blocks.first);
+            let next = block_at(&scratch.blocks, block - blocks.first + 1);
+            block += 1;
+            if head.latitude_udeg > high_udeg {
+                break;
+            }
+            // The next block begins with the latitude at which this one ends at the latest.
+            if next.latitude_udeg < low_udeg {
+                continue;
+            }
+            let count =
+                next.number.checked_sub(head.number).filter(|count| (1..=BLOCK_PLACES_MAX).contains(count));
+            let (Some(count), true) = (count, next.number <= self.places) else {
+                return Err(self.corrupt("its blocks are not in order"));
+            };
+            if head.number < window.first || next.number > window.first + window.count {
+                window = self.read_coordinates(head.number, &mut scratch.coordinates)?;
+            }
+            let begin = ((head.number - window.first) * COORDINATE_BYTES) as usize;
+            let bytes = &scratch.coordinates[begin..begin + (count * COORDINATE_BYTES) as usize];
+            for (nth, entry) in (0_u8..).zip(bytes.chunks_exact(COORDINATE_BYTES as usize)) {
+                let above = u16::from_le_bytes([entry[0], entry[1]]);
+                let latitude_udeg = head.latitude_udeg.saturating_add(i32::from(above));
+                if (low_udeg..=high_udeg).contains(&latitude_udeg) {
+                    let longitude_udeg = i32::from_le_bytes([entry[2], entry[3], entry[4], entry[5]]);
+                    let number = head.number + u32::from(nth);
+                    found(Spot { number, latitude_udeg, longitude_udeg, block_text_at: head.text_at, nth });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The last block that begins south of `latitude_udeg`, or the first: where a scan from that latitude begins.
+    /// Stops halving when a single read of blocks covers the rest.
+    fn first_block(&self, latitude_udeg: i32) -> Result<u32, PlacesError> {
+        let (mut low, mut high) = (0, self.blocks);
+        while high - low >= BLOCKS_WINDOW {
+            let middle = low + (high - low) / 2;
+            let mut bytes = [0; 4];
+            let at = u64::from(HEADER_BYTES) + u64::from(middle) * u64::from(BLOCK_BYTES);
+            self.read(at, self.coordinates_at(), &mut bytes)?;
+            if i32::from_le_bytes(bytes) < latitude_udeg {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    /// Reads as many blocks as fit from `first`, at least it and its successor.
+    fn read_blocks(&self, first: u32, buffer: &mut [u8]) -> Result<Blocks, PlacesError> {
+        let at = u64::from(HEADER_BYTES) + u64::from(first) * u64::from(BLOCK_BYTES);
+        self.read(at, self.coordinates_at(), buffer)?;
+        Ok(Blocks { first, count: BLOCKS_WINDOW.min(self.blocks + 1 - first) })
+    }
+
+    /// Reads as many coordinates as fit from the place numbered `first`, which is a place of the file.
+    fn read_coordinates(&self, first: u32, buffer: &mut [u8]) -> Result<CoordinatesWindow, PlacesError> {
+        let at = self.coordinates_at() + u64::from(first) * u64::from(COORDINATE_BYTES);
+        self.read(at, u64::from(self.texts_at), buffer)?;
+        Ok(CoordinatesWindow { first, count: COORDINATES_WINDOW.min(self.places - first) })
+    }
+
+    /// Hands the name of `spot`, its kind, its area (may be empty) and its region to `take`, in that order.
+    /// Three reads, or four where a block's names are long.
+    ///
+    /// # Errors
+    /// A read that fails, or a text that is none.
+    pub fn describe(
+        &self,
+        spot: &Spot,
+        scratch: &mut Scratch,
+        mut take: impl FnMut(Part<'_>),
+    ) -> Result<(), PlacesError> {
+        let end = u64::from(self.areas_at);
+        let mut at = u64::from(self.texts_at) + u64::from(spot.block_text_at);
+        let mut bytes = self.read(at, end, &mut scratch.text)?.len();
+        let mut begin = 0;
+        let mut skip = spot.nth;
+        loop {
+            let entry = entry(&scratch.text[begin..bytes], TEXT_HEAD_BYTES);
+            match entry {
+                Some((_, name)) if skip > 0 => {
+                    skip -= 1;
+                    begin += TEXT_HEAD_BYTES + name.len();
+                }
+                Some((area, name)) => {
+                    take(Part::Name(self.unpack(name, &mut scratch.name)?));
+                    return self.describe_area(area, scratch, take);
+                }
+                // An entry that the window cuts: read again from it. A whole window holds any entry.
+                None if begin > 0 => {
+                    at += begin as u64;
+                    bytes = self.read(at, end, &mut scratch.text)?.len();
+                    begin = 0;
+                }
+                None => return Err(self.corrupt("a name passes its section's end")),
+            }
+        }
+    }
+
+    fn describe_area(
+        &self,
+        area: u32,
+        scratch: &mut Scratch,
+        mut take: impl FnMut(Part<'_>),
+    ) -> Result<(), PlacesError> {
+        let at = u64::from(self.areas_at) + u64::from(area);
+        let bytes = self.read(at, u64::from(self.regions_at), &mut scratch.text)?;
+        let (word, name) = entry(bytes, 4).ok_or_else(|| self.corrupt("an area passes its section's end"))?;
+        let kind = match word >> REGION_BITS {
+            0 => Kind::Locality,
+            1 => Kind::Airport,
+            _ => return Err(self.corrupt("a place is of an unknown kind")),
+        };
+        take(Part::Kind(kind));
+        take(Part::Area(self.unpack(name, &mut scratch.name)?));
+        let at = u64::from(self.regions_at) + u64::from(word & ((1 << REGION_BITS) - 1));
+        let bytes = self.read(at, u64::from(self.checksum_at), &mut scratch.text)?;
+        let (_, name) = entry(bytes, 1).ok_or_else(|| self.corrupt("a region passes its section's end"))?;
+        take(Part::Region(self.unpack(name, &mut scratch.name)?));
+        Ok(())
+    }
+
+    fn unpack<'a>(&self, packed: &[u8], name: &'a mut [u8; TEXT_BYTES_MAX]) -> Result<&'a str, PlacesError> {
+        self.pairs.unpack(packed, name).ok_or_else(|| self.corrupt("a name is not text"))
+    }
+
+    fn coordinates_at(&self) -> u64 {
+        u64::from(HEADER_BYTES) + (u64::from(self.blocks) + 1) * u64::from(BLOCK_BYTES)
+    }
+
+    /// Reads from `at` as much of `buffer` as lies before `end`; nothing at or behind `end` is an error.
+    fn read<'a>(&self, at: u64, end: u64, buffer: &'a mut [u8]) -> Result<&'a [u8], PlacesError> {
+        let left = end.saturating_sub(at);
+        let count = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        if count == 0 {
+            return Err(self.corrupt("an offset passes its section's end"));
+        }
+        let buffer = &mut buffer[..count];
+        self.file.read_exact_at(buffer, at).map_err(|error| PlacesError::Read(self.path.clone(), error))?;
+        Ok(buffer)
+    }
+
+    fn corrupt(&self, what: &'static str) -> PlacesError {
+        PlacesError::Corrupt(self.path.clone(), what)
+    }
+}
+
+/// One part of what is known of a place; see [`Dat::describe`].
+pub enum Part<'a> {
+    /// Its name.
+    Name(&'a str),
+    /// What it is.
+    Kind(Kind),
+    /// The county or town it lies in; may be empty.
+    Area(&'a str),
+    /// The region and country that lies in.
+    Region(&'a str),
+}
+
+/// Which places' coordinates are in the buffer.
+struct CoordinatesWindow {
+    first: u32,
+    count: u32,
+}
+
+/// Which blocks are in the buffer, the sentinel included.
+struct Blocks {
+    first: u32,
+    count: u32,
+}
+
+struct Block {
+    latitude_udeg: i32,
+    number: u32,
+    text_at: u32,
+}
+
+fn block_at(blocks: &[u8], index: u32) -> Block {
+    let at = (index * BLOCK_BYTES) as usize;
+    let latitude_udeg = i32::from_le_bytes([blocks[at], blocks[at + 1], blocks[at + 2], blocks[at + 3]]);
+    Block { latitude_udeg, number: u32_at(blocks, at + 4), text_at: u32_at(blocks, at + 8) }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+/// The word and the packed name of the entry that `bytes` begins with: `head_bytes` is 4 (u24, length) or 1 (length;
+/// the word is then 0). `None` when the entry does not lie in `bytes` whole.
+fn entry(bytes: &[u8], head_bytes: usize) -> Option<(u32, &[u8])> {
+    let (head, rest) = bytes.split_at_checked(head_bytes)?;
+    let (&length, word) = head.split_last()?;
+    let word = word.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte));
+    Some((word, rest.get(..usize::from(length))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::encode::Place;
+    use super::super::near::nearest;
+    use super::super::testing::{TempFile, some_places};
+    use super::super::{MAX_ITEMS, Query, render};
+    use super::*;
+
+    fn everywhere() -> Query {
+        Query { latitude_deg: 89.9, longitude_deg: 0.0, radius_m: 50_000.0, items: MAX_ITEMS }
+    }
+
+    fn encoded() -> Vec<u8> {
+        super::super::encode::encode(&mut some_places()).expect("the places are in range").0
+    }
+
+    fn described(dat: &Dat) -> Vec<(String, i32, i32, Kind, String, String)> {
+        let mut scratch = Scratch::new();
+        let mut spots = Vec::new();
+        dat.scan_band(i32::MIN, i32::MAX - 1, &mut scratch, |spot| spots.push(spot))
+            .expect("the file is whole");
+        let describe = |spot: &Spot| {
+            let (mut texts, mut kind) = (Vec::new(), Kind::Locality);
+            dat.describe(spot, &mut scratch, |part| match part {
+                Part::Kind(is) => kind = is,
+                Part::Name(text) | Part::Area(text) | Part::Region(text) => texts.push(text.to_owned()),
+            })
+            .expect("the file is whole");
+            let [name, area, region] = texts.try_into().expect("three texts a place");
+            (name, spot.latitude_udeg, spot.longitude_udeg, kind, area, region)
+        };
+        spots.iter().map(describe).collect()
+    }
+
+    #[test]
+    fn every_place_comes_back() {
+        let mut places: Vec<Place> = some_places();
+        // Names so long that a block's texts need several windows, and more blocks than a window holds.
+        for index in 0..2_000 {
+            places.push(Place {
+                name: format!("{index} {}", "x€".repeat(40 + index % 20)),
+                latitude_udeg: 40_000_000 + i32::try_from(index).expect("small") * 7_001,
+                ..places[0].clone()
+            });
+        }
+        let (bytes, _) = super::super::encode::encode(&mut places).expect("the places are in range");
+        let file = TempFile::new(&bytes);
+        let dat = Dat::open(file.path()).expect("the file is whole");
+        let row = |p: Place| (p.name, p.latitude_udeg, p.longitude_udeg, p.kind, p.area, p.region);
+        assert_eq!(described(&dat), places.into_iter().map(row).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_refused() {
+        let bytes = encoded();
+        for length in 0..bytes.len() {
+            let file = TempFile::new(&bytes[..length]);
+            assert!(Dat::open(file.path()).is_err(), "cut at {length}");
+        }
+        let file = TempFile::new(&[&bytes[..], b"\n"].concat());
+        assert!(matches!(Dat::open(file.path()), Err(PlacesError::Length(..))));
+    }
+
+    #[test]
+    fn a_file_with_any_byte_changed_is_refused() {
+        let bytes = encoded();
+        for at in 0..bytes.len() {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 0x20;
+            let file = TempFile::new(&bytes);
+            assert!(Dat::open(file.path()).is_err(), "changed at {at}");
+        }
+    }
+
+    #[test]
+    fn a_forged_checksum_gives_errors_at_worst() {
+        let bytes = encoded();
+        let end = bytes.len() - CHECKSUM_BYTES as usize;
+        for at in 8..end {
+            for value in [0, 0xFF, bytes[at] ^ 1, bytes[at] ^ 0x80] {
+                let mut bytes = bytes.clone();
+                bytes[at] = value;
+                super::super::encode::seal(&mut bytes, end);
+                let file = TempFile::new(&bytes);
+                if let Ok(dat) = Dat::open(file.path()) {
+                    let mut scratch = Scratch::new();
+                    let _ = nearest(&dat, &everywhere(), &mut scratch);
+                    let _ = render::answer(&dat, &everywhere(), &mut scratch);
+                    let _ = dat.scan_band(i32::MIN, i32::MAX, &mut scratch, |_| {});
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn foreign_files_are_told_apart() {
+        let file = TempFile::new(&[b'{'; 1000]);
+        assert!(matches!(Dat::open(file.path()), Err(PlacesError::NotPlaces(_))));
+        let mut bytes = encoded();
+        bytes[8] = 9;
+        let file = TempFile::new(&bytes);
+        assert!(matches!(Dat::open(file.path()), Err(PlacesError::Version(_, 9))));
+        assert!(matches!(Dat::open(Path::new("/nowhere/places.dat")), Err(PlacesError::Open(..))));
+        assert!(matches!(Dat::open(&std::env::temp_dir()), Err(PlacesError::NotPlaces(_))));
+    }
+}

@@ -1,0 +1,274 @@
+//! Answers as JSON text, laid out byte for byte as Google lays out a legacy Nearby Search reply: three spaces an
+//! indent, ` : ` between name and value, members by name, short arrays of strings on one line, empty arrays as `[]`.
+//!
+//! Text is written straight into one `Vec<u8>`; no tree is built. No answer ends in a newline.
+//!
+//! `html_attributions` stays empty: Google fills it with links that third parties' listings demand to be shown with
+//! them. The licence of the data on the board asks for no such thing; its notice travels with the file (data/NOTICE).
+
+use super::Query;
+use super::dat::{Dat, Kind, Part, Scratch, Spot};
+use super::error::PlacesError;
+use super::near::{Nearest, nearest};
+use siphasher::sip::SipHasher24;
+use std::hash::Hasher;
+use std::io::Write;
+
+/// Bytes set aside for an answer with no results, and for each result: the median of the committed data is 420.
+const ANSWER_BYTES: usize = 96;
+const RESULT_BYTES: usize = 450;
+
+/// The types Google's legacy service gives such places. It has no type for landing strips, seaplane bases or heliports,
+/// and the data has no member that tells them from airports.
+fn types(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Locality => r#"[ "locality", "political" ]"#,
+        Kind::Airport => r#"[ "airport", "point_of_interest", "establishment" ]"#,
+    }
+}
+
+/// Asks `dat` and renders the whole answer: `OK` with at most `query.items` results, or `ZERO_RESULTS`.
+///
+/// # Errors
+/// A query out of range, a read that fails, a damaged file.
+pub fn answer(dat: &Dat, query: &Query, scratch: &mut Scratch) -> Result<Vec<u8>, PlacesError> {
+    let Nearest { any, spots } = nearest(dat, query, scratch)?;
+    let mut json = Vec::with_capacity(ANSWER_BYTES + spots.len() * RESULT_BYTES);
+    push(&mut json, "{\n   \"html_attributions\" : [],\n   \"results\" : [");
+    for (index, found) in spots.iter().enumerate() {
+        push(&mut json, if index == 0 { "\n" } else { ",\n" });
+        push_result(&mut json, dat, &found.spot, scratch)?;
+    }
+    push(&mut json, if spots.is_empty() { "],\n" } else { "\n   ],\n" });
+    push(&mut json, if any { "   \"status\" : \"OK\"\n}" } else { "   \"status\" : \"ZERO_RESULTS\"\n}" });
+    Ok(json)
+}
+
+/// The answer when places cannot be had: no results, `status` (a Google status word) and `message` as
+/// `error_message`. No newline at the end.
+///
+/// ```
+/// let json = herd::places::error_json("UNKNOWN_ERROR", "no file");
+/// assert_eq!(json, "{\n   \"error_message\" : \"no file\",\n   \"html_attributions\" : [],\n   \"results\" : [],\n   \"status\" : \"UNKNOWN_ERROR\"\n}");
+/// ```
+pub fn error_json(status: &str, message: &str) -> String {
+    let mut json = Vec::with_capacity(ANSWER_BYTES + message.len() + status.len());
+    push(&mut json, "{\n   \"error_message\" : ");
+    push_string(&mut json, message);
+    push(&mut json, ",\n   \"html_attributions\" : [],\n   \"results\" : [],\n   \"status\" : ");
+    push_string(&mut json, status);
+    push(&mut json, "\n}");
+    String::from_utf8(json).unwrap_or_default()
+}
+
+/// Cuts every run of two or more newlines to one and removes newlines at the end, in place: the assignment's rule for
+/// JSON in an answer. Such newlines lie between tokens, since JSON strings hold none.
+pub fn tidy(json: &mut Vec<u8>) {
+    json.dedup_by(|byte, before| *byte == b'\n' && *before == b'\n');
+    // A run is one newline by now.
+    if json.last() == Some(&b'\n') {
+        json.pop();
+    }
+}
+
+fn push_result(json: &mut Vec<u8>, dat: &Dat, spot: &Spot, scratch: &mut Scratch) -> Result<(), PlacesError> {
+    push(json, "      {\n         \"geometry\" : {\n            \"location\" : {\n               \"lat\" : ");
+    push_degrees(json, spot.latitude_udeg);
+    push(json, ",\n               \"lng\" : ");
+    push_degrees(json, spot.longitude_udeg);
+    push(json, "\n            }\n         },\n         \"name\" : ");
+    let mut id = PlaceId::new(spot);
+    // The parts come in the order in which they are printed, so none of them is held.
+    let mut has_area = false;
+    dat.describe(spot, scratch, |part| match part {
+        Part::Name(name) => {
+            push_string(json, name);
+            id.name(name);
+        }
+        Part::Kind(kind) => {
+            push(json, ",\n         \"place_id\" : \"");
+            id.push(json, kind);
+            push(json, "\",\n         \"types\" : ");
+            push(json, types(kind));
+            push(json, ",\n         \"vicinity\" : ");
+        }
+        Part::Area(area) => {
+            push_string(json, area);
+            has_area = !area.is_empty();
+        }
+        Part::Region(region) => {
+            // Two strings made one: without the closing quote of the first and the opening quote of the second.
+            json.pop();
+            push(json, if has_area { ", " } else { "" });
+            let quote_at = json.len();
+            push_string(json, region);
+            json.remove(quote_at);
+        }
+    })?;
+    push(json, "\n      }");
+    Ok(())
+}
+
+/// A place's id: `herd-` and 16 hex digits, SipHash-2-4 (key 0 0) of latitude and longitude (millionths of a degree,
+/// i32, little-endian), the name's bytes, 0xFF, and the kind's byte. Made from what the place is, not from where it
+/// lies in the file, so it outlives a new build of the data; it changes when the place is renamed or moved. The area
+/// has no part in it: counties are renamed more often than towns.
+struct PlaceId(SipHasher24);
+
+impl PlaceId {
+    fn new(spot: &Spot) -> Self {
+        let mut hasher = SipHasher24::new();
+        hasher.write(&spot.latitude_udeg.to_le_bytes());
+        hasher.write(&spot.longitude_udeg.to_le_bytes());
+        Self(hasher)
+    }
+
+    fn name(&mut self, name: &str) {
+        self.0.write(name.as_bytes());
+    }
+
+    fn push(&mut self, json: &mut Vec<u8>, kind: Kind) {
+        self.0.write(&[0xFF, kind as u8]);
+        let hash = self.0.finish();
+        push_formatted(json, format_args!("herd-{hash:016x}"));
+    }
+}
+
+/// The shortest decimal that is exactly `udeg` millionths.
+fn push_degrees(json: &mut Vec<u8>, udeg: i32) {
+    let (whole, fraction) = (udeg.unsigned_abs() / 1_000_000, udeg.unsigned_abs() % 1_000_000);
+    let sign = if udeg < 0 { "-" } else { "" };
+    if fraction == 0 {
+        return push_formatted(json, format_args!("{sign}{whole}"));
+    }
+    push_formatted(json, format_args!("{sign}{whole}.{fraction:06}"));
+    while json.last() == Some(&b'0') {
+        json.pop();
+    }
+}
+
+fn push(json: &mut Vec<u8>, text: &str) {
+    json.extend_from_slice(text.as_bytes());
+}
+
+fn push_string(json: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(json, text).expect("a string is JSON and a Vec takes all that is written");
+}
+
+fn push_formatted(json: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
+    json.write_fmt(arguments).expect("a Vec takes all that is written");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::encode::encode;
+    use super::super::testing::{TempFile, some_places};
+    use super::*;
+
+    fn asked(query: &Query) -> String {
+        let (bytes, _) = encode(&mut some_places()).expect("in range");
+        let file = TempFile::new(&bytes);
+        let dat = Dat::open(file.path()).expect("whole");
+        let json = answer(&dat, query, &mut Scratch::new()).expect("the file is whole");
+        String::from_utf8(json).expect("JSON is UTF-8")
+    }
+
+    #[test]
+    fn results_look_like_googles() {
+        let query =
+            Query { latitude_deg: 34.06893, longitude_deg: -118.445127, radius_m: 20_000.0, items: 2 };
+        let expected = r#"{
+   "html_attributions" : [],
+   "results" : [
+      {
+         "geometry" : {
+            "location" : {
+               "lat" : 34.0658,
+               "lng" : -118.445
+            }
+         },
+         "name" : "Westwood \"Village\"",
+         "place_id" : "herd-0000000000000000",
+         "types" : [ "locality", "political" ],
+         "vicinity" : "Los Angeles County, California, US"
+      },
+      {
+         "geometry" : {
+            "location" : {
+               "lat" : 33.942501,
+               "lng" : -118.407997
+            }
+         },
+         "name" : "Los Angeles International Airport",
+         "place_id" : "herd-0000000000000000",
+         "types" : [ "airport", "point_of_interest", "establishment" ],
+         "vicinity" : "Los Angeles, California, US"
+      }
+   ],
+   "status" : "OK"
+}"#;
+        let json = asked(&query);
+        let mut plain = json.clone();
+        for (at, _) in json.match_indices("herd-") {
+            plain.replace_range(at + 5..at + 21, "0000000000000000");
+        }
+        assert_eq!(plain, expected);
+        // Ids are kept by clients: this one must never change.
+        assert!(json.contains("herd-PINNED"), "{json}");
+    }
+
+    #[test]
+    fn nothing_near_and_nothing_asked_for() {
+        let nothing = Query { latitude_deg: -40.0, longitude_deg: -100.0, radius_m: 50_000.0, items: 20 };
+        let zero =
+            "{\n   \"html_attributions\" : [],\n   \"results\" : [],\n   \"status\" : \"ZERO_RESULTS\"\n}";
+        assert_eq!(asked(&nothing), zero);
+        let no_items = Query { latitude_deg: 34.0658, longitude_deg: -118.445, radius_m: 1.0, items: 0 };
+        assert_eq!(asked(&no_items), zero.replace("ZERO_RESULTS", "OK"));
+    }
+
+    #[test]
+    fn every_answer_is_json_with_members_in_order() {
+        let query = Query { latitude_deg: 89.9, longitude_deg: 0.0, radius_m: 50_000.0, items: 20 };
+        for json in [asked(&query), error_json("UNKNOWN_ERROR", "a \"quote\"\nand a line")] {
+            let value: serde_json::Value = serde_json::from_str(&json).expect("an answer is JSON");
+            // serde_json's map is sorted, so printing it again in Google's layout must give the same members.
+            let members: Vec<_> = value.as_object().expect("an object").keys().cloned().collect();
+            let at: Vec<_> = members.iter().map(|name| json.find(&format!("   \"{name}\" : "))).collect();
+            assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{json}");
+        }
+    }
+
+    #[test]
+    fn degrees_are_the_shortest_decimals() {
+        let table = [
+            (0, "0"),
+            (-1, "-0.000001"),
+            (12_000_000, "12"),
+            (-118_445_127, "-118.445127"),
+            (500_000, "0.5"),
+        ];
+        for (udeg, text) in table.into_iter().chain([(i32::MIN, "-2147.483648"), (-90_000_000, "-90")]) {
+            let mut json = Vec::new();
+            push_degrees(&mut json, udeg);
+            assert_eq!(json, text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn tidy_cuts_runs_and_the_end() {
+        let table = [
+            ("", ""),
+            ("\n", ""),
+            ("\n\n\n", ""),
+            ("a\n\n\nb\nc\n\n", "a\nb\nc"),
+            ("a\r\n\nb", "a\r\nb"),
+            ("a b", "a b"),
+        ];
+        for (from, to) in table {
+            let mut json = from.as_bytes().to_vec();
+            tidy(&mut json);
+            assert_eq!(json, to.as_bytes(), "{from:?}");
+        }
+    }
+}
