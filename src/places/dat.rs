@@ -1,10 +1,11 @@
 //! `places.dat`: places in one file that is asked where it lies, with positioned reads and no index in memory.
 //!
-//! Must not know queries or JSON: it hands out blocks, coordinates and names; [`near`](super::near) searches them.
+//! Must not know queries or JSON: it hands out coordinates and names. Its half that scans
+//! coordinates is in `band.rs`.
 //! The writing half is in `encode.rs`, so that a node carries no more of it than `herd places build` needs.
 //!
 //! # The format, version 1
-//! All numbers are little-endian. `i24`-like odd widths: `u24` is three bytes. Positions are degrees times 1,000,000
+//! All numbers are little-endian; a `u24` is three bytes. Positions are degrees times 1,000,000
 //! in an `i32`: exact for both sources (5 and 6 decimals), where 1e-5 would move airports by up to half a metre and
 //! save nothing, as either needs 26 bits.
 //!
@@ -32,11 +33,15 @@
 //! town, which may be empty; its region is the rest ("California, US"). Packed texts are described in `text.rs`.
 //!
 //! # Why so
-//! Sizes for the 199,365 places of the committed file, in bytes: plain `i32` pairs 1,594,920, as above 1,274,000 with
-//! the blocks, which a plain table would need besides to find the names. An offset for each name would be 797,000;
-//! counting from the block's begin costs a walk over at most 31 lengths in a buffer that is read anyway. Names unpacked
-//! would take 1,000,000 more. An area's number of two bytes instead of its place of three would save 185,000 and cost a
-//! read for each result. What was given up for reads: nothing; a result costs three (text, area, region).
+//! The committed file: 199,371 places in 4,321,055 bytes: blocks 77,808, coordinates 1,196,226, texts 2,330,623, areas
+//! 654,515, regions 61,327. What was tried or reckoned on the same places:
+//! - Two `i32` a place instead of blocks: 1,594,968, and an offset for each name, 797,484: 1.1 MB more.
+//! - Names unpacked: 1.0 MB more. Escapes for rare letters, to free bytes for 62 more pairs: 0.1 MB less, not worth it.
+//! - A number of two bytes for the area instead of its offset of three: 0.2 MB less, one more read for each result.
+//! - Without counties and airports' towns: 1.0 MB less, but "Springfield" lies in many a county.
+//!
+//! What it costs a query: a name is found by walking over at most 31 lengths in a buffer that is read anyway. Three
+//! reads a result (text, area, region), of which results of one area share two.
 //!
 //! # Trust
 //! The checksum finds accidents, not malice (its key is public). It is checked once, when a file is opened, in constant
@@ -68,10 +73,15 @@ pub(super) const REGION_BITS: u32 = 20;
 
 /// Longest packed entry before its name: area and length.
 const TEXT_HEAD_BYTES: usize = 4;
-/// Coordinates are read this many at a time: 4,092 bytes, about four reads for 10 km in the densest band of latitude.
-const COORDINATES_WINDOW: u32 = 682;
-/// Blocks are read this many at a time, 396 bytes.
-const BLOCKS_WINDOW: u32 = 33;
+/// Coordinates are read this many at a time: 8,184 bytes. A read costs the same for 512 bytes as for 8 KB (0.9 us where
+/// it was measured), and 10 km in the densest band of latitude are then two reads, elsewhere one.
+pub(super) const COORDINATES_WINDOW: u32 = 1_364;
+/// Blocks are read this many at a time: 768 bytes, more than 10 km need in the densest band (56), and more than lie
+/// between two fences of the committed file.
+pub(super) const BLOCKS_WINDOW: u32 = 64;
+/// Latitudes kept in memory while a file is open, 512 bytes: the first of every so many blocks. They save a query the
+/// seven reads of halving 6,483 blocks.
+pub(super) const FENCES: u32 = 128;
 /// Reads of texts: a whole block's at its usual length, and never less than the longest entry.
 const TEXT_WINDOW_BYTES: usize = 512;
 const _: () = assert!(TEXT_WINDOW_BYTES >= TEXT_HEAD_BYTES + TEXT_BYTES_MAX);
@@ -86,10 +96,10 @@ pub enum Kind {
     Airport = 1,
 }
 
-/// Buffers for one query at a time: 5.2 KB, taken once by whoever asks.
+/// Buffers for one query at a time: 9.7 KB, taken once by whoever asks.
 pub struct Scratch {
-    coordinates: [u8; (COORDINATES_WINDOW * COORDINATE_BYTES) as usize],
-    blocks: [u8; (BLOCKS_WINDOW * BLOCK_BYTES) as usize],
+    pub(super) coordinates: [u8; (COORDINATES_WINDOW * COORDINATE_BYTES) as usize],
+    pub(super) blocks: [u8; (BLOCKS_WINDOW * BLOCK_BYTES) as usize],
     text: [u8; TEXT_WINDOW_BYTES],
     name: [u8; TEXT_BYTES_MAX],
 }
@@ -122,22 +132,24 @@ pub struct Spot {
     /// Longitude in millionths of a degree.
     pub longitude_udeg: i32,
     /// Where its block's texts begin, in the texts.
-    block_text_at: u32,
+    pub(super) block_text_at: u32,
     /// Which of its block's texts is its own.
-    nth: u8,
+    pub(super) nth: u8,
 }
 
-/// An open places file whose checksum was right when it was opened. Holds a descriptor and 0.6 KB.
+/// An open places file whose checksum was right when it was opened. Holds a descriptor and 1.1 KB.
 pub struct Dat {
     file: File,
     path: PathBuf,
-    places: u32,
-    blocks: u32,
-    texts_at: u32,
+    pub(super) places: u32,
+    pub(super) blocks: u32,
+    pub(super) texts_at: u32,
     areas_at: u32,
     regions_at: u32,
     checksum_at: u32,
     pairs: Pairs,
+    /// Latitude of the first place of every [`Dat::blocks_per_fence`]th block.
+    pub(super) fences_udeg: [i32; FENCES as usize],
 }
 
 impl Dat {
@@ -170,9 +182,10 @@ impl Dat {
         let mut pairs = [0; PAIRS_BYTES];
         pairs.copy_from_slice(&header[36..]);
         let pairs = Pairs::new(pairs);
-        let dat = Self {
+        let (path, fences_udeg) = (path.into(), [i32::MAX; FENCES as usize]);
+        let mut dat = Self {
             file,
-            path: path.into(),
+            path,
             places,
             blocks,
             texts_at,
@@ -180,9 +193,11 @@ impl Dat {
             regions_at,
             checksum_at,
             pairs,
+            fences_udeg,
         };
         dat.check_sections()?;
         dat.check_sum()?;
+        dat.read_fences()?;
         Ok(dat)
     }
 
@@ -224,120 +239,28 @@ impl Dat {
         }
     }
 
-    /// Calls `found` with each place whose latitude lies in `low_udeg..=high_udeg`, from south to north.
-    ///
-    /// # Errors
-    /// A read that fails, or blocks that contradict each other.
-    pub fn scan_band(
-        &self,
-        low_udeg: i32,
-        high_udeg: i32,
-        scratch: &mut Scratch,
-        mut found: impl FnMut(Spot),
-    ) -> Result<(), PlacesError> {
-        let mut window = CoordinatesWindow { first: 0, count: 0 };
-        let mut block = self.first_block(low_udeg)?;
-        let mut blocks = Blocks { first: 0, count: 0 };
-        while block < self.blocks {
-            if block + 1 >= blocks.first + blocks.count || blocks.count == 0 {
-                blocks = self.read_blocks(block, &mut scratch.blocks)?;
-            }
-            let head = block_at(&scratch.blocks, block - blocks.first);
-            let next = block_at(&scratch.blocks, block - blocks.first + 1);
-            block += 1;
-            if head.latitude_udeg > high_udeg {
-                break;
-            }
-            // The next block begins with the latitude at which this one ends at the latest.
-            if next.latitude_udeg < low_udeg {
-                continue;
-            }
-            let count =
-                next.number.checked_sub(head.number).filter(|count| (1..=BLOCK_PLACES_MAX).contains(count));
-            let (Some(count), true) = (count, next.number <= self.places) else {
-                return Err(self.corrupt("its blocks are not in order"));
-            };
-            if head.number < window.first || next.number > window.first + window.count {
-                window = self.read_coordinates(head.number, &mut scratch.coordinates)?;
-            }
-            let begin = ((head.number - window.first) * COORDINATE_BYTES) as usize;
-            let bytes = &scratch.coordinates[begin..begin + (count * COORDINATE_BYTES) as usize];
-            for (nth, entry) in (0_u8..).zip(bytes.chunks_exact(COORDINATE_BYTES as usize)) {
-                let above = u16::from_le_bytes([entry[0], entry[1]]);
-                let latitude_udeg = head.latitude_udeg.saturating_add(i32::from(above));
-                if (low_udeg..=high_udeg).contains(&latitude_udeg) {
-                    let longitude_udeg = i32::from_le_bytes([entry[2], entry[3], entry[4], entry[5]]);
-                    let number = head.number + u32::from(nth);
-                    found(Spot { number, latitude_udeg, longitude_udeg, block_text_at: head.text_at, nth });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The last block that begins south of `latitude_udeg`, or the first: where a scan from that latitude begins.
-    /// Stops halving when a single read of blocks covers the rest.
-    fn first_block(&self, latitude_udeg: i32) -> Result<u32, PlacesError> {
-        let (mut low, mut high) = (0, self.blocks);
-        while high - low >= BLOCKS_WINDOW {
-            let middle = low + (high - low) / 2;
-            let mut bytes = [0; 4];
-            let at = u64::from(HEADER_BYTES) + u64::from(middle) * u64::from(BLOCK_BYTES);
-            self.read(at, self.coordinates_at(), &mut bytes)?;
-            if i32::from_le_bytes(bytes) < latitude_udeg {
-                low = middle;
-            } else {
-                high = middle;
-            }
-        }
-        Ok(low)
-    }
-
-    /// Reads as many blocks as fit from `first`, at least it and its successor.
-    fn read_blocks(&self, first: u32, buffer: &mut [u8]) -> Result<Blocks, PlacesError> {
-        let at = u64::from(HEADER_BYTES) + u64::from(first) * u64::from(BLOCK_BYTES);
-        self.read(at, self.coordinates_at(), buffer)?;
-        Ok(Blocks { first, count: BLOCKS_WINDOW.min(self.blocks + 1 - first) })
-    }
-
-    /// Reads as many coordinates as fit from the place numbered `first`, which is a place of the file.
-    fn read_coordinates(&self, first: u32, buffer: &mut [u8]) -> Result<CoordinatesWindow, PlacesError> {
-        let at = self.coordinates_at() + u64::from(first) * u64::from(COORDINATE_BYTES);
-        self.read(at, u64::from(self.texts_at), buffer)?;
-        Ok(CoordinatesWindow { first, count: COORDINATES_WINDOW.min(self.places - first) })
-    }
-
-    /// Hands the name of `spot`, its kind, its area (may be empty) and its region to `take`, in that order.
-    /// Three reads, or four where a block's names are long.
+    /// The name of `spot`, and its area as [`Dat::area`] takes it. One read, or two where a block's names are long.
     ///
     /// # Errors
     /// A read that fails, or a text that is none.
-    pub fn describe(
-        &self,
-        spot: &Spot,
-        scratch: &mut Scratch,
-        mut take: impl FnMut(Part<'_>),
-    ) -> Result<(), PlacesError> {
+    pub fn name<'a>(&self, spot: &Spot, scratch: &'a mut Scratch) -> Result<(AreaAt, &'a str), PlacesError> {
+        let Scratch { text, name, .. } = scratch;
         let end = u64::from(self.areas_at);
         let mut at = u64::from(self.texts_at) + u64::from(spot.block_text_at);
-        let mut bytes = self.read(at, end, &mut scratch.text)?.len();
+        let mut bytes = self.read(at, end, text)?.len();
         let mut begin = 0;
         let mut skip = spot.nth;
         loop {
-            let entry = entry(&scratch.text[begin..bytes], TEXT_HEAD_BYTES);
-            match entry {
-                Some((_, name)) if skip > 0 => {
+            match entry(&text[begin..bytes], TEXT_HEAD_BYTES) {
+                Some((_, packed)) if skip > 0 => {
                     skip -= 1;
-                    begin += TEXT_HEAD_BYTES + name.len();
+                    begin += TEXT_HEAD_BYTES + packed.len();
                 }
-                Some((area, name)) => {
-                    take(Part::Name(self.unpack(name, &mut scratch.name)?));
-                    return self.describe_area(area, scratch, take);
-                }
+                Some((area, packed)) => return Ok((AreaAt(area), self.unpack(packed, name)?)),
                 // An entry that the window cuts: read again from it. A whole window holds any entry.
                 None if begin > 0 => {
                     at += begin as u64;
-                    bytes = self.read(at, end, &mut scratch.text)?.len();
+                    bytes = self.read(at, end, text)?.len();
                     begin = 0;
                 }
                 None => return Err(self.corrupt("a name passes its section's end")),
@@ -345,39 +268,49 @@ impl Dat {
         }
     }
 
-    fn describe_area(
+    /// What the places of an area share: their kind, the area's name (may be empty), and its region as
+    /// [`Dat::region`] takes it. One read.
+    ///
+    /// # Errors
+    /// A read that fails, or bytes that are no area.
+    pub fn area<'a>(
         &self,
-        area: u32,
-        scratch: &mut Scratch,
-        mut take: impl FnMut(Part<'_>),
-    ) -> Result<(), PlacesError> {
-        let at = u64::from(self.areas_at) + u64::from(area);
+        area: AreaAt,
+        scratch: &'a mut Scratch,
+    ) -> Result<(Kind, RegionAt, &'a str), PlacesError> {
+        let at = u64::from(self.areas_at) + u64::from(area.0);
         let bytes = self.read(at, u64::from(self.regions_at), &mut scratch.text)?;
-        let (word, name) = entry(bytes, 4).ok_or_else(|| self.corrupt("an area passes its section's end"))?;
+        let (word, packed) =
+            entry(bytes, 4).ok_or_else(|| self.corrupt("an area passes its section's end"))?;
         let kind = match word >> REGION_BITS {
             0 => Kind::Locality,
             1 => Kind::Airport,
             _ => return Err(self.corrupt("a place is of an unknown kind")),
         };
-        take(Part::Kind(kind));
-        take(Part::Area(self.unpack(name, &mut scratch.name)?));
-        let at = u64::from(self.regions_at) + u64::from(word & ((1 << REGION_BITS) - 1));
+        Ok((kind, RegionAt(word & ((1 << REGION_BITS) - 1)), self.unpack(packed, &mut scratch.name)?))
+    }
+
+    /// The name of a region, country included. One read.
+    ///
+    /// # Errors
+    /// A read that fails, or bytes that are no text.
+    pub fn region<'a>(&self, region: RegionAt, scratch: &'a mut Scratch) -> Result<&'a str, PlacesError> {
+        let at = u64::from(self.regions_at) + u64::from(region.0);
         let bytes = self.read(at, u64::from(self.checksum_at), &mut scratch.text)?;
-        let (_, name) = entry(bytes, 1).ok_or_else(|| self.corrupt("a region passes its section's end"))?;
-        take(Part::Region(self.unpack(name, &mut scratch.name)?));
-        Ok(())
+        let (_, packed) = entry(bytes, 1).ok_or_else(|| self.corrupt("a region passes its section's end"))?;
+        self.unpack(packed, &mut scratch.name)
     }
 
     fn unpack<'a>(&self, packed: &[u8], name: &'a mut [u8; TEXT_BYTES_MAX]) -> Result<&'a str, PlacesError> {
         self.pairs.unpack(packed, name).ok_or_else(|| self.corrupt("a name is not text"))
     }
 
-    fn coordinates_at(&self) -> u64 {
+    pub(super) fn coordinates_at(&self) -> u64 {
         u64::from(HEADER_BYTES) + (u64::from(self.blocks) + 1) * u64::from(BLOCK_BYTES)
     }
 
     /// Reads from `at` as much of `buffer` as lies before `end`; nothing at or behind `end` is an error.
-    fn read<'a>(&self, at: u64, end: u64, buffer: &'a mut [u8]) -> Result<&'a [u8], PlacesError> {
+    pub(super) fn read<'a>(&self, at: u64, end: u64, buffer: &'a mut [u8]) -> Result<&'a [u8], PlacesError> {
         let left = end.saturating_sub(at);
         let count = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         if count == 0 {
@@ -388,48 +321,20 @@ impl Dat {
         Ok(buffer)
     }
 
-    fn corrupt(&self, what: &'static str) -> PlacesError {
+    pub(super) fn corrupt(&self, what: &'static str) -> PlacesError {
         PlacesError::Corrupt(self.path.clone(), what)
     }
 }
 
-/// One part of what is known of a place; see [`Dat::describe`].
-pub enum Part<'a> {
-    /// Its name.
-    Name(&'a str),
-    /// What it is.
-    Kind(Kind),
-    /// The county or town it lies in; may be empty.
-    Area(&'a str),
-    /// The region and country that lies in.
-    Region(&'a str),
-}
+/// Where an area lies in the areas. The same area is the same number, so it can be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AreaAt(u32);
 
-/// Which places' coordinates are in the buffer.
-struct CoordinatesWindow {
-    first: u32,
-    count: u32,
-}
+/// Where a region lies in the regions. The same region is the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegionAt(u32);
 
-/// Which blocks are in the buffer, the sentinel included.
-struct Blocks {
-    first: u32,
-    count: u32,
-}
-
-struct Block {
-    latitude_udeg: i32,
-    number: u32,
-    text_at: u32,
-}
-
-fn block_at(blocks: &[u8], index: u32) -> Block {
-    let at = (index * BLOCK_BYTES) as usize;
-    let latitude_udeg = i32::from_le_bytes([blocks[at], blocks[at + 1], blocks[at + 2], blocks[at + 3]]);
-    Block { latitude_udeg, number: u32_at(blocks, at + 4), text_at: u32_at(blocks, at + 8) }
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
@@ -464,13 +369,11 @@ mod tests {
         dat.scan_band(i32::MIN, i32::MAX - 1, &mut scratch, |spot| spots.push(spot))
             .expect("the file is whole");
         let describe = |spot: &Spot| {
-            let (mut texts, mut kind) = (Vec::new(), Kind::Locality);
-            dat.describe(spot, &mut scratch, |part| match part {
-                Part::Kind(is) => kind = is,
-                Part::Name(text) | Part::Area(text) | Part::Region(text) => texts.push(text.to_owned()),
-            })
-            .expect("the file is whole");
-            let [name, area, region] = texts.try_into().expect("three texts a place");
+            let (area_at, name) = dat.name(spot, &mut scratch).expect("the file is whole");
+            let name = name.to_owned();
+            let (kind, region_at, area) = dat.area(area_at, &mut scratch).expect("the file is whole");
+            let area = area.to_owned();
+            let region = dat.region(region_at, &mut scratch).expect("the file is whole").to_owned();
             (name, spot.latitude_udeg, spot.longitude_udeg, kind, area, region)
         };
         spots.iter().map(describe).collect()

@@ -5,7 +5,7 @@
 //! clients or sockets of the herd, nor any async runtime.
 //!
 //! ```text
-//!  Places (worker.rs) -> render -> near -> dat -> text        a query, top to bottom
+//!  Places (worker.rs) -> render -> near -> dat, band -> text  a query, top to bottom
 //!  build -> sources -> csv                                    making a places file
 //!  build -> encode -> text
 //! ```
@@ -18,6 +18,7 @@ pub mod dat;
 pub mod near;
 pub mod render;
 
+mod band;
 mod command;
 mod csv;
 mod encode;

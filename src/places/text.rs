@@ -157,7 +157,7 @@ mod tests {
 
         #[test]
         fn any_bytes_end(table in prop::collection::vec(any::<u8>(), PAIRS_BYTES), packed in prop::collection::vec(any::<u8>(), 0..256)) {
-            let table: [u8; PAIRS_BYTES] = table.try_into().unwrap();
+            let table: [u8; PAIRS_BYTES] = table.try_into().expect("512 bytes");
             let _ = Pairs::new(table).unpack(&packed, &mut [0; TEXT_BYTES_MAX]);
         }
     }
