@@ -46,6 +46,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_committed_file_knows_what_is_near_ucla() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/places.dat");
+        let query =
+            Query { latitude_deg: 34.06893, longitude_deg: -118.445127, radius_m: 10_000.0, items: 2 };
+        let mut out = Vec::new();
+        near_command(&file, query, &mut out).expect("the file is whole");
+        let json: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+        let names: Vec<_> =
+            json["results"].as_array().expect("an array").iter().map(|result| &result["name"]).collect();
+        assert_eq!(names, ["Bel Air", "Westwood"]);
+    }
+
+    #[test]
     fn near_prints_json_and_one_newline() {
         let file = TempFile::new(&encode(&mut some_places()).expect("in range").0);
         let query = Query { latitude_deg: -23.5, longitude_deg: -46.6, radius_m: 10_000.0, items: 1 };

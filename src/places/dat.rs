@@ -1,13 +1,12 @@
-//! `places.dat`: places in one file that is asked where it lies, with positioned reads and no index in memory.
+//! `places.dat`: places in one file that is asked where it lies, with positioned reads, and 512 bytes of index in memory.
 //!
-//! Must not know queries or JSON: it hands out coordinates and names. Its half that scans
-//! coordinates is in `band.rs`.
-//! The writing half is in `encode.rs`, so that a node carries no more of it than `herd places build` needs.
+//! Must not know queries or JSON: it hands out coordinates and names. The scan of the coordinates is in `band.rs`, the
+//! writing half, which a node never runs, in `encode.rs`.
 //!
 //! # The format, version 1
-//! All numbers are little-endian; a `u24` is three bytes. Positions are degrees times 1,000,000
-//! in an `i32`: exact for both sources (5 and 6 decimals), where 1e-5 would move airports by up to half a metre and
-//! save nothing, as either needs 26 bits.
+//! All numbers are little-endian; a `u24` is three bytes. Positions are degrees times 1,000,000 in an `i32`: exact for
+//! both sources (5 and 6 decimals), where 1e-5 would move airports by up to half a metre and save nothing, as a
+//! longitude needs four bytes either way.
 //!
 //! | at | bytes | what |
 //! |---|---|---|
@@ -38,7 +37,7 @@
 //! - Two `i32` a place instead of blocks: 1,594,968, and an offset for each name, 797,484: 1.1 MB more.
 //! - Names unpacked: 1.0 MB more. Escapes for rare letters, to free bytes for 62 more pairs: 0.1 MB less, not worth it.
 //! - A number of two bytes for the area instead of its offset of three: 0.2 MB less, one more read for each result.
-//! - Without counties and airports' towns: 1.0 MB less, but "Springfield" lies in many a county.
+//! - Without counties and airports' towns: about 0.8 MB less, but a "Springfield" lies in many a county.
 //!
 //! What it costs a query: a name is found by walking over at most 31 lengths in a buffer that is read anyway. Three
 //! reads a result (text, area, region), of which results of one area share two.
@@ -66,7 +65,7 @@ const _: () = assert!(PAIRS_BYTES == 512);
 pub(super) const BLOCK_BYTES: u32 = 12;
 pub(super) const COORDINATE_BYTES: u32 = 6;
 pub(super) const CHECKSUM_BYTES: u32 = 8;
-/// Places in a block. 32: a block's texts are then about 450 bytes, one read; half as many would double the blocks.
+/// Places in a block. 32: a block's texts are then about 370 bytes, one read; half as many would double the blocks.
 pub(super) const BLOCK_PLACES_MAX: u32 = 32;
 /// Bits of an area's word that say where its region is; the rest is the kind.
 pub(super) const REGION_BITS: u32 = 20;
