@@ -1,1 +1,282 @@
-//! To come.
+//! The herd's map: its nodes, its edges, and what they need to start.
+//!
+//! A [`Config`] is a map as it was written, mistakes included; [`Config::check`] looks at all of it, gives every mistake
+//! at once, and gives a [`Checked`] only when there is none. Nodes are built from a `Checked` and nothing else, so what
+//! holds for a `Checked` need not be looked at again. One map serves all boards of a herd: both ends of an edge agree on
+//! it by construction.
+//!
+//! Reading and checking block (a few small files), look up no names and start no thread. This module knows nothing of
+//! the protocol, of sockets, or of what places are.
+//!
+//! ```
+//! let map = r#"{ "nodes": { "Hill": { "clients": "127.0.0.1:8001", "links": "127.0.0.1:9001" } },
+//!                "edges": [["Hill", "Hil"]] }"#;
+//! let (checked, findings) = herd::config::Config::parse(map, std::path::Path::new("herd.json")).check();
+//! assert!(checked.is_none());
+//! assert_eq!(findings[0].to_string(), r#"herd.json:2: edges[0]: unknown node "Hil" (did you mean "Hill"?)"#);
+//! ```
+
+mod check;
+mod finding;
+mod graph;
+mod json;
+mod keys;
+mod listeners;
+mod read;
+mod surroundings;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+pub use finding::{FINDINGS_MAX, Finding, Severity};
+#[allow(unused_imports, reason = "used by cli")]
+pub(crate) use finding::{did_you_mean, quoted};
+pub use keys::{KEY_BYTES, Keys};
+pub use surroundings::Surroundings;
+
+use finding::Findings;
+
+/// The most nodes of a herd. Every node keeps all names; 1024 of them take about 100 KB.
+pub const NODES_MAX: usize = 1024;
+
+/// The most neighbours of a node: each costs the node a bit for every client that it knows of.
+pub const NEIGHBOURS_MAX: usize = 16;
+
+/// The most edges of a herd: every node with all the neighbours it may have.
+pub const EDGES_MAX: usize = NODES_MAX * NEIGHBOURS_MAX / 2;
+
+/// The longest name of a node, in bytes. Every report carries the name of the node that heard it.
+pub const NAME_BYTES_MAX: usize = 32;
+
+/// The longest map file, in bytes. The largest herd, with its names as long as they may be, fits.
+pub const MAP_BYTES_MAX: usize = 1024 * 1024;
+const _: () =
+    assert!(MAP_BYTES_MAX >= NODES_MAX * (NAME_BYTES_MAX + 96) + EDGES_MAX * (2 * NAME_BYTES_MAX + 8));
+
+/// The limits of `places.timeout_ms`, in milliseconds: less would fail on every board, more is longer than a client
+/// should be kept waiting.
+pub const TIMEOUT_MS_MIN: u64 = 100;
+/// See [`TIMEOUT_MS_MIN`].
+pub const TIMEOUT_MS_MAX: u64 = 60_000;
+/// The time limit of a places query, in milliseconds, where the map gives none.
+pub const TIMEOUT_MS_DEFAULT: u64 = 8_000;
+
+/// A value of the map and the line that it is on.
+#[derive(Clone, Copy, Debug)]
+struct At<T> {
+    value: T,
+    line: usize,
+}
+
+/// A map as it was written. Made by [`Config::parse`], [`Config::read`] or [`builtin`]; none of them fails, since what is
+/// wrong with the text is given by [`Config::check`] together with everything else.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// In the order of the file. Names are unique, but need not be well-formed.
+    nodes: Vec<NodeSpec>,
+    edges: Vec<EdgeSpec>,
+    key_file: Option<At<PathBuf>>,
+    places: PlacesSpec,
+    clock: ClockTrust,
+    /// What the reader found: everything that one member shows by itself.
+    findings: Findings,
+    /// Whether the reader had to leave out nodes, so that a name that is not there may still be right.
+    lost_nodes: bool,
+    /// Whether the reader had to leave out edges, so that paths through the herd may be missing.
+    lost_edges: bool,
+}
+
+/// A member of `nodes`. An address is `None` when the reader could make nothing of it, and said so.
+#[derive(Clone, Debug)]
+struct NodeSpec {
+    name: String,
+    line: usize,
+    clients: Option<At<SocketAddr>>,
+    links: Option<At<SocketAddr>>,
+}
+
+/// An element of `edges`.
+#[derive(Clone, Debug)]
+struct EdgeSpec {
+    /// Its place in the array, from 0.
+    index: usize,
+    line: usize,
+    ends: [String; 2],
+}
+
+/// The member `places`, its paths already relative to the map's folder.
+#[derive(Clone, Debug, Default)]
+struct PlacesSpec {
+    file: Option<At<PathBuf>>,
+    key_file: Option<At<PathBuf>>,
+    timeout_ms: Option<u64>,
+}
+
+impl Config {
+    /// Reads a map from its text. `file` is how messages call it, and relative paths in it start from its folder.
+    #[must_use]
+    pub fn parse(text: &str, file: &Path) -> Config {
+        read::from_text(text, &file.display().to_string(), file.parent().unwrap_or(Path::new("")))
+    }
+
+    /// Reads a map file of at most [`MAP_BYTES_MAX`] bytes.
+    #[must_use]
+    pub fn read(file: &Path) -> Config {
+        read::from_file(file)
+    }
+
+    /// Everything that is wrong with the map, in the order of its lines, and the map to build nodes from, which is there
+    /// exactly when no finding is an error.
+    #[must_use]
+    pub fn check(&self) -> (Option<Checked>, Vec<Finding>) {
+        self.check_in(&Surroundings::of_this_process())
+    }
+
+    /// [`Config::check`] with surroundings of the caller's choice.
+    #[must_use]
+    pub fn check_in(&self, surroundings: &Surroundings) -> (Option<Checked>, Vec<Finding>) {
+        check::check(self, surroundings)
+    }
+
+    /// What is wrong with the text alone: for a client of the herd, who need not be able to read the herd's key.
+    #[must_use]
+    pub fn text_findings(&self) -> Vec<Finding> {
+        self.findings.clone().finish()
+    }
+
+    /// The names of the nodes in the order of the file.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.nodes.iter().map(|node| node.name.as_str())
+    }
+
+    /// The address to connect to as a client of this node. A node that listens on every address of its board is reached
+    /// at the address of its links. `None` where the map gives no such node or no such address.
+    #[must_use]
+    pub fn client_address(&self, name: &str) -> Option<SocketAddr> {
+        let node = self.nodes.iter().find(|node| node.name == name)?;
+        let mut address = node.clients?.value;
+        if address.ip().is_unspecified()
+            && let Some(links) = node.links
+        {
+            address.set_ip(links.value.ip());
+        }
+        Some(address)
+    }
+}
+
+/// The five-node herd that is used where no map is named: clients on ports 8001 to 8005, links on 9001 to 9005, all on
+/// loopback. Also the example of a map.
+#[must_use]
+pub fn builtin() -> Config {
+    read::from_text(BUILTIN, "built-in map", Path::new(""))
+}
+
+/// The text of the built-in map.
+const BUILTIN: &str = include_str!("builtin.json");
+
+/// A map without mistakes: all that a node needs to know of its herd.
+///
+/// Names are unique tokens of 1 to [`NAME_BYTES_MAX`] bytes; every edge joins two different nodes, once; no node has more
+/// than [`NEIGHBOURS_MAX`] neighbours; there is a path between any two nodes; there are keys unless every address is
+/// loopback; no two listeners of one machine want the same port; every node that is dialled can be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// Sorted by the bytes of the names. 1 to [`NODES_MAX`].
+    pub nodes: Vec<NodeEntry>,
+    /// Pairs of indices into `nodes`, the smaller first, sorted. The first node of a pair is the one that dials.
+    pub edges: Vec<(usize, usize)>,
+    /// `None` only where every address of the map is loopback.
+    pub keys: Option<Keys>,
+    /// Where WHATSAT's places come from.
+    pub places: PlacesConfig,
+    /// When the wall clock is taken to be right.
+    pub clock: ClockTrust,
+}
+
+/// One node of a [`Checked`] map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeEntry {
+    /// A letter or digit, then letters, digits, `.`, `_` and `-`.
+    pub name: String,
+    /// Where the node listens for clients; may be a wildcard such as `0.0.0.0:8001`.
+    pub clients: SocketAddr,
+    /// Where the node listens for its neighbours, and where they dial it; a wildcard only for a node that nobody dials.
+    pub links: SocketAddr,
+}
+
+/// Where places come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacesConfig {
+    /// The kind of source.
+    pub source: PlacesSource,
+    /// The places file, a regular file that could be opened when the map was checked. `None`: none was named and none was
+    /// found, so WHATSAT answers in its error form.
+    pub file: Option<PathBuf>,
+    /// The time limit of one query, in milliseconds, [`TIMEOUT_MS_MIN`] to [`TIMEOUT_MS_MAX`].
+    pub timeout_ms: u64,
+}
+
+/// The kinds of places sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlacesSource {
+    /// A places file on the board.
+    Offline,
+}
+
+/// When a node takes its wall clock to be right, and so refuses times far ahead of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockTrust {
+    /// Always: the board has a clock chip, or all clients share the node's clock.
+    Trusted,
+    /// Never.
+    Untrusted,
+    /// From when systemd-timesyncd says that it has set the clock.
+    Auto,
+}
+
+impl ClockTrust {
+    /// The file that systemd-timesyncd makes once it has set the clock.
+    pub const FLAG_FILE: &'static str = "/run/systemd/timesync/synchronized";
+
+    /// Whether the wall clock is taken to be right at this moment. With [`ClockTrust::Auto`] this looks for a file each
+    /// time, since a board's clock is often set only after the node has started: ask now and then, not for each line.
+    #[must_use]
+    pub fn holds_now(self) -> bool {
+        match self {
+            ClockTrust::Trusted => true,
+            ClockTrust::Untrusted => false,
+            ClockTrust::Auto => Path::new(ClockTrust::FLAG_FILE).exists(),
+        }
+    }
+}
+
+impl Checked {
+    /// The place of a name in `nodes`.
+    #[must_use]
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.nodes.binary_search_by(|node| node.name.as_str().cmp(name)).ok()
+    }
+
+    /// The neighbours of the node of this index, as indices into `nodes`, ascending; empty for an index out of range.
+    #[must_use]
+    pub fn neighbours(&self, index: usize) -> Vec<usize> {
+        let other_end = |&(a, b): &(usize, usize)| match index {
+            _ if a == index => Some(b),
+            _ if b == index => Some(a),
+            _ => None,
+        };
+        let mut neighbours: Vec<usize> = self.edges.iter().filter_map(other_end).collect();
+        neighbours.sort_unstable();
+        neighbours
+    }
+
+    /// The same map with these keys instead of its own: `herd up` makes a fresh one for its nodes.
+    #[must_use]
+    pub fn with_keys(self, keys: Keys) -> Checked {
+        Checked { keys: Some(keys), ..self }
+    }
+}

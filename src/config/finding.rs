@@ -1,0 +1,239 @@
+//! What is wrong with a map, said so that it can be put right: file, line, member, message, remedy.
+//!
+//! Knows nothing of what a map holds. Invariants: a finding is printed on one line, whatever bytes the map held, and a
+//! list of findings has a bound, so a file of nothing but mistakes cannot fill the memory of a small board.
+
+use std::fmt;
+
+/// The most findings that one check gives, about 150 bytes each. Nobody mends more at one sitting, and a map of 1 MB
+/// could hold half a million mistakes.
+pub const FINDINGS_MAX: usize = 200;
+
+/// The longest piece of a map, in characters, that is quoted in a message. A token of 32 bytes fits whole.
+const QUOTED_CHARS_MAX: usize = 48;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// No node starts from this map.
+    Error,
+    /// The herd runs, but not as well as its owner may think.
+    Warning,
+}
+
+/// One thing that is wrong with a map.
+///
+/// `Display` gives one line, `herd.json:7: edges[2]: unknown node "Hil" (did you mean "Hill"?)`; a warning has the word
+/// `warning: ` after the line number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether a node may start all the same.
+    pub severity: Severity,
+    /// The map file as it was named by the user, or `built-in map`.
+    pub file: String,
+    /// The line of the map, from 1; `None` where no line is at fault.
+    pub line: Option<usize>,
+    /// The member at fault, such as `edges[2]` or `nodes.Hill.links`; empty when it is the whole file.
+    pub member: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it; empty when the message says it all.
+    pub remedy: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": ")?;
+        if self.severity == Severity::Warning {
+            write!(f, "warning: ")?;
+        }
+        if !self.member.is_empty() {
+            write!(f, "{}: ", self.member)?;
+        }
+        write!(f, "{}", self.message)?;
+        if !self.remedy.is_empty() {
+            write!(f, " ({})", self.remedy)?;
+        }
+        Ok(())
+    }
+}
+
+/// The findings so far, at most [`FINDINGS_MAX`] of them.
+///
+/// When full, further findings are counted and not kept; [`Findings::finish`] then says so in a last line.
+#[derive(Clone, Debug)]
+pub(super) struct Findings {
+    file: String,
+    list: Vec<Finding>,
+    left_off: usize,
+    errors: usize,
+}
+
+impl Findings {
+    /// An empty list for the map file of this name.
+    pub(super) fn new(file: String) -> Findings {
+        Findings { file, list: Vec::new(), left_off: 0, errors: 0 }
+    }
+
+    /// Notes an error: no node starts from this map.
+    pub(super) fn error(&mut self, line: Option<usize>, member: &str, message: String, remedy: String) {
+        self.errors += 1;
+        self.push(Severity::Error, line, member, message, remedy);
+    }
+
+    /// Notes a warning.
+    pub(super) fn warning(&mut self, line: Option<usize>, member: &str, message: String, remedy: String) {
+        self.push(Severity::Warning, line, member, message, remedy);
+    }
+
+    fn push(
+        &mut self,
+        severity: Severity,
+        line: Option<usize>,
+        member: &str,
+        message: String,
+        remedy: String,
+    ) {
+        if self.list.len() >= FINDINGS_MAX {
+            self.left_off += 1;
+            return;
+        }
+        self.list.push(Finding {
+            severity,
+            file: self.file.clone(),
+            line,
+            member: member.to_owned(),
+            message,
+            remedy,
+        });
+    }
+
+    /// Whether an error was noted, kept or not.
+    pub(super) fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
+    /// The findings in the order of the map's lines, those without a line last.
+    pub(super) fn finish(mut self) -> Vec<Finding> {
+        self.list.sort_by_key(|finding| finding.line.unwrap_or(usize::MAX));
+        if self.left_off > 0 {
+            let message = format!("{} more findings are not shown", self.left_off);
+            let severity = if self.has_errors() { Severity::Error } else { Severity::Warning };
+            self.left_off = 0;
+            self.list.push(Finding {
+                severity,
+                file: self.file,
+                line: None,
+                member: String::new(),
+                message,
+                remedy: String::new(),
+            });
+        }
+        self.list
+    }
+}
+
+/// `text` in double quotes, control characters escaped and a long text cut, fit for a one-line message.
+pub(crate) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(QUOTED_CHARS_MAX) {
+        Some((end, _)) => format!("{:?}...", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+/// The remedy `did you mean "Hill"?` when one of the candidates is near to `word`, else an empty text.
+pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(word, candidates).map_or_else(String::new, |near| format!("did you mean {near:?}?"))
+}
+
+/// The candidate that `word` was most likely meant to be: the fewest letters apart, and no further than a third of the
+/// longer word; or, next best, one that `word` is the beginning of. `None` when nothing is near.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // A word much longer than any name is no slip of the finger, and the distance costs the product of the lengths.
+    if word.len() > QUOTED_CHARS_MAX {
+        return None;
+    }
+    let mut best: Option<(usize, &str)> = None;
+    for candidate in candidates {
+        let mut apart = distance(word, candidate);
+        let mut is_near = apart <= (word.len().max(candidate.len()) + 1) / 3 && apart < word.len();
+        if !is_near && word.len() >= 3 && candidate.starts_with(word) {
+            (apart, is_near) = (candidate.len(), true);
+        }
+        if is_near && best.is_none_or(|(least, _)| apart < least) {
+            best = Some((apart, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+/// Letters to add, drop, change or swap with their neighbour to get from one word to the other; case is free. (Optimal
+/// string alignment, in three rows.)
+fn distance(from: &str, to: &str) -> usize {
+    let from = from.to_ascii_lowercase().into_bytes();
+    let to = to.to_ascii_lowercase().into_bytes();
+    let mut above: Vec<usize> = Vec::new();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.iter().enumerate() {
+        let mut next = vec![i + 1];
+        for (j, b) in to.iter().enumerate() {
+            let mut least = (row[j] + usize::from(a != b)).min(row[j + 1] + 1).min(next[j] + 1);
+            if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
+                least = least.min(above[j - 1] + 1);
+            }
+            next.push(least);
+        }
+        above = std::mem::replace(&mut row, next);
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_near_word_is_found_and_a_far_one_is_not() {
+        let names = ["Hill", "Jaquez", "Smith", "Singleton", "Campbell"];
+        for (word, near) in [
+            ("Hil", Some("Hill")),
+            ("hill", Some("Hill")),
+            ("Simth", Some("Smith")),
+            ("Cambell", Some("Campbell")),
+            ("Single", Some("Singleton")),
+            ("Sing", Some("Singleton")),
+            ("Mill", Some("Hill")),
+            ("Milk", None),
+            ("Pluto", None),
+            ("x", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, names), near, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_finding_is_one_line_whatever_the_map_held() {
+        let long = "x".repeat(300);
+        for text in ["a\nb", "\u{1b}[31m", long.as_str()] {
+            let shown = quoted(text);
+            assert!(!shown.contains(['\n', '\u{1b}']), "{shown}");
+            assert!(shown.len() < 80, "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_mistakes_gives_a_bounded_list() {
+        let mut findings = Findings::new("herd.json".to_owned());
+        for line in 0..FINDINGS_MAX + 3 {
+            findings.error(Some(line), "m", "wrong".to_owned(), String::new());
+        }
+        let list = findings.finish();
+        assert_eq!(list.len(), FINDINGS_MAX + 1);
+        assert_eq!(list[FINDINGS_MAX].to_string(), "herd.json: 3 more findings are not shown");
+    }
+}

@@ -1,0 +1,200 @@
+//! JSON read so that every value keeps its place in the text.
+//!
+//! `serde_json` derives lose two things that a good message needs: the line of each value, and members that appear
+//! twice. Here an object is its members in order, an array its elements in order, each a slice of the text itself; the
+//! place of a slice is the difference of two addresses, compared as numbers. Knows nothing of maps.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// A JSON text and where its lines begin.
+pub(super) struct Document<'a> {
+    text: &'a str,
+    /// Byte offset of the first byte of each line after the first.
+    line_starts: Vec<usize>,
+}
+
+/// The members of an object in the order of the text, duplicates included.
+pub(super) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
+
+/// The elements of an array in the order of the text.
+pub(super) struct Elements<'a>(pub(super) Vec<&'a RawValue>);
+
+/// A member's name: borrowed from the text unless it holds an escape. (`Cow` itself always copies.)
+struct Name<'a>(Cow<'a, str>);
+
+impl<'a> Document<'a> {
+    /// The whole text as one value.
+    ///
+    /// # Errors
+    /// The first place where the text is no JSON: its line, from 1, and what is wrong there.
+    pub(super) fn parse(text: &'a str) -> Result<(Document<'a>, &'a RawValue), (usize, String)> {
+        let root = serde_json::from_str::<&RawValue>(text).map_err(|error| {
+            // serde_json ends its messages with the place, which the finding gives in its own way.
+            let message = error.to_string();
+            let cut = message.find(" at line ").unwrap_or(message.len());
+            (error.line().max(1), message[..cut].to_owned())
+        })?;
+        let line_starts = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1).collect();
+        Ok((Document { text, line_starts }, root))
+    }
+
+    /// The line, from 1, on which this part of the text begins. For a part of another text the answer is 1 or the last
+    /// line: wrong, but harmless.
+    pub(super) fn line(&self, part: &str) -> usize {
+        let offset = part.as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
+        self.line_starts.partition_point(|start| *start <= offset) + 1
+    }
+
+    /// The line of a member: that of its name, or of its value where the name holds escapes and so is a copy.
+    pub(super) fn member_line(&self, name: &str, value: &'a RawValue) -> usize {
+        let offset = name.as_ptr().addr().wrapping_sub(self.text.as_ptr().addr());
+        self.line(if offset < self.text.len() { name } else { value.get() })
+    }
+}
+
+/// What kind of JSON value this is, for messages: `a number`.
+pub(super) fn kind(value: &RawValue) -> &'static str {
+    match value.get().as_bytes().first() {
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "true or false",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}
+
+/// The members of an object, or `None` for a value of another kind.
+pub(super) fn members(value: &RawValue) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
+    serde_json::from_str::<Members<'_>>(value.get()).ok().map(|members| members.0)
+}
+
+/// The elements of an array, or `None` for a value of another kind.
+pub(super) fn elements(value: &RawValue) -> Option<Vec<&RawValue>> {
+    serde_json::from_str::<Elements<'_>>(value.get()).ok().map(|elements| elements.0)
+}
+
+/// The text of a string, or `None` for a value of another kind (or for escapes that are no text).
+pub(super) fn string(value: &RawValue) -> Option<String> {
+    serde_json::from_str(value.get()).ok()
+}
+
+/// The value of a whole number from 0, or `None` for anything else.
+pub(super) fn whole_number(value: &RawValue) -> Option<u64> {
+    serde_json::from_str(value.get()).ok()
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some((Name(name), value)) = map.next_entry()? {
+                    members.push((name, value));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Elements<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ElementsVisitor;
+        impl<'de> Visitor<'de> for ElementsVisitor {
+            type Value = Elements<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
+                let mut elements = Vec::new();
+                while let Some(element) = array.next_element()? {
+                    elements.push(element);
+                }
+                Ok(Elements(elements))
+            }
+        }
+        deserializer.deserialize_seq(ElementsVisitor)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+        impl<'de> Visitor<'de> for NameVisitor {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a string")
+            }
+
+            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Borrowed(name)))
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Owned(name.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_keep_their_order_their_doubles_and_their_lines() {
+        let text = "{\n \"b\": 1,\n\n \"a\": [true,\n  {\"c\": null}],\n \"b\": \"x\",\n \"\\u0061\":\n 7 }";
+        let (document, root) = Document::parse(text).expect("the text is JSON");
+        let members = members(root).expect("the text is an object");
+        let seen: Vec<_> = members
+            .iter()
+            .map(|(name, value)| (name.as_ref(), document.member_line(name, value), kind(value)))
+            .collect();
+        let expected =
+            [("b", 2, "a number"), ("a", 4, "an array"), ("b", 6, "a string"), ("a", 8, "a number")];
+        assert_eq!(seen, expected);
+        let inner = elements(members[1].1).expect("the second member is an array");
+        assert_eq!(inner.iter().map(|e| document.line(e.get())).collect::<Vec<_>>(), [4, 5]);
+        assert!(elements(members[0].1).is_none());
+        assert_eq!(whole_number(members[0].1), Some(1));
+        assert_eq!(string(members[2].1).as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn a_text_that_is_no_json_is_refused_with_its_line() {
+        for (text, line, message) in [
+            ("", 1, "EOF while parsing a value"),
+            ("{\n\"a\": 1,\n}", 3, "key must be a string"),
+            ("{}\n\nx", 3, "trailing characters"),
+            ("{\"a\": 1", 1, "EOF while parsing an object"),
+        ] {
+            let (found_line, found) = Document::parse(text).err().expect("the text is no JSON");
+            assert_eq!((found_line, found.as_str()), (line, message), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn nesting_does_not_use_up_the_stack() {
+        let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+        let (_, root) = Document::parse(&deep).expect("the text is JSON");
+        assert_eq!(kind(root), "an array");
+    }
+}

@@ -1,0 +1,188 @@
+//! The herd's keys: their form, and the file that they come from.
+//!
+//! A key never appears in a message or in `Debug` output. Knows nothing of what keys are used for.
+
+use std::fmt;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// Bytes of a key: as many as SHA-256 gives, so that guessing a link's tag is no easier than guessing the key.
+pub const KEY_BYTES: usize = 32;
+
+/// The longest key file, in bytes: two keys of 64 digits fill 130. More than this is some other file.
+const KEY_FILE_BYTES_MAX: u64 = 1024;
+
+/// How to make a key, as a remedy.
+pub(super) const HOW_TO_MAKE_A_KEY: &str =
+    r"make a key with: head -c32 /dev/urandom | od -An -tx1 | tr -d ' \n' > key; chmod 600 key";
+
+/// The keys with which a herd's nodes prove to each other that they belong to it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// The key that this node proves itself with.
+    pub current: [u8; KEY_BYTES],
+    /// A key that this node accepts as well, so that a herd can change its key one board at a time.
+    pub previous: Option<[u8; KEY_BYTES]>,
+}
+
+impl fmt::Debug for Keys {
+    /// Says which keys there are, never their bytes: configurations end up in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let previous = if self.previous.is_some() { "Some(..)" } else { "None" };
+        write!(f, "Keys {{ current: .., previous: {previous} }}")
+    }
+}
+
+impl Keys {
+    /// Reads a key file's text: one key of 64 hex digits a line, the current one first, then perhaps the previous one.
+    /// Blank lines are skipped.
+    ///
+    /// # Errors
+    /// What is wrong and on which line of the text, without any of its bytes.
+    pub fn parse(text: &str) -> Result<Keys, String> {
+        let mut found = Vec::new();
+        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim_ascii().is_empty()) {
+            let line_number = index + 1;
+            if found.len() == 2 {
+                return Err(format!("line {line_number}: a third key, where two are the most"));
+            }
+            let key = from_hex(line.trim_ascii());
+            found.push(key.ok_or_else(|| format!("line {line_number}: no key of 64 hex digits"))?);
+        }
+        let mut found = found.into_iter();
+        let current = found.next().ok_or_else(|| "the file holds no key".to_owned())?;
+        Ok(Keys { current, previous: found.next() })
+    }
+
+    /// Reads the line that [`Keys::to_line`] writes: the current key, then perhaps a space and the previous one.
+    ///
+    /// # Errors
+    /// What is wrong, without any byte of the line.
+    pub fn from_line(line: &str) -> Result<Keys, String> {
+        Keys::parse(&line.trim_ascii().replacen(' ', "\n", 1))
+    }
+
+    /// The keys as one line of hex digits without its line end, to hand to a child process.
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        let mut line = String::with_capacity(4 * KEY_BYTES + 1);
+        for (index, key) in [Some(self.current), self.previous].into_iter().flatten().enumerate() {
+            line.push_str(if index == 0 { "" } else { " " });
+            for byte in key {
+                write!(line, "{byte:02x}").expect("a String takes every write");
+            }
+        }
+        line
+    }
+
+    /// A key that nobody has seen, from the kernel's random source.
+    ///
+    /// # Errors
+    /// That of reading `/dev/urandom`.
+    pub fn fresh() -> io::Result<Keys> {
+        let mut current = [0; KEY_BYTES];
+        File::open("/dev/urandom")?.read_exact(&mut current)?;
+        Ok(Keys { current, previous: None })
+    }
+
+    /// Reads a key file. With `must_be_private` nobody but its owner may have any right to it.
+    ///
+    /// systemd's credentials are read without that check: their folder is closed to others, and the access list that
+    /// systemd puts on the file shows as a right of the group.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do about it.
+    pub(super) fn read(path: &Path, must_be_private: bool) -> Result<Keys, (String, String)> {
+        let name = path.display();
+        let mut file = open_regular(path).map_err(|error| (format!("{name}: {error}"), String::new()))?;
+        if must_be_private {
+            let mode = file.metadata().map_err(|error| (format!("{name}: {error}"), String::new()))?.mode();
+            if mode & 0o077 != 0 {
+                let message =
+                    format!("{name}: others than its owner may use the key, mode {:03o}", mode & 0o777);
+                return Err((message, format!("chmod 600 {name}")));
+            }
+        }
+        let mut text = String::new();
+        let read = Read::by_ref(&mut file).take(KEY_FILE_BYTES_MAX + 1).read_to_string(&mut text);
+        match read {
+            Ok(_) if text.len() as u64 > KEY_FILE_BYTES_MAX => Err("too long for a key file".to_owned()),
+            Ok(_) => Keys::parse(&text),
+            Err(error) => Err(error.to_string()),
+        }
+        .map_err(|message| (format!("{name}: {message}"), HOW_TO_MAKE_A_KEY.to_owned()))
+    }
+}
+
+/// Opens a file for reading and refuses what is no regular file: a named pipe would be waited on for ever.
+pub(super) fn open_regular(path: &Path) -> io::Result<File> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    File::open(path)
+}
+
+/// A key of 64 hex digits, of either case.
+fn from_hex(digits: &str) -> Option<[u8; KEY_BYTES]> {
+    let digits = digits.as_bytes();
+    if digits.len() != 2 * KEY_BYTES {
+        return None;
+    }
+    let mut key = [0; KEY_BYTES];
+    for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Some(key)
+}
+
+/// The value of one hex digit.
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_file_holds_one_key_or_two() {
+        let (a, b) = ("0f".repeat(32), "A5".repeat(32));
+        let keys = Keys::parse(&format!("{a}\r\n\n{b}\n")).expect("two keys");
+        assert_eq!(keys, Keys { current: [0x0f; 32], previous: Some([0xa5; 32]) });
+        assert_eq!(Keys::parse(&a).expect("one key, no line end").previous, None);
+        for (text, message) in [
+            (String::new(), "the file holds no key"),
+            (format!("{a}\n{b}\n\n{a}\n"), "line 4: a third key, where two are the most"),
+            (format!("\n{}\n", &a[1..]), "line 2: no key of 64 hex digits"),
+            (format!("{a}{b}"), "line 1: no key of 64 hex digits"),
+            (format!("+{}", &a[1..]), "line 1: no key of 64 hex digits"),
+            ("\u{e9}".repeat(32), "line 1: no key of 64 hex digits"),
+        ] {
+            assert_eq!(Keys::parse(&text).expect_err("no key"), message);
+        }
+    }
+
+    #[test]
+    fn keys_survive_the_way_to_a_child() {
+        for previous in [None, Some([9; 32])] {
+            let keys = Keys { current: [0xc3; 32], previous };
+            assert_eq!(Keys::from_line(&format!("{}\n", keys.to_line())), Ok(keys));
+        }
+        assert!(Keys::from_line("").is_err());
+        assert_ne!(Keys::fresh().expect("random bytes"), Keys::fresh().expect("random bytes"));
+    }
+
+    #[test]
+    fn a_key_is_never_shown() {
+        let shown = format!("{:?}", Keys { current: [0xc3; 32], previous: Some([0xc3; 32]) });
+        assert_eq!(shown, "Keys { current: .., previous: Some(..) }");
+    }
+}

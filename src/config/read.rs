@@ -1,0 +1,360 @@
+//! From the text of a map to a [`Config`]: everything that one member shows by itself.
+//!
+//! Never stops at a mistake: what cannot be understood is noted and left out, and `Config::lost_nodes` and `lost_edges`
+//! say when that may make the herd look as if it were in pieces. Opens no file but the map; relations between members are `check`'s.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde_json::value::RawValue;
+
+use super::finding::{Findings, did_you_mean, quoted};
+use super::json::{self, Document};
+use super::keys::open_regular;
+use super::{
+    At, ClockTrust, Config, EDGES_MAX, EdgeSpec, MAP_BYTES_MAX, NAME_BYTES_MAX, NODES_MAX, NodeSpec,
+    PlacesSpec, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
+};
+
+/// Reads the map from a file; a file that cannot be read gives a map of one finding.
+pub(super) fn from_file(file: &Path) -> Config {
+    let label = file.display().to_string();
+    match open_regular(file).and_then(|file| read_bounded(&file)) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => from_text(&text, &label, file.parent().unwrap_or(Path::new(""))),
+            Err(error) => {
+                let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
+                    .iter()
+                    .filter(|b| **b == b'\n')
+                    .count();
+                unreadable(label, Some(line + 1), "the text is not UTF-8".to_owned(), "")
+            }
+        },
+        Err(error) => unreadable(label, None, error.to_string(), "without --map the built-in herd is used"),
+    }
+}
+
+/// Reads a whole map file, but no more than a map may have.
+fn read_bounded(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(MAP_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAP_BYTES_MAX {
+        let message = format!("longer than the {MAP_BYTES_MAX} bytes that a map may have");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
+    Ok(bytes)
+}
+
+/// The map of a file in which nothing could be read.
+fn unreadable(label: String, line: Option<usize>, message: String, remedy: &str) -> Config {
+    let mut config = empty(label);
+    config.findings.error(line, "", message, remedy.to_owned());
+    config.lost_nodes = true;
+    config
+}
+
+/// A map of nothing.
+fn empty(label: String) -> Config {
+    Config {
+        nodes: Vec::new(),
+        edges: Vec::new(),
+        key_file: None,
+        places: PlacesSpec::default(),
+        clock: ClockTrust::Auto,
+        findings: Findings::new(label),
+        lost_nodes: false,
+        lost_edges: false,
+    }
+}
+
+/// Reads the map from its text.
+pub(super) fn from_text(text: &str, label: &str, folder: &Path) -> Config {
+    let (document, root) = match Document::parse(text) {
+        Ok(parsed) => parsed,
+        Err((line, message)) => {
+            // What the parser says of the commonest slip of all does not name it.
+            let is_comma = message == "key must be a string";
+            let remedy = if is_comma { "perhaps the comma before it is one too many" } else { "" };
+            return unreadable(label.to_owned(), Some(line), format!("no JSON: {message}"), remedy);
+        }
+    };
+    let mut reader = Reader { document, folder, config: empty(label.to_owned()) };
+    reader.root(root);
+    reader.config
+}
+
+/// A member of an object: its name, its value, its line.
+type Member<'a> = (Cow<'a, str>, &'a RawValue, usize);
+
+/// The map so far, and the text that it comes from.
+struct Reader<'a> {
+    document: Document<'a>,
+    folder: &'a Path,
+    config: Config,
+}
+
+impl<'a> Reader<'a> {
+    fn error(&mut self, line: usize, member: &str, message: String, remedy: impl Into<String>) {
+        self.config.findings.error(Some(line), member, message, remedy.into());
+    }
+
+    /// Notes that a value is not of the kind it should be.
+    fn wrong_kind(&mut self, value: &RawValue, member: &str, wanted: &str) {
+        let line = self.document.line(value.get());
+        self.error(line, member, format!("{} where {wanted} is needed", json::kind(value)), "");
+    }
+
+    /// The members of an object, each name once; a name that comes again is an error and the first one counts.
+    fn unique_members(&mut self, value: &'a RawValue, path: &str, wanted: &str) -> Vec<Member<'a>> {
+        let Some(all) = json::members(value) else {
+            self.wrong_kind(value, path, wanted);
+            return Vec::new();
+        };
+        let mut first_lines: BTreeMap<Cow<'a, str>, usize> = BTreeMap::new();
+        let mut unique = Vec::new();
+        for (name, value) in all {
+            let line = self.document.member_line(&name, value);
+            if let Some(first) = first_lines.get(&name) {
+                let message = format!("appears twice, first on line {first}");
+                self.error(line, &join(path, &name), message, "leave one of them out");
+            } else {
+                first_lines.insert(name.clone(), line);
+                unique.push((name, value, line));
+            }
+        }
+        unique
+    }
+
+    /// The members of an object that may have these members and no others.
+    fn known_members(&mut self, value: &'a RawValue, path: &str, known: &[&str]) -> Vec<Member<'a>> {
+        let mut members = self.unique_members(value, path, "an object");
+        members.retain(|(name, _, line)| {
+            let is_known = known.contains(&name.as_ref());
+            if !is_known {
+                let near = did_you_mean(name, known.iter().copied());
+                let remedy = if near.is_empty() { format!("known here: {}", known.join(", ")) } else { near };
+                self.error(*line, &join(path, name), "unknown member".to_owned(), remedy);
+            }
+            is_known
+        });
+        members
+    }
+
+    fn root(&mut self, value: &'a RawValue) {
+        let mut has_nodes = false;
+        for (name, value, _) in
+            self.known_members(value, "", &["nodes", "edges", "key_file", "places", "clock"])
+        {
+            match name.as_ref() {
+                "nodes" => {
+                    has_nodes = true;
+                    self.nodes(value);
+                }
+                "edges" => self.edges(value),
+                "key_file" => self.config.key_file = self.path(value, "key_file"),
+                "places" => self.places(value),
+                _ => self.clock(value),
+            }
+        }
+        self.config.lost_nodes |= !has_nodes;
+        if !has_nodes && !self.config.findings.has_errors() {
+            self.config.findings.error(None, "nodes", "the member is missing".to_owned(), String::new());
+        }
+    }
+
+    fn nodes(&mut self, value: &'a RawValue) {
+        let members = self.unique_members(value, "nodes", "an object");
+        self.config.lost_nodes |= members.is_empty();
+        if members.is_empty() && json::members(value).is_some() {
+            let line = self.document.line(value.get());
+            self.error(line, "nodes", "a herd of no node".to_owned(), "name at least one");
+        }
+        for (name, value, line) in members {
+            if self.config.nodes.len() == NODES_MAX {
+                self.error(line, "nodes", format!("more than {NODES_MAX} nodes"), "make two herds of it");
+                self.config.lost_nodes = true;
+                return;
+            }
+            self.node(name.into_owned(), value, line);
+        }
+    }
+
+    fn node(&mut self, name: String, value: &'a RawValue, line: usize) {
+        let path = join("nodes", &name);
+        if !is_name(&name) {
+            let message = format!("{} is no name for a node", quoted(&name));
+            let remedy = format!(
+                "1 to {NAME_BYTES_MAX} letters, digits, '.', '_' and '-', the first of them a letter or a digit"
+            );
+            self.error(line, &path, message, remedy);
+        }
+        let mut node = NodeSpec { name, line, clients: None, links: None };
+        let members = self.known_members(value, &path, &["clients", "links"]);
+        let is_object = json::kind(value) == "an object";
+        for wanted in ["clients", "links"] {
+            let given = members.iter().find(|(name, _, _)| name == wanted);
+            let address = given.and_then(|(_, value, _)| self.address(value, &join(&path, wanted)));
+            if given.is_none() && is_object {
+                let message = format!("the member {wanted:?} is missing");
+                self.error(line, &path, message, format!("{wanted:?}: \"ADDRESS:PORT\""));
+            }
+            *(if wanted == "clients" { &mut node.clients } else { &mut node.links }) = address;
+        }
+        self.config.nodes.push(node);
+    }
+
+    /// An address literal with its port. No names: looking one up may take for ever, and starts threads.
+    fn address(&mut self, value: &RawValue, path: &str) -> Option<At<SocketAddr>> {
+        let Some(text) = json::string(value) else {
+            self.wrong_kind(value, path, "a string \"ADDRESS:PORT\"");
+            return None;
+        };
+        let line = self.document.line(value.get());
+        let Ok(address) = text.parse::<SocketAddr>() else {
+            let message = format!("{} is no address with a port", quoted(&text));
+            self.error(
+                line,
+                path,
+                message,
+                "such as 192.168.1.5:8001 or [fd00::5]:8001; host names are not looked up",
+            );
+            return None;
+        };
+        if address.port() == 0 {
+            self.error(line, path, format!("{} has no port", quoted(&text)), "1 to 65535");
+            return None;
+        }
+        Some(At { value: address, line })
+    }
+
+    fn edges(&mut self, value: &'a RawValue) {
+        let Some(elements) = json::elements(value) else {
+            self.wrong_kind(value, "edges", "an array");
+            self.config.lost_edges = true;
+            return;
+        };
+        for (index, element) in elements.into_iter().enumerate() {
+            let line = self.document.line(element.get());
+            if index == EDGES_MAX {
+                self.error(line, "edges", format!("more than {EDGES_MAX} edges"), "make two herds of it");
+                self.config.lost_edges = true;
+                return;
+            }
+            let names = json::elements(element).unwrap_or_default();
+            let ends = if let [a, b] = names[..] { json::string(a).zip(json::string(b)) } else { None };
+            if let Some((a, b)) = ends {
+                self.config.edges.push(EdgeSpec { index, line, ends: [a, b] });
+            } else {
+                let message = "an edge is an array of two names".to_owned();
+                self.error(line, &format!("edges[{index}]"), message, r#"such as ["Hill", "Smith"]"#);
+                self.config.lost_edges = true;
+            }
+        }
+    }
+
+    /// A path, relative to the map's folder.
+    fn path(&mut self, value: &RawValue, member: &str) -> Option<At<PathBuf>> {
+        match json::string(value) {
+            Some(text) if text.is_empty() || text.contains('\0') => {
+                let line = self.document.line(value.get());
+                self.error(line, member, format!("{} is no path", quoted(&text)), "");
+                None
+            }
+            Some(text) => Some(At { value: self.folder.join(text), line: self.document.line(value.get()) }),
+            None => {
+                self.wrong_kind(value, member, "a path in a string");
+                None
+            }
+        }
+    }
+
+    fn places(&mut self, value: &'a RawValue) {
+        let known = ["source", "file", "url", "key_file", "timeout_ms"];
+        for (name, value, line) in self.known_members(value, "places", &known) {
+            match name.as_ref() {
+                "source" => self.source(value),
+                "file" => self.config.places.file = self.path(value, "places.file"),
+                "key_file" => self.config.places.key_file = self.path(value, "places.key_file"),
+                "timeout_ms" => self.timeout(value),
+                _ if json::string(value).is_none() => self.wrong_kind(value, "places.url", "a string"),
+                _ => {
+                    let message = "not used: this version answers from a file only".to_owned();
+                    self.config.findings.warning(
+                        Some(line),
+                        "places.url",
+                        message,
+                        "leave it out".to_owned(),
+                    );
+                }
+            }
+        }
+    }
+
+    fn source(&mut self, value: &RawValue) {
+        let Some(text) = json::string(value) else {
+            self.wrong_kind(value, "places.source", "a string");
+            return;
+        };
+        let line = self.document.line(value.get());
+        match text.as_str() {
+            "offline" => {}
+            "google" | "google-legacy" => {
+                let message = format!("{text:?} is not built in: this version answers from a file only");
+                self.error(line, "places.source", message, r#"use "offline""#);
+            }
+            _ => {
+                let near = did_you_mean(&text, ["offline", "google", "google-legacy"]);
+                let remedy = if near.is_empty() { r#"use "offline""#.to_owned() } else { near };
+                self.error(line, "places.source", format!("unknown source {}", quoted(&text)), remedy);
+            }
+        }
+    }
+
+    fn timeout(&mut self, value: &RawValue) {
+        let number = json::whole_number(value).filter(|ms| (TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX).contains(ms));
+        self.config.places.timeout_ms = number;
+        if number.is_none() {
+            let line = self.document.line(value.get());
+            let remedy = format!("whole milliseconds, {TIMEOUT_MS_MIN} to {TIMEOUT_MS_MAX}");
+            self.error(line, "places.timeout_ms", format!("{} is out of range", quoted(value.get())), remedy);
+        }
+    }
+
+    fn clock(&mut self, value: &RawValue) {
+        let known = [
+            ("trusted", ClockTrust::Trusted),
+            ("untrusted", ClockTrust::Untrusted),
+            ("auto", ClockTrust::Auto),
+        ];
+        let Some(text) = json::string(value) else {
+            self.wrong_kind(value, "clock", "a string");
+            return;
+        };
+        if let Some((_, clock)) = known.iter().find(|(name, _)| *name == text) {
+            self.config.clock = *clock;
+        } else {
+            let line = self.document.line(value.get());
+            let near = did_you_mean(&text, known.map(|(name, _)| name));
+            let remedy =
+                if near.is_empty() { r#""trusted", "untrusted" or "auto""#.to_owned() } else { near };
+            self.error(line, "clock", format!("unknown value {}", quoted(&text)), remedy);
+        }
+    }
+}
+
+/// Whether this is a token that may name a node: it goes into lines of fields, file names and unit names.
+fn is_name(name: &str) -> bool {
+    name.len() <= NAME_BYTES_MAX
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+/// The path of a member inside a member: `nodes.Hill`, or `nodes."a b"` where the name is not plain.
+pub(super) fn join(path: &str, name: &str) -> String {
+    let name = if is_name(name) { name.to_owned() } else { quoted(name) };
+    if path.is_empty() { name } else { format!("{path}.{name}") }
+}

@@ -1,0 +1,46 @@
+//! What a check looks at besides the map: kept apart so that a test can choose it, since the environment of a process
+//! cannot be changed safely once it has threads.
+
+use std::path::PathBuf;
+
+/// The name of a places file wherever one is looked for.
+const PLACES_FILE: &str = "places.dat";
+
+/// What the check of a map looks at besides the map itself.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// The folder of systemd's credentials. A file `key` in it wins over the map's `key_file`.
+    pub credentials: Option<PathBuf>,
+    /// Where a places file is looked for when the map names none; the first that is there is taken.
+    pub places_files: Vec<PathBuf>,
+}
+
+impl Surroundings {
+    /// The surroundings of this process: `$CREDENTIALS_DIRECTORY`; `places.dat` beside the executable, `data/places.dat`
+    /// two folders above that (a cargo build tree), `data/places.dat` below the current folder, and
+    /// `/usr/share/herd/places.dat`.
+    #[must_use]
+    pub fn of_this_process() -> Surroundings {
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
+        let mut places_files = Vec::new();
+        let executable = std::env::current_exe().ok();
+        if let Some(folder) = executable.as_deref().and_then(std::path::Path::parent) {
+            places_files.push(folder.join(PLACES_FILE));
+            places_files.push(folder.join("../../data").join(PLACES_FILE));
+        }
+        places_files.push(PathBuf::from("data").join(PLACES_FILE));
+        places_files.push(PathBuf::from("/usr/share/herd").join(PLACES_FILE));
+        Surroundings { credentials: credentials.map(PathBuf::from), places_files }
+    }
+
+    /// The key among the credentials, if there is one.
+    pub(super) fn credential_key(&self) -> Option<PathBuf> {
+        self.credentials.as_ref().map(|folder| folder.join("key")).filter(|file| file.exists())
+    }
+
+    /// The places file that is used where the map names none.
+    #[must_use]
+    pub fn places_file(&self) -> Option<PathBuf> {
+        self.places_files.iter().find(|file| file.is_file()).cloned()
+    }
+}

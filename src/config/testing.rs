@@ -1,0 +1,67 @@
+//! What the tests of the map and of the command line share: small maps, and folders that go away.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{Config, Severity, Surroundings};
+
+/// A node of a map made by [`map_text`].
+pub(crate) struct Node<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) clients: &'a str,
+    pub(crate) links: &'a str,
+}
+
+/// A map: node `i`, from 0, is on line `i + 2`.
+pub(crate) fn map_text(nodes: &[Node<'_>], edges: &[(&str, &str)]) -> String {
+    let mut text = "{ \"nodes\": {".to_owned();
+    for (index, node) in nodes.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        let (name, clients, links) = (node.name, node.clients, node.links);
+        write!(text, "{comma}\n\"{name}\": {{ \"clients\": \"{clients}\", \"links\": \"{links}\" }}")
+            .expect("a String");
+    }
+    write!(text, " }},\n\"edges\": {:?} }}", edges.iter().map(|(a, b)| [a, b]).collect::<Vec<_>>())
+        .expect("a String");
+    text
+}
+
+/// The errors of a map called `m`, in surroundings where there is nothing.
+pub(crate) fn errors_of(nodes: &[Node<'_>], edges: &[(&str, &str)]) -> Vec<String> {
+    let config = Config::parse(&map_text(nodes, edges), Path::new("m"));
+    let (_, findings) = config.check_in(&Surroundings::default());
+    findings.iter().filter(|f| f.severity == Severity::Error).map(ToString::to_string).collect()
+}
+
+/// A folder of its own for a test, removed with all that is in it.
+pub(crate) struct TestDir(PathBuf);
+
+impl TestDir {
+    pub(crate) fn new() -> TestDir {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("herd-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).expect("the temporary folder can be written");
+        TestDir(path)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes a file with these rights.
+    pub(crate) fn write(&self, name: &str, text: &str, mode: u32) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.path(name);
+        std::fs::write(&path, text).expect("the folder can be written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("the file is ours");
+        path
+    }
+}
+
+impl Drop for TestDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

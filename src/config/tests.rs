@@ -1,0 +1,393 @@
+//! One row a mistake: the map, and exactly what is said about it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::testing::{Node, TestDir, errors_of};
+use super::*;
+
+const A: &str = r#""A": { "clients": "127.0.0.1:1", "links": "127.0.0.1:2" }"#;
+const B: &str = r#""B": { "clients": "127.0.0.1:3", "links": "127.0.0.1:4" }"#;
+
+/// What is found in a map called `m`, but for the warning that there is no places file.
+fn found_in(text: &str) -> Vec<String> {
+    let (checked, findings) = Config::parse(text, Path::new("m")).check_in(&Surroundings::default());
+    let has_errors = findings.iter().any(|finding| finding.severity == Severity::Error);
+    assert_eq!(checked.is_none(), has_errors, "{text}");
+    let lines = findings.iter().map(ToString::to_string);
+    lines.filter(|line| !line.contains("no places file was found")).collect()
+}
+
+/// A map of A and B and an edge, followed by more members.
+fn with(more: &str) -> String {
+    format!("{{ \"nodes\": {{\n{A},\n{B} }},\n\"edges\": [[\"A\", \"B\"]]{more} }}")
+}
+
+#[test]
+fn what_is_wrong_with_the_text_is_said_with_its_line() {
+    let addresses = "(such as 192.168.1.5:8001 or [fd00::5]:8001; host names are not looked up)";
+    let tokens = "(1 to 32 letters, digits, '.', '_' and '-', the first of them a letter or a digit)";
+    for (text, expected) in [
+        (with(""), vec![]),
+        (String::new(), vec!["m:1: no JSON: EOF while parsing a value"]),
+        (
+            "{ \"nodes\": {},\n }".to_owned(),
+            vec!["m:2: no JSON: key must be a string (perhaps the comma before it is one too many)"],
+        ),
+        ("[]".to_owned(), vec!["m:1: an array where an object is needed"]),
+        ("{}".to_owned(), vec!["m: nodes: the member is missing"]),
+        ("{ \"nodes\": {} }".to_owned(), vec!["m:1: nodes: a herd of no node (name at least one)"]),
+        (
+            "{ \"nodes\": 7, \"edges\": {} }".to_owned(),
+            vec![
+                "m:1: nodes: a number where an object is needed",
+                "m:1: edges: an object where an array is needed",
+            ],
+        ),
+        (with(",\n\"edge\": []"), vec!["m:5: edge: unknown member (did you mean \"edges\"?)"]),
+        (
+            with(",\n\"colour\": 1"),
+            vec!["m:5: colour: unknown member (known here: nodes, edges, key_file, places, clock)"],
+        ),
+        (
+            with(",\n\"edges\": []"),
+            vec!["m:5: edges: appears twice, first on line 4 (leave one of them out)"],
+        ),
+        (
+            format!("{{ \"nodes\": {{\n{A},\n{A} }} }}"),
+            vec!["m:3: nodes.A: appears twice, first on line 2 (leave one of them out)"],
+        ),
+        (
+            "{ \"nodes\": { \"A\": { \"client\": \"127.0.0.1:1\" } } }".to_owned(),
+            vec![
+                "m:1: nodes.A.client: unknown member (did you mean \"clients\"?)",
+                "m:1: nodes.A: the member \"clients\" is missing (\"clients\": \"ADDRESS:PORT\")",
+                "m:1: nodes.A: the member \"links\" is missing (\"links\": \"ADDRESS:PORT\")",
+            ],
+        ),
+        ("{ \"nodes\": { \"A\": null } }".to_owned(), vec!["m:1: nodes.A: null where an object is needed"]),
+        (
+            "{ \"nodes\": { \"A\": {\n\"clients\": \"hill.local:1\",\n\"links\": 5 } } }".to_owned(),
+            vec![
+                &*format!("m:2: nodes.A.clients: \"hill.local:1\" is no address with a port {addresses}"),
+                "m:3: nodes.A.links: a number where a string \"ADDRESS:PORT\" is needed",
+            ],
+        ),
+        (
+            "{ \"nodes\": { \"A\": {\n\"clients\": \"127.0.0.1:0\",\n\"links\": \"127.0.0.1\" } } }"
+                .to_owned(),
+            vec![
+                "m:2: nodes.A.clients: \"127.0.0.1:0\" has no port (1 to 65535)",
+                &*format!("m:3: nodes.A.links: \"127.0.0.1\" is no address with a port {addresses}"),
+            ],
+        ),
+        (
+            format!("{{ \"nodes\": {{ {} }} }}", A.replace("\"A\"", "\"a b\"")),
+            vec![&*format!("m:1: nodes.\"a b\": \"a b\" is no name for a node {tokens}")],
+        ),
+        (
+            with("").replace("[\"A\", \"B\"]", "[\"A\"], [\"A\", 2], \"A-B\""),
+            vec![
+                "m:4: edges[0]: an edge is an array of two names (such as [\"Hill\", \"Smith\"])",
+                "m:4: edges[1]: an edge is an array of two names (such as [\"Hill\", \"Smith\"])",
+                "m:4: edges[2]: an edge is an array of two names (such as [\"Hill\", \"Smith\"])",
+            ],
+        ),
+        (with(", \"key_file\": \"\""), vec!["m:4: key_file: \"\" is no path"]),
+        (with(", \"key_file\": 5"), vec!["m:4: key_file: a number where a path in a string is needed"]),
+        (
+            with(", \"clock\": \"trused\""),
+            vec!["m:4: clock: unknown value \"trused\" (did you mean \"trusted\"?)"],
+        ),
+        (with(", \"clock\": true"), vec!["m:4: clock: true or false where a string is needed"]),
+        (
+            with(", \"places\": { \"source\": \"google\" }"),
+            vec![
+                "m:4: places.source: \"google\" is not built in: this version answers from a file only (use \"offline\")",
+            ],
+        ),
+        (
+            with(", \"places\": { \"source\": \"ofline\" }"),
+            vec!["m:4: places.source: unknown source \"ofline\" (did you mean \"offline\"?)"],
+        ),
+        (
+            with(", \"places\": { \"url\": \"http://localhost/\" }"),
+            vec!["m:4: warning: places.url: not used: this version answers from a file only (leave it out)"],
+        ),
+        (
+            with(", \"places\": { \"timeout_ms\": 99 }"),
+            vec!["m:4: places.timeout_ms: \"99\" is out of range (whole milliseconds, 100 to 60000)"],
+        ),
+        (
+            with(", \"places\": { \"timeout_ms\": 8e3, \"time\": 1 }"),
+            vec![
+                "m:4: places.time: unknown member (did you mean \"timeout_ms\"?)",
+                "m:4: places.timeout_ms: \"8e3\" is out of range (whole milliseconds, 100 to 60000)",
+            ],
+        ),
+        (with(", \"places\": []"), vec!["m:4: places: an array where an object is needed"]),
+    ] {
+        assert_eq!(found_in(&text), expected, "{text}");
+    }
+}
+
+/// The errors and warnings of a herd of these nodes, each with addresses of its own on loopback.
+fn herd(names: &[&str], edges: &[(&str, &str)]) -> Vec<String> {
+    let addresses: Vec<_> =
+        (0..names.len()).map(|i| [10_000 + i, 20_000 + i].map(|port| format!("127.0.0.1:{port}"))).collect();
+    let nodes: Vec<_> =
+        names.iter().zip(&addresses).map(|(name, [clients, links])| Node { name, clients, links }).collect();
+    found_in(&testing::map_text(&nodes, edges))
+}
+
+#[test]
+fn what_is_wrong_with_the_edges_is_said() {
+    for (names, edges, expected) in [
+        (vec!["A"], vec![], vec![]),
+        (vec!["A", "B"], vec![("A", "B")], vec![]),
+        (
+            vec!["Hill", "Smith"],
+            vec![("Hill", "Smith"), ("Hil", "Smith")],
+            vec!["m:4: edges[1]: unknown node \"Hil\" (did you mean \"Hill\"?)"],
+        ),
+        (vec!["Hill"], vec![("X", "X")], vec!["m:3: edges[0]: unknown node \"X\" (add it to \"nodes\")"]),
+        (
+            vec!["A", "B"],
+            vec![("A", "B"), ("A", "A")],
+            vec!["m:4: edges[1]: an edge from A to itself (leave it out)"],
+        ),
+        (
+            vec!["A", "B"],
+            vec![("A", "B"), ("B", "A"), ("A", "B")],
+            vec![
+                "m:4: edges[1]: B-A appears twice, first as edges[0] on line 4 (leave one of them out)",
+                "m:4: edges[2]: A-B appears twice, first as edges[0] on line 4 (leave one of them out)",
+            ],
+        ),
+        (
+            vec!["A", "B"],
+            vec![],
+            vec![
+                "m: edges: the herd is in 2 pieces: no path between A and B (add edges, such as [\"A\", \"B\"])",
+            ],
+        ),
+        (
+            vec!["A", "B", "C", "D", "E"],
+            vec![("A", "B"), ("D", "E")],
+            vec![
+                "m: edges: the herd is in 3 pieces: no path between A, D and C (add edges, such as [\"A\", \"D\"])",
+            ],
+        ),
+        (
+            vec!["A", "B", "C"],
+            vec![("A", "B"), ("B", "C")],
+            vec!["m:3: warning: nodes.B: its loss cuts off C (an edge around it keeps the herd whole)"],
+        ),
+        (vec!["A", "B", "C", "D"], vec![("A", "B"), ("B", "C"), ("C", "D"), ("A", "D")], vec![]),
+    ] {
+        assert_eq!(herd(&names, &edges), expected, "{names:?} {edges:?}");
+    }
+}
+
+#[test]
+fn a_node_of_too_many_neighbours_is_an_error() {
+    let names: Vec<String> = (0..=NEIGHBOURS_MAX + 1).map(|i| format!("n{i:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let edges: Vec<_> = names[1..].iter().map(|name| (names[0], *name)).collect();
+    assert_eq!(
+        herd(&names, &edges),
+        [
+            "m:2: nodes.n00: 17 neighbours, where 16 are the most (let some of them be each other's neighbours)",
+            "m:2: warning: nodes.n00: its loss cuts off n02, n03, n04, n05, n06 and 11 more (an edge around it keeps the herd whole)",
+        ]
+    );
+}
+
+#[test]
+fn a_herd_beyond_the_limits_is_refused() {
+    let mut text = "{ \"nodes\": {".to_owned();
+    for i in 0..=NODES_MAX {
+        let comma = if i == 0 { "" } else { "," };
+        write!(
+            text,
+            "{comma}\n\"n{i}\": {{ \"clients\": \"127.0.1.1:{}\", \"links\": \"127.0.0.1:{}\" }}",
+            i + 1,
+            i + 1
+        )
+        .expect("a String");
+    }
+    text.push_str("}, \"edges\": [ [\"n0\", \"n1024\"] ] }");
+    assert_eq!(found_in(&text), ["m:1026: nodes: more than 1024 nodes (make two herds of it)"]);
+
+    let edges = "[\"A\",\"B\"],".repeat(EDGES_MAX);
+    let (_, findings) =
+        Config::parse(&with("").replace("[\"A\", \"B\"]", &format!("{edges}[0]")), Path::new("m")).check();
+    assert_eq!(findings.len(), FINDINGS_MAX + 1);
+
+    let dir = TestDir::new();
+    let long = dir.write("long.json", &" ".repeat(MAP_BYTES_MAX + 1), 0o644);
+    let (_, findings) = Config::read(&long).check();
+    assert_eq!(findings[0].message, "longer than the 1048576 bytes that a map may have");
+}
+
+#[test]
+fn a_map_file_that_cannot_be_read_is_said_so() {
+    let dir = TestDir::new();
+    for (path, message) in [
+        (dir.path("none.json"), "No such file or directory (os error 2)"),
+        (dir.path("."), "not a regular file"),
+    ] {
+        let (checked, findings) = Config::read(&path).check();
+        assert!(checked.is_none());
+        let remedy = "(without --map the built-in herd is used)";
+        assert_eq!(findings[0].to_string(), format!("{}: {message} {remedy}", path.display()));
+    }
+    let path = dir.path("latin.json");
+    std::fs::write(&path, b"{\n\"nodes\": \"\xe9\" }").expect("the folder can be written");
+    let (_, findings) = Config::read(&path).check();
+    assert_eq!(findings[0].to_string(), format!("{}:2: the text is not UTF-8", path.display()));
+}
+
+#[test]
+fn a_herd_beyond_loopback_needs_a_key() {
+    let nodes = [
+        Node { name: "A", clients: "127.0.0.1:1", links: "[::1]:2" },
+        Node { name: "B", clients: "0.0.0.0:1", links: "10.0.0.2:2" },
+    ];
+    let how = keys::HOW_TO_MAKE_A_KEY;
+    assert_eq!(
+        errors_of(&nodes, &[("A", "B")]),
+        [format!("m:3: nodes.B.clients: 0.0.0.0:1 is not loopback, and the map names no key_file ({how})")]
+    );
+}
+
+#[test]
+fn links_that_cannot_be_dialled_are_found() {
+    let key = "0123456789abcdef".repeat(4);
+    let dir = TestDir::new();
+    dir.write("key", &key, 0o600);
+    let map = |a: &str, b: &str| {
+        let nodes = [
+            Node { name: "A", clients: "127.0.0.1:1", links: a },
+            Node { name: "B", clients: "127.0.0.1:3", links: b },
+        ];
+        let text = testing::map_text(&nodes, &[("A", "B")]);
+        let text = text.replace("] }", "], \"key_file\": \"key\" }");
+        let (_, findings) = Config::parse(&text, &dir.path("m")).check_in(&Surroundings::default());
+        findings
+            .iter()
+            .filter(|f| f.member != "places")
+            .map(|f| (f.line, f.message.clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(map("10.0.0.1:2", "10.0.0.2:2"), []);
+    // A dials B and is not dialled itself.
+    assert_eq!(map("0.0.0.0:2", "10.0.0.2:2"), []);
+    let message = "[::]:2 cannot be dialled, and A dials it".to_owned();
+    assert_eq!(map("10.0.0.1:2", "[::]:2"), [(Some(3), message)]);
+    let message = "127.0.0.1:2 is loopback, and A, whose own links are not, dials it".to_owned();
+    assert_eq!(map("10.0.0.1:2", "127.0.0.1:2"), [(Some(3), message)]);
+}
+
+#[test]
+fn the_key_file_is_read_and_judged() {
+    let dir = TestDir::new();
+    let key = "0123456789abcdef".repeat(4);
+    dir.write("good", &format!("{key}\n"), 0o600);
+    dir.write("open", &key, 0o640);
+    dir.write("short", "0123\n", 0o600);
+    dir.write("long", &"0".repeat(5000), 0o600);
+    for (file, expected) in [
+        ("none", "/none: No such file or directory (os error 2)".to_owned()),
+        (
+            "open",
+            format!(
+                "/open: others than its owner may use the key, mode 640 (chmod 600 {}/open)",
+                dir.path("").display()
+            )
+            .replace("//", "/"),
+        ),
+        ("short", format!("/short: line 1: no key of 64 hex digits ({})", keys::HOW_TO_MAKE_A_KEY)),
+        ("long", format!("/long: too long for a key file ({})", keys::HOW_TO_MAKE_A_KEY)),
+    ] {
+        let text = with(&format!(",\n\"key_file\": \"{file}\""));
+        let (_, findings) = Config::parse(&text, &dir.path("m")).check_in(&Surroundings::default());
+        let shown = findings[0].to_string();
+        assert!(shown.contains(":5: key_file: "), "{shown}");
+        assert!(shown.ends_with(&expected), "{shown}\n{expected}");
+    }
+    let text = with(", \"key_file\": \"good\"");
+    let (checked, _) = Config::parse(&text, &dir.path("m")).check_in(&Surroundings::default());
+    assert_eq!(checked.and_then(|c| c.keys), Keys::parse(&key).ok());
+}
+
+#[test]
+fn a_systemd_credential_wins_over_the_key_file() {
+    let dir = TestDir::new();
+    let key = "ab".repeat(32);
+    dir.write("key", &key, 0o640);
+    let surroundings = Surroundings { credentials: Some(dir.path("")), places_files: Vec::new() };
+    let config = Config::parse(&with(", \"key_file\": \"/nowhere/key\""), Path::new("m"));
+    let (checked, _) = config.check_in(&surroundings);
+    assert_eq!(checked.and_then(|c| c.keys), Keys::parse(&key).ok());
+    dir.write("key", "", 0o400);
+    let (checked, findings) = config.check_in(&surroundings);
+    assert!(checked.is_none() && findings[0].message.ends_with("key: the file holds no key"), "{findings:?}");
+}
+
+#[test]
+fn places_files_are_found_or_missed() {
+    let dir = TestDir::new();
+    let file = dir.write("places.dat", "", 0o644);
+    let nowhere = dir.path("nowhere/places.dat");
+    let places_files = vec![nowhere.clone(), file.clone()];
+    let surroundings = Surroundings { credentials: None, places_files };
+    let (checked, findings) = Config::parse(&with(""), Path::new("m")).check_in(&surroundings);
+    let places = checked.expect("nothing is wrong").places;
+    assert_eq!((places.file, places.timeout_ms, findings), (Some(file), TIMEOUT_MS_DEFAULT, vec![]));
+
+    let none = Surroundings { credentials: None, places_files: vec![nowhere] };
+    let (checked, findings) = Config::parse(&with(""), Path::new("m")).check_in(&none);
+    assert_eq!(checked.and_then(|c| c.places.file), None);
+    assert_eq!(findings[0].severity, Severity::Warning);
+
+    let text = with(",\n\"places\": { \"file\": \"x\", \"key_file\": \".\", \"timeout_ms\": 900 }");
+    let (_, findings) = Config::parse(&text, &dir.path("m")).check_in(&surroundings);
+    let said: Vec<_> =
+        findings.iter().map(|f| (f.line, f.member.as_str(), f.message.rsplit(": ").next())).collect();
+    assert_eq!(
+        said,
+        [
+            (Some(5), "places.file", Some("No such file or directory (os error 2)")),
+            (Some(5), "places.key_file", Some("not a regular file")),
+        ]
+    );
+}
+
+#[test]
+fn the_builtin_herd_is_whole_even_with_a_node_lost() {
+    let (checked, findings) = builtin().check_in(&Surroundings::default());
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    let checked = checked.expect("the built-in map is right");
+    let names: Vec<_> = checked.nodes.iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(names, ["Campbell", "Hill", "Jaquez", "Singleton", "Smith"]);
+    assert_eq!(checked.edges, [(0, 3), (0, 4), (1, 2), (1, 4), (2, 3), (3, 4)]);
+    assert_eq!(checked.neighbours(3), [0, 2, 4]);
+    assert!(checked.neighbours(99).is_empty());
+    assert_eq!((checked.index_of("Smith"), checked.index_of("Hil")), (Some(4), None));
+    assert_eq!(checked.clock, ClockTrust::Trusted, "all of it is loopback");
+    assert!(checked.keys.is_none());
+    let keys = Keys { current: [7; KEY_BYTES], previous: None };
+    assert_eq!(checked.with_keys(keys.clone()).keys, Some(keys));
+    assert_eq!(builtin().names().next(), Some("Hill"));
+}
+
+#[test]
+fn a_client_finds_a_node_that_listens_everywhere_at_its_links() {
+    let text = with("").replace("127.0.0.1:3", "0.0.0.0:3").replace("127.0.0.1:4", "10.0.0.2:4");
+    let config = Config::parse(&text, Path::new("m"));
+    assert_eq!(config.client_address("B"), "10.0.0.2:3".parse().ok());
+    assert_eq!(config.client_address("A"), "127.0.0.1:1".parse().ok());
+    assert_eq!(config.client_address("C"), None);
+    assert!(config.text_findings().is_empty());
+}
