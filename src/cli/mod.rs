@@ -1,1 +1,193 @@
-//! To come.
+#![cfg(feature = "smol")]
+//! The command line: arguments in, exit status out.
+//!
+//! [`run`] reads like the table of contents of the program. Exit status 0 is a clean end, 1 means that it could not be
+//! done, 2 that the arguments made no sense: a service manager may start again on 1, never on 2. Answers go to standard
+//! output, everything else to standard error. Nothing here knows what a node does; `glue.rs` is the way to it.
+
+mod glue;
+mod help;
+mod output;
+mod parse;
+mod send;
+mod supervise;
+mod table;
+mod up;
+
+use std::ffi::OsString;
+use std::io::{self, BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use log::LevelFilter;
+
+use crate::config::{self, Checked, Config, Finding, Keys, Severity, Surroundings, did_you_mean, quoted};
+use parse::Command;
+
+/// The longest line that `serve --supervised` reads: two keys of 64 digits, a space and the line end.
+const KEY_LINE_BYTES_MAX: u64 = 130;
+
+/// Why a command did not end well.
+#[derive(Debug)]
+enum Failure {
+    /// Wrong usage: the whole message. Exit status 2.
+    Usage(String),
+    /// The message without the program's name. Exit status 1.
+    CouldNotRun(String),
+    /// All has been said. Exit status 1.
+    Told,
+}
+
+/// Runs the program with the arguments that follow its name, and gives its exit status.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let done = parse::parse(args).map_err(|error| Failure::Usage(error.to_string())).and_then(carry_out);
+    // A closed standard error leaves nobody to tell; the status still says it.
+    let mut stderr = io::stderr();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Told) => ExitCode::from(1),
+        Err(Failure::CouldNotRun(message)) => {
+            let _ = writeln!(stderr, "herd: {message}");
+            ExitCode::from(1)
+        }
+        Err(Failure::Usage(message)) => {
+            let _ = writeln!(stderr, "{message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn carry_out(command: Command) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match command {
+        Command::Print(text) => write(&mut out, &text),
+        Command::Up { map, log_dir, log_level } => {
+            let config = read(map.as_deref());
+            let checked = checked(&config)?;
+            drop(out);
+            up::run(&config, &checked, &up::Options { map, log_dir, log_level })
+        }
+        Command::Serve { name, map, log_level, supervised } => {
+            drop(out);
+            serve(&name, map.as_deref(), log_level, supervised)
+        }
+        Command::Send { to, map, lines } => send::run(to.as_deref(), map.as_deref(), &lines, &mut out),
+        Command::Check { map } => check(&read(map.as_deref()), &mut out),
+        Command::Footprint => glue::footprint(&mut out).map_err(Failure::CouldNotRun),
+        Command::PlacesNear { lat_deg, lon_deg, radius_km, items, file } => {
+            let query = glue::NearQuery { lat_deg, lon_deg, radius_km, items };
+            let file = file.or_else(|| Surroundings::of_this_process().places_file()).ok_or_else(|| {
+                let remedy = "name one with --file, or make one with: herd places build";
+                Failure::CouldNotRun(format!("places near: no places file was found ({remedy})"))
+            })?;
+            glue::places_near(&file, &query, &mut out).map_err(Failure::CouldNotRun)
+        }
+        Command::PlacesBuild { cities, admin1, admin2, airports, out: file } => {
+            let inputs = glue::BuildInputs { cities, admin1, admin2, airports };
+            glue::places_build(&inputs, &file, &mut out).map_err(Failure::CouldNotRun)
+        }
+    }
+}
+
+/// Writes to standard output, where a reader that has gone away is no error: `herd --help | head -3`.
+fn write(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::CouldNotRun(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The map of this file, or the built-in one.
+fn read(map: Option<&Path>) -> Config {
+    map.map_or_else(config::builtin, Config::read)
+}
+
+/// The checked map; what was found is told on standard error.
+fn checked(config: &Config) -> Result<Checked, Failure> {
+    let (checked, findings) = config.check();
+    let mut stderr = io::stderr();
+    for finding in &findings {
+        let _ = writeln!(stderr, "{finding}");
+    }
+    checked.ok_or(Failure::Told)
+}
+
+/// `herd check`: the findings, a line each, and a summary.
+fn check(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
+    let (checked, findings) = config.check();
+    let mut text: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
+    text.push_str(&summary(checked.as_ref(), &findings));
+    write(out, &text)?;
+    checked.map(drop).ok_or(Failure::Told)
+}
+
+/// `5 nodes, 6 edges: ok`, `5 nodes, 6 edges: ok, 1 warning`, or `2 errors, 1 warning`.
+fn summary(checked: Option<&Checked>, findings: &[Finding]) -> String {
+    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    let warnings = findings.len() - errors;
+    let mut text = match checked {
+        Some(map) => {
+            format!("{}, {}: ok", counted(map.nodes.len(), "node"), counted(map.edges.len(), "edge"))
+        }
+        None => counted(errors, "error"),
+    };
+    if warnings > 0 {
+        text.push_str(", ");
+        text.push_str(&counted(warnings, "warning"));
+    }
+    text.push('\n');
+    text
+}
+
+/// `herd serve`: one node, with the map's keys or those of `herd up`.
+fn serve(name: &str, map: Option<&Path>, log_level: LevelFilter, supervised: bool) -> Result<(), Failure> {
+    let config = read(map);
+    let mut checked = checked(&config)?;
+    let me = checked.index_of(name).ok_or_else(|| {
+        let near = did_you_mean(name, config.names());
+        let remedy = if near.is_empty() { "its nodes: herd check --map FILE".to_owned() } else { near };
+        let map = map.map_or_else(|| PathBuf::from("the built-in map"), Path::to_path_buf);
+        Failure::Usage(format!("herd serve: no node {} in {} ({remedy})", quoted(name), map.display()))
+    })?;
+    if supervised {
+        let keys = key_line(io::stdin().lock()).map_err(|message| {
+            Failure::CouldNotRun(format!("serve --supervised: standard input: {message}"))
+        })?;
+        checked = checked.with_keys(keys);
+    }
+    let options = glue::ServeOptions { log_level, stops_with_stdin: supervised };
+    glue::serve(checked, me, &options).map_err(Failure::CouldNotRun)
+}
+
+/// Reads the line of keys that `herd up` writes. Nothing follows it, so nothing is lost in a buffer.
+fn key_line(input: impl BufRead) -> Result<Keys, String> {
+    let mut line = String::new();
+    input.take(KEY_LINE_BYTES_MAX).read_line(&mut line).map_err(|error| error.to_string())?;
+    Keys::from_line(&line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_keys_is_bounded() {
+        let key = "5a".repeat(32);
+        assert_eq!(key_line(format!("{key} {key}\n").as_bytes()).map(|keys| keys.current), Ok([0x5a; 32]));
+        for line in ["", "\n", "x\n"] {
+            assert!(key_line(line.as_bytes()).is_err(), "{line:?}");
+        }
+        assert!(key_line(io::BufReader::new(io::repeat(b'0'))).is_err());
+    }
+
+    #[test]
+    fn a_summary_counts_in_words() {
+        let (checked, _) = config::builtin().check_in(&Surroundings::default());
+        assert_eq!(summary(checked.as_ref(), &[]), "5 nodes, 6 edges: ok\n");
+        let (_, findings) = Config::parse("[]", Path::new("m")).check_in(&Surroundings::default());
+        assert_eq!(summary(None, &findings), "1 error, 1 warning\n");
+    }
+}

@@ -33,7 +33,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use finding::{FINDINGS_MAX, Finding, Severity};
-#[allow(unused_imports, reason = "used by cli")]
 pub(crate) use finding::{did_you_mean, quoted};
 pub use keys::{KEY_BYTES, Keys};
 pub use surroundings::Surroundings;

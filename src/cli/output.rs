@@ -1,0 +1,108 @@
+//! Where the lines of a herd's nodes go: each with its name to the terminal, or to a file of its own.
+//!
+//! Invariants: a line is written in one piece, so lines of different nodes never mix; what is held of a node's output is
+//! bounded, whatever it writes; and a terminal or disk that takes no more never stops a node, whose line is then lost.
+
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The longest piece that is written as one line, in bytes. A longer line comes out in pieces: a node that never ends
+/// its line must not fill the memory.
+pub(super) const PIECE_BYTES_MAX: usize = 8 * 1024;
+
+/// A place for lines, shared by all that write to it.
+pub(super) type Target = Arc<Mutex<dyn Write + Send>>;
+
+/// A place for the lines of one writer, who is named in front of each.
+#[derive(Clone)]
+pub(super) struct Sink {
+    prefix: String,
+    target: Target,
+}
+
+impl Sink {
+    /// Lines with `name | ` before them, the name padded to `width`.
+    pub(super) fn named(name: &str, width: usize, target: Target) -> Sink {
+        Sink { prefix: format!("{name:width$} | "), target }
+    }
+
+    /// Lines as they are.
+    pub(super) fn plain(target: Target) -> Sink {
+        Sink { prefix: String::new(), target }
+    }
+
+    /// Writes one line, which has no line end yet.
+    pub(super) fn line(&self, line: &[u8]) {
+        let mut whole = Vec::with_capacity(self.prefix.len() + line.len() + 1);
+        whole.extend_from_slice(self.prefix.as_bytes());
+        whole.extend_from_slice(line);
+        whole.push(b'\n');
+        // A writer that panicked has at worst left half a line.
+        let mut target = self.target.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = target.write_all(&whole).and_then(|()| target.flush());
+    }
+
+    /// Copies lines until the end of input or an error, and gives the last one that was not blank.
+    pub(super) fn copy_lines(&self, mut from: impl Read) -> String {
+        let mut line = Vec::new();
+        let mut last = Vec::new();
+        let mut chunk = [0; 1024];
+        loop {
+            let count = match from.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => break,
+            };
+            for &byte in &chunk[..count] {
+                if byte != b'\n' {
+                    line.push(byte);
+                }
+                if byte == b'\n' || line.len() == PIECE_BYTES_MAX {
+                    self.end_line(&mut line, &mut last);
+                }
+            }
+        }
+        if !line.is_empty() {
+            self.end_line(&mut line, &mut last);
+        }
+        String::from_utf8_lossy(&last).trim().to_owned()
+    }
+
+    fn end_line(&self, line: &mut Vec<u8>, last: &mut Vec<u8>) {
+        self.line(line);
+        if !line.trim_ascii().is_empty() {
+            std::mem::swap(line, last);
+        }
+        line.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_come_out_named_and_whole() {
+        let target = Arc::new(Mutex::new(Vec::new()));
+        let sink = Sink::named("Hill", 6, target.clone());
+        let last = sink.copy_lines(&b"one\n\ntwo\n \nthree"[..]);
+        assert_eq!(last, "three");
+        let written = target.lock().expect("nobody panicked");
+        assert_eq!(
+            written.as_slice(),
+            b"Hill   | one\nHill   | \nHill   | two\nHill   |  \nHill   | three\n"
+        );
+    }
+
+    #[test]
+    fn a_line_without_end_comes_out_in_pieces() {
+        let target = Arc::new(Mutex::new(Vec::new()));
+        let sink = Sink::plain(target.clone());
+        let last = sink.copy_lines(io::repeat(b'x').take(PIECE_BYTES_MAX as u64 * 2 + 5));
+        assert_eq!(last, "xxxxx");
+        let written = target.lock().expect("nobody panicked");
+        let lengths: Vec<_> = written.split(|byte| *byte == b'\n').map(<[u8]>::len).collect();
+        assert_eq!(lengths, [PIECE_BYTES_MAX, PIECE_BYTES_MAX, 5, 0]);
+    }
+}

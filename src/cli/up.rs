@@ -1,0 +1,233 @@
+//! `herd up`: every node of a map on this machine, a process each.
+//!
+//! This process holds no node and no table: it may use threads and block. What a node needs from it is its key and its
+//! standard input, which ends when this process does.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use futures_lite::StreamExt;
+use log::LevelFilter;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::Failure;
+use super::output::{Sink, Target};
+use super::supervise::{Event, Herd, Job, Policy};
+use crate::config::{Checked, Config, Keys};
+
+/// How long a node has to accept a connection when it is asked whether it is there yet; all are on this machine.
+const PROBE_LIMIT: Duration = Duration::from_millis(100);
+
+/// How often the nodes that are not there yet are asked.
+const PROBE_EVERY: Duration = Duration::from_millis(100);
+
+/// What the lines of this process itself are called among those of the nodes.
+const OWN_NAME: &str = "herd";
+
+/// The flags of `herd up`.
+pub(super) struct Options {
+    pub(super) map: Option<PathBuf>,
+    pub(super) log_dir: Option<PathBuf>,
+    pub(super) log_level: LevelFilter,
+}
+
+/// Runs the herd until SIGINT or SIGTERM.
+pub(super) fn run(config: &Config, checked: &Checked, options: &Options) -> Result<(), Failure> {
+    let could_not = |message: String| Failure::CouldNotRun(format!("up: {message}"));
+    allow_many_files();
+    let program =
+        std::env::current_exe().map_err(|error| could_not(format!("finding this program: {error}")))?;
+    let keys = match &checked.keys {
+        Some(keys) => keys.clone(),
+        None => Keys::fresh().map_err(|error| could_not(format!("making a key: {error}")))?,
+    };
+    let terminal: Target = Arc::new(Mutex::new(io::stderr()));
+    let width = checked.nodes.iter().map(|node| node.name.len()).max().unwrap_or(0).max(OWN_NAME.len());
+    let own = Sink::named(OWN_NAME, width, terminal.clone());
+    let mut jobs = Vec::new();
+    for name in config.names() {
+        let sink = match &options.log_dir {
+            Some(folder) => Sink::plain(log_file(folder, name).map_err(could_not)?),
+            None => Sink::named(name, width, terminal.clone()),
+        };
+        let greeting = format!("{}\n", keys.to_line()).into_bytes();
+        jobs.push(Job { name: name.to_owned(), command: command(&program, name, options), greeting, sink });
+    }
+    // Room for an event of each node and for a Ctrl-C.
+    let (sender, events) = sync_channel(jobs.len() + 1);
+    watch_signals(sender.clone()).map_err(|error| could_not(format!("watching for signals: {error}")))?;
+    let herd = Herd::start(jobs, Policy::default(), own.clone(), sender)
+        .map_err(|error| could_not(format!("starting a thread: {error}")))?;
+    let addresses = config.names().filter_map(|name| config.client_address(name)).collect();
+    let outcome = watch(&events, addresses, || announce(config, options.map.as_deref()));
+    if outcome.is_ok() {
+        own.line(b"stopping");
+    }
+    herd.stop();
+    outcome.map_err(could_not)
+}
+
+/// A node takes two or three descriptors here, and the usual limit is 1,024. Failing is no harm to a small herd.
+fn allow_many_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+/// The command line of a node.
+fn command(program: &Path, name: &str, options: &Options) -> Command {
+    let mut command = Command::new(program);
+    command.arg("serve").arg("--supervised");
+    command.args(["--log-level", &options.log_level.as_str().to_ascii_lowercase()]);
+    if let Some(map) = &options.map {
+        command.arg("--map").arg(map);
+    }
+    command.arg("--").arg(name);
+    command
+}
+
+/// The log file of a node, for adding to.
+fn log_file(folder: &Path, name: &str) -> Result<Target, String> {
+    let path = folder.join(format!("{name}.log"));
+    let file =
+        fs::create_dir_all(folder).and_then(|()| OpenOptions::new().append(true).create(true).open(&path));
+    match file {
+        Ok(file) => Ok(Arc::new(Mutex::new(file))),
+        Err(error) => Err(format!("{}: {error}", path.display())),
+    }
+}
+
+/// Turns SIGINT and SIGTERM into events, on a thread of their own.
+fn watch_signals(events: SyncSender<Event>) -> io::Result<()> {
+    use async_signal::{Signal, Signals};
+    let mut signals = Signals::new([Signal::Int, Signal::Term])?;
+    let watcher = thread::Builder::new().name("signals".to_owned());
+    watcher.spawn(move || {
+        while async_io::block_on(signals.next()).is_some() {
+            // No room means that there is enough to act on already.
+            let _ = events.try_send(Event::Stop);
+        }
+    })?;
+    Ok(())
+}
+
+/// Waits for an event; meanwhile asks each node whether it takes connections yet, and calls `announce` when all do.
+fn watch(events: &Receiver<Event>, mut missing: Vec<SocketAddr>, announce: impl Fn()) -> Result<(), String> {
+    let mut is_announced = false;
+    loop {
+        let event = if is_announced {
+            events.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            events.recv_timeout(PROBE_EVERY)
+        };
+        match event {
+            Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Ok(Event::CannotStart { name, why, last_line }) => {
+                let colon = if last_line.is_empty() { "" } else { ": " };
+                return Err(format!("{name} cannot start ({why}){colon}{last_line}"));
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                // From the back, and no further than the first that is not there: one refusal a turn is enough.
+                while let Some(address) = missing.last()
+                    && TcpStream::connect_timeout(address, PROBE_LIMIT).is_ok()
+                {
+                    missing.pop();
+                }
+                if missing.is_empty() {
+                    announce();
+                    is_announced = true;
+                }
+            }
+        }
+    }
+}
+
+/// Prints what to type next, with the herd's real names and addresses.
+fn announce(config: &Config, map: Option<&Path>) {
+    let program =
+        std::env::args_os().next().map_or_else(|| "herd".to_owned(), |name| name.display().to_string());
+    let map = map.map(|map| format!(" --map {}", shell_word(&map.display().to_string()))).unwrap_or_default();
+    // A closed standard output is no reason to stop the herd.
+    let _ = io::stdout().write_all(next_steps(config, &shell_word(&program), &map).as_bytes());
+}
+
+fn next_steps(config: &Config, program: &str, map: &str) -> String {
+    let names: Vec<&str> = config.names().collect();
+    let (Some(first), Some(last)) = (names.first(), names.last()) else { return String::new() };
+    let address = config.client_address(first).map(|address| format!("{} {}", address.ip(), address.port()));
+    let (herd, nodes) =
+        if names.len() == 1 { ("", "1 node is") } else { ("all ", &*format!("{} nodes are", names.len())) };
+    format!(
+        "{herd}{nodes} up. In another terminal:\n  \
+         {program} send{map} --to {first} \"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 $(date +%s)\"\n  \
+         {program} send{map} --to {last} \"WHATSAT kiwi.cs.ucla.edu 10 5\"\n  \
+         nc {}        (then type lines)\nCtrl-C stops the herd.\n",
+        address.unwrap_or_default()
+    )
+}
+
+/// A word as a shell takes it back.
+fn shell_word(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use std::net::TcpListener;
+
+    #[test]
+    fn what_to_type_next_is_real() {
+        let text = next_steps(&config::builtin(), "herd", "");
+        assert_eq!(
+            text,
+            "all 5 nodes are up. In another terminal:\n  \
+             herd send --to Hill \"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 $(date +%s)\"\n  \
+             herd send --to Campbell \"WHATSAT kiwi.cs.ucla.edu 10 5\"\n  \
+             nc 127.0.0.1 8001        (then type lines)\nCtrl-C stops the herd.\n"
+        );
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+    }
+
+    #[test]
+    fn a_node_is_started_with_the_flags_of_the_herd() {
+        let options = Options { map: Some("m.json".into()), log_dir: None, log_level: LevelFilter::Debug };
+        let command = command(Path::new("/bin/herd"), "Hill", &options);
+        let args: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy()).collect();
+        assert_eq!(args, ["serve", "--supervised", "--log-level", "debug", "--map", "m.json", "--", "Hill"]);
+    }
+
+    #[test]
+    fn the_herd_is_announced_once_when_all_nodes_listen() {
+        let node = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        let address = node.local_addr().expect("the listener is bound");
+        let (sender, events) = sync_channel(1);
+        let announced = std::cell::Cell::new(0);
+        let outcome = watch(&events, vec![address, address], || {
+            announced.set(announced.get() + 1);
+            sender.send(Event::Stop).expect("somebody watches");
+        });
+        assert_eq!((outcome, announced.get()), (Ok(()), 1));
+    }
+
+    #[test]
+    fn a_node_that_cannot_start_ends_the_watch_with_its_last_line() {
+        let (sender, events) = sync_channel(1);
+        let (name, why, last_line) = ("Hill".to_owned(), "status 1".to_owned(), "port taken".to_owned());
+        sender.send(Event::CannotStart { name, why, last_line }).expect("there is room");
+        let outcome = watch(&events, Vec::new(), || panic!("nothing is up"));
+        assert_eq!(outcome, Err("Hill cannot start (status 1): port taken".to_owned()));
+    }
+}
