@@ -154,6 +154,22 @@ fn a_map_that_is_not_there_is_told() {
 }
 
 #[test]
+fn a_herd_whose_first_node_cannot_start_is_not_started() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let address = taken.local_addr().expect("the listener is bound");
+    let map = format!(r#"{{ "nodes": {{ "Hill": {{ "clients": "{address}", "links": "127.0.0.1:9" }} }} }}"#);
+    let map = File::new("taken.json", &map);
+    let logs = Path::new(map.name()).with_extension("logs");
+    let (status, _, messages) = ran(&["up", "--map", map.name(), "--log-dir", &logs.to_string_lossy()]);
+    let log = std::fs::read_to_string(logs.join("Hill.log")).unwrap_or_default();
+    let _ = std::fs::remove_dir_all(&logs);
+    assert_eq!(status, Some(1), "{messages}");
+    let reason = log.lines().last().expect("the node said why");
+    let expected = format!("herd: up: Hill cannot start (status 1): {}\n", reason.trim());
+    assert!(messages.ends_with(&expected), "{messages}\n{log}");
+}
+
+#[test]
 fn send_prints_the_answers_and_says_where_it_could_not() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let address = listener.local_addr().expect("the listener is bound").to_string();

@@ -24,9 +24,7 @@ fn with(more: &str) -> String {
 }
 
 #[test]
-fn what_is_wrong_with_the_text_is_said_with_its_line() {
-    let addresses = "(such as 192.168.1.5:8001 or [fd00::5]:8001; host names are not looked up)";
-    let tokens = "(1 to 32 letters, digits, '.', '_' and '-', the first of them a letter or a digit)";
+fn what_is_wrong_with_the_shape_is_said_with_its_line() {
     for (text, expected) in [
         (with(""), vec![]),
         (String::new(), vec!["m:1: no JSON: EOF while parsing a value"]),
@@ -65,6 +63,16 @@ fn what_is_wrong_with_the_text_is_said_with_its_line() {
                 "m:1: nodes.A: the member \"links\" is missing (\"links\": \"ADDRESS:PORT\")",
             ],
         ),
+    ] {
+        assert_eq!(found_in(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_node_or_an_edge_is_said() {
+    let addresses = "(such as 192.168.1.5:8001 or [fd00::5]:8001; host names are not looked up)";
+    let tokens = "(1 to 32 letters, digits, '.', '_' and '-', the first of them a letter or a digit)";
+    for (text, expected) in [
         ("{ \"nodes\": { \"A\": null } }".to_owned(), vec!["m:1: nodes.A: null where an object is needed"]),
         (
             "{ \"nodes\": { \"A\": {\n\"clients\": \"hill.local:1\",\n\"links\": 5 } } }".to_owned(),
@@ -93,6 +101,14 @@ fn what_is_wrong_with_the_text_is_said_with_its_line() {
                 "m:4: edges[2]: an edge is an array of two names (such as [\"Hill\", \"Smith\"])",
             ],
         ),
+    ] {
+        assert_eq!(found_in(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_other_members_is_said() {
+    for (text, expected) in [
         (with(", \"key_file\": \"\""), vec!["m:4: key_file: \"\" is no path"]),
         (with(", \"key_file\": 5"), vec!["m:4: key_file: a number where a path in a string is needed"]),
         (
