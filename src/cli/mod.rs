@@ -63,7 +63,7 @@ fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Print(text) => write(&mut out, &text),
         Command::Up { map, log_dir, log_level } => {
             let config = read(map.as_deref());
-            let checked = checked(&config)?;
+            let checked = checked(&config, Severity::Warning)?;
             drop(out);
             up::run(&config, &checked, &up::Options { map, log_dir, log_level })
         }
@@ -104,11 +104,12 @@ fn read(map: Option<&Path>) -> Config {
     map.map_or_else(config::builtin, Config::read)
 }
 
-/// The checked map; what was found is told on standard error.
-fn checked(config: &Config) -> Result<Checked, Failure> {
+/// The checked map; what was found, from this severity on, is told on standard error.
+fn checked(config: &Config, least: Severity) -> Result<Checked, Failure> {
     let (checked, findings) = config.check();
     let mut stderr = io::stderr();
-    for finding in &findings {
+    let is_told = |finding: &&Finding| least == Severity::Warning || finding.severity == Severity::Error;
+    for finding in findings.iter().filter(is_told) {
         let _ = writeln!(stderr, "{finding}");
     }
     checked.ok_or(Failure::Told)
@@ -145,7 +146,8 @@ fn summary(checked: Option<&Checked>, findings: &[Finding]) -> String {
 /// `herd serve`: one node, with the map's keys or those of `herd up`.
 fn serve(name: &str, map: Option<&Path>, log_level: LevelFilter, supervised: bool) -> Result<(), Failure> {
     let config = read(map);
-    let mut checked = checked(&config)?;
+    // `herd up` has told the warnings once for all its nodes.
+    let mut checked = checked(&config, if supervised { Severity::Error } else { Severity::Warning })?;
     let me = checked.index_of(name).ok_or_else(|| {
         let near = did_you_mean(name, config.names());
         let remedy = if near.is_empty() { "its nodes: herd check --map FILE".to_owned() } else { near };
