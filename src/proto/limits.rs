@@ -115,6 +115,9 @@ pub const BACKOFF_MS_MAX: u64 = 30_000;
 pub const DIGEST_EVERY_MS: u64 = 60_000;
 /// A digest waits until no report has crossed the link for this long, in milliseconds.
 pub const DIGEST_QUIET_MS: u64 = 2_000;
+/// After digests that differed the next round comes sooner: first after this long, in milliseconds,
+/// then after twice as long each time. Either end may begin it, so that both learn when all is well.
+pub const DIGEST_RETRY_MS: u64 = 2_000;
 /// A digest waits no longer than this for quiet, in milliseconds, once a link has had one.
 pub const DIGEST_FORCED_MS: u64 = 600_000;
 /// The first digest of a link waits no longer than this for owed entries to be sent, in milliseconds.

@@ -7,7 +7,8 @@
 use super::auth::{Keys, LineKeys, Role, Said, Transcript};
 use super::digest::{Salt, buckets};
 use super::limits::{
-    BACKOFF_MS_MAX, BACKOFF_MS_MIN, DIGEST_ANSWERS_MAX, DIGEST_FIRST_MS, LINK_LINE_BYTES_MAX, NONCE_BYTES, TAG_FIELD_BYTES,
+    BACKOFF_MS_MAX, BACKOFF_MS_MIN, DIGEST_ANSWERS_MAX, DIGEST_EVERY_MS, DIGEST_FIRST_MS, LINK_LINE_BYTES_MAX,
+    NONCE_BYTES, TAG_FIELD_BYTES,
 };
 use super::names::NodeId;
 use super::node::{Link, Node, SessionId};
@@ -367,9 +368,11 @@ impl<const SLOTS: usize> Node<SLOTS> {
             if mine == *theirs {
                 self.counters.digests_equal += 1;
                 self.links[neighbour].equal_at = Some(now);
+                self.sessions[index].compared(now, true);
                 event = LinkEvent::Equal { node };
             } else {
                 self.counters.digests_differ += 1;
+                self.sessions[index].compared(now, false);
                 let owed = self.table.owe_where(neighbour, now.seconds(), |version| {
                     let bucket = salt.bucket(&version);
                     mine[bucket] != theirs[bucket] && super::digest::is_at_or_above(&version, floor.as_ref())
@@ -499,13 +502,11 @@ impl<const SLOTS: usize> Node<SLOTS> {
             }
             if session.digest.due.as_ref().is_some_and(|due| due.at_latest <= now) {
                 self.wakes |= 1 << index;
-            } else if session.dialled && session.digest.due.is_none() && session.round_at() <= now {
+            } else if session.digest.due.is_none() && session.round_at() <= now {
                 let round = self.jitter.next();
-                let spread = self.jitter.between(0, super::limits::DIGEST_EVERY_MS / 5);
-                let session = &mut self.sessions[index];
-                session.begin_round(now, round, DIGEST_FIRST_MS);
                 // A minute, give or take a tenth, so that links do not all speak at once.
-                session.digest.next_at = now.after_ms(super::limits::DIGEST_EVERY_MS * 9 / 10 + spread);
+                let every_ms = self.jitter.between(DIGEST_EVERY_MS * 9 / 10, DIGEST_EVERY_MS * 11 / 10);
+                self.sessions[index].begin_round(now, round, every_ms);
                 self.wakes |= 1 << index;
             }
         }

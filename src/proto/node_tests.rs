@@ -1,1 +1,330 @@
+//! Whole nodes, joined by pipes in memory, under a clock that the test moves.
 
+use std::collections::VecDeque;
+
+use super::*;
+use crate::proto::auth::KEY_BYTES;
+use crate::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, DIGEST_EVERY_MS};
+use crate::proto::node::{Answer, Seed, Setup};
+use crate::proto::time::Timestamp;
+
+const NAMES: [&str; 4] = ["Campbell", "Hill", "Jaquez", "Smith"];
+const WALL_NS: i64 = 1_700_000_000_000_000_000;
+
+fn keys() -> Option<Keys> {
+    Some(Keys::new([7; KEY_BYTES], None))
+}
+
+struct Pipe {
+    ends: [(usize, SessionId); 2],
+    /// Lines on their way to the end of the same number.
+    queues: [VecDeque<Vec<u8>>; 2],
+}
+
+/// A herd in memory: a line of nodes, each a neighbour of the next.
+struct Herd {
+    nodes: Vec<Box<Node<64>>>,
+    pipes: Vec<Pipe>,
+    now_ms: u64,
+    cuts: Vec<Cut>,
+    events: Vec<LinkEvent>,
+    /// Every line that crossed, as `from -> to line`.
+    traffic: Vec<String>,
+    reachable: bool,
+}
+
+fn node(me: usize, count: usize, capacity: usize, keys: Option<Keys>, boot: u64) -> Box<Node<64>> {
+    let mut node = Box::new(Node::new());
+    let neighbours: Vec<usize> = (0..count).filter(|&other| other.abs_diff(me) == 1).collect();
+    let setup = Setup {
+        names: &NAMES[..count],
+        me,
+        neighbours: &neighbours,
+        keys,
+        capacity,
+        age_s_max: AGE_S_MAX,
+        seed: Seed { hash_key: (boot, 1), jitter: boot, boot },
+    };
+    node.start(&setup).expect("the setup is right");
+    node
+}
+
+impl Herd {
+    fn of(capacities: &[usize], keys: &Option<Keys>) -> Self {
+        let count = capacities.len();
+        let nodes = capacities.iter().enumerate();
+        let nodes = nodes.map(|(me, &capacity)| node(me, count, capacity, keys.clone(), me as u64 + 1)).collect();
+        Herd { nodes, pipes: vec![], now_ms: 0, cuts: vec![], events: vec![], traffic: vec![], reachable: true }
+    }
+
+    fn now(&self) -> Now {
+        let wall = Timestamp(WALL_NS + i64::try_from(self.now_ms).expect("small") * 1_000_000);
+        Now { mono: Mono(self.now_ms), wall, wall_is_trusted: true }
+    }
+
+    fn iamat(&mut self, node: usize, line: &str) -> String {
+        let mut bytes = [0; ANSWER_BYTES_MAX];
+        let mut out = Out::new(&mut bytes);
+        let now = self.now();
+        let answer = self.nodes[node].client_line(&now, line.as_bytes(), &mut out);
+        assert!(matches!(answer, Answer::Done));
+        String::from_utf8_lossy(out.written()).into_owned()
+    }
+
+    fn knows(&self, node: usize, client: &str) -> bool {
+        let client = crate::proto::fields::ClientId::parse(client.as_bytes()).expect("a token");
+        self.nodes[node].table().get(&client, self.now().mono.seconds()).is_some()
+    }
+
+    /// Runs until nothing moves for `ms` milliseconds.
+    fn run(&mut self, ms: u64) {
+        let end = self.now_ms + ms;
+        loop {
+            while self.step() {}
+            let next = self.nodes.iter().map(|node| node.wake_at().0).min().unwrap_or(u64::MAX);
+            if next > end {
+                break;
+            }
+            assert!(next > self.now_ms || self.step(), "a timer that is due does something");
+            self.now_ms = next.max(self.now_ms + 1);
+            let now = self.now();
+            for node in &mut self.nodes {
+                node.tick(&now);
+            }
+        }
+        self.now_ms = end;
+    }
+
+    fn step(&mut self) -> bool {
+        let now = self.now();
+        let mut moved = self.dial(&now);
+        for n in 0..self.nodes.len() {
+            while let Some((id, cut)) = self.nodes[n].take_cut() {
+                self.cuts.push(cut);
+                self.disconnect(n, id);
+                moved = true;
+            }
+        }
+        for p in 0..self.pipes.len() {
+            moved |= self.pump(p, &now);
+        }
+        moved
+    }
+
+    fn dial(&mut self, now: &Now) -> bool {
+        let mut moved = false;
+        for n in 0..self.nodes.len() {
+            while let Some(to) = self.nodes[n].take_dial(now.mono) {
+                moved = true;
+                if !self.reachable {
+                    self.nodes[n].dial_failed(now.mono, to);
+                    continue;
+                }
+                let nonce = [u8::try_from(self.pipes.len()).expect("few"); NONCE_BYTES];
+                let here = (n, self.nodes[n].open(now.mono, Some(to), nonce));
+                let there = (to.index(), self.nodes[to.index()].open(now.mono, None, nonce));
+                self.pipes.push(Pipe { ends: [here, there], queues: Default::default() });
+            }
+        }
+        moved
+    }
+
+    fn pump(&mut self, p: usize, now: &Now) -> bool {
+        let mut moved = false;
+        for end in 0..2 {
+            let (n, id) = self.pipes[p].ends[end];
+            let mut bytes = [0; LINK_LINE_BYTES_MAX + 1];
+            let mut out = Out::new(&mut bytes);
+            if self.nodes[n].pull(now, id, &mut out) {
+                let line = out.written().strip_suffix(b"\n").expect("whole lines").to_vec();
+                let to = NAMES[self.pipes[p].ends[1 - end].0];
+                self.traffic.push(format!("{} -> {to} {}", NAMES[n], String::from_utf8_lossy(&line)));
+                self.pipes[p].queues[1 - end].push_back(line);
+                moved = true;
+            }
+            if let Some(line) = self.pipes[p].queues[end].pop_front() {
+                let event = self.nodes[n].link_line(now, id, &line);
+                self.events.push(event);
+                moved = true;
+            }
+        }
+        moved
+    }
+
+    fn disconnect(&mut self, node: usize, id: SessionId) {
+        let now = self.now().mono;
+        for pipe in self.pipes.extract_if(.., |pipe| pipe.ends.contains(&(node, id))) {
+            for (n, id) in pipe.ends {
+                self.nodes[n].closed(now, id);
+            }
+        }
+    }
+
+    fn cut_all(&mut self) {
+        while let Some(pipe) = self.pipes.first() {
+            let (node, id) = pipe.ends[0];
+            self.disconnect(node, id);
+        }
+    }
+
+    fn updates(&self) -> usize {
+        self.traffic.iter().filter(|line| line.contains(" U ")).count()
+    }
+
+    fn all_equal(&self) -> bool {
+        self.nodes.iter().all(|node| node.links().all(|link| link.equal_at.is_some() && link.owed == 0))
+    }
+}
+
+#[test]
+fn a_report_reaches_every_node_once_per_link() {
+    for keys in [None, keys()] {
+        let mut herd = Herd::of(&[32; 4], &keys);
+        herd.run(1_000);
+        let answer = herd.iamat(1, "IAMAT kiwi +34.068930-118.445127 1699999999.5");
+        assert_eq!(answer, "AT Hill +1.500000000 kiwi +34.068930-118.445127 1699999999.5\n");
+        herd.run(10);
+        assert!((0..4).all(|node| herd.knows(node, "kiwi")));
+        assert_eq!(herd.updates(), 3);
+        herd.iamat(1, "IAMAT kiwi +34.068930-118.445127 1699999999.5");
+        herd.run(10);
+        assert_eq!(herd.updates(), 3, "a duplicate is not flooded again");
+        herd.run(2 * DIGEST_EVERY_MS);
+        assert!(herd.all_equal());
+        assert!(herd.cuts.is_empty());
+        assert_eq!(herd.updates(), 3, "equal digests bring nothing up again");
+    }
+}
+
+#[test]
+fn a_healed_cut_and_a_restart_are_made_good() {
+    let mut herd = Herd::of(&[32; 3], &keys());
+    herd.run(1_000);
+    herd.reachable = false;
+    herd.cut_all();
+    for (node, client) in ["a", "b", "c"].into_iter().enumerate() {
+        herd.iamat(node, &format!("IAMAT {client} +1+1 1699999999"));
+    }
+    herd.run(60_000);
+    assert!(!herd.knows(0, "c"));
+    herd.reachable = true;
+    herd.run(31_000);
+    assert!((0..3).all(|node| ["a", "b", "c"].iter().all(|client| herd.knows(node, client))));
+    assert!(herd.all_equal());
+
+    herd.cut_all();
+    herd.nodes[1] = node(1, 3, 32, keys(), 99);
+    // A node that was restarted has a clock of its own; the pipes here share one, which is fine.
+    herd.events.clear();
+    herd.run(31_000);
+    assert!(["a", "b", "c"].iter().all(|client| herd.knows(1, client)), "neighbours give the table back");
+    let restarted = |event: &LinkEvent| matches!(event, LinkEvent::Up { restarted: true, .. });
+    assert_eq!(herd.events.iter().filter(|event| restarted(event)).count(), 2);
+}
+
+#[test]
+fn boards_of_unlike_size_agree_on_the_newest() {
+    let mut herd = Herd::of(&[4, 32], &keys());
+    herd.run(1_000);
+    for i in 0..20 {
+        herd.iamat(1, &format!("IAMAT c{i:02} +1+1 {}", 1_699_999_000 + i));
+        herd.run(10);
+    }
+    herd.cut_all();
+    herd.run(31_000);
+    assert!((16..20).all(|i| herd.knows(0, &format!("c{i}"))));
+    assert_eq!(herd.nodes[0].table().len(), 4);
+    assert!(herd.all_equal(), "they compare above the small one's floor only");
+    let before = herd.traffic.len();
+    herd.run(DIGEST_EVERY_MS * 2);
+    let digests = herd.traffic[before..].iter().filter(|line| line.contains(" D ")).count();
+    assert!(digests <= 3 * 3, "no endless talk about floors: {digests}");
+}
+
+#[test]
+fn a_silent_neighbour_is_dropped_and_dialled_again() {
+    let mut herd = Herd::of(&[32; 2], &keys());
+    herd.run(1_000);
+    assert!(herd.events.iter().any(|event| matches!(event, LinkEvent::Up { .. })));
+    // The cable is cut without a word: both ends see silence only.
+    herd.pipes.clear();
+    herd.run(29_000);
+    herd.reachable = false;
+    herd.run(2_000);
+    assert_eq!(herd.cuts, [Cut::Silent, Cut::Silent]);
+    herd.reachable = true;
+    herd.run(31_000);
+    assert!(herd.nodes[0].links().all(|link| link.up_since.is_some()));
+}
+
+#[test]
+fn idle_links_only_ping() {
+    let mut herd = Herd::of(&[32; 2], &keys());
+    herd.run(1_000);
+    let before = herd.traffic.len();
+    herd.run(50_000);
+    let lines = &herd.traffic[before..];
+    assert_eq!(lines.len(), 10, "{lines:#?}");
+    assert!(lines.iter().all(|line| line.contains(" P ")));
+}
+
+/// Plays the acceptor Hill by hand against the dialling node Campbell.
+fn hostile(keys: Option<Keys>, lines: &[&str]) -> Option<Cut> {
+    let mut node = node(0, 2, 32, keys, 1);
+    let now = Now { mono: Mono(0), wall: Timestamp(WALL_NS), wall_is_trusted: true };
+    let hill = node.take_dial(now.mono).expect("Campbell sorts first");
+    let id = node.open(now.mono, Some(hill), [0; NONCE_BYTES]);
+    for line in lines {
+        node.link_line(&now, id, line.as_bytes());
+    }
+    let cut = node.take_cut();
+    assert!(cut.is_none_or(|(cut_id, _)| cut_id == id));
+    assert!(node.table().is_empty(), "nothing unproven reaches the table");
+    cut.map(|(_, cut)| cut)
+}
+
+#[test]
+fn nothing_passes_before_a_proof_and_nonsense_ends_the_link() {
+    const HELLO: &str = "HELLO 1 Hill 1 4096 00000000000000000000000000000000";
+    const U: &str = "U 0 AT Hill +0.000000000 kiwi +1+1 1";
+    let proof = format!("PROOF {}", "0".repeat(64));
+    let table: [(Option<Keys>, &[&str], Option<Cut>); 14] = [
+        (keys(), &[U], Some(Cut::NoHello)),
+        (keys(), &["GET / HTTP/1.1"], Some(Cut::NoHello)),
+        (keys(), &["HELLO 2 Hill 1 4096 00000000000000000000000000000000"], Some(Cut::Version)),
+        (keys(), &["HELLO 1 Mallory 1 4096 00000000000000000000000000000000"], Some(Cut::Stranger)),
+        (keys(), &["HELLO 1 Campbell 1 4096 00000000000000000000000000000000"], Some(Cut::Stranger)),
+        (keys(), &[HELLO, U], Some(Cut::NoProof)),
+        (keys(), &[HELLO, HELLO], Some(Cut::NoProof)),
+        (keys(), &[HELLO, &proof], Some(Cut::WrongKey)),
+        (keys(), &[HELLO], None),
+        (None, &[HELLO, &proof], Some(Cut::Unexpected)),
+        (None, &[HELLO, HELLO], Some(Cut::Nonsense)),
+        (None, &[HELLO, "U 0 AT Hill +0.000000000 kiwi +91+1 1"], Some(Cut::Nonsense)),
+        (None, &[HELLO, "U 0 AT Mallory +0.000000000 kiwi +1+1 1"], None),
+        (None, &[HELLO, "U 0 AT Hill -2000000000.000000000 kiwi +1+1 3700000000"], None),
+    ];
+    for (keys, lines, expected) in table {
+        assert_eq!(hostile(keys, lines), expected, "{lines:?}");
+    }
+}
+
+#[test]
+fn strangers_push_out_strangers_only() {
+    let mut herd = Herd::of(&[32; 2], &keys());
+    herd.run(1_000);
+    let now = herd.now().mono;
+    let mut pushed_out = 0;
+    let mut ids = vec![];
+    for _ in 0..100 {
+        ids.push(herd.nodes[1].open(now, None, [0; NONCE_BYTES]));
+        while let Some((_, cut)) = herd.nodes[1].take_cut() {
+            assert_eq!(cut, Cut::PushedOut);
+            pushed_out += 1;
+        }
+    }
+    assert_eq!(pushed_out, 100 - 31, "one of 32 sessions is up");
+    assert!(herd.nodes[1].links().all(|link| link.up_since.is_some()));
+    assert!(herd.nodes[1].session(ids[0]).is_none());
+    assert!(herd.nodes[1].session(ids[99]).is_some());
+}

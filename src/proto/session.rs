@@ -8,8 +8,8 @@
 
 use super::auth::{LineKeys, Role};
 use super::limits::{
-    DEAD_AFTER_MS, DIGEST_EVERY_MS, DIGEST_FIRST_MS, DIGEST_FORCED_MS, DIGEST_QUIET_MS, HANDSHAKE_MS_MAX, NONCE_BYTES,
-    PING_AFTER_MS,
+    DEAD_AFTER_MS, DIGEST_EVERY_MS, DIGEST_FIRST_MS, DIGEST_FORCED_MS, DIGEST_QUIET_MS, DIGEST_RETRY_MS,
+    HANDSHAKE_MS_MAX, NONCE_BYTES, PING_AFTER_MS,
 };
 use super::names::NodeId;
 use super::report::Report;
@@ -103,7 +103,7 @@ pub(super) struct DigestDue {
 #[derive(Debug)]
 pub(super) struct DigestState {
     pub(super) due: Option<DigestDue>,
-    /// When this end begins the next round; only the dialling end does.
+    /// When this end begins the next round. The accepting end does so only after a difference.
     pub(super) next_at: Mono,
     /// When it does so although the link is not quiet.
     pub(super) forced_at: Mono,
@@ -113,6 +113,8 @@ pub(super) struct DigestState {
     pub(super) answers: u8,
     /// When a report last crossed the link.
     pub(super) busy_at: Mono,
+    /// The pause before the last round that a difference asked for; 0 when all was well.
+    pub(super) retry_ms: u64,
 }
 
 /// One link connection.
@@ -164,6 +166,7 @@ impl Session {
             sent: None,
             answers: 0,
             busy_at: Mono(0),
+            retry_ms: 0,
         },
     };
 
@@ -198,22 +201,34 @@ impl Session {
     pub(super) fn up(&mut self, now: Mono, round: u64) {
         self.phase = Phase::Up;
         self.digest.busy_at = now;
+        self.digest.next_at = Mono::NEVER;
+        self.digest.forced_at = Mono::NEVER;
         if self.dialled {
-            self.begin_round(now, round, DIGEST_FIRST_MS);
-        } else {
-            self.digest.next_at = Mono::NEVER;
-            self.digest.forced_at = Mono::NEVER;
+            self.begin_round(now, round, DIGEST_EVERY_MS);
         }
     }
 
-    /// A new round is due within `patience_ms`, and the next one a minute later.
-    pub(super) fn begin_round(&mut self, now: Mono, round: u64, patience_ms: u64) {
-        self.digest.due = Some(DigestDue { round, floor: None, at_latest: now.after_ms(patience_ms) });
-        self.digest.next_at = now.after_ms(DIGEST_EVERY_MS);
-        self.digest.forced_at = now.after_ms(DIGEST_FORCED_MS);
+    /// A new round is due now. The dialling end begins the one after it `every_ms` later.
+    pub(super) fn begin_round(&mut self, now: Mono, round: u64, every_ms: u64) {
+        self.digest.due = Some(DigestDue { round, floor: None, at_latest: now.after_ms(DIGEST_FIRST_MS) });
+        let (next_ms, forced_ms) =
+            if self.dialled { (every_ms, DIGEST_FORCED_MS) } else { (u64::MAX, u64::MAX) };
+        self.digest.next_at = now.after_ms(next_ms);
+        self.digest.forced_at = now.after_ms(forced_ms);
     }
 
-    /// When the dialling end begins the next round, as things stand.
+    /// The digests of both ends have been compared.
+    pub(super) fn compared(&mut self, now: Mono, equal: bool) {
+        if equal {
+            self.digest.retry_ms = 0;
+        } else {
+            // A difference that stays, such as two maps that differ, must not keep the link talking.
+            self.digest.retry_ms = (self.digest.retry_ms * 2).clamp(DIGEST_RETRY_MS, DIGEST_EVERY_MS);
+            self.digest.next_at = self.digest.next_at.min(now.after_ms(self.digest.retry_ms));
+        }
+    }
+
+    /// When this end begins the next round, as things stand.
     pub(super) fn round_at(&self) -> Mono {
         let quiet_at = self.digest.busy_at.after_ms(DIGEST_QUIET_MS);
         self.digest.next_at.max(quiet_at).min(self.digest.forced_at)
@@ -246,8 +261,8 @@ impl Session {
             Phase::Up => {
                 let dead_at = self.received_at.after_ms(DEAD_AFTER_MS);
                 let digest_at = self.digest.due.as_ref().filter(|_| owing).map_or(Mono::NEVER, |due| due.at_latest);
-                let at = dead_at.min(digest_at);
-                if self.dialled && !self.ping_due { at.min(self.ping_at()).min(self.round_wake_at()) } else { at }
+                let at = dead_at.min(digest_at).min(self.round_wake_at());
+                if self.dialled && !self.ping_due { at.min(self.ping_at()) } else { at }
             }
         }
     }
