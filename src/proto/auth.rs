@@ -24,22 +24,21 @@ pub const TAG_BYTES: usize = 8;
 /// Keys a node holds at most: the current one and the previous one.
 pub const KEYS_MAX: usize = 2;
 
-/// The herd's keys as one node holds them.
+/// The herd's keys as one node holds them: the current one, then perhaps the previous one.
+///
+/// A list rather than a key and an `Option`, so that `None::<Keys>` is all zero: see [`Node::new`](super::node::Node::new).
 #[derive(Clone)]
-pub struct Keys {
-    current: [u8; KEY_BYTES],
-    previous: Option<[u8; KEY_BYTES]>,
-}
+pub struct Keys(heapless::Vec<[u8; KEY_BYTES], KEYS_MAX>);
 
 impl Keys {
     /// The key that is in force, and the one before it if that is still accepted.
     #[must_use]
     pub fn new(current: [u8; KEY_BYTES], previous: Option<[u8; KEY_BYTES]>) -> Self {
-        Keys { current, previous }
+        Keys(core::iter::once(current).chain(previous).collect())
     }
 
     fn list(&self) -> impl Iterator<Item = &[u8; KEY_BYTES]> {
-        core::iter::once(&self.current).chain(self.previous.as_ref())
+        self.0.iter()
     }
 }
 
@@ -128,9 +127,8 @@ impl Transcript<'_> {
     /// Checks the proofs of the other end; `role` is our own. `None` when we share no key.
     #[must_use]
     pub fn verify(&self, keys: &Keys, role: Role, proofs: &[[u8; PROOF_BYTES]]) -> Option<LineKeys> {
-        let proves = |key: &&[u8; KEY_BYTES], proof: &[u8; PROOF_BYTES]| {
-            same(&self.proof(key, role.other()), proof)
-        };
+        let proves =
+            |key: &&[u8; KEY_BYTES], proof: &[u8; PROOF_BYTES]| same(&self.proof(key, role.other()), proof);
         // The dialler's order decides, so both ends choose the same key.
         let key = match role {
             Role::Dialler => keys.list().find(|key| proofs.iter().any(|proof| proves(key, proof))),
@@ -228,7 +226,9 @@ mod tests {
         let before = Keys::new(OLD, None);
         let during = Keys::new(NEW, Some(OLD));
         let after = Keys::new(NEW, None);
-        for (a, b) in [(&before, &before), (&before, &during), (&during, &during), (&during, &after), (&after, &after)] {
+        for (a, b) in
+            [(&before, &before), (&before, &during), (&during, &during), (&during, &after), (&after, &after)]
+        {
             for (dialler, acceptor) in [(a, b), (b, a)] {
                 let (mut dialler, mut acceptor) = meet(dialler, acceptor).expect("they share a key");
                 let tag = dialler.sign(b"P 1");

@@ -41,12 +41,16 @@ impl Command {
         }
         let client = ClientId::parse(client)?;
         match word {
-            b"IAMAT" => {
-                Some(Command::Iamat { client, position: Position::parse(second)?, time: ClientTime::parse(third)? })
-            }
-            b"WHATSAT" => {
-                Some(Command::Whatsat { client, radius: Radius::parse(second)?, items: ItemLimit::parse(third)? })
-            }
+            b"IAMAT" => Some(Command::Iamat {
+                client,
+                position: Position::parse(second)?,
+                time: ClientTime::parse(third)?,
+            }),
+            b"WHATSAT" => Some(Command::Whatsat {
+                client,
+                radius: Radius::parse(second)?,
+                items: ItemLimit::parse(third)?,
+            }),
             _ => None,
         }
     }
@@ -115,9 +119,21 @@ mod tests {
             assert!(Command::parse(line.as_bytes()).is_some(), "{line:?}");
         }
         let invalid = [
-            "", " ", "IAMAT", "IAMAT kiwi +34-118", "IAMAT kiwi +34-118 0 0", "iamat kiwi +34-118 0", "WHATSAT kiwi 10",
-            "WHATSAT kiwi 51 5", "WHATSAT kiwi 10 21", "WHATSAT kiwi 10 5.0", "AT Hill +0.000000000 kiwi +34-118 0",
-            "IAMAT\u{a0}kiwi +34-118 0", "IAMAT kiwi\x1c+34-118 0 ", "\u{feff}IAMAT kiwi +34-118 0", "IAMAT kiwi +34-118 0\0",
+            "",
+            " ",
+            "IAMAT",
+            "IAMAT kiwi +34-118",
+            "IAMAT kiwi +34-118 0 0",
+            "iamat kiwi +34-118 0",
+            "WHATSAT kiwi 10",
+            "WHATSAT kiwi 51 5",
+            "WHATSAT kiwi 10 21",
+            "WHATSAT kiwi 10 5.0",
+            "AT Hill +0.000000000 kiwi +34-118 0",
+            "IAMAT\u{a0}kiwi +34-118 0",
+            "IAMAT kiwi\x1c+34-118 0 ",
+            "\u{feff}IAMAT kiwi +34-118 0",
+            "IAMAT kiwi +34-118 0\0",
         ];
         for line in invalid {
             assert_eq!(Command::parse(line.as_bytes()), None, "{line:?}");

@@ -253,7 +253,11 @@ impl Seconds {
         let (sign, number) = field.split_first()?;
         let (whole, fraction, []) = split_number(number)? else { return None };
         let canonical = whole.len() == 1 || whole[0] != b'0';
-        if !matches!(sign, b'+' | b'-') || whole.len() > TIME_BYTES_MAX + 1 || fraction.len() != 9 || !canonical {
+        if !matches!(sign, b'+' | b'-')
+            || whole.len() > TIME_BYTES_MAX + 1
+            || fraction.len() != 9
+            || !canonical
+        {
             return None;
         }
         let skew = Self::from_magnitude(*sign == b'-', value_of(whole), nanos_of(fraction));

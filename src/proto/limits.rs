@@ -84,9 +84,8 @@ pub const DIGEST_BUCKETS: usize = 64;
 /// Longest line between nodes, in bytes, without its newline. A longer one ends the link.
 pub const LINK_LINE_BYTES_MAX: usize = 1536;
 // The longest is a digest: D, a round, a floor in the form of an AT line, the hashes, the tag.
-const _: () = assert!(
-    LINK_LINE_BYTES_MAX >= 2 + 21 + AT_LINE_BYTES_MAX + 1 + DIGEST_BUCKETS * 16 + TAG_FIELD_BYTES + 1
-);
+const _: () =
+    assert!(LINK_LINE_BYTES_MAX > 2 + 21 + AT_LINE_BYTES_MAX + 1 + DIGEST_BUCKETS * 16 + TAG_FIELD_BYTES);
 
 /// Bytes of a tag on the wire: a blank, `~`, 16 hex digits.
 pub const TAG_FIELD_BYTES: usize = 18;
@@ -108,6 +107,9 @@ const _: () = assert!(DEAD_AFTER_MS >= 3 * PING_AFTER_MS);
 
 /// First pause before a neighbour is dialled again, in milliseconds; it doubles.
 pub const BACKOFF_MS_MIN: u64 = 500;
+/// A link that held for so long, in milliseconds, was a good one: the pause after it is the first again.
+/// One that ends as soon as it is up (one end has a key and the other has none) is dialled ever more rarely.
+pub const LINK_GOOD_AFTER_MS: u64 = 1_000;
 /// Longest pause before a neighbour is dialled again, in milliseconds.
 pub const BACKOFF_MS_MAX: u64 = 30_000;
 

@@ -12,7 +12,8 @@
 //! line that [`Node::pull`] gave must reach the socket whole and in order, or the connection must end.
 //!
 //! The node must not know sockets, files, clocks or randomness, and does not allocate. Same state and
-//! same input give the same output. How links come and go is in `node_links.rs`.
+//! same input give the same output. How links come and go is in `node_links.rs`,
+//! how tables are compared in `node_digests.rs`.
 
 use super::auth::Keys;
 use super::client::Command;
@@ -25,7 +26,7 @@ use super::names::{Names, NamesError, NodeId};
 use super::out::Out;
 use super::random::Jitter;
 use super::report::{Report, Sighting, Version};
-use super::session::{Cut, Session};
+use super::session::{Ended, Session};
 use super::table::{Admission, Source, Table};
 use super::time::{Mono, Now};
 
@@ -71,6 +72,7 @@ pub enum StartError {
 
 /// What a client line asks of the shell.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the core has no heap to put the query on")]
 pub enum Answer {
     /// The whole answer was written.
     Done,
@@ -125,7 +127,7 @@ pub struct Node<const SLOTS: usize> {
     pub(super) links: heapless::Vec<Link, NEIGHBOURS_MAX>,
     pub(super) sessions: [Session; SESSIONS_MAX],
     pub(super) wakes: u32,
-    pub(super) cuts: heapless::Vec<(SessionId, Cut), SESSIONS_MAX>,
+    pub(super) cuts: heapless::Vec<(SessionId, Ended), SESSIONS_MAX>,
     pub(super) counters: Counters,
     age_s_max: u32,
     swept_at: Mono,
@@ -133,7 +135,7 @@ pub struct Node<const SLOTS: usize> {
 }
 
 /// Names one link connection: a number that is used again, and a generation that is not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionId {
     /// Below [`SESSIONS_MAX`].
     pub index: u8,
@@ -240,13 +242,15 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 self.admit(&report, now_s, now_s, Source::Client);
                 Answer::Done
             }
-            Some(Command::Whatsat { client, radius, items }) => match self.places_query(now, &client, radius, items) {
-                Some(query) => {
-                    self.counters.whatsat += 1;
-                    Answer::Places(query)
+            Some(Command::Whatsat { client, radius, items }) => {
+                match self.places_query(now, &client, radius, items) {
+                    Some(query) => {
+                        self.counters.whatsat += 1;
+                        Answer::Places(query)
+                    }
+                    None => self.invalid(line, out),
                 }
-                None => self.invalid(line, out),
-            },
+            }
             Some(Command::Iamat { .. }) => {
                 self.counters.iamat_ahead += 1;
                 self.invalid(line, out)
@@ -268,7 +272,13 @@ impl<const SLOTS: usize> Node<SLOTS> {
         Answer::Done
     }
 
-    fn places_query(&self, now: &Now, client: &ClientId, radius: Radius, items: ItemLimit) -> Option<PlacesQuery> {
+    fn places_query(
+        &self,
+        now: &Now,
+        client: &ClientId,
+        radius: Radius,
+        items: ItemLimit,
+    ) -> Option<PlacesQuery> {
         let sighting = self.table.get(client, now.mono.seconds())?;
         let mut bytes = [0; AT_LINE_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
@@ -357,7 +367,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     }
 
     /// A connection that has to be closed, and why. The session is gone already.
-    pub fn take_cut(&mut self) -> Option<(SessionId, Cut)> {
+    pub fn take_cut(&mut self) -> Option<(SessionId, Ended)> {
         self.cuts.pop()
     }
 }

@@ -4,17 +4,16 @@
 //! hand-shake asks, then signs of life, then owed reports, and a digest once nothing is owed, so that
 //! it does not call different what is merely on its way.
 
-use super::auth::{Keys, LineKeys, Role, Said, Transcript};
-use super::digest::{Salt, buckets};
+use super::auth::{Keys, Role, Said, Transcript};
 use super::limits::{
-    BACKOFF_MS_MAX, BACKOFF_MS_MIN, DIGEST_ANSWERS_MAX, DIGEST_EVERY_MS, DIGEST_FIRST_MS, LINK_LINE_BYTES_MAX,
-    NONCE_BYTES, TAG_FIELD_BYTES,
+    BACKOFF_MS_MAX, BACKOFF_MS_MIN, DIGEST_EVERY_MS, LINK_GOOD_AFTER_MS, LINK_LINE_BYTES_MAX, NONCE_BYTES,
+    TAG_FIELD_BYTES,
 };
 use super::names::NodeId;
 use super::node::{Link, Node, SessionId};
 use super::out::Out;
 use super::report::{AtLineError, Report};
-use super::session::{Cut, DigestDue, Peer, Phase, Session};
+use super::session::{Cut, DigestDue, Ended, Peer, Phase, Session};
 use super::table::{Admission, Source};
 use super::time::{Mono, Now};
 use super::wire::{self, Line};
@@ -143,6 +142,12 @@ impl<const SLOTS: usize> Node<SLOTS> {
         session.peer.filter(|_| session.phase == Phase::Up).map(|peer| peer.node)
     }
 
+    /// Whether the connection is still this node's: one that was cut or replaced is not.
+    #[must_use]
+    pub fn is_open(&self, id: SessionId) -> bool {
+        self.session(id).is_some()
+    }
+
     /// The connection has ended on its own. One that the node has cut is unknown by now; that is fine.
     pub fn closed(&mut self, now: Mono, id: SessionId) {
         if let Some(index) = self.session(id) {
@@ -159,15 +164,24 @@ impl<const SLOTS: usize> Node<SLOTS> {
 
     fn end(&mut self, now: Mono, index: usize, cut: Option<Cut>) {
         let id = self.id(index);
+        let peer = self.peer(id);
         let (phase, dialled, neighbour) =
             (self.sessions[index].phase, self.sessions[index].dialled, self.sessions[index].neighbour);
-        if phase == Phase::Up { self.counters.links_down += 1 } else { self.counters.handshakes_failed += 1 }
+        let counter = if phase == Phase::Up {
+            &mut self.counters.links_down
+        } else {
+            &mut self.counters.handshakes_failed
+        };
+        *counter += 1;
         self.sessions[index].free();
         self.wakes &= !(1 << index);
         if let Some(neighbour) = neighbour.map(usize::from) {
             if self.links[neighbour].session == Some(id.index) {
-                self.links[neighbour].session = None;
-                self.links[neighbour].backoff_ms = 0;
+                let link = &mut self.links[neighbour];
+                link.session = None;
+                if now.since_ms(link.up_since) >= LINK_GOOD_AFTER_MS {
+                    link.backoff_ms = 0;
+                }
                 self.back_off(now, neighbour);
             } else if dialled {
                 self.back_off(now, neighbour);
@@ -175,7 +189,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
         if let Some(cut) = cut {
             debug_assert!(!self.cuts.is_full(), "the shell takes all cuts after each call");
-            let _ = self.cuts.push((id, cut));
+            let _ = self.cuts.push((id, Ended { cut, peer }));
         }
     }
 
@@ -203,7 +217,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
     }
 
     fn take_hello(&mut self, now: Mono, index: usize, line: &[u8]) -> Result<LinkEvent, Cut> {
-        let Some(Line::Hello { version, name, boot, capacity, nonce }) = Line::parse(line, &self.names) else {
+        let Some(Line::Hello { version, name, boot, capacity, nonce }) = Line::parse(line, &self.names)
+        else {
             return Err(Cut::NoHello);
         };
         if version != wire::VERSION {
@@ -240,8 +255,12 @@ impl<const SLOTS: usize> Node<SLOTS> {
     fn with_transcript<T>(&self, index: usize, use_it: impl FnOnce(&Transcript, &Keys) -> T) -> Option<T> {
         let session = &self.sessions[index];
         let peer = session.peer.as_ref()?;
-        let other =
-            Said { name: self.names.name(peer.node), boot: peer.boot, capacity: peer.capacity, nonce: &peer.nonce };
+        let other = Said {
+            name: self.names.name(peer.node),
+            boot: peer.boot,
+            capacity: peer.capacity,
+            nonce: &peer.nonce,
+        };
         let ours = self.said(session);
         let said = match session.role() {
             Role::Dialler => [ours, other],
@@ -267,7 +286,6 @@ impl<const SLOTS: usize> Node<SLOTS> {
         let restarted = link.boot.is_some_and(|boot| boot != peer.boot);
         link.session = Some(u8::try_from(index).expect("there are 32 sessions"));
         link.dialling = false;
-        link.backoff_ms = 0;
         link.up_since = now;
         link.equal_at = None;
         link.boot = Some(peer.boot);
@@ -339,70 +357,6 @@ impl<const SLOTS: usize> Node<SLOTS> {
         LinkEvent::None
     }
 
-    /// Compares the neighbour's digest with our own, owes it what differs, and answers it.
-    ///
-    /// A digest can only be compared at a floor that both ends reach down to. So the rule of the
-    /// exchange is: compare if our floor is no higher, and answer with a digest at the higher floor of
-    /// both unless that is the very one we sent last. Two lines do when the floors are one, three when
-    /// not, and both ends have compared.
-    fn take_digest(
-        &mut self,
-        now: Mono,
-        index: usize,
-        neighbour: usize,
-        round: u64,
-        theirs: &[u64; 64],
-        floor: Option<Report>,
-    ) -> LinkEvent {
-        let ours = self.own_floor();
-        let node = self.links[neighbour].node;
-        let comparable = match (&ours, &floor) {
-            (None, _) => true,
-            (Some(_), None) => false,
-            (Some(ours), Some(floor)) => ours.version().compare(&floor.version()).is_le(),
-        };
-        let mut event = LinkEvent::None;
-        if comparable {
-            let salt = self.salt(index, round);
-            let mine = buckets(&self.table, &self.names, now.seconds(), floor.as_ref(), salt);
-            if mine == *theirs {
-                self.counters.digests_equal += 1;
-                self.links[neighbour].equal_at = Some(now);
-                self.sessions[index].compared(now, true);
-                event = LinkEvent::Equal { node };
-            } else {
-                self.counters.digests_differ += 1;
-                self.sessions[index].compared(now, false);
-                let owed = self.table.owe_where(neighbour, now.seconds(), |version| {
-                    let bucket = salt.bucket(&version);
-                    mine[bucket] != theirs[bucket] && super::digest::is_at_or_above(&version, floor.as_ref())
-                });
-                event = LinkEvent::Differs { node, owed };
-            }
-        }
-        let floor = if comparable { floor } else { ours };
-        let digest = &mut self.sessions[index].digest;
-        let in_round = digest.sent.is_some_and(|(sent, _)| sent == round);
-        let sent_this = digest.sent == Some((round, floor_hash(floor.as_ref())));
-        if !in_round {
-            digest.answers = 0;
-        }
-        if !sent_this && digest.answers < DIGEST_ANSWERS_MAX {
-            digest.answers += 1;
-            digest.due = Some(DigestDue { round, floor, at_latest: now.after_ms(DIGEST_FIRST_MS) });
-        }
-        self.wakes |= 1 << index;
-        event
-    }
-
-    fn own_floor(&self) -> Option<Report> {
-        self.table.floor().map(|floor| Report { client: floor.client.clone(), sighting: *floor.sighting })
-    }
-
-    fn salt(&self, index: usize, round: u64) -> Salt {
-        Salt { round, secret: self.sessions[index].keys.as_ref().map_or(0, LineKeys::digest_secret) }
-    }
-
     /// Writes the next line of a link, with its newline, into `out`, which must have room for
     /// [`LINK_LINE_BYTES_MAX`] and one byte more. `false` when there is none for now.
     pub fn pull(&mut self, now: &Now, id: SessionId, out: &mut Out) -> bool {
@@ -470,22 +424,6 @@ impl<const SLOTS: usize> Node<SLOTS> {
         self.pull_digest(now, index, out)
     }
 
-    fn pull_digest(&mut self, now: Mono, index: usize, out: &mut Out) -> bool {
-        let Some(due) = self.sessions[index].digest.due.take() else { return false };
-        // Our own floor may have risen since: what is below it we cannot speak for.
-        let ours = self.own_floor();
-        let floor = match (due.floor, ours) {
-            (Some(a), Some(b)) => Some(if a.version().compare(&b.version()).is_ge() { a } else { b }),
-            (a, b) => a.or(b),
-        };
-        let salt = self.salt(index, due.round);
-        let sums = buckets(&self.table, &self.names, now.seconds(), floor.as_ref(), salt);
-        wire::put_digest(due.round, &sums, floor.as_ref(), &self.names, out);
-        self.sessions[index].digest.sent = Some((due.round, floor_hash(floor.as_ref())));
-        self.counters.digests_sent += 1;
-        true
-    }
-
     pub(super) fn tick_sessions(&mut self, now: Mono) {
         for index in 0..self.sessions.len() {
             if let Some(cut) = self.sessions[index].overdue(now) {
@@ -500,7 +438,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 session.ping_due = true;
                 self.wakes |= 1 << index;
             }
-            if session.digest.due.as_ref().is_some_and(|due| due.at_latest <= now) {
+            if let Some(due) = session.digest.due.as_mut().filter(|due| due.at_latest <= now) {
+                due.at_latest = DigestDue::NOW;
                 self.wakes |= 1 << index;
             } else if session.digest.due.is_none() && session.round_at() <= now {
                 let round = self.jitter.next();
@@ -511,20 +450,6 @@ impl<const SLOTS: usize> Node<SLOTS> {
             }
         }
     }
-}
-
-/// Tells floors apart within a round. It need not be secret: the end that sent it compares.
-fn floor_hash(floor: Option<&Report>) -> u64 {
-    use core::hash::Hasher;
-    let Some(floor) = floor else { return 0 };
-    let mut hasher = siphasher::sip::SipHasher13::new();
-    hasher.write(floor.client.as_bytes());
-    hasher.write_u8(b' ');
-    hasher.write_usize(floor.sighting.origin.index());
-    hasher.write_i64(floor.sighting.heard.0);
-    hasher.write(floor.sighting.position.packed());
-    hasher.write(floor.sighting.time.packed());
-    hasher.finish() | 1
 }
 
 #[cfg(test)]

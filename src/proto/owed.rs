@@ -133,7 +133,8 @@ impl<const SLOTS: usize> Owed<SLOTS> {
         }
         let after = first + 1;
         let summary = &self.summary[neighbour];
-        for (i, &bits) in summary.iter().enumerate().take(Self::WORDS.div_ceil(SUMMARY)).skip(after / SUMMARY) {
+        for (i, &bits) in summary.iter().enumerate().take(Self::WORDS.div_ceil(SUMMARY)).skip(after / SUMMARY)
+        {
             let bits = if i == after / SUMMARY { bits & (u64::MAX << (after % SUMMARY)) } else { bits };
             if bits != 0 {
                 let word = i * SUMMARY + bits.trailing_zeros() as usize;

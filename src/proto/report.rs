@@ -190,14 +190,16 @@ pub(super) mod tests {
         let origins = prop_oneof![Just("Campbell"), Just("Hill"), Just("Smith")];
         let times = prop_oneof![Just("1"), Just("1.0"), Just("2"), Just("99999999999"), Just("-99999999999")];
         let positions = prop_oneof![Just("+1+1"), Just("-1+1"), Just("+1.0+1")];
-        (origins, 0..3_i64, "[ab]", positions, times).prop_map(|(origin, heard, client, position, time)| Report {
-            client: ClientId::parse(client.as_bytes()).expect("one letter"),
-            sighting: Sighting {
-                time: ClientTime::parse(time.as_bytes()).expect("of the list"),
-                origin: names().find(origin.as_bytes()).expect("of the list"),
-                position: Position::parse(position.as_bytes()).expect("of the list"),
-                heard: Timestamp(heard),
-            },
+        (origins, 0..3_i64, "[ab]", positions, times).prop_map(|(origin, heard, client, position, time)| {
+            Report {
+                client: ClientId::parse(client.as_bytes()).expect("one letter"),
+                sighting: Sighting {
+                    time: ClientTime::parse(time.as_bytes()).expect("of the list"),
+                    origin: names().find(origin.as_bytes()).expect("of the list"),
+                    position: Position::parse(position.as_bytes()).expect("of the list"),
+                    heard: Timestamp(heard),
+                },
+            }
         })
     }
 

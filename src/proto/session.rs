@@ -68,6 +68,15 @@ impl Cut {
     }
 }
 
+/// A connection that the core has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Why.
+    pub cut: Cut,
+    /// Who was at the other end, if it had proved itself.
+    pub peer: Option<NodeId>,
+}
+
 /// How far a session has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -90,19 +99,27 @@ pub(super) struct Peer {
     pub(super) nonce: [u8; NONCE_BYTES],
 }
 
-/// A digest that this end owes: in which round, and no lower than which floor.
-#[derive(Clone, Debug)]
+/// A digest that this end owes.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct DigestDue {
     pub(super) round: u64,
-    pub(super) floor: Option<Report>,
-    /// It waits for owed reports to go first, but no longer than this.
+    /// It waits for owed reports to go first, but no longer than this. [`DigestDue::NOW`] once that
+    /// time has come and the writer knows: a link that takes nothing must not keep the clock busy.
     pub(super) at_latest: Mono,
+}
+
+impl DigestDue {
+    /// The patience has ended.
+    pub(super) const NOW: Mono = Mono(0);
 }
 
 /// Where the exchange of digests stands.
 #[derive(Debug)]
 pub(super) struct DigestState {
     pub(super) due: Option<DigestDue>,
+    /// The digest that is due covers nothing below this. Apart from `due`, as an `Option` within an
+    /// `Option` is not all zero when it is `None`.
+    pub(super) due_floor: Option<Report>,
     /// When this end begins the next round. The accepting end does so only after a difference.
     pub(super) next_at: Mono,
     /// When it does so although the link is not quiet.
@@ -161,6 +178,7 @@ impl Session {
         keys: None,
         digest: DigestState {
             due: None,
+            due_floor: None,
             next_at: Mono(0),
             forced_at: Mono(0),
             sent: None,
@@ -210,7 +228,8 @@ impl Session {
 
     /// A new round is due now. The dialling end begins the one after it `every_ms` later.
     pub(super) fn begin_round(&mut self, now: Mono, round: u64, every_ms: u64) {
-        self.digest.due = Some(DigestDue { round, floor: None, at_latest: now.after_ms(DIGEST_FIRST_MS) });
+        self.digest.due = Some(DigestDue { round, at_latest: now.after_ms(DIGEST_FIRST_MS) });
+        self.digest.due_floor = None;
         let (next_ms, forced_ms) =
             if self.dialled { (every_ms, DIGEST_FORCED_MS) } else { (u64::MAX, u64::MAX) };
         self.digest.next_at = now.after_ms(next_ms);
@@ -260,7 +279,8 @@ impl Session {
             Phase::Hello | Phase::Proof => self.opened_at.after_ms(HANDSHAKE_MS_MAX),
             Phase::Up => {
                 let dead_at = self.received_at.after_ms(DEAD_AFTER_MS);
-                let digest_at = self.digest.due.as_ref().filter(|_| owing).map_or(Mono::NEVER, |due| due.at_latest);
+                let patient = self.digest.due.filter(|due| owing && due.at_latest > DigestDue::NOW);
+                let digest_at = patient.map_or(Mono::NEVER, |due| due.at_latest);
                 let at = dead_at.min(digest_at).min(self.round_wake_at());
                 if self.dialled && !self.ping_due { at.min(self.ping_at()) } else { at }
             }

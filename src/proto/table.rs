@@ -47,6 +47,11 @@ struct Entry {
     heard_s: i32,
 }
 
+/// Bytes of an entry with its key, as the map keeps it: two bytes of hash before them, and padding.
+pub const ENTRY_BYTES: usize = size_of::<(u16, Key, Entry)>();
+/// Bytes beside it: two places in the hash index, a time and two numbers in the heap, 16 owed bits.
+pub const SLOT_BYTES: usize = 2 * 4 + 8 + 2 + 2 + 2;
+
 /// What became of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
@@ -245,7 +250,12 @@ impl<const SLOTS: usize> Table<SLOTS> {
     }
 
     /// Owes to `neighbour` every advertised entry that `differs`.
-    pub(super) fn owe_where(&mut self, neighbour: usize, now_s: i32, differs: impl Fn(Version) -> bool) -> usize {
+    pub(super) fn owe_where(
+        &mut self,
+        neighbour: usize,
+        now_s: i32,
+        differs: impl Fn(Version) -> bool,
+    ) -> usize {
         let mut count = 0;
         for slot in 0..self.map.len() {
             let advertised = self.is_advertised(self.entry(slot), now_s);

@@ -14,8 +14,11 @@ fn table(capacity: usize) -> Box<Table<64>> {
 }
 
 fn contents(table: &Table<64>) -> Vec<Report> {
-    let mut all: Vec<Report> =
-        table.map.iter().map(|(key, entry)| Report { client: key.client.clone(), sighting: entry.sighting }).collect();
+    let mut all: Vec<Report> = table
+        .map
+        .iter()
+        .map(|(key, entry)| Report { client: key.client.clone(), sighting: entry.sighting })
+        .collect();
     all.sort_by(|a, b| a.version().compare(&b.version()));
     all
 }
@@ -131,7 +134,10 @@ fn a_neighbour_that_sends_what_is_owed_to_it_is_owed_it_no_longer() {
 #[test]
 fn the_same_time_and_place_is_a_duplicate_at_its_origin_whatever_the_skew() {
     let mut table = table(4);
-    assert_eq!(table.admit(&report("AT Hill +0.000000001 kiwi +1+1 1"), 0, 0, Source::Client), Admission::News);
+    assert_eq!(
+        table.admit(&report("AT Hill +0.000000001 kiwi +1+1 1"), 0, 0, Source::Client),
+        Admission::News
+    );
     let again = report("AT Hill +5.000000000 kiwi +1+1 1.0");
     assert_eq!(table.admit(&again, 0, 0, Source::Client), Admission::Duplicate);
     assert_eq!(table.admit(&again, 0, 0, Source::Neighbour(0)), Admission::News);
