@@ -1,4 +1,29 @@
-//! An application server herd for small boards.
+//! An application server herd for small boards: nodes that tell each other where clients are.
+//!
+//! This page is the map of the code. The program is `herd`; what it does for its users is in the README.
+//!
+//! ```text
+//!    main -> cli -> config                       -> depends on
+//!             |
+//!             v
+//!          shell/smol -> shell/driver -> proto <- tests
+//!                            |
+//!                            +-> places
+//! ```
+//!
+//! * [`proto`] **decides**: what a line means, which report is newer, what is owed to whom, when a link is dead.
+//!   *Invariant: no socket, file, thread, clock, random source or allocation after start.* Time and random numbers
+//!   are arguments, lines go out through borrowed buffers, so a whole herd runs in one test without a network.
+//! * [`places`] **blocks**: it reads places files, on one worker thread behind a bounded queue.
+//!   *Invariant: plain data in, plain data out; nothing of links or clients.*
+//! * [`shell`] **does**: sockets, timers, signals and logs. `driver` is the half that any runtime could use, `smol` the
+//!   half that waits. *Invariant: one thread, no lock, no borrow held over an `.await`.*
+//! * [`config`] reads and checks the map, whole, before anything starts. *Invariant: a node only ever sees a
+//!   [`config::Checked`] map.*
+//! * [`cli`] turns arguments into calls and results into exit statuses: 0 well, 1 could not, 2 wrong usage.
+//!
+//! Start reading at [`proto::node`], whose first page is the contract between the core and any shell; then
+//! [`proto::report`] for the one order that everything rests on, and [`proto::table`] for what is remembered and why.
 
 pub mod cli;
 pub mod config;

@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 
 use log::LevelFilter;
 
-use crate::config::Checked;
+use crate::config::{self, Checked};
+use crate::places::{self, Query, Settings, Source};
+use crate::proto::auth;
+use crate::shell::footprint::{LIMITS, NODE_BYTES};
+use crate::shell::{self, Address, Plan};
 
 /// How a node is run.
 #[derive(Debug)]
@@ -38,31 +42,58 @@ pub(super) struct BuildInputs {
 
 /// Runs the node of this index until it is told to stop.
 pub(super) fn serve(checked: Checked, me: usize, options: &ServeOptions) -> Result<(), String> {
-    let name = checked.nodes.into_iter().nth(me).map(|node| node.name).unwrap_or_default();
-    let ServeOptions { log_level, stops_with_stdin } = options;
-    Err(format!("serve {name}: not built yet (log level {log_level}, stops with stdin: {stops_with_stdin})"))
+    shell::logging::start(options.log_level);
+    let name = checked.nodes[me].name.clone();
+    let plan = plan(checked, me, options.stops_with_stdin);
+    shell::smol::run(plan).map_err(|error| format!("{name}: {error}"))
+}
+
+/// The map as one node sees it.
+fn plan(checked: Checked, me: usize, supervised: bool) -> Plan {
+    let neighbours = checked.neighbours(me);
+    let address =
+        |node: config::NodeEntry| Address { name: node.name, clients: node.clients, links: node.links };
+    let source = match (checked.places.source, checked.places.file) {
+        (config::PlacesSource::Offline, Some(file)) => Source::Offline { file },
+        (config::PlacesSource::Offline, None) => Source::Missing,
+    };
+    Plan {
+        nodes: checked.nodes.into_iter().map(address).collect(),
+        me,
+        neighbours,
+        keys: checked.keys.map(|keys| auth::Keys::new(keys.current, keys.previous)),
+        clock: checked.clock,
+        places: Settings::new(source),
+        supervised,
+    }
 }
 
 /// Writes the table of what this build takes.
-pub(super) fn footprint(_out: &mut dyn Write) -> Result<(), String> {
-    Err("footprint: not built yet".to_owned())
+pub(super) fn footprint(out: &mut dyn Write) -> Result<(), String> {
+    let mut write = || -> std::io::Result<()> {
+        writeln!(out, "{:<44} {:>8} {:>9}  when it is full", "limit", "default", "bytes")?;
+        for row in LIMITS {
+            let bytes = if row.bytes == 0 { "-".to_owned() } else { row.bytes.to_string() };
+            writeln!(out, "{:<44} {:>8} {bytes:>9}  {}", row.what, row.limit, row.when_full)?;
+        }
+        writeln!(out, "\nA node's state is {NODE_BYTES} bytes of addresses; memory is taken as entries come.")
+    };
+    write().map_err(|error| error.to_string())
 }
 
 /// Writes the answer of a places file and a line feed.
-pub(super) fn places_near(file: &Path, query: &NearQuery, _out: &mut dyn Write) -> Result<(), String> {
-    let NearQuery { lat_deg, lon_deg, radius_km, items } = query;
-    Err(format!(
-        "places near {lat_deg} {lon_deg} {radius_km} {items} --file {}: not built yet",
-        file.display()
-    ))
+pub(super) fn places_near(file: &Path, query: &NearQuery, out: &mut dyn Write) -> Result<(), String> {
+    let query = Query {
+        latitude_deg: query.lat_deg,
+        longitude_deg: query.lon_deg,
+        radius_m: query.radius_km * 1_000.0,
+        items: u8::try_from(query.items).unwrap_or(places::MAX_ITEMS),
+    };
+    places::near_command(file, query, out).map_err(|error| error.to_string())
 }
 
 /// Builds a places file and writes to `out` what went into it.
-pub(super) fn places_build(inputs: &BuildInputs, file: &Path, _out: &mut dyn Write) -> Result<(), String> {
+pub(super) fn places_build(inputs: &BuildInputs, file: &Path, out: &mut dyn Write) -> Result<(), String> {
     let BuildInputs { cities, admin1, admin2, airports } = inputs;
-    Err(format!(
-        "places build of {} from {:?}: not built yet",
-        file.display(),
-        [cities, admin1, admin2, airports]
-    ))
+    places::build_command(cities, admin1, admin2, airports, file, out).map_err(|error| error.to_string())
 }

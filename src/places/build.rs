@@ -137,7 +137,7 @@ mod tests {
         {"name":"Woodlands","lat":"34.2","lng":"-118.445","country":"SG","admin1":"01","admin2":"1"}]"#;
     const AIRPORTS: &str = "\"icao\",\"iata\",\"name\",\"city\",\"subd\",\"country\",\"elevation\",\"lat\",\"lon\",\"tz\",\"lid\"\n\
         \"KSMO\",\"\",\"The \"\"N\"\", Airport\",\"Santa Monica\",\"California\",\"US\",0,34.0158,-118.451,\"\",\"\"\n\
-        \"XXXX\",\"\",\"Bare Airport\",\"\",\"\",\"US\",0,34.0157,-118.451,\"\",\"\"\n";
+        \"ZZZZ\",\"\",\"Bare Airport\",\"\",\"\",\"US\",0,34.0157,-118.451,\"\",\"\"\n";
 
     fn build_of(texts: [&str; 4]) -> Result<(Summary, Vec<u8>), String> {
         let [cities, admin1, admin2, airports] = texts.map(|text| TempFile::new(text.as_bytes()));
@@ -226,7 +226,7 @@ mod tests {
                 r#"airports: line 1: member "name": the header has no such column"#,
             ),
             (
-                [CITIES, ADMIN1, ADMIN2, &AIRPORTS.replace("-118.451,\"\",\"\"\n\"X", "-181,\"\",\"\"\n\"X")],
+                [CITIES, ADMIN1, ADMIN2, &AIRPORTS.replace("-118.451,\"\",\"\"\n\"Z", "-181,\"\",\"\"\n\"Z")],
                 r#"airports: line 2: member "lon": "-181""#,
             ),
             (

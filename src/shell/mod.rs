@@ -1,1 +1,90 @@
-//! To come.
+//! The shell does what the core decides: sockets, timers, clocks, signals, logs.
+//!
+//! `driver` is its runtime-neutral half: bytes in, bytes out, for any runtime. `smol` is the half that
+//! waits. Neither knows how a map is written; a [`Plan`] is all they are told.
+
+pub mod clock;
+pub mod driver;
+pub mod footprint;
+pub mod limits;
+pub mod logging;
+#[cfg(feature = "smol")]
+pub mod smol;
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use crate::config::ClockTrust;
+use crate::places;
+use crate::proto::auth::Keys;
+use crate::proto::node::StartError;
+
+/// One node of the herd, as the others see it.
+#[derive(Clone, Debug)]
+pub struct Address {
+    /// Its name.
+    pub name: String,
+    /// Where it listens to clients.
+    pub clients: SocketAddr,
+    /// Where it listens to its neighbours.
+    pub links: SocketAddr,
+}
+
+/// What a node is to do: made from a checked map.
+#[derive(Debug)]
+pub struct Plan {
+    /// All nodes of the map, sorted by name.
+    pub nodes: Vec<Address>,
+    /// This node's place in `nodes`.
+    pub me: usize,
+    /// The neighbours' places in `nodes`, rising.
+    pub neighbours: Vec<usize>,
+    /// The herd's keys; none only where every address is loopback.
+    pub keys: Option<Keys>,
+    /// Whether the wall clock is known to be right.
+    pub clock: ClockTrust,
+    /// Where places come from.
+    pub places: places::Settings,
+    /// Another process holds this node's standard input open as long as it is to run.
+    pub supervised: bool,
+}
+
+/// Why a node could not run.
+#[derive(Debug)]
+pub enum RunError {
+    /// A listener could not be bound.
+    Bind {
+        /// `clients` or `links`.
+        member: &'static str,
+        /// The address of the map.
+        address: SocketAddr,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The core refused the plan: the map was not checked.
+    Start(StartError),
+    /// The system would not give what a node cannot do without.
+    System {
+        /// What it was.
+        what: &'static str,
+        /// What the system said.
+        error: std::io::Error,
+    },
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            RunError::Bind { member, address, error } if error.kind() == std::io::ErrorKind::AddrInUse => {
+                write!(f, "{member}: {address} is in use: is another node or program running there?")
+            }
+            RunError::Bind { member, address, error } => {
+                write!(f, "{member}: cannot listen on {address}: {error}")
+            }
+            RunError::Start(error) => write!(f, "the map was not checked: {error:?}"),
+            RunError::System { what, error } => write!(f, "{what}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}

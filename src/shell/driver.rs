@@ -1,0 +1,397 @@
+//! The runtime-neutral half of the shell: bytes in, bytes out, the same on any runtime.
+//!
+//! One thread owns the driver. A method borrows the node and gives it back before it returns, so no
+//! borrow is ever held while something waits. The buffers are shared by all connections: they are
+//! taken when a socket is ready and free again before the next one is, so an idle connection holds
+//! none. What a runtime adds is waiting: see [`crate::shell::smol`].
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::fmt;
+
+use log::{Level, debug, info, log_enabled, warn};
+
+use super::clock::Clock;
+use super::limits::{INPUT_BYTES, OUTPUT_BYTES, REPEATED_WARNING_MS};
+use super::{Plan, RunError};
+use crate::places::{self, Places};
+use crate::proto::client::{Piece, Splitter};
+use crate::proto::limits::{
+    AGE_S_MAX, ANSWER_BYTES_MAX, LINK_LINE_BYTES_MAX, NONCE_BYTES, TABLE_CLIENTS, TABLE_SLOTS,
+};
+use crate::proto::names::NodeId;
+use crate::proto::node::{Answer, Node, PlacesQuery, Seed, SessionId, Setup};
+use crate::proto::node_links::LinkEvent;
+use crate::proto::out::Out;
+use crate::proto::session::Cut;
+use crate::proto::time::Mono;
+
+/// A node of the size that this build has.
+pub type BoardNode = Node<TABLE_SLOTS>;
+
+/// The buffers that all connections share.
+///
+/// They lie in a static beside the node, so that only the pages a read or an answer has ever reached
+/// are resident: on a quiet board that is one of each.
+#[derive(Debug)]
+pub struct Buffers {
+    /// What a connection had left, and what it has just read.
+    pub input: [u8; INPUT_BYTES],
+    /// What it is about to write.
+    pub output: [u8; OUTPUT_BYTES],
+}
+
+/// All memory that a node takes once and for all. All zero: fit for a static.
+#[derive(Debug)]
+pub struct Memory {
+    node: BoardNode,
+    buffers: Buffers,
+}
+
+impl Memory {
+    /// Memory for a node that has not been started. To be a static's value, never a local's.
+    #[must_use]
+    #[expect(
+        clippy::new_without_default,
+        reason = "a default would be built on a stack, which has no room for it"
+    )]
+    pub const fn new() -> Self {
+        Memory { node: Node::new(), buffers: Buffers { input: [0; INPUT_BYTES], output: [0; OUTPUT_BYTES] } }
+    }
+}
+
+/// What a client connection keeps between two reads.
+#[derive(Debug, Default)]
+pub struct Client {
+    splitter: Splitter,
+    /// Bytes that came in and are not worked off: part of a line, or lines behind a WHATSAT.
+    pub rest: Box<[u8]>,
+    /// `rest` holds whole lines that can be worked off without reading more.
+    pub backlog: bool,
+    /// No more input will come.
+    pub ended: bool,
+}
+
+/// The state of one node that has nothing to do with how it waits.
+pub struct Driver {
+    node: RefCell<&'static mut BoardNode>,
+    buffers: RefCell<&'static mut Buffers>,
+    clock: Clock,
+    places: Places,
+    refusals: Sparing,
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Driver").finish_non_exhaustive()
+    }
+}
+
+/// What is to be done about links now: see [`Driver::take_work`].
+#[derive(Debug)]
+pub enum Work {
+    /// Close this connection; it has been logged.
+    Cut(SessionId),
+    /// Dial this neighbour.
+    Dial(NodeId),
+    /// Wake the writers of these sessions: bit i stands for the session of index i.
+    Wake(u32),
+}
+
+impl Driver {
+    /// Starts a node in `memory` by `plan`.
+    ///
+    /// # Errors
+    /// [`RunError::Start`] for a plan that no checked map gives; [`RunError::System`] without random bytes.
+    pub fn start(memory: &'static mut Memory, plan: &Plan) -> Result<Self, RunError> {
+        let Memory { node, buffers } = memory;
+        let names: Vec<&str> = plan.nodes.iter().map(|node| node.name.as_str()).collect();
+        let [a, b, jitter, boot] = random_words()?;
+        let setup = Setup {
+            names: &names,
+            me: plan.me,
+            neighbours: &plan.neighbours,
+            keys: plan.keys.clone(),
+            capacity: TABLE_CLIENTS,
+            age_s_max: AGE_S_MAX,
+            seed: Seed { hash_key: (a, b), jitter, boot },
+        };
+        node.start(&setup).map_err(RunError::Start)?;
+        let clock = Clock::start(plan.clock);
+        Ok(Driver {
+            node: RefCell::new(node),
+            buffers: RefCell::new(buffers),
+            clock,
+            places: Places::start(plan.places.clone()),
+            refusals: Sparing::default(),
+        })
+    }
+
+    /// The node's clocks.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The shared buffers. To be given back before anything waits.
+    pub fn buffers(&self) -> RefMut<'_, Buffers> {
+        RefMut::map(self.buffers.borrow_mut(), |buffers| &mut **buffers)
+    }
+
+    /// Looks at the node.
+    pub fn with_node<T>(&self, look: impl FnOnce(&BoardNode) -> T) -> T {
+        look(&self.node.borrow())
+    }
+
+    /// Works off a client's input, as much as `output` has room for the answers of.
+    ///
+    /// Gives the bytes of `input` that are done with and, when a WHATSAT has to wait for places, the
+    /// query: the lines behind it wait too. [`Client::backlog`] says whether there is more to do without reading.
+    pub fn client_input(
+        &self,
+        client: &mut Client,
+        input: &[u8],
+        output: &mut Out,
+    ) -> (usize, Option<Box<PlacesQuery>>) {
+        let mut node = self.node.borrow_mut();
+        let now = self.clock.now();
+        let mut done = 0;
+        client.backlog = false;
+        loop {
+            let rest = &input[done..];
+            if output.room() < ANSWER_BYTES_MAX.max(rest.len() + 3) {
+                client.backlog = true;
+                return (done, None);
+            }
+            let Some((piece, taken)) = client.splitter.next(rest, client.ended) else {
+                return (done, None);
+            };
+            done += taken;
+            match piece {
+                Piece::Line(line) => {
+                    debug!("client: {}", Printable(line));
+                    let before = output.len();
+                    if let Answer::Places(query) = node.client_line(&now, line, output) {
+                        client.backlog = true;
+                        return (done, Some(Box::new(query)));
+                    }
+                    debug!("answer: {}", Printable(&output.written()[before..]));
+                }
+                Piece::LongStart(bytes) => {
+                    node.count_long_line();
+                    output.put(b"? ");
+                    output.put(bytes);
+                }
+                Piece::LongMore(bytes) => output.put(bytes),
+                Piece::LongEnd(bytes) => {
+                    output.put(bytes);
+                    output.put_byte(b'\n');
+                }
+            }
+        }
+    }
+
+    /// Asks for the places of a WHATSAT. `done` gets the JSON, from another thread or at once.
+    pub fn ask_places(&self, query: &PlacesQuery, done: impl FnOnce(Vec<u8>) + Send + 'static) {
+        let (latitude_deg, longitude_deg) = query.position.degrees();
+        let (radius_m, items) = (query.radius.metres(), query.items.get());
+        self.places.ask(places::Query { latitude_deg, longitude_deg, radius_m, items }, done);
+    }
+
+    /// A connection to a neighbour is there, dialled or accepted.
+    ///
+    /// # Errors
+    /// [`RunError::System`] when the system has no random bytes.
+    pub fn open_link(&self, dialled: Option<NodeId>) -> Result<SessionId, RunError> {
+        let mut nonce = [0; NONCE_BYTES];
+        fill_random(&mut nonce)?;
+        Ok(self.node.borrow_mut().open(self.clock.now().mono, dialled, nonce))
+    }
+
+    /// A neighbour could not be reached.
+    pub fn dial_failed(&self, node: NodeId, error: &dyn fmt::Display) {
+        self.node.borrow_mut().dial_failed(self.clock.now().mono, node);
+        // A neighbour that is down is dialled for ever: its coming and going is worth a line, each try is not.
+        debug!("link to {}: {error}", self.name(node));
+    }
+
+    /// A link connection has ended on its own.
+    pub fn link_closed(&self, id: SessionId, why: &dyn fmt::Display) {
+        let peer = self.node.borrow().peer(id);
+        self.node.borrow_mut().closed(self.clock.now().mono, id);
+        match peer {
+            Some(node) => info!("link to {} is down: {why}", self.name(node)),
+            None => debug!("a link connection ended before it was up: {why}"),
+        }
+    }
+
+    /// Works off a link's input. Gives the bytes that are done with; the rest is part of a line.
+    pub fn link_input(&self, id: SessionId, input: &[u8]) -> usize {
+        let now = self.clock.now();
+        let mut done = 0;
+        while let Some(end) = input[done..].iter().position(|&byte| byte == b'\n') {
+            let line = &input[done..done + end];
+            done += end + 1;
+            debug!("link in: {}", Printable(line));
+            let event = self.node.borrow_mut().link_line(&now, id, line);
+            self.log_event(event);
+        }
+        if input.len() - done > LINK_LINE_BYTES_MAX {
+            self.node.borrow_mut().cut(now.mono, id, Cut::TooLong);
+        }
+        done
+    }
+
+    /// Whether the node still knows this connection; if not it has to be closed.
+    #[must_use]
+    pub fn is_open(&self, id: SessionId) -> bool {
+        self.node.borrow().is_open(id)
+    }
+
+    fn log_event(&self, event: LinkEvent) {
+        match event {
+            LinkEvent::None => {}
+            LinkEvent::Up { node, restarted: false } => info!("link to {} is up", self.name(node)),
+            LinkEvent::Up { node, restarted: true } => {
+                info!("link to {} is up; it has been restarted", self.name(node));
+            }
+            LinkEvent::Equal { node } => debug!("in step with {}", self.name(node)),
+            LinkEvent::Differs { node, owed } => {
+                info!("{} differs: {owed} reports are owed to it", self.name(node));
+            }
+        }
+    }
+
+    /// Writes lines of a link into `output` until there is none or no room for one.
+    pub fn pull_link(&self, id: SessionId, output: &mut Out) {
+        let now = self.clock.now();
+        let mut node = self.node.borrow_mut();
+        while output.room() > LINK_LINE_BYTES_MAX {
+            let before = output.len();
+            if !node.pull(&now, id, output) {
+                return;
+            }
+            debug!("link out: {}", Printable(&output.written()[before..]));
+        }
+    }
+
+    /// A connection could not be accepted. Said sparingly: it happens again and again until it is mended.
+    pub fn accept_failed(&self, member: &str, error: &std::io::Error) {
+        let message = format_args!("{member}: a connection could not be accepted: {error}");
+        self.refusals.warn(self.clock.now().mono, &message);
+    }
+
+    /// Does what is due by the clock.
+    pub fn tick(&self) {
+        self.node.borrow_mut().tick(&self.clock.now());
+    }
+
+    /// When [`Driver::tick`] is next due.
+    #[must_use]
+    pub fn wake_at(&self) -> Mono {
+        self.node.borrow().wake_at()
+    }
+
+    /// What is to be done about links now. To be asked after every call that touches links or admits a
+    /// report, until there is none.
+    pub fn take_work(&self) -> Option<Work> {
+        let mut node = self.node.borrow_mut();
+        let now = self.clock.now().mono;
+        if let Some((id, ended)) = node.take_cut() {
+            match ended.peer {
+                // The newer link has been told to be up by now; "is down" after that would be the last word.
+                Some(peer) if ended.cut == Cut::Replaced => {
+                    info!("an old connection to {} is closed: {}", name(&node, peer), ended.cut.reason());
+                }
+                Some(peer) => warn!("link to {} is down: {}", name(&node, peer), ended.cut.reason()),
+                None => self
+                    .refusals
+                    .warn(now, &format_args!("a link connection was refused: {}", ended.cut.reason())),
+            }
+            return Some(Work::Cut(id));
+        }
+        if let Some(neighbour) = node.take_dial(now) {
+            return Some(Work::Dial(neighbour));
+        }
+        match node.take_wakes() {
+            0 => None,
+            wakes => Some(Work::Wake(wakes)),
+        }
+    }
+
+    /// The sessions whose writers have something to pull; for the path of a client's report, which can
+    /// neither cut nor dial.
+    pub fn take_wakes(&self) -> u32 {
+        self.node.borrow_mut().take_wakes()
+    }
+
+    fn name(&self, node: NodeId) -> String {
+        name(&self.node.borrow(), node)
+    }
+}
+
+fn name(node: &BoardNode, id: NodeId) -> String {
+    String::from_utf8_lossy(node.names().name(id)).into_owned()
+}
+
+/// The whole answer to a WHATSAT: the AT line, the JSON, two newlines (PROTOCOL, WHATSAT).
+#[must_use]
+pub fn whatsat_answer(query: &PlacesQuery, mut json: Vec<u8>) -> Vec<u8> {
+    places::tidy(&mut json);
+    let mut answer = Vec::with_capacity(query.at_line.len() + json.len() + 3);
+    answer.extend_from_slice(&query.at_line);
+    answer.push(b'\n');
+    answer.extend_from_slice(&json);
+    answer.extend_from_slice(b"\n\n");
+    if log_enabled!(Level::Debug) {
+        debug!("answer: {} and {} bytes of places", Printable(&query.at_line), json.len());
+    }
+    answer
+}
+
+/// Warnings that strangers can cause: one in ten seconds, with the number of those left out, so that
+/// nobody can fill a disk with them.
+#[derive(Default)]
+struct Sparing {
+    next_at: Cell<Mono>,
+    left_out: Cell<u64>,
+}
+
+impl Sparing {
+    fn warn(&self, now: Mono, message: &dyn fmt::Display) {
+        if now < self.next_at.get() {
+            self.left_out.set(self.left_out.get() + 1);
+            return;
+        }
+        self.next_at.set(now.after_ms(REPEATED_WARNING_MS));
+        match self.left_out.take() {
+            0 => warn!("{message}"),
+            left_out => warn!("{message} ({left_out} more like it before)"),
+        }
+    }
+}
+
+/// Bytes of a stranger, fit for a log: one line, nothing that moves a terminal's cursor.
+struct Printable<'a>(&'a [u8]);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let bytes = self.0.strip_suffix(b"\n").unwrap_or(self.0);
+        write!(f, "{}", bytes.escape_ascii())
+    }
+}
+
+fn fill_random(bytes: &mut [u8]) -> Result<(), RunError> {
+    let system = |error: rustix::io::Errno| RunError::System { what: "random bytes", error: error.into() };
+    let filled =
+        rustix::rand::getrandom(&mut *bytes, rustix::rand::GetRandomFlags::empty()).map_err(system)?;
+    // The kernel gives up to 256 bytes in one piece (getrandom(2)).
+    debug_assert_eq!(filled, bytes.len());
+    Ok(())
+}
+
+fn random_words() -> Result<[u64; 4], RunError> {
+    let mut bytes = [0; 32];
+    fill_random(&mut bytes)?;
+    let word = |i: usize| u64::from_le_bytes(bytes[8 * i..8 * i + 8].try_into().expect("eight bytes"));
+    Ok([word(0), word(1), word(2), word(3)])
+}

@@ -1,0 +1,47 @@
+//! The limits of the shell: buffers, connections, times. The core's are in [`crate::proto::limits`].
+
+use crate::proto::limits::{ANSWER_BYTES_MAX, CLIENT_LINE_BYTES_MAX, LINK_LINE_BYTES_MAX};
+
+/// Client connections at once. When full, a newcomer closes the one that has longest been without a
+/// whole command.
+pub const CLIENTS_MAX: usize = 4096;
+
+/// Descriptors a node needs beside its clients: listeners, links, reactor, places, standard streams.
+pub const DESCRIPTORS_BESIDE_CLIENTS: u64 = 96;
+
+/// Bytes taken from a socket in one read.
+pub const READ_BYTES: usize = 4096;
+
+/// The shared input buffer: what was left of the last read, and one read more.
+pub const INPUT_BYTES: usize = READ_BYTES
+    + if CLIENT_LINE_BYTES_MAX > LINK_LINE_BYTES_MAX { CLIENT_LINE_BYTES_MAX } else { LINK_LINE_BYTES_MAX };
+
+/// The shared output buffer: all answers to one read, as a rule; what does not fit goes in a second write.
+pub const OUTPUT_BYTES: usize = 16 * 1024;
+// A line that fills the input is copied into its answer.
+const _: () = assert!(OUTPUT_BYTES >= 2 * (INPUT_BYTES + 3));
+const _: () = assert!(OUTPUT_BYTES >= 2 * ANSWER_BYTES_MAX);
+const _: () = assert!(OUTPUT_BYTES > LINK_LINE_BYTES_MAX);
+
+/// Answers that clients have not read yet, over all connections, in bytes. A client whose answers
+/// would go over it is closed: it does not read.
+pub const UNREAD_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Connections that wait to be accepted, a listener.
+pub const LISTEN_BACKLOG: i32 = 1024;
+
+/// Send buffer that a link asks of the kernel, in bytes: reports that wait in it can no longer be
+/// replaced by newer ones, so it is kept small.
+pub const LINK_SEND_BUFFER_BYTES: usize = 32 * 1024;
+
+/// Longest wait for a dialled connection, in milliseconds.
+pub const CONNECT_MS_MAX: u64 = 5_000;
+
+/// Pause after a connection could not be accepted (no descriptors are left, say), in milliseconds.
+pub const ACCEPT_PAUSE_MS: u64 = 100;
+
+/// A clock that is not yet trusted is looked at again after so long, in milliseconds.
+pub const CLOCK_CHECK_MS: u64 = 5_000;
+
+/// Warnings that strangers can cause are written once in so long, in milliseconds.
+pub const REPEATED_WARNING_MS: u64 = 10_000;

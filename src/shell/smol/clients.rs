@@ -1,0 +1,238 @@
+//! Client connections: accept, read when ready, answer in one write, wait only for the client's own sake.
+//!
+//! A connection's task holds the socket and what [`Client`] keeps; buffers are shared and taken when the
+//! socket is ready. A client that does not read is not read from. A client that waits for places waits
+//! alone.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_io::{Async, Timer};
+use async_net::TcpListener;
+use futures_lite::future::poll_fn;
+use log::debug;
+use slab::Slab;
+use smol::Task;
+
+use super::Shell;
+use crate::proto::node::PlacesQuery;
+use crate::proto::out::Out;
+use crate::proto::time::Mono;
+use crate::shell::driver::{Client, whatsat_answer};
+use crate::shell::limits::{ACCEPT_PAUSE_MS, UNREAD_BYTES_MAX};
+
+/// The connections there are. Dropping a task closes its socket.
+pub(super) struct Clients {
+    slots: Slab<Slot>,
+    max: usize,
+    pushed_out: u64,
+}
+
+struct Slot {
+    _task: Task<()>,
+    /// When the client last had an answer, or came.
+    active_at: Mono,
+}
+
+impl Clients {
+    pub(super) fn new(max: usize) -> Self {
+        Clients { slots: Slab::new(), max, pushed_out: 0 }
+    }
+
+    /// Makes room for one more by closing the connection that has longest had no answer.
+    fn make_room(&mut self) {
+        if self.slots.len() < self.max {
+            return;
+        }
+        let longest = self.slots.iter().min_by_key(|(_, slot)| slot.active_at).map(|(key, _)| key);
+        if let Some(key) = longest {
+            self.slots.remove(key);
+            self.pushed_out += 1;
+            debug!("the client that was longest idle is closed for a newcomer ({} so far)", self.pushed_out);
+        }
+    }
+}
+
+/// Accepts clients for ever.
+pub(super) async fn accept(shell: &'static Shell, listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                debug!("client {peer} has come");
+                let stream: Arc<Async<TcpStream>> = stream.into();
+                // Answers leave in one write each, so nothing is gained by holding them back.
+                let _ = stream.get_ref().set_nodelay(true);
+                let mut clients = shell.clients.borrow_mut();
+                clients.make_room();
+                let entry = clients.slots.vacant_entry();
+                let task = shell.executor.spawn(serve(shell, stream, entry.key()));
+                entry.insert(Slot { _task: task, active_at: shell.driver.clock().now().mono });
+            }
+            Err(error) => {
+                shell.driver.accept_failed("clients", &error);
+                Timer::after(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+            }
+        }
+    }
+}
+
+/// What a turn leaves to be waited for.
+enum Next {
+    /// More input.
+    Read,
+    /// Nothing: there is more to work off.
+    Again,
+    /// Places.
+    Places(Box<PlacesQuery>),
+    /// Nothing more will come of this connection.
+    Close,
+}
+
+/// One connection, from its first byte to its last.
+async fn serve(shell: &'static Shell, stream: Arc<Async<TcpStream>>, key: usize) {
+    let mut client = Client::default();
+    loop {
+        let (unwritten, next) = turn(shell, &stream, &mut client, key);
+        if let Some(unwritten) = unwritten
+            && write_rest(shell, &stream, unwritten).await.is_none()
+        {
+            break;
+        }
+        match next {
+            Next::Read => {
+                if poll_fn(|context| stream.poll_readable(context)).await.is_err() {
+                    break;
+                }
+            }
+            Next::Again => {}
+            Next::Places(query) => {
+                if answer_places(shell, &stream, query).await.is_none() {
+                    break;
+                }
+                touch(shell, key);
+            }
+            Next::Close => break,
+        }
+    }
+    // Takes this very task out; it ends here anyway.
+    drop(shell.clients.borrow_mut().slots.try_remove(key));
+}
+
+fn touch(shell: &Shell, key: usize) {
+    if let Some(slot) = shell.clients.borrow_mut().slots.get_mut(key) {
+        slot.active_at = shell.driver.clock().now().mono;
+    }
+}
+
+/// Reads once, works off what it can, writes the answers once. Waits for nothing.
+///
+/// Gives the bytes that the socket would not take.
+fn turn(
+    shell: &'static Shell,
+    stream: &Async<TcpStream>,
+    client: &mut Client,
+    key: usize,
+) -> (Option<Box<[u8]>>, Next) {
+    let mut buffers = shell.driver.buffers();
+    let buffers = &mut *buffers;
+    let mut len = client.rest.len();
+    buffers.input[..len].copy_from_slice(&client.rest);
+    if !client.backlog && !client.ended {
+        match stream.get_ref().read(&mut buffers.input[len..]) {
+            Ok(0) => client.ended = true,
+            Ok(read) => len += read,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return (None, Next::Read),
+            Err(error) if error.kind() == ErrorKind::Interrupted => return (None, Next::Again),
+            Err(_) => return (None, Next::Close),
+        }
+    }
+    let mut output = Out::new(&mut buffers.output[..]);
+    let (done, query) = shell.driver.client_input(client, &buffers.input[..len], &mut output);
+    client.rest = if done == len { Box::default() } else { buffers.input[done..len].into() };
+    if !output.is_empty() {
+        touch(shell, key);
+        shell.links.borrow().wake(shell.driver.take_wakes());
+    }
+    let next = match query {
+        Some(query) => Next::Places(query),
+        None if client.backlog => Next::Again,
+        None if client.ended => Next::Close,
+        None => Next::Read,
+    };
+    match write_now(stream, output.written()) {
+        Some(written) if written == output.len() => (None, next),
+        Some(written) => (Some(output.written()[written..].into()), next),
+        None => (None, Next::Close),
+    }
+}
+
+/// Writes as much as the socket takes; `None` when it takes nothing any more.
+fn write_now(stream: &Async<TcpStream>, bytes: &[u8]) -> Option<usize> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match stream.get_ref().write(&bytes[written..]) {
+            Ok(0) => return None,
+            Ok(n) => written += n,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
+    Some(written)
+}
+
+/// Counts unread bytes for as long as they are held.
+struct Unread {
+    shell: &'static Shell,
+    bytes: usize,
+}
+
+impl Unread {
+    /// `None` when all clients together leave too much unread.
+    fn hold(shell: &'static Shell, bytes: usize) -> Option<Self> {
+        let all = shell.unread_bytes.get() + bytes;
+        if all > UNREAD_BYTES_MAX {
+            debug!("a client that does not read is closed: {all} bytes of answers are unread");
+            return None;
+        }
+        shell.unread_bytes.set(all);
+        Some(Unread { shell, bytes })
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        self.shell.unread_bytes.set(self.shell.unread_bytes.get() - self.bytes);
+    }
+}
+
+/// Writes what the socket did not take at once, as it comes to take it.
+async fn write_rest(shell: &'static Shell, stream: &Async<TcpStream>, bytes: Box<[u8]>) -> Option<()> {
+    let _held = Unread::hold(shell, bytes.len())?;
+    let mut rest = &bytes[..];
+    while !rest.is_empty() {
+        poll_fn(|context| stream.poll_writable(context)).await.ok()?;
+        rest = &rest[write_now(stream, rest)?..];
+    }
+    Some(())
+}
+
+/// Asks for places and writes the whole answer.
+async fn answer_places(
+    shell: &'static Shell,
+    stream: &Async<TcpStream>,
+    query: Box<PlacesQuery>,
+) -> Option<()> {
+    let (sender, receiver) = async_channel::bounded(1);
+    shell.driver.ask_places(&query, move |json| {
+        // A client that has gone meanwhile needs no answer.
+        let _ = sender.try_send(json);
+    });
+    let json = receiver.recv().await.ok()?;
+    let answer = whatsat_answer(&query, json);
+    drop(query);
+    let written = write_now(stream, &answer)?;
+    if written == answer.len() { Some(()) } else { write_rest(shell, stream, answer[written..].into()).await }
+}
