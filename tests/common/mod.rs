@@ -1,0 +1,125 @@
+//! What the end-to-end tests stand on: real nodes as processes, real sockets on loopback.
+//!
+//! A [`Herd`] is built like a story (`Herd::five().keyed().start()`) and takes everything it started with it
+//! when it goes. Nothing here asserts on time: to wait is to look again and again until something holds, and a
+//! test fails only after a wait that no healthy machine needs. `HERD_BIN` names another build to be tested.
+#![allow(dead_code, reason = "each test file uses a part of this")]
+#![allow(unused_imports, reason = "each test file uses a part of this")]
+
+mod client;
+mod herd;
+mod node;
+mod proxy;
+mod scenes;
+mod stranger;
+mod supervised;
+
+pub(crate) use client::{Client, exchange};
+pub(crate) use herd::{Builder, Herd, key};
+pub(crate) use node::{Log, Node, answers, command, places_file, program};
+pub(crate) use proxy::{Fault, Proxy};
+pub(crate) use scenes::*;
+pub(crate) use stranger::Stranger;
+pub(crate) use supervised::{Up, is_free, runs};
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up. Far more than it ever takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Looks until there is something to see.
+pub(crate) fn until_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(begin.elapsed() < PATIENCE, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Looks until it holds, for so long.
+pub(crate) fn until_within(patience: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < patience, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Looks until it holds.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    until_some(what, || holds().then_some(()));
+}
+
+/// A number that no other herd of this process has.
+fn fresh_number() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Addresses with free ports on a loopback host of this herd's own, so that no connection of another test takes
+/// one of its ports while a node is down.
+pub(crate) fn free_addresses(count: usize) -> Vec<SocketAddr> {
+    let process = std::process::id();
+    let byte = |value: u32| u8::try_from(value % 250 + 1).expect("it is at most 250");
+    let host = IpAddr::V4(Ipv4Addr::new(127, byte(process), byte(process / 250), byte(fresh_number())));
+    // All are held until all are found, so that none comes twice.
+    let held: Vec<TcpListener> =
+        (0..count).map(|_| TcpListener::bind((host, 0)).expect("loopback has free ports")).collect();
+    held.iter().map(|listener| listener.local_addr().expect("the listener is bound")).collect()
+}
+
+/// A folder that is removed with everything in it.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Folder {
+        let name = format!("herd-test-{}-{}", std::process::id(), fresh_number());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&path).expect("the folder of the build can be written");
+        Folder(path)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Allows this process as many descriptors as it may have, and says how many that is.
+pub(crate) fn allow_many_files() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Numbers that look random and are the same in every run (xorshift).
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Dice {
+        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn roll(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.roll().to_be_bytes()[0]).collect()
+    }
+}

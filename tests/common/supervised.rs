@@ -1,0 +1,94 @@
+//! `herd up` as a process, and the nodes that are its children.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::node::command;
+use super::{Herd, Log, until, until_some};
+
+/// A running `herd up`. Its end is its nodes' end, so nothing is left when this goes.
+pub(crate) struct Up {
+    child: Child,
+    /// Its standard error: its own lines and those of the nodes.
+    pub(crate) log: Log,
+    /// Its standard output.
+    pub(crate) said: Log,
+}
+
+impl Up {
+    /// Starts it on this map without waiting for anything.
+    pub(crate) fn launch(map: &Path) -> Up {
+        let mut command = command(None);
+        command.args(["up", "--map"]).arg(map).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program can be run");
+        let up = Log::default();
+        let said = Log::default();
+        up.follow(child.stderr.take().expect("it is a pipe"));
+        said.follow(child.stdout.take().expect("it is a pipe"));
+        Up { child, log: up, said }
+    }
+
+    /// Starts it on the map of this herd, which has no process, and waits until it says what to type.
+    pub(crate) fn start(herd: &Herd) -> Up {
+        let up = Up::launch(herd.map("Hill"));
+        up.said.wait_for("Ctrl-C stops the herd.");
+        up
+    }
+
+    /// The process of this node; `None` while there is none.
+    pub(crate) fn pid_of(&self, name: &str) -> Option<i32> {
+        let up = self.child.id();
+        // A child is listed under the thread that started it.
+        let threads = std::fs::read_dir(format!("/proc/{up}/task")).ok()?;
+        let children = threads
+            .flatten()
+            .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+        let pids: Vec<i32> = children
+            .flat_map(|list| list.split(' ').filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+            .collect();
+        pids.into_iter().find(|pid| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.ends_with(format!("\0--\0{name}\0").as_bytes())
+        })
+    }
+
+    /// Kills a node as a power cut would.
+    pub(crate) fn kill_node(&self, name: &str) {
+        let pid = self.pid_of(name).expect("it runs");
+        kill_process(Pid::from_raw(pid).expect("it is no zero"), Signal::KILL)
+            .expect("it is our child's child");
+        until("there is another process", || self.pid_of(name).is_some_and(|other| other != pid));
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it is our child");
+    }
+
+    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
+        until_some("herd up ends", || self.child.try_wait().expect("it is our child"))
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- herd up said\n{}\n--- its log\n{}", self.said.tail(), self.log.tail());
+        }
+    }
+}
+
+/// Whether a process still runs; one that is dead and not yet reaped does not.
+pub(crate) fn runs(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+/// Whether somebody else could listen here at this moment.
+pub(crate) fn is_free(address: SocketAddr) -> bool {
+    TcpListener::bind(address).is_ok()
+}

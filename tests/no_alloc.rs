@@ -1,0 +1,79 @@
+//! The core does not allocate after start: a counting allocator watches a conversation.
+
+use herd::proto::auth::Keys;
+use herd::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, LINK_LINE_BYTES_MAX, NONCE_BYTES};
+use herd::proto::node::{Node, Seed, SessionId, Setup};
+use herd::proto::out::Out;
+use herd::proto::time::{Mono, Now, Timestamp};
+
+type Small = Node<64>;
+
+fn node(me: usize) -> Box<Small> {
+    let mut node = Box::new(Small::new());
+    let setup = Setup {
+        names: &["Hill", "Smith"],
+        me,
+        neighbours: &[1 - me],
+        keys: Some(Keys::new([7; 32], Some([8; 32]))),
+        capacity: 32,
+        age_s_max: AGE_S_MAX,
+        seed: Seed { hash_key: (1, 2), jitter: 3, boot: 4 },
+    };
+    node.start(&setup).expect("the setup is right");
+    node
+}
+
+/// Carries lines both ways until neither end has more to say.
+fn talk(ends: &mut [(&mut Small, SessionId); 2], now: &Now) -> usize {
+    let mut lines = 0;
+    loop {
+        let before = lines;
+        for from in 0..2 {
+            let mut bytes = [0; LINK_LINE_BYTES_MAX + 1];
+            let mut out = Out::new(&mut bytes);
+            if ends[from].0.pull(now, ends[from].1, &mut out) {
+                let line = out.written().strip_suffix(b"\n").expect("whole lines");
+                let id = ends[1 - from].1;
+                ends[1 - from].0.link_line(now, id, line);
+                lines += 1;
+            }
+        }
+        if lines == before {
+            return lines;
+        }
+    }
+}
+
+#[test]
+fn a_link_and_a_full_table_allocate_nothing() {
+    let (mut hill, mut smith) = (node(0), node(1));
+    let mut now = Now { mono: Mono(0), wall: Timestamp(1_700_000_000_000_000_000), wall_is_trusted: true };
+    let mut lines = 0;
+    let allocations = allocation_counter::measure(|| {
+        let dialled = hill.take_dial(now.mono).expect("Hill sorts first");
+        let mut ends = [(&mut *hill, SessionId::default()), (&mut *smith, SessionId::default())];
+        ends[0].1 = ends[0].0.open(now.mono, Some(dialled), [1; NONCE_BYTES]);
+        ends[1].1 = ends[1].0.open(now.mono, None, [2; NONCE_BYTES]);
+        // Ten times as many clients as the tables hold, and a digest now and then.
+        for i in 0..320_u32 {
+            let mut bytes = [0; ANSWER_BYTES_MAX];
+            let mut out = Out::new(&mut bytes);
+            let mut line = [0; 64];
+            let mut command = Out::new(&mut line);
+            command.put(b"IAMAT c");
+            command.put_u128(u128::from(i));
+            command.put(b" +1+1 160000");
+            command.put_u128(u128::from(1000 + i));
+            let _ = ends[0].0.client_line(&now, command.written(), &mut out);
+            let _ = ends[1].0.client_line(&now, b"WHATSAT nobody 1 1", &mut out);
+            lines += talk(&mut ends, &now);
+            now.mono = now.mono.after_ms(1_000);
+            ends[0].0.tick(&now);
+            ends[1].0.tick(&now);
+        }
+    });
+    assert!(lines > 320, "the link was up: {lines} lines");
+    assert_eq!(hill.table().len(), 32);
+    assert_eq!(smith.table().len(), 32);
+    assert_eq!(allocations.count_total, 0, "{allocations:?}");
+}

@@ -1,0 +1,121 @@
+//! The code checks the code: what may be imported where, how long a function and a file may be, and
+//! words that must not be left behind.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Roots that `src/proto` may name in a `use`: nothing that does IO, tells the time, draws random
+/// numbers, starts threads or allocates.
+const PROTO_ROOTS: [&str; 6] = ["core", "heapless", "hmac", "sha2", "siphasher", "super"];
+
+const FILE_LINES_MAX: usize = 500;
+const FUNCTION_LINES_MAX: usize = 60;
+const MAIN_LINES_MAX: usize = 40;
+
+fn rust_files(below: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(below)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+            let path = entry.expect("a folder that was just listed").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    assert!(!files.is_empty(), "{below} has no Rust file");
+    files
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The lines of a core file that are no test: everything above `#[cfg(test)]`.
+fn shipped(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines().enumerate().take_while(|(_, line)| line.trim() != "#[cfg(test)]")
+}
+
+#[test]
+fn the_core_imports_nothing_that_acts() {
+    for path in rust_files("src/proto") {
+        if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with("_tests.rs")) {
+            continue;
+        }
+        let text = read(&path);
+        for (i, line) in shipped(&text) {
+            let place = format!("{}:{}", path.display(), i + 1);
+            let code = line.split("//").next().unwrap_or("");
+            if let Some(import) = code.trim_start().trim_start_matches("pub ").strip_prefix("use ") {
+                let root = import.split([':', ';', ' ']).next().unwrap_or("");
+                assert!(PROTO_ROOTS.contains(&root), "{place}: the core may not use {root}");
+            }
+            for word in ["std::", "alloc::", "Vec<u8>", "String::", "Box::", "Instant::now", "SystemTime"] {
+                let bounded = code.contains("heapless::Vec<u8") && word == "Vec<u8>";
+                assert!(bounded || !code.contains(word), "{place}: {word} does not belong into the core");
+            }
+        }
+    }
+}
+
+#[test]
+fn simulator_and_shell_do_not_know_each_other() {
+    for path in rust_files("src/shell") {
+        assert!(!read(&path).contains("crate::sim"), "{}", path.display());
+    }
+}
+
+#[test]
+fn files_and_functions_fit_a_reader() {
+    for path in ["src", "tests", "benches"].into_iter().flat_map(rust_files) {
+        let text = read(&path);
+        let lines = text.lines().count();
+        let is_main = path.ends_with("src/main.rs");
+        let max = if is_main { MAIN_LINES_MAX } else { FILE_LINES_MAX };
+        assert!(lines <= max, "{}: {lines} lines, at most {max}", path.display());
+        for (name, length) in functions(&text) {
+            assert!(length <= FUNCTION_LINES_MAX, "{}: {name} has {length} lines", path.display());
+        }
+    }
+}
+
+/// Name and length of each function, by indentation: the formatter closes a body where it opened.
+fn functions(text: &str) -> Vec<(String, usize)> {
+    let mut found = Vec::new();
+    let mut open: Option<(String, usize, usize)> = None;
+    for (i, line) in text.lines().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        match &open {
+            None if line.contains("fn ")
+                && !line.trim_start().starts_with("//")
+                && !line.trim_end().ends_with(';') =>
+            {
+                let name = line.split("fn ").nth(1).unwrap_or("").split(['(', '<']).next().unwrap_or("");
+                open = (!line.trim_end().ends_with('}')).then(|| (name.to_string(), i, indent));
+            }
+            Some((name, start, at)) if indent == *at && line.trim_start().starts_with('}') => {
+                found.push((name.clone(), i - start + 1));
+                open = None;
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    // Spelled in two parts, so that this file does not find itself.
+    let words =
+        [["TO", "DO"], ["FIX", "ME"], ["XX", "X"], ["dbg", "!"], ["todo", "!"], ["unimplemented", "!"]]
+            .map(|parts| parts.concat());
+    for path in ["src", "tests", "benches"].into_iter().flat_map(rust_files) {
+        for (i, line) in read(&path).lines().enumerate() {
+            for word in &words {
+                assert!(!line.contains(word.as_str()), "{}:{}: {word}", path.display(), i + 1);
+            }
+        }
+    }
+}
