@@ -3,8 +3,8 @@
 //! A session knows its own connection only. What a line means for the table and for other links is
 //! the [`Node`](super::node::Node)'s business.
 //!
-//! Invariants: nothing but HELLO is read or written in [`Phase::Hello`], nothing but PROOF in
-//! [`Phase::Proof`]; where there are keys every line in [`Phase::Up`] carries a tag.
+//! Invariants: nothing but HELLO is read or written in `Phase::Hello`, nothing but PROOF in
+//! `Phase::Proof`; where there are keys every line in `Phase::Up` carries a tag.
 
 use super::auth::{LineKeys, Role};
 use super::limits::{
