@@ -14,6 +14,7 @@
 //! it is opened, never for a query; nothing in a file makes a query panic or take memory without bound.
 
 pub mod build;
+pub mod cut;
 pub mod dat;
 pub mod near;
 pub mod render;
@@ -23,6 +24,7 @@ mod command;
 mod csv;
 mod encode;
 mod error;
+mod json;
 mod sources;
 #[cfg(test)]
 mod testing;
