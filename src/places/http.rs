@@ -193,7 +193,7 @@ mod tls {
             rustls::Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
                 "the certificate has expired, or this board's clock is ahead".to_owned()
             }
-            rustls::Error::InvalidCertificate(Bad::UnknownIssuer) => {
+            rustls::Error::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => {
                 "the certificate is signed by nobody that is trusted here (see places.ca_file)".to_owned()
             }
             other => other.to_string(),
