@@ -104,8 +104,9 @@ impl fmt::Display for Message<'_> {
             PlacesError::Version(_, found) => {
                 write!(
                     f,
-                    "places: {name} has format version {found}, this program reads version {}; {REMEDY}",
-                    super::dat::VERSION
+                    "places: {name} has format version {found}, this program reads {} and {}; {REMEDY}",
+                    super::dat::VERSION,
+                    super::dat::VERSION_LARGE
                 )
             }
             PlacesError::Length(_, expected, found) => {

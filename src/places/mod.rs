@@ -41,6 +41,7 @@ mod failure;
 mod http;
 mod json;
 mod key;
+mod kind;
 mod legacy;
 mod modern;
 mod offline;

@@ -23,15 +23,6 @@ const RESULT_BYTES: usize = 400;
 /// From this width on an array takes a line for each of its elements.
 const ONE_LINE_MAX: usize = 74;
 
-/// The types Google's legacy service gives such places. It has no type for landing strips, seaplane bases or heliports,
-/// and the data has no member that tells them from airports.
-fn types(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Locality => r#"[ "locality", "political" ]"#,
-        Kind::Airport => r#"[ "airport", "point_of_interest", "establishment" ]"#,
-    }
-}
-
 /// Asks `dat` and renders the whole answer: `OK` with at most `query.items` results, or `ZERO_RESULTS`.
 ///
 /// # Errors
@@ -149,21 +140,26 @@ impl Writer<'_> {
         id.push(&mut self.json, kind);
         let begin = self.json.len();
         push(&mut self.json, "\",\n         \"types\" : ");
-        push(&mut self.json, types(kind));
+        push(&mut self.json, kind.types());
         push(&mut self.json, ",\n         \"vicinity\" : \"");
         if !area.is_empty() {
             push_unquoted(&mut self.json, area);
             push(&mut self.json, ", ");
         }
+        let has_area = !area.is_empty();
+        let region_at_byte = self.json.len();
         match self.regions.iter().find(|known| known.0 == region_at) {
             Some((_, range)) => self.json.extend_from_within(range.clone()),
             None => {
-                let begin = self.json.len();
                 push_unquoted(&mut self.json, self.dat.region(region_at, self.scratch)?);
                 // A result adds one region and one area at most, and there is room for as many as results; were there
                 // not, they would be read again.
-                let _ = self.regions.push((region_at, begin..self.json.len()));
+                let _ = self.regions.push((region_at, region_at_byte..self.json.len()));
             }
+        }
+        if has_area && self.json.len() == region_at_byte {
+            // Imported places may have no region: then the comma goes again.
+            self.json.truncate(region_at_byte - 2);
         }
         self.push("\"");
         let _ = self.areas.push((area_at, kind, begin..self.json.len()));
