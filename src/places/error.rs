@@ -4,7 +4,6 @@
 //! places cannot be had. Each variant names the file and what to do about it. Errors of making a places file are
 //! [`BuildError`](super::build::BuildError).
 
-use super::failure::Failure;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,8 +32,6 @@ pub enum PlacesError {
     Checksum(PathBuf),
     /// The checksum holds but the content contradicts itself: what was wrong.
     Corrupt(PathBuf, &'static str),
-    /// The upstream gave no answer: why.
-    Upstream(Failure),
     /// The queue before the worker is full: its capacity.
     QueueFull(usize),
     /// The worker thread could not be started.
@@ -57,7 +54,6 @@ impl PlacesError {
     pub fn status(&self) -> &'static str {
         match self {
             Self::BadQuery(_) => "INVALID_REQUEST",
-            Self::Upstream(failure) => failure.status(),
             _ => "UNKNOWN_ERROR",
         }
     }
@@ -104,9 +100,8 @@ impl fmt::Display for Message<'_> {
             PlacesError::Version(_, found) => {
                 write!(
                     f,
-                    "places: {name} has format version {found}, this program reads {} and {}; {REMEDY}",
-                    super::dat::VERSION,
-                    super::dat::VERSION_LARGE
+                    "places: {name} has format version {found}, this program reads version {}; {REMEDY}",
+                    super::dat::VERSION
                 )
             }
             PlacesError::Length(_, expected, found) => {
@@ -116,7 +111,6 @@ impl fmt::Display for Message<'_> {
                 write!(f, "places: {name} is damaged, its checksum is wrong; {REMEDY}")
             }
             PlacesError::Corrupt(_, what) => write!(f, "places: {name} is damaged: {what}; {REMEDY}"),
-            PlacesError::Upstream(failure) => write!(f, "places: {failure}"),
             PlacesError::QueueFull(max) => {
                 write!(f, "places: {max} queries are waiting already; ask again later")
             }
