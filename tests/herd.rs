@@ -289,3 +289,61 @@ fn a_node_says_a_time_difference_by_its_own_clock_alone() {
     let skew = at.split(' ').nth(2).expect("a third field").replace(['+', '.'], "");
     assert!((before..=after).contains(&skew.parse().expect("nanoseconds")), "{at}");
 }
+
+/// Hill and a link of its own to Smith, whom the test plays without a key.
+fn hill_with_a_played_smith() -> (Herd, Stranger) {
+    let mut herd = Herd::pair().played("Smith").build();
+    let smith = TcpListener::bind(herd["Smith"].links).expect("the port was free a moment ago");
+    herd["Hill"].start();
+    let mut link = Stranger::on(smith.accept().expect("Hill dials").0);
+    link.say_hello("Smith");
+    until("the link is up", || herd["Hill"].is_linked_to("Smith"));
+    (herd, link)
+}
+
+/// The next report on the link; pings and digests are passed over.
+fn next_report(link: &mut Stranger) -> String {
+    until_some("a report comes", || link.line().filter(|line| line.starts_with("U ")))
+}
+
+#[test]
+fn what_is_no_news_is_not_flooded_again() {
+    let (herd, mut link) = hill_with_a_played_smith();
+    let first = herd["Hill"].ask("IAMAT kiwi +1-1 5");
+    assert!(next_report(&mut link).ends_with(&first));
+    // The same again, and older.
+    for line in ["IAMAT kiwi +1-1 5", "IAMAT kiwi +1-1 5", "IAMAT kiwi +2-2 4.999999999"] {
+        assert!(herd["Hill"].ask(line).starts_with("AT Hill +"));
+    }
+    // What comes from a link does not go back on it.
+    link.say("U 0 AT Smith +1.000000000 plum +3-3 3\n");
+    herd["Hill"].wait_for_at("plum", "AT Smith +1.000000000 plum +3-3 3");
+    let marker = herd["Hill"].ask("IAMAT marker +1-1 1");
+    assert!(next_report(&mut link).ends_with(&marker), "nothing came before it");
+    assert_eq!(herd["Hill"].at("kiwi"), Some(first));
+}
+
+#[test]
+fn a_neighbours_report_is_held_only_if_it_can_be_true() {
+    let (herd, mut link) = hill_with_a_played_smith();
+    let ahead = now_ns() / 1_000_000_000 + 2 * 86_400;
+    for (age_s, report) in [
+        (86_400, "AT Smith +1.000000000 old +1-1 1".to_owned()),
+        (u64::from(u32::MAX), "AT Smith +1.000000000 older +1-1 1".to_owned()),
+        (0, "AT Mallory +1.000000000 unlisted +1-1 1".to_owned()),
+        (0, format!("AT Smith +1.000000000 ahead +1-1 {ahead}")),
+    ] {
+        link.say(format!("U {age_s} {report}\n"));
+    }
+    let last = "AT Smith +1.000000000 last +1-1 1";
+    link.say(format!("U 80000 {last}\n"));
+    herd["Hill"].wait_for_at("last", last);
+    for id in ["old", "older", "unlisted", "ahead"] {
+        assert_eq!(herd["Hill"].at(id), None);
+    }
+    assert!(herd["Hill"].is_linked_to("Smith"), "none of that is a reason to part");
+    link.say("U 0 AT Smith 1.000000000 malformed +1-1 1\n");
+    herd["Hill"].log.wait_for("link to Smith is down: a line made no sense");
+    assert_eq!(herd["Hill"].at("malformed"), None);
+    assert_eq!(herd["Hill"].at("last").as_deref(), Some(last));
+}

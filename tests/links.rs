@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use common::{Builder, Dice, Fault, Herd, Stranger, everyone_learns_of_everyone, key, until};
 
 /// Both links are as they were, and reports cross them.
@@ -105,6 +107,38 @@ fn strangers_push_out_only_strangers() {
         crowd.extend((0..50).map(|_| Stranger::connect(herd["Smith"].links)));
     }
     is_in_step(&herd, "after");
+}
+
+#[test]
+fn a_storm_of_strangers_keeps_no_neighbour_out() {
+    let mut herd = Herd::pair().keyed().start();
+    let address = herd["Smith"].links;
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let mut stranger = Stranger::connect(address);
+                stranger.say_hello("Hill");
+            }
+        });
+        // A panic below must not leave the storm blowing, or the scope would never end.
+        let calm = Calm(&is_over);
+        herd["Hill"].kill();
+        herd["Hill"].start();
+        is_in_step(&herd, "meanwhile");
+        assert!(!herd["Hill"].log.has("is down"));
+        drop(calm);
+    });
+    is_in_step(&herd, "after");
+}
+
+/// Ends the storm, however its test ends.
+struct Calm<'a>(&'a AtomicBool);
+
+impl Drop for Calm<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]

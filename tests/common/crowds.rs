@@ -40,6 +40,8 @@ fn thousands_of_idle_and_hundreds_of_slow_clients_are_no_hindrance() {
     let herd = Herd::one().start();
     let node = &herd["Hill"];
     let idle_count = allow_many_files().saturating_sub(300 + SPARE).min(2000);
+    is_served(node);
+    let before_kib = node.anonymous_kib();
     let mut idle: Vec<Client> = (0..idle_count).map(|_| node.client()).collect();
     let mut slow: Vec<Client> = (0..300).map(|_| node.client()).collect();
     for (turn, byte) in KIWI.bytes().enumerate() {
@@ -50,6 +52,8 @@ fn thousands_of_idle_and_hundreds_of_slow_clients_are_no_hindrance() {
             is_served(node);
         }
     }
+    let grown_kib = node.anonymous_kib().saturating_sub(before_kib);
+    assert!(grown_kib < 4 * (idle_count + 300), "{grown_kib} KiB more for {idle_count} and 300");
     for client in &mut slow {
         client.send("\n");
         assert!(client.line().starts_with(b"AT Hill "), "who is slow is served too");
