@@ -52,8 +52,8 @@ fn a_link_and_a_full_table_allocate_nothing() {
     let allocations = allocation_counter::measure(|| {
         let dialled = hill.take_dial(now.mono).expect("Hill sorts first");
         let mut ends = [(&mut *hill, SessionId::default()), (&mut *smith, SessionId::default())];
-        ends[0].1 = ends[0].0.open(now.mono, Some(dialled), [1; NONCE_BYTES]);
-        ends[1].1 = ends[1].0.open(now.mono, None, [2; NONCE_BYTES]);
+        ends[0].1 = ends[0].0.open(now.mono, Some(dialled), [1; NONCE_BYTES]).expect("no link yet");
+        ends[1].1 = ends[1].0.open(now.mono, None, [2; NONCE_BYTES]).expect("anyone may come");
         // Ten times as many clients as the tables hold, and a digest now and then.
         for i in 0..320_u32 {
             let mut bytes = [0; ANSWER_BYTES_MAX];

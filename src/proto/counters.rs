@@ -64,6 +64,8 @@ counters! {
     handshakes_failed,
     /// Connections closed for a newer one because too many had not proved themselves.
     handshakes_pushed_out,
+    /// Knocks of neighbours that wait for this node to dial them.
+    knocks,
     /// Lines whose tag was wrong or missing.
     tags_wrong,
     /// Lines with a right tag that made no sense.

@@ -76,6 +76,11 @@ const _: () = assert!(NEIGHBOURS_MAX <= u16::BITS as usize);
 /// When full, the oldest connection that has not proved itself is closed: a stranger can only ever
 /// push out strangers, and a neighbour needs milliseconds.
 pub const SESSIONS_MAX: usize = 2 * NEIGHBOURS_MAX;
+/// A connection that has not proved itself is left alone for so long before a newcomer may push it out,
+/// in milliseconds: a neighbour in a crowd of strangers needs two round trips. Until then newcomers
+/// wait with the kernel, which costs the node nothing.
+pub const STRANGER_MS_MIN: u64 = 250;
+const _: () = assert!(STRANGER_MS_MIN < HANDSHAKE_MS_MAX);
 const _: () = assert!(SESSIONS_MAX <= u32::BITS as usize);
 
 /// Buckets of a digest: a difference costs the entries of one bucket, a 64th of the table.

@@ -12,7 +12,7 @@
 //! | [`names`], [`report`] | nodes, reports, and the one strict order |
 //! | [`table`], `floor`, [`owed`] | what a node remembers, what it drops next, what it owes to whom |
 //! | [`auth`], [`wire`], [`digest`] | proofs and tags, the lines between nodes, how tables are compared |
-//! | [`session`], [`node`], [`node_links`], `node_digests` | one connection, the node, its links, staying in step |
+//! | [`session`], [`node`], [`node_links`], `node_dials`, `node_digests` | one connection, the node, its links, who dials, staying in step |
 
 pub mod auth;
 pub mod client;
@@ -24,6 +24,7 @@ mod floor;
 pub mod limits;
 pub mod names;
 pub mod node;
+mod node_dials;
 mod node_digests;
 pub mod node_links;
 pub mod out;

@@ -13,7 +13,7 @@
 //!
 //! The node must not know sockets, files, clocks or randomness, and does not allocate. Same state and
 //! same input give the same output. How links come and go is in `node_links.rs`,
-//! how tables are compared in `node_digests.rs`.
+//! who dials whom in `node_dials.rs`, how tables are compared in `node_digests.rs`.
 
 use super::auth::Keys;
 use super::client::Command;
@@ -97,10 +97,12 @@ pub struct PlacesQuery {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Link {
     pub(super) node: NodeId,
-    /// This end dials: its name sorts first.
+    /// This end makes the link: its name sorts first. The other end only knocks.
     pub(super) dials: bool,
     /// A dial or a dialled connection is under way.
     pub(super) dialling: bool,
+    /// The neighbour knocked meanwhile: if that dial fails the next one need not wait.
+    pub(super) knocked: bool,
     pub(super) dial_at: Mono,
     pub(super) backoff_ms: u64,
     /// The session that is up.
@@ -179,6 +181,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 node,
                 dials: me < node,
                 dialling: false,
+                knocked: false,
                 dial_at: Mono(0),
                 backoff_ms: 0,
                 session: None,

@@ -5,12 +5,9 @@
 //! it does not call different what is merely on its way.
 
 use super::auth::{Keys, Role, Said, Transcript};
-use super::limits::{
-    BACKOFF_MS_MAX, BACKOFF_MS_MIN, DIGEST_EVERY_MS, LINK_GOOD_AFTER_MS, LINK_LINE_BYTES_MAX, NONCE_BYTES,
-    TAG_FIELD_BYTES,
-};
+use super::limits::{DIGEST_EVERY_MS, LINK_GOOD_AFTER_MS, LINK_LINE_BYTES_MAX, TAG_FIELD_BYTES};
 use super::names::NodeId;
-use super::node::{Link, Node, SessionId};
+use super::node::{Node, SessionId};
 use super::out::Out;
 use super::report::{AtLineError, Report};
 use super::session::{Cut, DigestDue, Ended, Peer, Phase, Session};
@@ -44,13 +41,6 @@ pub enum LinkEvent {
     },
 }
 
-impl Link {
-    pub(super) fn dial_due_at(&self) -> Mono {
-        let idle = self.dials && !self.dialling && self.session.is_none();
-        if idle { self.dial_at } else { Mono::NEVER }
-    }
-}
-
 /// What a node knows of one neighbour.
 #[derive(Clone, Copy, Debug)]
 pub struct LinkState {
@@ -75,57 +65,11 @@ impl<const SLOTS: usize> Node<SLOTS> {
         })
     }
 
-    /// A neighbour that is to be dialled now. The shell answers with [`Node::open`] or
-    /// [`Node::dial_failed`].
-    pub fn take_dial(&mut self, now: Mono) -> Option<NodeId> {
-        let link = self.links.iter_mut().find(|link| link.dial_due_at() <= now)?;
-        link.dialling = true;
-        Some(link.node)
-    }
-
-    /// The neighbour could not be reached; it is tried again later, for ever.
-    pub fn dial_failed(&mut self, now: Mono, node: NodeId) {
-        if let Some(neighbour) = self.neighbour(node) {
-            self.back_off(now, neighbour);
-        }
-    }
-
-    fn back_off(&mut self, now: Mono, neighbour: usize) {
-        let link = &mut self.links[neighbour];
-        link.dialling = false;
-        link.backoff_ms = (link.backoff_ms * 2).clamp(BACKOFF_MS_MIN, BACKOFF_MS_MAX);
-        // Half of the pause is chance, so that a herd that lost its power does not dial in step.
-        link.dial_at = now.after_ms(self.jitter.between(link.backoff_ms / 2, link.backoff_ms));
-    }
-
-    fn neighbour(&self, node: NodeId) -> Option<usize> {
+    pub(super) fn neighbour(&self, node: NodeId) -> Option<usize> {
         self.links.iter().position(|link| link.node == node)
     }
 
-    /// A connection is there: to `dialled`, or to whoever came in. `nonce` must be fresh random bytes.
-    pub fn open(&mut self, now: Mono, dialled: Option<NodeId>, nonce: [u8; NONCE_BYTES]) -> SessionId {
-        let neighbour = dialled.and_then(|node| self.neighbour(node)).and_then(|n| u8::try_from(n).ok());
-        debug_assert_eq!(dialled.is_some(), neighbour.is_some(), "only neighbours are dialled");
-        let index = self.free_session(now);
-        self.sessions[index].open(now, neighbour, nonce);
-        self.wakes |= 1 << index;
-        self.id(index)
-    }
-
-    fn free_session(&mut self, now: Mono) -> usize {
-        if let Some(free) = self.sessions.iter().position(|session| session.phase == Phase::Free) {
-            return free;
-        }
-        // At most one session a neighbour is up or dialled, which leaves half of them to strangers.
-        let strangers = self.sessions.iter().enumerate().filter(|(_, s)| s.phase != Phase::Up && !s.dialled);
-        let oldest = strangers.min_by_key(|(_, session)| session.opened_at).map(|(index, _)| index);
-        let oldest = oldest.expect("there are more sessions than neighbours");
-        self.counters.handshakes_pushed_out += 1;
-        self.end(now, oldest, Some(Cut::PushedOut));
-        oldest
-    }
-
-    fn id(&self, index: usize) -> SessionId {
+    pub(super) fn id(&self, index: usize) -> SessionId {
         let generation = self.sessions[index].generation;
         SessionId { index: u8::try_from(index).expect("there are 32 sessions"), generation }
     }
@@ -140,6 +84,14 @@ impl<const SLOTS: usize> Node<SLOTS> {
     pub fn peer(&self, id: SessionId) -> Option<NodeId> {
         let session = &self.sessions[self.session(id)?];
         session.peer.filter(|_| session.phase == Phase::Up).map(|peer| peer.node)
+    }
+
+    /// A neighbour with whom a link is being made, where all that is missing is its proof.
+    #[must_use]
+    pub fn awaits_proof_of(&self, id: SessionId) -> Option<NodeId> {
+        let session = &self.sessions[self.session(id)?];
+        let link = &self.links[usize::from(session.neighbour?)];
+        (session.phase == Phase::Proof && session.dialled == link.dials).then_some(link.node)
     }
 
     /// Whether the connection is still this node's: one that was cut or replaced is not.
@@ -162,20 +114,20 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
     }
 
-    fn end(&mut self, now: Mono, index: usize, cut: Option<Cut>) {
+    pub(super) fn end(&mut self, now: Mono, index: usize, cut: Option<Cut>) {
         let id = self.id(index);
         let peer = self.peer(id);
-        let (phase, dialled, neighbour) =
-            (self.sessions[index].phase, self.sessions[index].dialled, self.sessions[index].neighbour);
-        let counter = if phase == Phase::Up {
-            &mut self.counters.links_down
-        } else {
-            &mut self.counters.handshakes_failed
-        };
-        *counter += 1;
+        let Session { phase, dialled, neighbour, .. } = self.sessions[index];
+        let neighbour = neighbour.map(usize::from);
+        let alleged = neighbour.map(|neighbour| self.links[neighbour].node);
+        if phase == Phase::Up {
+            self.counters.links_down += 1;
+        } else if phase != Phase::Knocked && cut != Some(Cut::Knock) {
+            self.counters.handshakes_failed += 1;
+        }
         self.sessions[index].free();
         self.wakes &= !(1 << index);
-        if let Some(neighbour) = neighbour.map(usize::from) {
+        if let Some(neighbour) = neighbour {
             if self.links[neighbour].session == Some(id.index) {
                 let link = &mut self.links[neighbour];
                 link.session = None;
@@ -189,7 +141,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
         if let Some(cut) = cut {
             debug_assert!(!self.cuts.is_full(), "the shell takes all cuts after each call");
-            let _ = self.cuts.push((id, Ended { cut, peer }));
+            let _ = self.cuts.push((id, Ended { cut, peer, alleged }));
         }
     }
 
@@ -203,6 +155,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
             Phase::Free => unreachable!("a session that is free was not found"),
             Phase::Hello => self.take_hello(now.mono, index, line),
             Phase::Proof => self.take_proof(now.mono, index, line),
+            Phase::Knocked => Err(Cut::Nonsense),
             Phase::Up => self.take_tagged(now, index, line),
         };
         done.unwrap_or_else(|cut| {
@@ -233,7 +186,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         session.peer = Some(Peer { node, boot, capacity, nonce });
         session.neighbour = Some(neighbour);
         if self.keys.is_none() {
-            return Ok(self.come_up(now, index));
+            return Ok(self.proved(now, index));
         }
         session.phase = Phase::Proof;
         session.proof_due = true;
@@ -248,7 +201,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         let role = self.sessions[index].role();
         let keys = self.with_transcript(index, |transcript, keys| transcript.verify(keys, role, &proofs));
         self.sessions[index].keys = Some(keys.flatten().ok_or(Cut::WrongKey)?);
-        Ok(self.come_up(now, index))
+        Ok(self.proved(now, index))
     }
 
     /// Hands `use_it` both HELLOs and our keys. `None` without keys or the other end's HELLO.
@@ -274,18 +227,35 @@ impl<const SLOTS: usize> Node<SLOTS> {
         Said { name: self.names.name(self.me()), boot: self.boot, capacity, nonce: &session.nonce }
     }
 
-    fn come_up(&mut self, now: Mono, index: usize) -> LinkEvent {
-        let peer = self.sessions[index].peer.expect("a link comes up after the other end's HELLO");
+    /// The other end is who it says it is: the link comes up, unless one end has only knocked.
+    fn proved(&mut self, now: Mono, index: usize) -> LinkEvent {
+        let peer = self.sessions[index].peer.expect("a proof comes after the other end's HELLO");
         let neighbour = usize::from(self.sessions[index].neighbour.expect("its HELLO names a neighbour"));
+        match (self.sessions[index].dialled, self.links[neighbour].dials) {
+            (true, true) | (false, false) => self.come_up(now, index, neighbour, peer),
+            (true, false) => {
+                self.sessions[index].phase = Phase::Knocked;
+                LinkEvent::None
+            }
+            (false, true) => {
+                self.take_knock(now, index, neighbour, peer);
+                LinkEvent::None
+            }
+        }
+    }
+
+    fn come_up(&mut self, now: Mono, index: usize, neighbour: usize, peer: Peer) -> LinkEvent {
         if let Some(old) = self.links[neighbour].session {
             self.end(now, usize::from(old), Some(Cut::Replaced));
         }
+        self.end_own_knock(now, index, neighbour);
         let round = self.jitter.next();
         self.sessions[index].up(now, round);
         let link = &mut self.links[neighbour];
         let restarted = link.boot.is_some_and(|boot| boot != peer.boot);
         link.session = Some(u8::try_from(index).expect("there are 32 sessions"));
         link.dialling = false;
+        link.knocked = false;
         link.up_since = now;
         link.equal_at = None;
         link.boot = Some(peer.boot);

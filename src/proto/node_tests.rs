@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::*;
 use crate::proto::auth::KEY_BYTES;
-use crate::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, DIGEST_EVERY_MS};
+use crate::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, DIGEST_EVERY_MS, NONCE_BYTES, STRANGER_MS_MIN};
 use crate::proto::node::{Answer, Seed, Setup};
 use crate::proto::time::Timestamp;
 
@@ -109,7 +109,8 @@ impl Herd {
         let mut moved = self.dial(&now);
         for n in 0..self.nodes.len() {
             while let Some((id, ended)) = self.nodes[n].take_cut() {
-                self.cuts.push(ended.cut);
+                // A knock that is answered is nothing special.
+                self.cuts.extend(Some(ended.cut).filter(|cut| *cut != Cut::Knock));
                 self.disconnect(n, id);
                 moved = true;
             }
@@ -130,9 +131,10 @@ impl Herd {
                     continue;
                 }
                 let nonce = [u8::try_from(self.pipes.len()).expect("few"); NONCE_BYTES];
-                let here = (n, self.nodes[n].open(now.mono, Some(to), nonce));
-                let there = (to.index(), self.nodes[to.index()].open(now.mono, None, nonce));
-                self.pipes.push(Pipe { ends: [here, there], queues: Default::default() });
+                let Some(here) = self.nodes[n].open(now.mono, Some(to), nonce) else { continue };
+                let there = self.nodes[to.index()].open(now.mono, None, nonce).expect("anyone may come");
+                let ends = [(n, here), (to.index(), there)];
+                self.pipes.push(Pipe { ends, queues: Default::default() });
             }
         }
         moved
@@ -267,6 +269,56 @@ fn a_silent_neighbour_is_dropped_and_dialled_again() {
 }
 
 #[test]
+fn a_board_that_comes_back_is_linked_at_once() {
+    for keys in [None, keys()] {
+        let mut herd = Herd::of(&[32; 3], &keys);
+        herd.run(2_000);
+        herd.iamat(0, "IAMAT kiwi +1+1 1699999999");
+        herd.reachable = false;
+        herd.cut_all();
+        // By now its neighbours dial once in half a minute.
+        herd.run(300_000);
+        herd.reachable = true;
+        herd.nodes[1] = node(1, 3, 32, keys.clone(), 99);
+        herd.run(100);
+        assert!(herd.nodes.iter().all(|node| node.links().all(|link| link.up_since.is_some())));
+        assert!(herd.knows(1, "kiwi"));
+
+        // The power goes: its neighbours hear nothing, and would wait for half a minute.
+        herd.run(2_000);
+        herd.pipes.clear();
+        herd.nodes[1] = node(1, 3, 32, keys.clone(), 100);
+        herd.run(100);
+        assert!(herd.nodes.iter().all(|node| node.links().all(|link| link.up_since.is_some())));
+        assert!(herd.knows(1, "kiwi"));
+        // One neighbour learns it from a knock, the other from a newer link.
+        assert_eq!(herd.cuts.len(), 2);
+        assert!(herd.cuts.contains(&Cut::Abandoned) && herd.cuts.contains(&Cut::Replaced));
+        assert_eq!(herd.nodes[1].counters().knocks, 0);
+        assert!(herd.nodes[0].counters().knocks >= 2, "whose name sorts first is knocked at");
+    }
+}
+
+#[test]
+fn a_knock_that_comes_late_leaves_a_good_link_alone() {
+    let mut herd = Herd::of(&[32; 2], &keys());
+    // Hill's knock is accepted, and its lines are held up until Campbell's dial has made the link.
+    let now = herd.now();
+    let here = herd.nodes[1].take_dial(now.mono).expect("both dial at the start");
+    let nonce = [9; NONCE_BYTES];
+    let knock = herd.nodes[1].open(now.mono, Some(here), nonce).expect("there is no link yet");
+    let knocked = herd.nodes[0].open(now.mono, None, nonce).expect("anyone may come");
+    herd.run(100);
+    assert!(herd.nodes.iter().all(|node| node.links().all(|link| link.up_since.is_some())));
+    assert!(!herd.nodes[1].is_open(knock), "it asks for nothing any more");
+    assert!(herd.nodes[0].is_open(knocked));
+    let now = herd.now().mono;
+    herd.nodes[0].closed(now, knocked);
+    herd.run(DIGEST_EVERY_MS);
+    assert!(herd.cuts.is_empty() && herd.all_equal());
+}
+
+#[test]
 fn a_link_that_ends_as_soon_as_it_is_up_is_dialled_ever_more_rarely() {
     // The dialling end has no key, so for it the other's HELLO is enough.
     let mut herd = Herd::of(&[32; 2], &None);
@@ -292,7 +344,7 @@ fn hostile(keys: Option<Keys>, lines: &[&str]) -> Option<Cut> {
     let mut node = node(0, 2, 32, keys, 1);
     let now = Now { mono: Mono(0), wall: Timestamp(WALL_NS), wall_is_trusted: true };
     let hill = node.take_dial(now.mono).expect("Campbell sorts first");
-    let id = node.open(now.mono, Some(hill), [0; NONCE_BYTES]);
+    let id = node.open(now.mono, Some(hill), [0; NONCE_BYTES]).expect("there is no link yet");
     for line in lines {
         node.link_line(&now, id, line.as_bytes());
     }
@@ -336,7 +388,7 @@ fn strangers_push_out_strangers_only() {
     let mut pushed_out = 0;
     let mut ids = vec![];
     for _ in 0..100 {
-        ids.push(herd.nodes[1].open(now, None, [0; NONCE_BYTES]));
+        ids.push(herd.nodes[1].open(now, None, [0; NONCE_BYTES]).expect("anyone may come"));
         while let Some((_, ended)) = herd.nodes[1].take_cut() {
             assert_eq!(ended.cut, Cut::PushedOut);
             pushed_out += 1;
@@ -346,6 +398,10 @@ fn strangers_push_out_strangers_only() {
     assert!(herd.nodes[1].links().all(|link| link.up_since.is_some()));
     assert!(herd.nodes[1].session(ids[0]).is_none());
     assert!(herd.nodes[1].session(ids[99]).is_some());
+    // They have their time before the next one should be let in.
+    assert_eq!(herd.nodes[1].accept_at(), now.after_ms(STRANGER_MS_MIN));
+    herd.nodes[1].closed(now, ids[99]);
+    assert_eq!(herd.nodes[1].accept_at(), Mono(0));
 }
 
 /// A report without its skew: what a test can foretell.

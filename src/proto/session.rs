@@ -44,6 +44,10 @@ pub enum Cut {
     Replaced,
     /// Too many connections had not proved themselves, and this was the oldest.
     PushedOut,
+    /// The neighbour has proved in a newer connection that it has no link: it was started anew or cut off.
+    Abandoned,
+    /// It was a knock (see [`Node::take_dial`](super::node::Node::take_dial)), and has done its work.
+    Knock,
 }
 
 impl Cut {
@@ -64,6 +68,8 @@ impl Cut {
             Cut::Silent => "it was silent for 30 s",
             Cut::Replaced => "the same neighbour made a newer link",
             Cut::PushedOut => "too many connections had not proved themselves",
+            Cut::Abandoned => "its other end was started anew or cut off",
+            Cut::Knock => "a knock has done its work",
         }
     }
 }
@@ -75,6 +81,8 @@ pub struct Ended {
     pub cut: Cut,
     /// Who was at the other end, if it had proved itself.
     pub peer: Option<NodeId>,
+    /// Who the other end said it was, or who was dialled: good for a log, and for nothing else.
+    pub alleged: Option<NodeId>,
 }
 
 /// How far a session has come.
@@ -86,6 +94,8 @@ pub(super) enum Phase {
     Hello,
     /// The other end's PROOF is awaited.
     Proof,
+    /// This end has knocked and the other end knows who it is: it will close, and dial.
+    Knocked,
     /// Both ends know each other.
     Up,
 }
@@ -264,7 +274,7 @@ impl Session {
     pub(super) fn overdue(&self, now: Mono) -> Option<Cut> {
         match self.phase {
             Phase::Free => None,
-            Phase::Hello | Phase::Proof => {
+            Phase::Hello | Phase::Proof | Phase::Knocked => {
                 (now.since_ms(self.opened_at) >= HANDSHAKE_MS_MAX).then_some(Cut::HandshakeTimeout)
             }
             Phase::Up => (now.since_ms(self.received_at) >= DEAD_AFTER_MS).then_some(Cut::Silent),
@@ -276,7 +286,7 @@ impl Session {
     pub(super) fn wake_at(&self, owing: bool) -> Mono {
         match self.phase {
             Phase::Free => Mono::NEVER,
-            Phase::Hello | Phase::Proof => self.opened_at.after_ms(HANDSHAKE_MS_MAX),
+            Phase::Hello | Phase::Proof | Phase::Knocked => self.opened_at.after_ms(HANDSHAKE_MS_MAX),
             Phase::Up => {
                 let dead_at = self.received_at.after_ms(DEAD_AFTER_MS);
                 let patient = self.digest.due.filter(|due| owing && due.at_latest > DigestDue::NOW);

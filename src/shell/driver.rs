@@ -22,7 +22,7 @@ use crate::proto::names::NodeId;
 use crate::proto::node::{Answer, Node, PlacesQuery, Seed, SessionId, Setup};
 use crate::proto::node_links::LinkEvent;
 use crate::proto::out::Out;
-use crate::proto::session::Cut;
+use crate::proto::session::{Cut, Ended};
 use crate::proto::time::Mono;
 
 /// A node of the size that this build has.
@@ -197,11 +197,17 @@ impl Driver {
         self.places.ask(places::Query { latitude_deg, longitude_deg, radius_m, items }, done);
     }
 
-    /// A connection to a neighbour is there, dialled or accepted.
+    /// When the next connection to the link port may be accepted.
+    #[must_use]
+    pub fn accept_at(&self) -> Mono {
+        self.node.borrow().accept_at()
+    }
+
+    /// A connection to a neighbour is there, dialled or accepted. `None` if it is needed no more.
     ///
     /// # Errors
     /// [`RunError::System`] when the system has no random bytes.
-    pub fn open_link(&self, dialled: Option<NodeId>) -> Result<SessionId, RunError> {
+    pub fn open_link(&self, dialled: Option<NodeId>) -> Result<Option<SessionId>, RunError> {
         let mut nonce = [0; NONCE_BYTES];
         fill_random(&mut nonce)?;
         Ok(self.node.borrow_mut().open(self.clock.now().mono, dialled, nonce))
@@ -216,11 +222,20 @@ impl Driver {
 
     /// A link connection has ended on its own.
     pub fn link_closed(&self, id: SessionId, why: &dyn fmt::Display) {
-        let peer = self.node.borrow().peer(id);
-        self.node.borrow_mut().closed(self.clock.now().mono, id);
-        match peer {
-            Some(node) => info!("link to {} is down: {why}", self.name(node)),
-            None => debug!("a link connection ended before it was up: {why}"),
+        let mut node = self.node.borrow_mut();
+        let now = self.clock.now().mono;
+        let (peer, unproven) = (node.peer(id), node.awaits_proof_of(id));
+        node.closed(now, id);
+        match (peer, unproven) {
+            (Some(peer), _) => info!("link to {} is down: {why}", name(&node, peer)),
+            (None, Some(alleged)) => self.refusals.warn(
+                now,
+                &format_args!(
+                    "link to {} does not come up: {why} before it had proved itself; if it stays so, give both nodes the same key",
+                    name(&node, alleged)
+                ),
+            ),
+            (None, None) => debug!("a link connection ended before it was up: {why}"),
         }
     }
 
@@ -297,16 +312,7 @@ impl Driver {
         let mut node = self.node.borrow_mut();
         let now = self.clock.now().mono;
         if let Some((id, ended)) = node.take_cut() {
-            match ended.peer {
-                // The newer link has been told to be up by now; "is down" after that would be the last word.
-                Some(peer) if ended.cut == Cut::Replaced => {
-                    info!("an old connection to {} is closed: {}", name(&node, peer), ended.cut.reason());
-                }
-                Some(peer) => warn!("link to {} is down: {}", name(&node, peer), ended.cut.reason()),
-                None => self
-                    .refusals
-                    .warn(now, &format_args!("a link connection was refused: {}", ended.cut.reason())),
-            }
+            self.log_cut(&node, now, &ended);
             return Some(Work::Cut(id));
         }
         if let Some(neighbour) = node.take_dial(now) {
@@ -315,6 +321,28 @@ impl Driver {
         match node.take_wakes() {
             0 => None,
             wakes => Some(Work::Wake(wakes)),
+        }
+    }
+
+    fn log_cut(&self, node: &BoardNode, now: Mono, ended: &Ended) {
+        let reason = ended.cut.reason();
+        match (ended.cut, ended.peer, ended.alleged) {
+            (Cut::Knock, ..) => debug!("a link connection is closed: {reason}"),
+            // The newer link has been told to be up by now; "is down" after that would be the last word.
+            (Cut::Replaced, Some(peer), _) => {
+                info!("an old connection to {} is closed: {reason}", name(node, peer));
+            }
+            (_, Some(peer), _) => warn!("link to {} is down: {reason}", name(node, peer)),
+            (_, None, Some(alleged)) => {
+                let alleged = name(node, alleged);
+                self.refusals.warn(
+                    now,
+                    &format_args!("a link connection with {alleged}, or so it says, was refused: {reason}"),
+                );
+            }
+            (_, None, None) => {
+                self.refusals.warn(now, &format_args!("a link connection was refused: {reason}"));
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_io::{Async, Timer};
 use async_net::TcpListener;
-use futures_lite::future::poll_fn;
+use futures_lite::future::{poll_fn, yield_now};
 use log::debug;
 use slab::Slab;
 use smol::Task;
@@ -69,6 +69,9 @@ pub(super) async fn accept(shell: &'static Shell, listener: TcpListener) {
                 let entry = clients.slots.vacant_entry();
                 let task = shell.executor.spawn(serve(shell, stream, entry.key()));
                 entry.insert(Slot { _task: task, active_at: shell.driver.clock().now().mono });
+                drop(clients);
+                // A crowd that waits to be accepted must not hold up those who are in.
+                yield_now().await;
             }
             Err(error) => {
                 shell.driver.accept_failed("clients", &error);

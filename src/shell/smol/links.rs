@@ -8,11 +8,11 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_io::{Async, Timer};
 use async_net::TcpListener;
-use futures_lite::future::{or, poll_fn};
+use futures_lite::future::{or, poll_fn, yield_now};
 use log::{debug, warn};
 use smol::Task;
 
@@ -64,10 +64,19 @@ impl Links {
 /// Accepts neighbours, and whoever else knocks, for ever.
 pub(super) async fn accept(shell: &'static Shell, listener: TcpListener) {
     loop {
+        if let Some(instant) = shell.driver.clock().instant(shell.driver.accept_at())
+            && instant > Instant::now()
+        {
+            Timer::at(instant).await;
+            continue;
+        }
         match listener.accept().await {
             Ok((stream, peer)) => {
                 debug!("a link connection from {peer}");
                 start(shell, stream.into(), None);
+                // Those who came before have their turn before the next one: a crowd that waits to be
+                // accepted must not push out whoever has not even been read from.
+                yield_now().await;
             }
             Err(error) => {
                 shell.driver.accept_failed("links", &error);
@@ -99,7 +108,8 @@ fn start(shell: &'static Shell, stream: Arc<Async<TcpStream>>, dialled: Option<N
     // Best effort: with a larger buffer reports are a little older when they arrive, and that is all.
     let _ = rustix::net::sockopt::set_socket_send_buffer_size(stream.get_ref(), LINK_SEND_BUFFER_BYTES);
     match shell.driver.open_link(dialled) {
-        Ok(id) => {
+        Ok(None) => debug!("a dialled connection is closed: the link came up meanwhile"),
+        Ok(Some(id)) => {
             // An old connection may have had to make way for this one.
             shell.work();
             let writer = Rc::new(Wake::default());

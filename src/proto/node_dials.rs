@@ -1,0 +1,124 @@
+//! Who dials whom and when, and who is let in.
+//!
+//! Part of [`Node`]; apart from it for length only.
+//!
+//! A link is made by the node whose name sorts first, so that two nodes never have two links. The other
+//! node dials too, but only to *knock*: once both have proved who they are, the first one closes that
+//! connection and dials. A board that comes back after an hour is linked at once by this, however
+//! rarely its neighbours dial by then, and one that lost its power is not waited for until its old link
+//! has been silent for long. Strangers cannot knock: a knock is proved like a link.
+
+use super::limits::{BACKOFF_MS_MAX, BACKOFF_MS_MIN, LINK_GOOD_AFTER_MS, NONCE_BYTES, STRANGER_MS_MIN};
+use super::names::NodeId;
+use super::node::{Link, Node, SessionId};
+use super::session::{Cut, Peer, Phase, Session};
+use super::time::Mono;
+
+impl Link {
+    pub(super) fn dial_due_at(&self) -> Mono {
+        let idle = !self.dialling && self.session.is_none();
+        if idle { self.dial_at } else { Mono::NEVER }
+    }
+}
+
+impl<const SLOTS: usize> Node<SLOTS> {
+    /// A neighbour that is to be dialled now, for a link or to knock. The shell answers with
+    /// [`Node::open`] or [`Node::dial_failed`].
+    pub fn take_dial(&mut self, now: Mono) -> Option<NodeId> {
+        let link = self.links.iter_mut().find(|link| link.dial_due_at() <= now)?;
+        link.dialling = true;
+        Some(link.node)
+    }
+
+    /// The neighbour could not be reached; it is tried again later, for ever.
+    pub fn dial_failed(&mut self, now: Mono, node: NodeId) {
+        if let Some(neighbour) = self.neighbour(node) {
+            self.back_off(now, neighbour);
+        }
+    }
+
+    pub(super) fn back_off(&mut self, now: Mono, neighbour: usize) {
+        let link = &mut self.links[neighbour];
+        link.dialling = false;
+        link.backoff_ms = (link.backoff_ms * 2).clamp(BACKOFF_MS_MIN, BACKOFF_MS_MAX);
+        // Half of the pause is chance, so that a herd that lost its power does not dial in step.
+        let pause_ms = self.jitter.between(link.backoff_ms / 2, link.backoff_ms);
+        link.dial_at = if core::mem::take(&mut link.knocked) { now } else { now.after_ms(pause_ms) };
+    }
+
+    /// When the next connection may be accepted: at once while there is room for it, else when the
+    /// oldest one that has not proved itself has had its time.
+    #[must_use]
+    pub fn accept_at(&self) -> Mono {
+        if self.sessions.iter().any(|session| session.phase == Phase::Free) {
+            return Mono(0);
+        }
+        let oldest = self.oldest_unproven().map_or(Mono(0), |index| self.sessions[index].opened_at);
+        oldest.after_ms(STRANGER_MS_MIN)
+    }
+
+    /// A connection is there: to `dialled`, or to whoever came in. `nonce` must be fresh random bytes.
+    ///
+    /// `None` if the link to `dialled` has come up meanwhile: the connection is to be closed.
+    pub fn open(
+        &mut self,
+        now: Mono,
+        dialled: Option<NodeId>,
+        nonce: [u8; NONCE_BYTES],
+    ) -> Option<SessionId> {
+        let neighbour = dialled.and_then(|node| self.neighbour(node));
+        debug_assert_eq!(dialled.is_some(), neighbour.is_some(), "only neighbours are dialled");
+        if neighbour.is_some_and(|neighbour| self.links[neighbour].session.is_some()) {
+            return None;
+        }
+        let index = self.free_session(now);
+        self.sessions[index].open(now, neighbour.and_then(|n| u8::try_from(n).ok()), nonce);
+        self.wakes |= 1 << index;
+        Some(self.id(index))
+    }
+
+    fn free_session(&mut self, now: Mono) -> usize {
+        if let Some(free) = self.sessions.iter().position(|session| session.phase == Phase::Free) {
+            return free;
+        }
+        let oldest = self.oldest_unproven().expect("a neighbour has one link, and there are more sessions");
+        self.counters.handshakes_pushed_out += 1;
+        self.end(now, oldest, Some(Cut::PushedOut));
+        oldest
+    }
+
+    /// The session that makes way: one that came in, unless there is none of these.
+    fn oldest_unproven(&self) -> Option<usize> {
+        let unproven = self.sessions.iter().enumerate().filter(|(_, session)| session.phase != Phase::Up);
+        unproven.min_by_key(|(_, session)| (session.dialled, session.opened_at)).map(|(index, _)| index)
+    }
+
+    /// The neighbour waits to be dialled. A link that is up here is none there if the neighbour was
+    /// started anew, or had the time to learn of it.
+    pub(super) fn take_knock(&mut self, now: Mono, index: usize, neighbour: usize, peer: Peer) {
+        self.counters.knocks += 1;
+        self.end(now, index, Some(Cut::Knock));
+        let link = &mut self.links[neighbour];
+        let is_older = now.since_ms(link.up_since) >= LINK_GOOD_AFTER_MS;
+        match link.session {
+            None if link.dialling => link.knocked = true,
+            None => link.dial_at = now,
+            Some(old) if is_older || link.boot != Some(peer.boot) => {
+                self.end(now, usize::from(old), Some(Cut::Abandoned));
+                self.links[neighbour].dial_at = now;
+            }
+            // Its knock was on its way when the link came up.
+            Some(_) => {}
+        }
+    }
+
+    /// The link is there: a knock that has not been answered yet asks for nothing any more.
+    pub(super) fn end_own_knock(&mut self, now: Mono, index: usize, neighbour: usize) {
+        let is_knock = |(i, session): &(usize, &Session)| {
+            *i != index && session.dialled && session.neighbour.map(usize::from) == Some(neighbour)
+        };
+        if let Some((knock, _)) = self.sessions.iter().enumerate().find(is_knock) {
+            self.end(now, knock, Some(Cut::Knock));
+        }
+    }
+}
