@@ -6,7 +6,7 @@ mod common;
 use std::net::TcpListener;
 use std::process::{Command, Output};
 
-use common::{Herd, KIWI, Node, Up, command, everyone_learns_of_everyone, is_free, runs, until};
+use common::{Herd, KIWI, LogReader, Node, Up, command, everyone_learns_of_everyone, is_free, runs, until};
 use rustix::process::Signal;
 
 const NAMES: [&str; 5] = ["Campbell", "Hill", "Jaquez", "Singleton", "Smith"];
@@ -162,7 +162,7 @@ fn serve_stops_when_it_is_told_to_and_its_ports_are_free_at_once() {
 fn a_node_whose_log_nobody_reads_any_more_keeps_serving() {
     let mut herd = Herd::pair().log_level("debug").build();
     for name in ["Smith", "Hill"] {
-        herd[name].launch.has_listener_to_its_log = false;
+        herd[name].launch.log_reader = LogReader::Gone;
         herd[name].start();
     }
     let at = |node: &Node, i: u32| node.ask(&format!("IAMAT c{i} +1-1 {i}"));
@@ -171,6 +171,33 @@ fn a_node_whose_log_nobody_reads_any_more_keeps_serving() {
         assert!(said.starts_with("AT Hill +"), "{said}");
         herd["Smith"].wait_for_at(&format!("c{i}"), &said);
     }
+    herd["Hill"].signal(Signal::TERM);
+    assert_eq!(herd["Hill"].wait_for_end().code(), Some(0));
+}
+
+#[test]
+fn a_node_whose_log_is_not_read_in_time_keeps_serving_and_says_what_is_missing() {
+    let mut herd = Herd::pair().log_level("debug").build();
+    for name in ["Smith", "Hill"] {
+        herd[name].launch.log_reader = LogReader::Stalls;
+        herd[name].start();
+    }
+    // Each of these is two lines of the log, and a pipe holds 64 KB.
+    let mut client = herd["Hill"].client();
+    for i in 0..3000 {
+        assert!(client.ask(&format!("IAMAT c{i} +1-1 {i}")).starts_with("AT Hill +"));
+    }
+    let last = herd["Hill"].at("c2999").expect("Hill heard it");
+    herd["Smith"].wait_for_at("c2999", &last);
+    herd["Hill"].read_log_on();
+    herd["Hill"].log.wait_for("link to Smith is up");
+    until("the log says what is missing", || {
+        herd["Hill"].ask("?");
+        herd["Hill"].log.has("lines of this log were lost: nobody read them in time")
+    });
+    let is_whole = |line: &str| ["INFO ", "DEBUG", "WARN "].iter().any(|level| line.starts_with(level));
+    assert!(herd["Hill"].log.tail().lines().all(is_whole), "{}", herd["Hill"].log.tail());
+    herd["Hill"].log.wait_for("answer: ? ?");
     herd["Hill"].signal(Signal::TERM);
     assert_eq!(herd["Hill"].wait_for_end().code(), Some(0));
 }

@@ -8,6 +8,9 @@
 //! D <round> <hashes> AT <origin> …           the same with a floor, in the form of an AT line
 //! P <n>                                      ping and its answer
 //! ```
+//! A connection from the node whose name sorts last is a knock: it ends after both PROOFs (both HELLOs
+//! where there is no key), and the other node dials.
+//!
 //! Lines end in LF; blanks are single; numbers are decimal; the rest is lower-case hexadecimal. This
 //! file knows no state: whether a line may come now is for [`session`](super::session) to say.
 

@@ -3,7 +3,9 @@
 //! Sizes come from the types themselves, so the table cannot say what the program does not do.
 
 use super::driver::BoardNode;
-use super::limits::{CLIENTS_MAX, INPUT_BYTES, LISTEN_BACKLOG, OUTPUT_BYTES, UNREAD_BYTES_MAX};
+use super::limits::{
+    CLIENTS_MAX, INPUT_BYTES, LISTEN_BACKLOG, LOG_LINE_BYTES_MAX, OUTPUT_BYTES, UNREAD_BYTES_MAX,
+};
 use crate::places::PLACES_QUEUE_MAX;
 use crate::proto::limits::{
     AGE_S_MAX, CLIENT_ID_BYTES_MAX, CLIENT_LINE_BYTES_MAX, LINK_LINE_BYTES_MAX, NEIGHBOURS_MAX, NODES_MAX,
@@ -55,8 +57,19 @@ pub const LIMITS: &[Limit] = &[
     limit("queries that wait for places", PLACES_QUEUE_MAX, 0, "answered at once, without places"),
     limit("nodes of a map", NODES_MAX, 0, "the map is refused"),
     limit("neighbours of a node", NEIGHBOURS_MAX, 0, "the map is refused"),
-    limit("link connections, unproven ones included", SESSIONS_MAX, 0, "the oldest unproven one is closed"),
+    limit(
+        "link connections, unproven ones included",
+        SESSIONS_MAX,
+        0,
+        "the oldest unproven one is closed, once it has had 250 ms; until then newcomers wait",
+    ),
     limit("bytes of a link line", LINK_LINE_BYTES_MAX, 0, "the link is cut and dialled again"),
+    limit(
+        "bytes of a log line",
+        LOG_LINE_BYTES_MAX,
+        0,
+        "the rest is cut off; a line that nobody has room for is lost, and counted in the log",
+    ),
     limit("bytes of the shared read buffer", INPUT_BYTES, INPUT_BYTES, "the rest is read next"),
     limit("bytes of the shared write buffer", OUTPUT_BYTES, OUTPUT_BYTES, "the rest is written next"),
 ];

@@ -34,6 +34,10 @@ pub const LISTEN_BACKLOG: i32 = 1024;
 /// replaced by newer ones, so it is kept small.
 pub const LINK_SEND_BUFFER_BYTES: usize = 32 * 1024;
 
+/// Longest line of the log, in bytes, its newline included. What a pipe that is ready takes in one piece
+/// without waiting (PIPE_BUF on Linux).
+pub const LOG_LINE_BYTES_MAX: usize = 4096;
+
 /// Longest wait for a dialled connection, in milliseconds.
 pub const CONNECT_MS_MAX: u64 = 5_000;
 

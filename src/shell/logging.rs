@@ -1,37 +1,53 @@
 //! Where log lines go: to standard error, in the form that whoever reads it can use.
 //!
 //! On a terminal that is `simple_logger`. Under systemd each line starts with its priority
-//! (sd-daemon(3)), and the journal adds the time. Anywhere else, a file or a pipe, lines are plain. The
-//! last two never panic when the reader has gone: a node must not die of its log.
+//! (sd-daemon(3)), and the journal adds the time. Anywhere else, a file or a pipe, lines are plain.
+//!
+//! A node must not die of its log, nor wait for it. So a line is only written when whoever reads has
+//! room for it: else it is lost and counted, and the count is told once there is room again. A pipe
+//! that is ready takes [`LOG_LINE_BYTES_MAX`] at once (pipe(7)), and the journal's socket more than that, so a
+//! write that was found possible does not block. A terminal that was stopped (Ctrl-S) is not ready
+//! either; but one whose other end has died unnoticed is, until its buffer of some 64 KB is full: for a
+//! node that is to run on unwatched, redirect its log.
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, StderrLock, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use simple_logger::SimpleLogger;
+
+use super::limits::LOG_LINE_BYTES_MAX;
 
 /// Sends the log to standard error, down to `level`.
 ///
 /// A second call changes nothing: the first logger stays.
 pub fn start(level: LevelFilter) {
-    let to_journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    if !to_journal && std::io::stderr().is_terminal() {
-        let logger = simple_logger::SimpleLogger::new().with_level(level);
-        if logger.init().is_ok() {
-            return;
-        }
-    }
-    static PLAIN: Plain = Plain { priorities: false };
-    static JOURNAL: Plain = Plain { priorities: true };
-    let logger = if to_journal { &JOURNAL } else { &PLAIN };
-    if log::set_logger(logger).is_ok() {
+    let form = if std::env::var_os("JOURNAL_STREAM").is_some() {
+        Form::Journal
+    } else if std::io::stderr().is_terminal() {
+        Form::Terminal(SimpleLogger::new().with_level(level))
+    } else {
+        Form::Plain
+    };
+    if log::set_boxed_logger(Box::new(Logger { form, lost: AtomicU64::new(0) })).is_ok() {
         log::set_max_level(level);
     }
 }
 
-struct Plain {
-    priorities: bool,
+enum Form {
+    Terminal(SimpleLogger),
+    Journal,
+    Plain,
 }
 
-impl Log for Plain {
+struct Logger {
+    form: Form,
+    /// Lines that nobody had room for, since it was last said how many.
+    lost: AtomicU64,
+}
+
+impl Log for Logger {
     fn enabled(&self, metadata: &Metadata) -> bool {
         metadata.level() <= log::max_level()
     }
@@ -40,17 +56,54 @@ impl Log for Plain {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let line = if self.priorities {
-            format!("<{}>{}\n", priority(record.level()), record.args())
-        } else {
-            format!("{:<5} {}\n", record.level(), record.args())
-        };
-        // One write a line, so that lines of several processes on one pipe stay whole. If nobody
-        // reads any more there is nobody to tell.
-        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        // Held until the line is written, so that no other thread takes the room that was found.
+        let mut stderr = std::io::stderr().lock();
+        if !has_room(&stderr) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let words = format_args!("{lost} lines of this log were lost: nobody read them in time");
+            self.write(
+                &mut stderr,
+                &Record::builder().level(Level::Warn).target(record.target()).args(words).build(),
+            );
+            if !has_room(&stderr) {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+        }
+        self.write(&mut stderr, record);
     }
 
     fn flush(&self) {}
+}
+
+impl Logger {
+    fn write(&self, stderr: &mut StderrLock, record: &Record) {
+        let mut line = match &self.form {
+            Form::Terminal(logger) => return logger.log(record),
+            Form::Journal => format!("<{}>{}", priority(record.level()), record.args()),
+            Form::Plain => format!("{:<5} {}", record.level(), record.args()),
+        }
+        .into_bytes();
+        line.truncate(LOG_LINE_BYTES_MAX - 1);
+        line.push(b'\n');
+        // One write a line, so that lines of several processes on one pipe stay whole. If nobody
+        // reads any more there is nobody to tell.
+        let _ = stderr.write_all(&line);
+    }
+}
+
+/// Whether a line can be written without waiting. Where the reader has gone there is no room either.
+fn has_room(stderr: &StderrLock) -> bool {
+    let mut polled = [PollFd::new(stderr, PollFlags::OUT)];
+    let gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
+    match poll(&mut polled, Some(&Timespec::default())) {
+        Ok(_) => polled[0].revents().contains(PollFlags::OUT) && !polled[0].revents().intersects(gone),
+        Err(_) => false,
+    }
 }
 
 /// The priorities of syslog(3).

@@ -6,7 +6,7 @@ use std::ops::{Index, IndexMut};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::node::{Launch, Node, places_file};
+use super::node::{Launch, LogReader, Node, places_file};
 use super::proxy::Proxy;
 use super::{Dice, Folder, free_addresses, until};
 
@@ -143,7 +143,7 @@ impl Builder {
                 map: folder.path(&format!("{name}.json")),
                 log_level: self.log_level,
                 descriptors: self.descriptors,
-                has_listener_to_its_log: true,
+                log_reader: LogReader::Follows,
             };
             nodes.push(Node::new(name, clients, links, launch));
         }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -82,7 +82,18 @@ pub(crate) struct Launch {
     pub(crate) map: PathBuf,
     pub(crate) log_level: &'static str,
     pub(crate) descriptors: Option<u32>,
-    pub(crate) has_listener_to_its_log: bool,
+    pub(crate) log_reader: LogReader,
+}
+
+/// Who reads the log of a node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogReader {
+    /// Somebody who keeps up.
+    Follows,
+    /// Somebody who has stopped reading and is still there.
+    Stalls,
+    /// Nobody: the pipe is closed.
+    Gone,
 }
 
 /// A node of a herd, running or not.
@@ -92,12 +103,14 @@ pub(crate) struct Node {
     pub(crate) links: SocketAddr,
     pub(crate) launch: Launch,
     pub(crate) log: Log,
+    /// The log of a node whose reader stalls.
+    unread_log: Option<ChildStderr>,
     child: Option<Child>,
 }
 
 impl Node {
     pub(crate) fn new(name: &'static str, clients: SocketAddr, links: SocketAddr, launch: Launch) -> Node {
-        Node { name, clients, links, launch, log: Log::default(), child: None }
+        Node { name, clients, links, launch, log: Log::default(), unread_log: None, child: None }
     }
 
     /// Starts the process without waiting for it. The log begins anew.
@@ -109,10 +122,17 @@ impl Node {
         command.arg(&self.launch.map).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be run");
         let stderr = child.stderr.take().expect("it is a pipe");
-        if self.launch.has_listener_to_its_log {
-            self.log.follow(stderr);
+        match self.launch.log_reader {
+            LogReader::Follows => self.log.follow(stderr),
+            LogReader::Stalls => self.unread_log = Some(stderr),
+            LogReader::Gone => drop(stderr),
         }
         self.child = Some(child);
+    }
+
+    /// Whoever has stalled reads on.
+    pub(crate) fn read_log_on(&mut self) {
+        self.log.follow(self.unread_log.take().expect("its reader stalls"));
     }
 
     /// Waits until the node answers a line; `Err` with its log if it has ended instead.
