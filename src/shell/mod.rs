@@ -3,6 +3,7 @@
 //! `driver` is its runtime-neutral half: bytes in, bytes out, for any runtime. `smol` is the half that
 //! waits. Neither knows how a map is written; a [`Plan`] is all they are told.
 
+pub mod budget;
 pub mod clock;
 pub mod driver;
 pub mod footprint;

@@ -21,7 +21,7 @@ use crate::proto::node::PlacesQuery;
 use crate::proto::out::Out;
 use crate::proto::time::Mono;
 use crate::shell::driver::{Client, whatsat_answer};
-use crate::shell::limits::{ACCEPT_PAUSE_MS, UNREAD_BYTES_MAX};
+use crate::shell::limits::ACCEPT_PAUSE_MS;
 
 /// The connections there are. Dropping a task closes its socket.
 pub(super) struct Clients {
@@ -186,34 +186,15 @@ fn write_now(stream: &Async<TcpStream>, bytes: &[u8]) -> Option<usize> {
     Some(written)
 }
 
-/// Counts unread bytes for as long as they are held.
-struct Unread {
-    shell: &'static Shell,
-    bytes: usize,
-}
-
-impl Unread {
-    /// `None` when all clients together leave too much unread.
-    fn hold(shell: &'static Shell, bytes: usize) -> Option<Self> {
-        let all = shell.unread_bytes.get() + bytes;
-        if all > UNREAD_BYTES_MAX {
-            debug!("a client that does not read is closed: {all} bytes of answers are unread");
-            return None;
-        }
-        shell.unread_bytes.set(all);
-        Some(Unread { shell, bytes })
-    }
-}
-
-impl Drop for Unread {
-    fn drop(&mut self) {
-        self.shell.unread_bytes.set(self.shell.unread_bytes.get() - self.bytes);
-    }
-}
-
 /// Writes what the socket did not take at once, as it comes to take it.
 async fn write_rest(shell: &'static Shell, stream: &Async<TcpStream>, bytes: Box<[u8]>) -> Option<()> {
-    let _held = Unread::hold(shell, bytes.len())?;
+    let Some(_held) = shell.unread.hold(bytes.len()) else {
+        debug!(
+            "a client that does not read is closed: all leave too much unread ({} times so far)",
+            shell.unread.refused()
+        );
+        return None;
+    };
     let mut rest = &bytes[..];
     while !rest.is_empty() {
         poll_fn(|context| stream.poll_writable(context)).await.ok()?;

@@ -21,8 +21,9 @@ use log::{info, warn};
 use smol::LocalExecutor;
 use static_cell::ConstStaticCell;
 
+use super::budget::Budget;
 use super::driver::{Driver, Memory, Work};
-use super::limits::{CLIENTS_MAX, DESCRIPTORS_BESIDE_CLIENTS, LISTEN_BACKLOG};
+use super::limits::{CLIENTS_MAX, DESCRIPTORS_BESIDE_CLIENTS, LISTEN_BACKLOG, UNREAD_BYTES_MAX};
 use super::{Plan, RunError};
 use crate::proto::time::Mono;
 use clients::Clients;
@@ -39,8 +40,8 @@ struct Shell {
     executor: LocalExecutor<'static>,
     clients: RefCell<Clients>,
     links: RefCell<Links>,
-    /// Answers that clients have not read yet, in bytes.
-    unread_bytes: Cell<usize>,
+    /// Answers that clients have not read yet.
+    unread: Budget,
     /// When the timer task wakes next, and what wakes it before that.
     timer_at: Cell<Mono>,
     timer_wake: Wake,
@@ -65,7 +66,7 @@ pub fn run(plan: Plan) -> Result<(), RunError> {
         executor: LocalExecutor::new(),
         clients: RefCell::new(Clients::new(clients_max)),
         links: RefCell::new(Links::default()),
-        unread_bytes: Cell::new(0),
+        unread: Budget::new(UNREAD_BYTES_MAX),
         timer_at: Cell::new(Mono::NEVER),
         timer_wake: Wake::default(),
     }));
