@@ -61,15 +61,7 @@ pub(super) async fn accept(shell: &'static Shell, listener: TcpListener) {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 debug!("client {peer} has come");
-                let stream: Arc<Async<TcpStream>> = stream.into();
-                // Answers leave in one write each, so nothing is gained by holding them back.
-                let _ = stream.get_ref().set_nodelay(true);
-                let mut clients = shell.clients.borrow_mut();
-                clients.make_room();
-                let entry = clients.slots.vacant_entry();
-                let task = shell.executor.spawn(serve(shell, stream, entry.key()));
-                entry.insert(Slot { _task: task, active_at: shell.driver.clock().now().mono });
-                drop(clients);
+                begin(shell, stream.into());
                 // A crowd that waits to be accepted must not hold up those who are in.
                 yield_now().await;
             }
@@ -79,6 +71,17 @@ pub(super) async fn accept(shell: &'static Shell, listener: TcpListener) {
             }
         }
     }
+}
+
+/// Gives a client its task.
+fn begin(shell: &'static Shell, stream: Arc<Async<TcpStream>>) {
+    // Answers leave in one write each, so nothing is gained by holding them back.
+    let _ = stream.get_ref().set_nodelay(true);
+    let mut clients = shell.clients.borrow_mut();
+    clients.make_room();
+    let entry = clients.slots.vacant_entry();
+    let task = shell.executor.spawn(serve(shell, stream, entry.key()));
+    entry.insert(Slot { _task: task, active_at: shell.driver.clock().now().mono });
 }
 
 /// What a turn leaves to be waited for.
