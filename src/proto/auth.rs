@@ -37,6 +37,11 @@ impl Keys {
         Keys(core::iter::once(current).chain(previous).collect())
     }
 
+    /// Whether all of the `others` are among these.
+    pub(super) fn include(&self, others: &Keys) -> bool {
+        others.list().all(|other| self.list().any(|key| key == other))
+    }
+
     fn list(&self) -> impl Iterator<Item = &[u8; KEY_BYTES]> {
         self.0.iter()
     }

@@ -12,7 +12,7 @@
 //! | [`names`], [`report`] | nodes, reports, and the one strict order |
 //! | [`table`], `floor`, [`owed`] | what a node remembers, what it drops next, what it owes to whom |
 //! | [`auth`], [`wire`], [`digest`] | proofs and tags, the lines between nodes, how tables are compared |
-//! | [`session`], [`node`], [`node_links`], `node_dials`, `node_digests` | one connection, the node, its links, who dials, staying in step |
+//! | [`session`], [`node`], [`node_links`], `node_dials`, `node_digests`, [`node_reload`] | one connection, the node, its links, who dials, staying in step, changed maps |
 
 pub mod auth;
 pub mod client;
@@ -27,6 +27,9 @@ pub mod node;
 mod node_dials;
 mod node_digests;
 pub mod node_links;
+pub mod node_reload;
+#[cfg(test)]
+mod node_testing;
 pub mod out;
 pub mod owed;
 mod random;

@@ -1,7 +1,7 @@
 //! The nodes of the herd: names in, small numbers out.
 //!
 //! The list is the map's, sorted, so that the order of the numbers is the order of the names: two
-//! nodes that read the same map compare origins alike. It is filled at start and never changes.
+//! nodes that read the same map compare origins alike. It changes with the map only.
 
 use super::limits::{NODE_NAME_BYTES_MAX, NODES_MAX};
 
@@ -14,6 +14,11 @@ impl NodeId {
     #[must_use]
     pub fn index(self) -> usize {
         usize::from(self.0)
+    }
+
+    /// The node at this place of a list that may not be this node's own yet.
+    pub(super) fn at(index: usize) -> Option<Self> {
+        u16::try_from(index).ok().filter(|_| index < NODES_MAX).map(NodeId)
     }
 }
 
@@ -40,19 +45,47 @@ impl Names {
         Names(heapless::Vec::new())
     }
 
-    /// Appends the names, which must rise.
-    pub(super) fn fill<'a>(&mut self, names: impl Iterator<Item = &'a str>) -> Result<(), NamesError> {
-        debug_assert!(self.0.is_empty(), "a node is started once");
-        for name in names {
-            let token = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
-            let bytes = Name::from_slice(name.as_bytes()).ok().filter(|_| token);
-            let bytes = bytes.ok_or(NamesError::NotAToken)?;
-            if self.0.last().is_some_and(|last| *last >= bytes) {
+    /// Whether a list of names can be taken: it must rise.
+    pub(super) fn check<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), NamesError> {
+        let mut last: Option<&str> = None;
+        for (i, name) in names.enumerate() {
+            let is_token = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+            if !is_token || name.len() > NODE_NAME_BYTES_MAX {
+                return Err(NamesError::NotAToken);
+            }
+            if last.is_some_and(|last| last >= name) {
                 return Err(NamesError::NotSorted);
             }
+            if i >= NODES_MAX {
+                return Err(NamesError::TooMany);
+            }
+            last = Some(name);
+        }
+        Ok(())
+    }
+
+    /// Takes the names, where there are none yet.
+    pub(super) fn fill<'a>(
+        &mut self,
+        names: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<(), NamesError> {
+        debug_assert!(self.0.is_empty(), "a new list takes the place of the old one");
+        Self::check(names.clone())?;
+        for name in names {
+            let bytes = Name::from_slice(name.as_bytes()).map_err(|_| NamesError::NotAToken)?;
             self.0.push(bytes).map_err(|_| NamesError::TooMany)?;
         }
         Ok(())
+    }
+
+    /// Forgets all names.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// All names, rising.
+    pub(super) fn each(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().map(heapless::Vec::as_slice)
     }
 
     /// The name of `node`.

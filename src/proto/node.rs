@@ -13,7 +13,8 @@
 //!
 //! The node must not know sockets, files, clocks or randomness, and does not allocate. Same state and
 //! same input give the same output. How links come and go is in `node_links.rs`,
-//! who dials whom in `node_dials.rs`, how tables are compared in `node_digests.rs`.
+//! who dials whom in `node_dials.rs`, how tables are compared in `node_digests.rs`, what a changed map
+//! does in `node_reload.rs`.
 
 use super::auth::Keys;
 use super::client::Command;
@@ -114,6 +115,24 @@ pub(super) struct Link {
     pub(super) boot: Option<u64>,
 }
 
+impl Link {
+    /// A link that is down, and is to be dialled at once.
+    pub(super) fn new(me: NodeId, node: NodeId) -> Self {
+        Link {
+            node,
+            dials: me < node,
+            dialling: false,
+            knocked: false,
+            dial_at: Mono(0),
+            backoff_ms: 0,
+            session: None,
+            up_since: Mono(0),
+            equal_at: None,
+            boot: None,
+        }
+    }
+}
+
 /// A node of the herd. `SLOTS` is twice the most clients it can remember.
 ///
 /// It is made by a `const fn` and is all zero, so a static of it costs no byte of the program and no
@@ -177,23 +196,10 @@ impl<const SLOTS: usize> Node<SLOTS> {
         for (i, &index) in setup.neighbours.iter().enumerate() {
             let node = self.names.id(index).filter(|&node| node != me).ok_or(StartError::Neighbours)?;
             let rises = i == 0 || setup.neighbours[i - 1] < index;
-            let link = Link {
-                node,
-                dials: me < node,
-                dialling: false,
-                knocked: false,
-                dial_at: Mono(0),
-                backoff_ms: 0,
-                session: None,
-                up_since: Mono(0),
-                equal_at: None,
-                boot: None,
-            };
-            self.links.push(link).ok().filter(|()| rises).ok_or(StartError::Neighbours)?;
+            self.links.push(Link::new(me, node)).ok().filter(|()| rises).ok_or(StartError::Neighbours)?;
         }
-        let neighbours = u16::try_from((1_u32 << self.links.len()) - 1).unwrap_or(u16::MAX);
         self.age_s_max = setup.age_s_max.min(AGE_S_MAX);
-        self.table.start(setup.capacity, self.age_s_max, setup.seed.hash_key, neighbours);
+        self.table.start(setup.capacity, self.age_s_max, setup.seed.hash_key, self.links.len());
         self.me = Some(me);
         self.keys.clone_from(&setup.keys);
         self.boot = setup.seed.boot;

@@ -1,7 +1,8 @@
 //! How two nodes find out whether they are in step, and mend it where they are not.
 //!
 //! Part of [`Node`]; apart from it for length only. The exchange needs no memory of rounds past: each
-//! digest says all that is needed to compare it.
+//! digest says all that is needed to compare it. How often a round is answered is bounded
+//! ([`DIGEST_ANSWERS_MAX`]), so whatever moves meanwhile, it ends.
 
 use core::hash::Hasher;
 
@@ -62,13 +63,10 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
         let floor = if comparable { floor } else { ours };
         let digest = &mut self.sessions[index].digest;
-        let in_round = digest.sent.is_some_and(|(sent, _)| sent == round);
-        let sent_this = digest.sent == Some((round, floor_hash(floor.as_ref())));
-        if !in_round {
-            digest.answers = 0;
-        }
-        if !sent_this && digest.answers < DIGEST_ANSWERS_MAX {
-            digest.answers += 1;
+        let said = digest.round(round);
+        let sent_this = said.sent == Some((round, floor_hash(floor.as_ref())));
+        if !sent_this && said.answers < DIGEST_ANSWERS_MAX {
+            said.answers += 1;
             digest.due = Some(DigestDue { round, at_latest: now.after_ms(DIGEST_FIRST_MS) });
             digest.due_floor = floor;
         }
@@ -95,7 +93,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         let salt = self.salt(index, due.round);
         let sums = buckets(&self.table, &self.names, now.seconds(), floor.as_ref(), salt);
         wire::put_digest(due.round, &sums, floor.as_ref(), &self.names, out);
-        self.sessions[index].digest.sent = Some((due.round, floor_hash(floor.as_ref())));
+        self.sessions[index].digest.round(due.round).sent = Some((due.round, floor_hash(floor.as_ref())));
         self.counters.digests_sent += 1;
         true
     }

@@ -1,191 +1,9 @@
 //! Whole nodes, joined by pipes in memory, under a clock that the test moves.
 
-use std::collections::VecDeque;
-
 use super::*;
-use crate::proto::auth::KEY_BYTES;
-use crate::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, DIGEST_EVERY_MS, NONCE_BYTES, STRANGER_MS_MIN};
-use crate::proto::node::{Answer, Seed, Setup};
+use crate::proto::limits::{DIGEST_EVERY_MS, NONCE_BYTES, STRANGER_MS_MIN};
+use crate::proto::node_testing::{Herd, WALL_NS, keys, node};
 use crate::proto::time::Timestamp;
-
-const NAMES: [&str; 4] = ["Campbell", "Hill", "Jaquez", "Smith"];
-const WALL_NS: i64 = 1_700_000_000_000_000_000;
-
-fn keys() -> Option<Keys> {
-    Some(Keys::new([7; KEY_BYTES], None))
-}
-
-struct Pipe {
-    ends: [(usize, SessionId); 2],
-    /// Lines on their way to the end of the same number.
-    queues: [VecDeque<Vec<u8>>; 2],
-}
-
-/// A herd in memory: a line of nodes, each a neighbour of the next.
-struct Herd {
-    nodes: Vec<Box<Node<64>>>,
-    pipes: Vec<Pipe>,
-    now_ms: u64,
-    cuts: Vec<Cut>,
-    events: Vec<LinkEvent>,
-    /// Every line that crossed, as `from -> to line`.
-    traffic: Vec<String>,
-    reachable: bool,
-}
-
-fn node(me: usize, count: usize, capacity: usize, keys: Option<Keys>, boot: u64) -> Box<Node<64>> {
-    let mut node = Box::new(Node::new());
-    let neighbours: Vec<usize> = (0..count).filter(|&other| other.abs_diff(me) == 1).collect();
-    let setup = Setup {
-        names: &NAMES[..count],
-        me,
-        neighbours: &neighbours,
-        keys,
-        capacity,
-        age_s_max: AGE_S_MAX,
-        seed: Seed { hash_key: (boot, 1), jitter: boot, boot },
-    };
-    node.start(&setup).expect("the setup is right");
-    node
-}
-
-impl Herd {
-    fn of(capacities: &[usize], keys: &Option<Keys>) -> Self {
-        let count = capacities.len();
-        let nodes = capacities.iter().enumerate();
-        let nodes =
-            nodes.map(|(me, &capacity)| node(me, count, capacity, keys.clone(), me as u64 + 1)).collect();
-        Herd {
-            nodes,
-            pipes: vec![],
-            now_ms: 0,
-            cuts: vec![],
-            events: vec![],
-            traffic: vec![],
-            reachable: true,
-        }
-    }
-
-    fn now(&self) -> Now {
-        let wall = Timestamp(WALL_NS + i64::try_from(self.now_ms).expect("small") * 1_000_000);
-        Now { mono: Mono(self.now_ms), wall, wall_is_trusted: true }
-    }
-
-    fn iamat(&mut self, node: usize, line: &str) -> String {
-        let mut bytes = [0; ANSWER_BYTES_MAX];
-        let mut out = Out::new(&mut bytes);
-        let now = self.now();
-        let answer = self.nodes[node].client_line(&now, line.as_bytes(), &mut out);
-        assert!(matches!(answer, Answer::Done));
-        String::from_utf8_lossy(out.written()).into_owned()
-    }
-
-    fn knows(&self, node: usize, client: &str) -> bool {
-        let client = crate::proto::fields::ClientId::parse(client.as_bytes()).expect("a token");
-        self.nodes[node].table().get(&client, self.now().mono.seconds()).is_some()
-    }
-
-    /// Runs until nothing moves for `ms` milliseconds.
-    fn run(&mut self, ms: u64) {
-        let end = self.now_ms + ms;
-        loop {
-            while self.step() {}
-            let next = self.nodes.iter().map(|node| node.wake_at().0).min().unwrap_or(u64::MAX);
-            if next > end {
-                break;
-            }
-            assert!(next > self.now_ms || self.step(), "a timer that is due does something");
-            self.now_ms = next.max(self.now_ms + 1);
-            let now = self.now();
-            for node in &mut self.nodes {
-                node.tick(&now);
-            }
-        }
-        self.now_ms = end;
-    }
-
-    fn step(&mut self) -> bool {
-        let now = self.now();
-        let mut moved = self.dial(&now);
-        for n in 0..self.nodes.len() {
-            while let Some((id, ended)) = self.nodes[n].take_cut() {
-                // A knock that is answered is nothing special.
-                self.cuts.extend(Some(ended.cut).filter(|cut| *cut != Cut::Knock));
-                self.disconnect(n, id);
-                moved = true;
-            }
-        }
-        for p in 0..self.pipes.len() {
-            moved |= self.pump(p, &now);
-        }
-        moved
-    }
-
-    fn dial(&mut self, now: &Now) -> bool {
-        let mut moved = false;
-        for n in 0..self.nodes.len() {
-            while let Some(to) = self.nodes[n].take_dial(now.mono) {
-                moved = true;
-                if !self.reachable {
-                    self.nodes[n].dial_failed(now.mono, to);
-                    continue;
-                }
-                let nonce = [u8::try_from(self.pipes.len()).expect("few"); NONCE_BYTES];
-                let Some(here) = self.nodes[n].open(now.mono, Some(to), nonce) else { continue };
-                let there = self.nodes[to.index()].open(now.mono, None, nonce).expect("anyone may come");
-                let ends = [(n, here), (to.index(), there)];
-                self.pipes.push(Pipe { ends, queues: Default::default() });
-            }
-        }
-        moved
-    }
-
-    fn pump(&mut self, p: usize, now: &Now) -> bool {
-        let mut moved = false;
-        for end in 0..2 {
-            let (n, id) = self.pipes[p].ends[end];
-            let mut bytes = [0; LINK_LINE_BYTES_MAX + 1];
-            let mut out = Out::new(&mut bytes);
-            if self.nodes[n].pull(now, id, &mut out) {
-                let line = out.written().strip_suffix(b"\n").expect("whole lines").to_vec();
-                let to = NAMES[self.pipes[p].ends[1 - end].0];
-                self.traffic.push(format!("{} -> {to} {}", NAMES[n], String::from_utf8_lossy(&line)));
-                self.pipes[p].queues[1 - end].push_back(line);
-                moved = true;
-            }
-            if let Some(line) = self.pipes[p].queues[end].pop_front() {
-                let event = self.nodes[n].link_line(now, id, &line);
-                self.events.push(event);
-                moved = true;
-            }
-        }
-        moved
-    }
-
-    fn disconnect(&mut self, node: usize, id: SessionId) {
-        let now = self.now().mono;
-        for pipe in self.pipes.extract_if(.., |pipe| pipe.ends.contains(&(node, id))) {
-            for (n, id) in pipe.ends {
-                self.nodes[n].closed(now, id);
-            }
-        }
-    }
-
-    fn cut_all(&mut self) {
-        while let Some(pipe) = self.pipes.first() {
-            let (node, id) = pipe.ends[0];
-            self.disconnect(node, id);
-        }
-    }
-
-    fn updates(&self) -> usize {
-        self.traffic.iter().filter(|line| line.contains(" U ")).count()
-    }
-
-    fn all_equal(&self) -> bool {
-        self.nodes.iter().all(|node| node.links().all(|link| link.equal_at.is_some() && link.owed == 0))
-    }
-}
 
 #[test]
 fn a_report_reaches_every_node_once_per_link() {
@@ -326,6 +144,30 @@ fn a_link_that_ends_as_soon_as_it_is_up_is_dialled_ever_more_rarely() {
     herd.run(600_000);
     let ups = herd.events.iter().filter(|event| matches!(event, LinkEvent::Up { .. })).count();
     assert!((15..60).contains(&ups), "up {ups} times in ten minutes");
+}
+
+#[test]
+fn rounds_that_both_ends_begin_at_once_come_to_an_end() {
+    for capacities in [[32, 32], [4, 32]] {
+        let mut herd = Herd::of(&capacities, &keys());
+        herd.run(2_000);
+        for i in 0..20 {
+            herd.iamat(i % 2, &format!("IAMAT c{i:02} +1+1 {}", 1_699_999_000 + i));
+        }
+        herd.run(5_000);
+        let before = herd.traffic.len();
+        let now = herd.now().mono;
+        for node in &mut herd.nodes {
+            for session in node.sessions.iter_mut().filter(|session| session.phase == Phase::Up) {
+                session.begin_round(now, u64::from(session.dialled), DIGEST_EVERY_MS);
+            }
+            node.wakes = u32::MAX;
+        }
+        herd.run(1_000);
+        let digests = herd.traffic[before..].iter().filter(|line| line.contains(" D ")).count();
+        assert!((4..=8).contains(&digests), "{digests} lines for two rounds");
+        assert!(herd.all_equal());
+    }
 }
 
 #[test]

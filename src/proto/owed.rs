@@ -101,6 +101,20 @@ impl<const SLOTS: usize> Owed<SLOTS> {
         }
     }
 
+    /// What is owed to the neighbour `from` is owed to `to` from now on, and nothing to `from`.
+    pub(super) fn move_neighbour(&mut self, from: usize, to: usize) {
+        if from != to {
+            self.bits.copy_within(from * Self::WORDS..(from + 1) * Self::WORDS, to * Self::WORDS);
+            self.summary[to] = self.summary[from];
+            self.count[to] = self.count[from];
+            self.cursor[to] = self.cursor[from];
+        }
+        self.bits[from * Self::WORDS..][..Self::WORDS].fill(0);
+        self.summary[from] = [0; SUMMARY_WORDS];
+        self.count[from] = 0;
+        self.cursor[from] = 0;
+    }
+
     /// The slot is empty now: nothing of it is owed.
     pub(super) fn clear_slot(&mut self, slot: usize) {
         for neighbour in 0..NEIGHBOURS_MAX {
@@ -159,6 +173,7 @@ mod tests {
         Clear(usize, usize),
         Move(usize, usize),
         ClearSlot(usize),
+        MoveNeighbour(usize, usize),
         Next(usize),
     }
 
@@ -171,6 +186,7 @@ mod tests {
             1 => (neighbour(), slot()).prop_map(|(n, s)| Step::Clear(n, s)),
             1 => (slot(), slot()).prop_map(|(a, b)| Step::Move(a, b)),
             1 => slot().prop_map(Step::ClearSlot),
+            1 => (neighbour(), neighbour()).prop_map(|(a, b)| Step::MoveNeighbour(a, b)),
             2 => neighbour().prop_map(Step::Next),
         ];
         proptest::collection::vec(step, 0..60)
@@ -194,6 +210,16 @@ mod tests {
                         }
                     }
                     Step::Move(..) => {}
+                    Step::MoveNeighbour(a, b) => {
+                        owed.move_neighbour(a, b);
+                        model.retain(|&(n, _)| n != b || a == b);
+                        let moved: Vec<usize> = model.extract_if(.., |&(n, _)| n == a).map(|(_, s)| s).collect();
+                        if a != b {
+                            model.extend(moved.into_iter().map(|s| (b, s)));
+                            cursor[b] = cursor[a];
+                        }
+                        cursor[a] = 0;
+                    }
                     Step::ClearSlot(s) => { owed.clear_slot(s); model.retain(|&(_, slot)| slot != s); }
                     Step::Next(n) => {
                         let mine = || model.iter().filter(|&&(m, _)| m == n).map(|&(_, s)| s);

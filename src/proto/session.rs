@@ -46,6 +46,8 @@ pub enum Cut {
     PushedOut,
     /// The neighbour has proved in a newer connection that it has no link: it was started anew or cut off.
     Abandoned,
+    /// The map was changed: the neighbour is none any more, or the key it was linked by is none.
+    MapChanged,
     /// It was a knock (see [`Node::take_dial`](super::node::Node::take_dial)), and has done its work.
     Knock,
 }
@@ -69,6 +71,7 @@ impl Cut {
             Cut::Replaced => "the same neighbour made a newer link",
             Cut::PushedOut => "too many connections had not proved themselves",
             Cut::Abandoned => "its other end was started anew or cut off",
+            Cut::MapChanged => "the map or its keys were changed",
             Cut::Knock => "a knock has done its work",
         }
     }
@@ -118,12 +121,42 @@ pub(super) struct DigestDue {
     pub(super) at_latest: Mono,
 }
 
+impl DigestState {
+    /// The round of this number, which is this end's own or else the other's: begun anew if it is another
+    /// than its last.
+    pub(super) fn round(&mut self, number: u64) -> &mut Round {
+        if self.begun == Some(number) {
+            return &mut self.ours;
+        }
+        if self.theirs.sent.is_none_or(|(sent, _)| sent != number) {
+            self.theirs = Round::NEW;
+        }
+        &mut self.theirs
+    }
+}
+
 impl DigestDue {
     /// The patience has ended.
     pub(super) const NOW: Mono = Mono(0);
 }
 
+/// What this end has said in a round of digests.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Round {
+    /// The last digest sent: the round's number, and the hash of its floor.
+    pub(super) sent: Option<(u64, u64)>,
+    /// Digests owed or sent in answer within that round.
+    pub(super) answers: u8,
+}
+
+impl Round {
+    pub(super) const NEW: Round = Round { sent: None, answers: 0 };
+}
+
 /// Where the exchange of digests stands.
+///
+/// Both ends may begin a round at the same moment, so each keeps its own round apart from the other's:
+/// in one memory the two would drive each other out, and be answered for ever.
 #[derive(Debug)]
 pub(super) struct DigestState {
     pub(super) due: Option<DigestDue>,
@@ -134,10 +167,12 @@ pub(super) struct DigestState {
     pub(super) next_at: Mono,
     /// When it does so although the link is not quiet.
     pub(super) forced_at: Mono,
-    /// The last digest sent: its round, and the hash of its floor.
-    pub(super) sent: Option<(u64, u64)>,
-    /// Digests sent in answer within the round of `sent`.
-    pub(super) answers: u8,
+    /// The number of the round that this end began last.
+    pub(super) begun: Option<u64>,
+    /// What was said in it.
+    pub(super) ours: Round,
+    /// What was said in the round that the other end began last.
+    pub(super) theirs: Round,
     /// When a report last crossed the link.
     pub(super) busy_at: Mono,
     /// The pause before the last round that a difference asked for; 0 when all was well.
@@ -191,8 +226,9 @@ impl Session {
             due_floor: None,
             next_at: Mono(0),
             forced_at: Mono(0),
-            sent: None,
-            answers: 0,
+            begun: None,
+            ours: Round::NEW,
+            theirs: Round::NEW,
             busy_at: Mono(0),
             retry_ms: 0,
         },
@@ -240,6 +276,8 @@ impl Session {
     pub(super) fn begin_round(&mut self, now: Mono, round: u64, every_ms: u64) {
         self.digest.due = Some(DigestDue { round, at_latest: now.after_ms(DIGEST_FIRST_MS) });
         self.digest.due_floor = None;
+        self.digest.begun = Some(round);
+        self.digest.ours = Round::NEW;
         let (next_ms, forced_ms) =
             if self.dialled { (every_ms, DIGEST_FORCED_MS) } else { (u64::MAX, u64::MAX) };
         self.digest.next_at = now.after_ms(next_ms);
@@ -250,6 +288,10 @@ impl Session {
     pub(super) fn compared(&mut self, now: Mono, equal: bool) {
         if equal {
             self.digest.retry_ms = 0;
+            if !self.dialled {
+                // The dialling end begins the next round, in a minute.
+                self.digest.next_at = Mono::NEVER;
+            }
         } else {
             // A difference that stays, such as two maps that differ, must not keep the link talking.
             self.digest.retry_ms = (self.digest.retry_ms * 2).clamp(DIGEST_RETRY_MS, DIGEST_EVERY_MS);

@@ -24,6 +24,7 @@ use siphasher::sip::SipHasher13;
 use super::fields::ClientId;
 use super::floor::Floor;
 use super::limits::NEIGHBOURS_MAX;
+use super::names::NodeId;
 use super::owed::Owed;
 use super::report::{Report, Sighting, Version};
 
@@ -109,12 +110,31 @@ impl<const SLOTS: usize> Table<SLOTS> {
     }
 
     /// Sets what is only known at run time. `capacity` is cut to what this build has room for.
-    pub(super) fn start(&mut self, capacity: usize, age_s_max: u32, hash_key: (u64, u64), neighbours: u16) {
+    pub(super) fn start(&mut self, capacity: usize, age_s_max: u32, hash_key: (u64, u64), neighbours: usize) {
         debug_assert!(self.map.is_empty(), "a table is started once");
         self.capacity = capacity.clamp(1, SLOTS / 2);
         self.age_s_max = i32::try_from(age_s_max).unwrap_or(i32::MAX);
         self.hash_key = hash_key;
-        self.neighbours = neighbours;
+        self.set_neighbours(neighbours);
+    }
+
+    /// There are so many neighbours now, numbered from 0. Nothing is owed to those that are new.
+    pub(super) fn set_neighbours(&mut self, count: usize) {
+        debug_assert!(count <= NEIGHBOURS_MAX);
+        self.neighbours = u16::try_from((1_u32 << count) - 1).unwrap_or(u16::MAX);
+    }
+
+    /// The neighbour of number `to` is none any more, and that of number `from`, the last, takes its
+    /// number, with all that is owed to it.
+    pub(super) fn move_neighbour(&mut self, from: usize, to: usize) {
+        self.owed.move_neighbour(from, to);
+    }
+
+    /// Gives the origins of all entries other numbers, in the same order.
+    pub(super) fn renumber(&mut self, number: impl Fn(NodeId) -> NodeId) {
+        for (_, entry) in &mut self.map {
+            entry.sighting.origin = number(entry.sighting.origin);
+        }
     }
 
     /// Entries held, those that are past their age but not swept yet included.

@@ -9,7 +9,7 @@ const AGE_S_MAX: u32 = 100;
 
 fn table(capacity: usize) -> Box<Table<64>> {
     let mut table = Box::new(Table::new());
-    table.start(capacity, AGE_S_MAX, (1, 2), 0b11);
+    table.start(capacity, AGE_S_MAX, (1, 2), 2);
     table
 }
 
