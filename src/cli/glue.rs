@@ -40,12 +40,19 @@ pub(super) struct BuildInputs {
     pub(super) airports: PathBuf,
 }
 
-/// Runs the node of this index until it is told to stop.
-pub(super) fn serve(checked: Checked, me: usize, options: &ServeOptions) -> Result<(), String> {
+/// Runs the node of this index until it is told to stop. `reread` gives the map and the index anew.
+pub(super) fn serve(
+    checked: Checked,
+    me: usize,
+    options: &ServeOptions,
+    reread: impl Fn() -> Result<(Checked, usize), String> + 'static,
+) -> Result<(), String> {
     shell::logging::start(options.log_level);
     let name = checked.nodes[me].name.clone();
-    let plan = plan(checked, me, options.stops_with_stdin);
-    shell::smol::run(plan).map_err(|error| format!("{name}: {error}"))
+    let supervised = options.stops_with_stdin;
+    let reread = move || reread().map(|(checked, me)| plan(checked, me, supervised));
+    shell::smol::run(plan(checked, me, supervised), Box::new(reread))
+        .map_err(|error| format!("{name}: {error}"))
 }
 
 /// The map as one node sees it.

@@ -154,14 +154,36 @@ fn serve(name: &str, map: Option<&Path>, log_level: LevelFilter, supervised: boo
         let map = map.map_or_else(|| PathBuf::from("the built-in map"), Path::to_path_buf);
         Failure::Usage(format!("herd serve: no node {} in {} ({remedy})", quoted(name), map.display()))
     })?;
+    let mut keys = None;
     if supervised {
-        let keys = key_line(io::stdin().lock()).map_err(|message| {
+        let given = key_line(io::stdin().lock()).map_err(|message| {
             Failure::CouldNotRun(format!("serve --supervised: standard input: {message}"))
         })?;
-        checked = checked.with_keys(keys);
+        checked = checked.with_keys(given.clone());
+        keys = Some(given);
     }
     let options = glue::ServeOptions { log_level, stops_with_stdin: supervised };
-    glue::serve(checked, me, &options).map_err(Failure::CouldNotRun)
+    let (name, map) = (name.to_owned(), map.map(Path::to_path_buf));
+    let reread = move || reread(&name, map.as_deref(), keys.clone());
+    glue::serve(checked, me, &options, reread).map_err(Failure::CouldNotRun)
+}
+
+/// The map as it is by now, for a node that runs. What is wrong with it comes back in one line.
+fn reread(name: &str, map: Option<&Path>, keys: Option<Keys>) -> Result<(Checked, usize), String> {
+    let (checked, findings) = read(map).check();
+    let (errors, warnings): (Vec<&Finding>, Vec<&Finding>) =
+        findings.iter().partition(|finding| finding.severity == Severity::Error);
+    for warning in warnings {
+        log::warn!("{warning}");
+    }
+    let told = |errors: &[&Finding]| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let checked = checked.ok_or_else(|| told(&errors))?;
+    let me = checked.index_of(name).ok_or_else(|| format!("it lists no node {} any more", quoted(name)))?;
+    let checked = match keys {
+        Some(keys) => checked.with_keys(keys),
+        None => checked,
+    };
+    Ok((checked, me))
 }
 
 /// Reads the line of keys that `herd up` writes. Nothing follows it, so nothing is lost in a buffer.

@@ -28,8 +28,6 @@ mod node_dials;
 mod node_digests;
 pub mod node_links;
 pub mod node_reload;
-#[cfg(test)]
-mod node_testing;
 pub mod out;
 pub mod owed;
 mod random;
@@ -38,3 +36,6 @@ pub mod session;
 pub mod table;
 pub mod time;
 pub mod wire;
+
+#[cfg(test)]
+mod herd_tests;

@@ -54,6 +54,14 @@ pub struct LinkState {
     pub owed: usize,
 }
 
+impl LinkState {
+    /// Whether both ends held the same when they last compared, and nothing has been left unsaid since.
+    #[must_use]
+    pub fn is_in_step(&self) -> bool {
+        self.up_since.is_some() && self.equal_at.is_some() && self.owed == 0
+    }
+}
+
 impl<const SLOTS: usize> Node<SLOTS> {
     /// The neighbours, in the map's order.
     pub fn links(&self) -> impl Iterator<Item = LinkState> + '_ {

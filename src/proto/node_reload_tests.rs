@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::proto::auth::KEY_BYTES;
-use crate::proto::node_testing::{Herd, keys};
+use crate::proto::herd_tests::{Herd, keys};
 use crate::proto::random::Jitter;
 
 /// Gives a node a map of these names and of these edges.

@@ -1,8 +1,8 @@
 //! Whole nodes, joined by pipes in memory, under a clock that the test moves.
 
 use super::*;
+use crate::proto::herd_tests::{Herd, WALL_NS, keys, node};
 use crate::proto::limits::{DIGEST_EVERY_MS, NONCE_BYTES, STRANGER_MS_MIN};
-use crate::proto::node_testing::{Herd, WALL_NS, keys, node};
 use crate::proto::time::Timestamp;
 
 #[test]

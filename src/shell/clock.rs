@@ -14,7 +14,7 @@ use crate::proto::time::{Mono, Now, Timestamp};
 #[derive(Debug)]
 pub struct Clock {
     started: Instant,
-    trust: ClockTrust,
+    trust: Cell<ClockTrust>,
     trusted: Cell<bool>,
     /// When to look again; never once the answer is final.
     look_at: Cell<Mono>,
@@ -27,7 +27,7 @@ impl Clock {
         let final_answer = trust != ClockTrust::Auto;
         Clock {
             started: Instant::now(),
-            trust,
+            trust: Cell::new(trust),
             trusted: Cell::new(trust.holds_now()),
             look_at: Cell::new(if final_answer { Mono::NEVER } else { Mono(0) }),
         }
@@ -38,11 +38,18 @@ impl Clock {
     pub fn now(&self) -> Now {
         let mono = self.mono(Instant::now());
         if mono >= self.look_at.get() {
-            let right = self.trust.holds_now();
+            let right = self.trust.get().holds_now();
             self.trusted.set(right);
             self.look_at.set(if right { Mono::NEVER } else { mono.after_ms(CLOCK_CHECK_MS) });
         }
         Now { mono, wall: wall(), wall_is_trusted: self.trusted.get() }
+    }
+
+    /// The map says something else of the clock now.
+    pub fn set_trust(&self, trust: ClockTrust) {
+        self.trust.set(trust);
+        self.trusted.set(trust.holds_now());
+        self.look_at.set(if trust == ClockTrust::Auto { Mono(0) } else { Mono::NEVER });
     }
 
     fn mono(&self, at: Instant) -> Mono {

@@ -20,7 +20,8 @@ use crate::proto::limits::{
 };
 use crate::proto::names::NodeId;
 use crate::proto::node::{Answer, Node, PlacesQuery, Seed, SessionId, Setup};
-use crate::proto::node_links::LinkEvent;
+use crate::proto::node_links::{LinkEvent, LinkState};
+use crate::proto::node_reload::{Reload, Reloaded};
 use crate::proto::out::Out;
 use crate::proto::session::{Cut, Ended};
 use crate::proto::time::Mono;
@@ -124,6 +125,35 @@ impl Driver {
             places: Places::start(plan.places.clone()),
             refusals: Sparing::default(),
         })
+    }
+
+    /// Takes a changed map. Whatever it does not speak against stays as it is.
+    ///
+    /// # Errors
+    /// [`RunError::Start`] for a plan that no checked map of this node gives; nothing has changed then.
+    pub fn reload(&self, plan: &Plan) -> Result<(), RunError> {
+        let names: Vec<&str> = plan.nodes.iter().map(|node| node.name.as_str()).collect();
+        let reload = Reload { names: &names, neighbours: &plan.neighbours, keys: plan.keys.clone() };
+        self.clock.set_trust(plan.clock);
+        let now = self.clock.now();
+        let reloaded = self.node.borrow_mut().reload(&now, &reload).map_err(RunError::Start)?;
+        let Reloaded { kept, added, removed, entries_dropped } = reloaded;
+        info!("the map was read again: {kept} neighbours as before, {added} new, {removed} none any more");
+        if entries_dropped > 0 {
+            info!("{entries_dropped} reports were dropped: the nodes that heard them are in the map no more");
+        }
+        Ok(())
+    }
+
+    /// How the node is, in a line for people.
+    #[must_use]
+    pub fn status(&self) -> String {
+        let node = self.node.borrow();
+        let links = node.links().count();
+        let up = node.links().filter(|link| link.up_since.is_some()).count();
+        let in_step = node.links().filter(LinkState::is_in_step).count();
+        let (known, capacity) = (node.table().len(), node.table().capacity());
+        format!("{up} of {links} links up, {in_step} in step; {known} of {capacity} clients known")
     }
 
     /// The node's clocks.
@@ -328,6 +358,7 @@ impl Driver {
         let reason = ended.cut.reason();
         match (ended.cut, ended.peer, ended.alleged) {
             (Cut::Knock, ..) => debug!("a link connection is closed: {reason}"),
+            (Cut::MapChanged, ..) => info!("a link connection is closed: {reason}"),
             // The newer link has been told to be up by now; "is down" after that would be the last word.
             (Cut::Replaced, Some(peer), _) => {
                 info!("an old connection to {} is closed: {reason}", name(node, peer));

@@ -47,5 +47,8 @@ pub const ACCEPT_PAUSE_MS: u64 = 100;
 /// A clock that is not yet trusted is looked at again after so long, in milliseconds.
 pub const CLOCK_CHECK_MS: u64 = 5_000;
 
+/// The service manager is told how things are once in so long, in milliseconds, if there is news.
+pub const STATUS_EVERY_MS: u64 = 10_000;
+
 /// Warnings that strangers can cause are written once in so long, in milliseconds.
 pub const REPEATED_WARNING_MS: u64 = 10_000;

@@ -9,6 +9,7 @@ pub mod driver;
 pub mod footprint;
 pub mod limits;
 pub mod logging;
+pub mod service;
 #[cfg(feature = "smol")]
 pub mod smol;
 
@@ -49,6 +50,10 @@ pub struct Plan {
     /// Another process holds this node's standard input open as long as it is to run.
     pub supervised: bool,
 }
+
+/// Reads the map again, and says in words why it cannot be taken. Called on the node's own thread, which
+/// waits meanwhile: a map is a small file on the board.
+pub type Reread = Box<dyn Fn() -> Result<Plan, String>>;
 
 /// Why a node could not run.
 #[derive(Debug)]

@@ -88,12 +88,24 @@ pub(super) async fn accept(shell: &'static Shell, listener: TcpListener) {
 
 /// Dials a neighbour once.
 pub(super) async fn dial(shell: &'static Shell, node: NodeId) {
-    let address = shell.plan.nodes[node.index()].links;
+    let generation = shell.generation.get();
+    let address = shell.plan.borrow().nodes[node.index()].links;
+    if address.ip().is_unspecified() {
+        // It listens on every address of its board, and nobody says which: it has to dial.
+        shell.driver.dial_failed(node, &"the map does not say where it listens");
+        shell.work();
+        return;
+    }
     let in_time = async {
         Timer::after(Duration::from_millis(CONNECT_MS_MAX)).await;
         Err(io::Error::new(ErrorKind::TimedOut, "no answer"))
     };
-    match or(async_net::TcpStream::connect(address), in_time).await {
+    let connected = or(async_net::TcpStream::connect(address), in_time).await;
+    if shell.generation.get() != generation {
+        // The map was read again meanwhile: the number is another node's now, or none's.
+        return;
+    }
+    match connected {
         Ok(stream) => start(shell, stream.into(), Some(node)),
         Err(error) => {
             shell.driver.dial_failed(node, &error);

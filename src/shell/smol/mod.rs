@@ -1,8 +1,8 @@
 //! The half of the shell that waits: one thread, one executor, one owner of the node.
 //!
 //! `smol::LocalExecutor` is all that is used of smol itself: `smol::spawn` would start a thread. Every
-//! task is one of a short list: two acceptors, a timer, a task a client, a task a link, a task a
-//! dial. The root future only waits for the signal to stop, because the root is polled at every wake.
+//! task is one of a short list: two acceptors, a timer, one that tells the service manager, one that reads
+//! the map again, a task a client, a task a link, a task a dial. The root future only waits for the signal to stop, because the root is polled at every wake.
 //!
 //! Invariant: no borrow of the node or of the shared buffers is held over an `.await`.
 
@@ -13,18 +13,20 @@ mod wake;
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use async_io::Timer;
 use async_net::TcpListener;
 use futures_lite::future;
-use log::{info, warn};
-use smol::LocalExecutor;
+use log::{error, info, warn};
+use smol::{LocalExecutor, Task};
 use static_cell::ConstStaticCell;
 
 use super::budget::Budget;
 use super::driver::{Driver, Memory, Work};
 use super::limits::{CLIENTS_MAX, DESCRIPTORS_BESIDE_CLIENTS, LISTEN_BACKLOG, UNREAD_BYTES_MAX};
-use super::{Plan, RunError};
+use super::service::Service;
+use super::{Plan, Reread, RunError};
 use crate::proto::time::Mono;
 use clients::Clients;
 use links::Links;
@@ -36,8 +38,12 @@ static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::new());
 /// Everything that the tasks share. It lives as long as the process.
 struct Shell {
     driver: Driver,
-    plan: Plan,
+    plan: RefCell<Plan>,
+    reread: Reread,
+    /// Rises when the map is read again, which gives nodes other numbers.
+    generation: Cell<u32>,
     executor: LocalExecutor<'static>,
+    listeners: RefCell<Listeners>,
     clients: RefCell<Clients>,
     links: RefCell<Links>,
     /// Answers that clients have not read yet.
@@ -47,23 +53,33 @@ struct Shell {
     timer_wake: Wake,
 }
 
+/// The acceptors: each holds its listener.
+#[derive(Default)]
+struct Listeners {
+    clients: Option<Task<()>>,
+    links: Option<Task<()>>,
+}
+
 /// Runs the node until it is told to stop: by SIGTERM, SIGINT, or the end of standard input where the
-/// plan says that it is supervised.
+/// plan says that it is supervised. SIGHUP makes it take the plan that `reread` gives.
 ///
 /// # Errors
 /// [`RunError`]: a listener that could not be bound, say. Nothing is left running then.
 ///
 /// # Panics
 /// If it is called twice in one process: there is one node's memory.
-pub fn run(plan: Plan) -> Result<(), RunError> {
+pub fn run(plan: Plan, reread: Reread) -> Result<(), RunError> {
     let clients_max = raise_descriptor_limit();
     let driver = Driver::start(MEMORY.take(), &plan)?;
     let me = plan.nodes[plan.me].clone();
     let supervised = plan.supervised;
     let shell: &'static Shell = Box::leak(Box::new(Shell {
         driver,
-        plan,
+        plan: RefCell::new(plan),
+        reread,
+        generation: Cell::new(0),
         executor: LocalExecutor::new(),
+        listeners: RefCell::default(),
         clients: RefCell::new(Clients::new(clients_max)),
         links: RefCell::new(Links::default()),
         unread: Budget::new(UNREAD_BYTES_MAX),
@@ -71,18 +87,29 @@ pub fn run(plan: Plan) -> Result<(), RunError> {
         timer_wake: Wake::default(),
     }));
     async_io::block_on(shell.executor.run(async {
-        let clients = listen("clients", me.clients).await?;
-        let links = listen("links", me.links).await?;
+        shell.listen(Some(me.clients), Some(me.links)).await?;
         let stop = signal::Stop::new(supervised)?;
-        shell.executor.spawn(clients::accept(shell, clients)).detach();
-        shell.executor.spawn(links::accept(shell, links)).detach();
+        let reload = signal::Reload::new()?;
+        let service = Rc::new(Service::of_this_process());
         shell.executor.spawn(keep_time(shell)).detach();
+        shell.executor.spawn(keep_told(shell, service.clone())).detach();
+        shell.executor.spawn(keep_map(shell, service.clone(), reload)).detach();
         info!("{} listens to clients on {} and to its neighbours on {}", me.name, me.clients, me.links);
         shell.work();
+        service.ready(shell.driver.status());
         let why = stop.wait().await;
+        service.stopping();
         info!("{} stops: {why}", me.name);
         Ok(())
     }))
+}
+
+/// Ends an acceptor. Its listener is closed when this is done, where dropping the task leaves that to the
+/// executor's next turn.
+async fn end(acceptor: Option<Task<()>>) {
+    if let Some(acceptor) = acceptor {
+        acceptor.cancel().await;
+    }
 }
 
 async fn listen(member: &'static str, address: SocketAddr) -> Result<TcpListener, RunError> {
@@ -118,6 +145,51 @@ fn raise_descriptor_limit() -> usize {
 }
 
 impl Shell {
+    /// Listens on the addresses that are given, instead of those before.
+    async fn listen(
+        &'static self,
+        clients: Option<SocketAddr>,
+        links: Option<SocketAddr>,
+    ) -> Result<(), RunError> {
+        if let Some(address) = clients {
+            // The old one goes first: the new address may hold the old one, as 0.0.0.0 holds them all.
+            let old = self.listeners.borrow_mut().clients.take();
+            end(old).await;
+            let listener = listen("clients", address).await?;
+            let task = self.executor.spawn(clients::accept(self, listener));
+            self.listeners.borrow_mut().clients = Some(task);
+        }
+        if let Some(address) = links {
+            let old = self.listeners.borrow_mut().links.take();
+            end(old).await;
+            let listener = listen("links", address).await?;
+            let task = self.executor.spawn(links::accept(self, listener));
+            self.listeners.borrow_mut().links = Some(task);
+        }
+        Ok(())
+    }
+
+    /// Takes the map as it is now. If it cannot be taken the old one stays in force.
+    async fn reload(&'static self) -> Result<(), String> {
+        let plan = (self.reread)()?;
+        let (old, new) = {
+            let old = self.plan.borrow();
+            (old.nodes[old.me].clone(), plan.nodes[plan.me].clone())
+        };
+        let clients = (old.clients != new.clients).then_some(new.clients);
+        let links = (old.links != new.links).then_some(new.links);
+        let listening = self.listen(clients, links).await.map_err(|error| error.to_string());
+        let taken = listening.and_then(|()| self.driver.reload(&plan).map_err(|error| error.to_string()));
+        if let Err(why) = taken {
+            let back = self.listen(clients.map(|_| old.clients), links.map(|_| old.links)).await;
+            return Err(back.err().map_or(why.clone(), |error| format!("{why}; and then {error}")));
+        }
+        *self.plan.borrow_mut() = plan;
+        self.generation.set(self.generation.get().wrapping_add(1));
+        self.work();
+        Ok(())
+    }
+
     /// Carries out what the node has decided about links, and keeps the timer right.
     fn work(&'static self) {
         while let Some(work) = self.driver.take_work() {
@@ -147,5 +219,26 @@ async fn keep_time(shell: &'static Shell) {
         future::or(due, shell.timer_wake.wait()).await;
         shell.driver.tick();
         shell.work();
+    }
+}
+
+/// Tells the service manager that the node is alive, and how it is.
+async fn keep_told(shell: &'static Shell, service: Rc<Service>) {
+    let Some(every) = service.every() else { return };
+    loop {
+        Timer::after(every).await;
+        service.tick(shell.driver.status());
+    }
+}
+
+/// Reads the map again when it is asked to.
+async fn keep_map(shell: &'static Shell, service: Rc<Service>, mut reload: signal::Reload) {
+    loop {
+        reload.next().await;
+        service.reloading();
+        if let Err(why) = shell.reload().await {
+            error!("the map stays as it was: {why}");
+        }
+        service.ready(shell.driver.status());
     }
 }

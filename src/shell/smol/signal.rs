@@ -1,6 +1,7 @@
-//! What makes a node stop: SIGTERM, SIGINT, and the end of standard input of a supervised one.
+//! What makes a node stop: SIGTERM, SIGINT, and the end of standard input of a supervised one. What makes
+//! it read its map again: SIGHUP.
 
-use std::io::{Read, Stdin};
+use std::io::{IsTerminal, Read, Stdin};
 
 use async_io::Async;
 use async_signal::{Signal, Signals};
@@ -41,6 +42,31 @@ impl Stop {
             "its supervisor has gone"
         };
         future::or(signal, ended).await
+    }
+}
+
+/// The wish that the map be read again: SIGHUP.
+pub(super) struct Reload(Option<Signals>);
+
+impl Reload {
+    /// On a terminal SIGHUP says that the terminal has gone, and ends the node as it ends any program.
+    pub(super) fn new() -> Result<Self, RunError> {
+        if std::io::stderr().is_terminal() {
+            return Ok(Reload(None));
+        }
+        let signals = Signals::new([Signal::Hup]);
+        Ok(Reload(Some(signals.map_err(|error| RunError::System { what: "signals", error })?)))
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) {
+        let asked = match &mut self.0 {
+            Some(signals) => signals.next().await.is_some(),
+            None => false,
+        };
+        if !asked {
+            future::pending::<()>().await;
+        }
     }
 }
 
