@@ -116,7 +116,7 @@ fn list<'a>(text: &mut String, entries: impl Iterator<Item = &'a Entry> + Clone)
     }
 }
 
-fn capitalised(text: &str) -> String {
+pub(super) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

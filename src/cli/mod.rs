@@ -7,6 +7,8 @@
 
 mod glue;
 mod help;
+#[cfg(test)]
+mod man;
 mod output;
 mod parse;
 mod send;

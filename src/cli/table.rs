@@ -97,7 +97,10 @@ pub(super) const COMMANDS: &[Entry] = &[
         operands: "NAME",
         operand_counts: (1, 1),
         short: "runs one node of the map",
-        long: &["This is what a board runs, mostly under systemd. It stops cleanly at SIGTERM and SIGINT."],
+        long: &[
+            "This is what a board runs, mostly under systemd. It stops cleanly at SIGTERM and SIGINT, and reads its map \
+             again at SIGHUP: links that are in the old map and the new one stay up.",
+        ],
         flags: &[
             MAP,
             LOG_LEVEL,
@@ -110,7 +113,7 @@ pub(super) const COMMANDS: &[Entry] = &[
                        key; the node stops at the end of its input.",
             },
         ],
-        examples: &["herd serve Hill", "herd serve pi-kitchen --map /etc/herd/herd.json"],
+        examples: &["herd serve Hill", "herd serve pi-kitchen --map /etc/herd/map.json"],
     },
     Entry {
         words: &["send"],

@@ -1,0 +1,93 @@
+//! The manual page herd(1), rendered from the table of commands and flags.
+//!
+//! It is no part of the program: a test renders it, compares it with `cross/package/herd.1`, and with
+//! `HERD_GOLDEN=write cargo test man` writes that file. So the page cannot say what `--help` does not.
+
+use std::fmt::Write as _;
+
+use super::help::{capitalised, spelled};
+use super::table::{ABOUT, COMMANDS, Entry, Flag, NOTES};
+
+/// The page, in the macros of man(7).
+fn page() -> String {
+    let mut text = String::from(".TH HERD 1 \"\" \"herd\" \"User Commands\"\n.SH NAME\nherd \\- ");
+    writeln!(text, "{}", escaped(ABOUT)).expect("a String takes every write");
+    text.push_str(".SH SYNOPSIS\n.B herd\n.I COMMAND\n.RI [ FLAG ...]\n.SH DESCRIPTION\n");
+    paragraphs(&mut text, NOTES);
+    text.push_str(".SH COMMANDS\n");
+    for entry in COMMANDS {
+        command(&mut text, entry);
+    }
+    text.push_str(FOOT);
+    text
+}
+
+const FOOT: &str = r#".SH SIGNALS
+.TP
+.BR SIGTERM ", " SIGINT
+The node stops within a second, with status 0.
+.TP
+.B SIGHUP
+The node reads its map again; links that are in the old and the new one stay up. On a terminal it stops instead.
+.SH FILES
+.TP
+.I /etc/herd/map.json
+The map of the herd for
+.IR herd@.service ;
+see
+.BR herd.map (5).
+.TP
+.IR /etc/herd/key ", " /etc/herd/places-key
+The key of the herd and that of a places service, for their owner alone to read. They reach a node as the credentials
+.BR key " and " places-key .
+.TP
+.I /usr/share/herd/places.dat
+The places that are used where the map names no other file.
+.SH SEE ALSO
+.BR herd.map (5),
+.BR systemctl (1)
+"#;
+
+fn command(text: &mut String, entry: &Entry) {
+    write!(text, ".SS herd {}", entry.words.join(" ")).expect("a String takes every write");
+    if !entry.operands.is_empty() {
+        write!(text, " {}", entry.operands).expect("a String takes every write");
+    }
+    writeln!(text, "\n{}.", escaped(&capitalised(entry.short))).expect("a String takes every write");
+    paragraphs(text, entry.long);
+    for flag in entry.flags {
+        let Flag { short, long, .. } = flag;
+        let told = if long.is_empty() { format!("{short}.") } else { format!("{short}. {long}") };
+        writeln!(text, ".TP\n.B {}\n{}", escaped(&spelled(flag)), escaped(&capitalised(&told)))
+            .expect("a String takes every write");
+    }
+    if !entry.examples.is_empty() {
+        text.push_str(".PP\nExamples:\n.PP\n.nf\n");
+        for example in entry.examples {
+            writeln!(text, "    {}", escaped(example)).expect("a String takes every write");
+        }
+        text.push_str(".fi\n");
+    }
+}
+
+fn paragraphs(text: &mut String, paragraphs: &[&str]) {
+    for paragraph in paragraphs {
+        writeln!(text, ".PP\n{}", escaped(paragraph)).expect("a String takes every write");
+    }
+}
+
+/// Text that is no request and holds no escape: dashes stay dashes when they are copied from the page.
+fn escaped(text: &str) -> String {
+    let text = text.replace('\\', "\\e").replace('-', "\\-");
+    if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
+}
+
+#[test]
+fn the_manual_page_is_that_of_the_table() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/cross/package/herd.1");
+    if std::env::var_os("HERD_GOLDEN").is_some_and(|wish| wish == "write") {
+        std::fs::write(path, page()).expect("the page can be written");
+    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(committed == page(), "after a wanted change: HERD_GOLDEN=write cargo test man");
+}
