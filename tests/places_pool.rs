@@ -26,12 +26,11 @@ fn wait_until(what: impl Fn() -> bool) {
 fn fifty_at_once_are_answered_in_time_and_the_workers_leave() {
     let server = Server::start(Act::Late(Duration::from_millis(300), ODD.into()));
     let places = Places::start(Settings { idle_ms: 200, ..legacy(&server) });
-    let begin = Instant::now();
     let receivers: Vec<_> = (0..50).map(|number| ask(&places, elsewhere(number))).collect();
+    assert_eq!(places.workers().0, 8);
     assert!(receivers.iter().all(|receiver| receiver.recv().expect("an answer") == ODD));
-    // Seven rounds of 0.3 s are 2.1 s; the bound is the promise.
-    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
-    assert!(places.workers().0 <= 8);
+    // Eight at a time are seven rounds of 0.3 s. How long that takes is for the bench to say.
+    assert!((2..=8).contains(&server.at_once_max()), "{}", server.at_once_max());
     wait_until(|| places.workers() == (1, 1));
     assert_eq!((server.seen().len(), places.counters().failed), (50, 0));
 }

@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
                 self.config.places.connect_ms = self.number(value, &member, "milliseconds", milliseconds);
             }
             "workers" => {
-                self.config.places.workers = self.number(value, &member, "threads", 1..=WORKERS_MAX as u64)
+                self.config.places.workers = self.number(value, &member, "threads", 1..=WORKERS_MAX as u64);
             }
             "cache_s" => self.config.places.cache_s = self.number(value, &member, "seconds", 0..=CACHE_S_MAX),
             "proxy" => {

@@ -5,7 +5,7 @@
 //! begin, change and end, not for each query.
 
 use super::Query;
-use super::breaker::Breaker;
+use super::breaker::{Admission, Breaker};
 use super::cache::Shelf;
 use super::error::PlacesError;
 use super::failure::{Failure, Phase};
@@ -116,21 +116,26 @@ impl Engine {
     fn ask_upstream(&self, query: &Query, deadline: Instant) -> Result<Vec<u8>, Refusal> {
         let upstream = self.upstream().inspect_err(|failure| self.tell(failure))?;
         if deadline.saturating_duration_since(Instant::now()) < LEFT_MIN {
-            return Err(Failure::TimedOut(Phase::Queue).into());
+            let failure = Failure::TimedOut(Phase::Queue);
+            log::debug!("places: {failure}");
+            return Err(failure.into());
         }
-        lock(&self.breaker).admit(Instant::now()).map_err(|(failure, status)| Refusal {
-            failure,
-            status: Some(status.to_owned()),
-            text: None,
+        let admission = lock(&self.breaker).admit(Instant::now()).map_err(|(failure, status)| {
+            log::debug!("places: {failure}");
+            Refusal { failure, status: Some(status.to_owned()), text: None }
         })?;
         let answer = upstream.ask(query, deadline);
-        self.learn(answer.as_ref().err().map(|refusal| &refusal.failure));
+        self.learn(admission, answer.as_ref().err().map(|refusal| &refusal.failure));
         answer
     }
 
     /// Takes note of how a call went.
-    fn learn(&self, failure: Option<&Failure>) {
+    fn learn(&self, admission: Admission, failure: Option<&Failure>) {
         let Some(failure) = failure.filter(|failure| failure.is_upstreams()) else {
+            // What is wrong with one query is its client's business.
+            if let Some(failure) = failure {
+                log::debug!("places: {failure}");
+            }
             // A query that the upstream refuses shows that it is there.
             if lock(&self.breaker).succeeded() && lock(&self.told).take().is_some() {
                 log::info!("places: the upstream answers again");
@@ -138,7 +143,7 @@ impl Engine {
             return;
         };
         self.tell(failure);
-        if lock(&self.breaker).failed(failure, Instant::now()) {
+        if lock(&self.breaker).failed(admission, failure, Instant::now()) {
             let pause_ms = self.settings.pause_ms;
             log::debug!("places: the upstream is left alone for {pause_ms} ms");
         }

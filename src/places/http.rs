@@ -4,13 +4,14 @@
 //! [`BODY_BYTES_MAX`] of a body and [`HEAD_BYTES_MAX`] of a head are taken; nothing is followed, unpacked or sent again; what
 //! goes wrong is told without the address, which holds the key.
 
+use super::deadline::{DeadlineConnector, until};
 use super::failure::{Failure, Phase};
 use super::resolve::BoundedResolver;
 use super::settings::{IpFamily, Settings};
 use std::io::Read;
 use std::time::{Duration, Instant};
 use ureq::http::Request;
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
 use ureq::{Agent, AsSendBody, Error, Timeout};
 
 /// Longest answer that is read: five times a full page of Google's, 46 KB.
@@ -67,7 +68,12 @@ impl Http {
             .max_idle_age(Duration::from_millis(settings.idle_ms));
         #[cfg(feature = "tls")]
         let builder = builder.tls_config(tls::config(settings.ca_file.as_deref())?);
-        let agent = Agent::with_parts(builder.build(), DefaultConnector::default(), BoundedResolver);
+        // ureq's own chain, less what is not asked for, and with the deadline right above the socket.
+        let connector = ().chain(ConnectProxyConnector::default());
+        let connector = connector.chain(TcpConnector::default()).chain(DeadlineConnector);
+        #[cfg(feature = "tls")]
+        let connector = connector.chain(ureq::unversioned::transport::RustlsConnector::default());
+        let agent = Agent::with_parts(builder.build(), connector, BoundedResolver);
         Ok(Self { agent, connect_max: Duration::from_millis(settings.connect_ms) })
     }
 
@@ -82,6 +88,10 @@ impl Http {
         request: Request<B>,
         deadline: Instant,
     ) -> Result<Response, Failure> {
+        until(deadline, || self.run_now(request, deadline))
+    }
+
+    fn run_now<B: AsSendBody>(&self, request: Request<B>, deadline: Instant) -> Result<Response, Failure> {
         let left = deadline.saturating_duration_since(Instant::now());
         // A hair less than the whole, so that a hanging connect is told from a hanging answer.
         let connect = self.connect_max.min(left.saturating_sub(Duration::from_millis(1)));

@@ -8,7 +8,7 @@
 //!  Places (worker) -> engine -> offline -> render -> near -> dat, band -> text     from a file
 //!                            -> breaker, cache, upstream -> legacy -> cut          from elsewhere
 //!                                                        -> modern -> render
-//!                                                        -> http -> resolve
+//!                                                        -> http -> resolve, deadline
 //!  build -> sources -> csv                                making the committed places file
 //!  build -> encode -> text
 //!  import -> geonames, table, geojson -> runs -> stream   making one of one's own
@@ -21,7 +21,8 @@
 //!
 //! # Keys and the log
 //! ureq writes each request's address at the levels debug and trace, and for `google-legacy` that address holds the key:
-//! whoever installs a logger must drop records whose target [`is_secret_target`].
+//! whoever installs a logger must drop records whose target [`is_secret_target`], as
+//! [`shell::logging`](crate::shell::logging) does.
 
 pub mod build;
 pub mod cache;
@@ -34,6 +35,7 @@ mod band;
 mod breaker;
 mod command;
 mod csv;
+mod deadline;
 mod encode;
 mod engine;
 mod error;
@@ -118,9 +120,11 @@ pub struct Places {
     shared: std::sync::Arc<worker::Shared>,
 }
 
-/// Whether log records of `target` may hold a key, and so must be dropped at every level: those of the crates that carry
-/// requests. Their debug and trace records print addresses, heads and raw bytes; what an operator needs of their findings,
-/// this part logs in its own words.
+/// The crates that carry requests, as they name themselves in the log: their debug and trace records print addresses,
+/// heads and raw bytes. What an operator needs of their findings, this part logs in its own words.
+pub const SECRET_TARGETS: [&str; 6] = ["ureq", "ureq_proto", "rustls", "webpki", "http", "httparse"];
+
+/// Whether log records of `target` may hold a key, and so must be dropped at every level: those of [`SECRET_TARGETS`].
 ///
 /// ```
 /// use herd::places::is_secret_target;
@@ -130,7 +134,7 @@ pub struct Places {
 #[must_use]
 pub fn is_secret_target(target: &str) -> bool {
     let root = target.split("::").next().unwrap_or("");
-    matches!(root, "ureq" | "ureq_proto" | "rustls" | "webpki" | "http" | "httparse")
+    SECRET_TARGETS.contains(&root)
 }
 
 #[cfg(test)]

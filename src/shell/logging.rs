@@ -2,11 +2,14 @@
 //!
 //! On a terminal that is `simple_logger`. Under systemd each line starts with its priority
 //! (sd-daemon(3)), and the journal adds the time. Anywhere else, a file or a pipe, lines are plain. The
-//! last two never panic when the reader has gone: a node must not die of its log.
+//! last two never panic when the reader has gone: a node must not die of its log. None of them shows, at
+//! any level, what crates that carry keys say.
 
 use std::io::{IsTerminal, Write};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use crate::places::{SECRET_TARGETS, is_secret_target};
 
 /// Sends the log to standard error, down to `level`.
 ///
@@ -15,7 +18,9 @@ pub fn start(level: LevelFilter) {
     let to_journal = std::env::var_os("JOURNAL_STREAM").is_some();
     if !to_journal && std::io::stderr().is_terminal() {
         let logger = simple_logger::SimpleLogger::new().with_level(level);
-        if logger.init().is_ok() {
+        let mute =
+            |logger: simple_logger::SimpleLogger, target| logger.with_module_level(target, LevelFilter::Off);
+        if SECRET_TARGETS.into_iter().fold(logger, mute).init().is_ok() {
             return;
         }
     }
@@ -33,7 +38,7 @@ struct Plain {
 
 impl Log for Plain {
     fn enabled(&self, metadata: &Metadata) -> bool {
-        metadata.level() <= log::max_level()
+        metadata.level() <= log::max_level() && !is_secret_target(metadata.target())
     }
 
     fn log(&self, record: &Record) {

@@ -26,8 +26,12 @@ pub(crate) enum Act {
     HangBeforeHead,
     /// Sends the head and half of the body, then nothing until the server ends.
     HangInBody(Vec<u8>),
-    /// Sends a byte of the answer every so often, for ever.
+    /// Sends a byte of the body every so often, for ever.
     Drip(Duration),
+    /// Sends a byte of the head every so often, for ever.
+    DripHead(Duration),
+    /// Sends the first bytes, then the others over and over, as fast as they are taken.
+    Flood(&'static str, &'static str),
     /// Closes the connection without a word.
     CloseAtOnce,
     /// Closes it in the middle of the body.
@@ -68,6 +72,9 @@ struct Shared {
     /// Connections that are open, to be closed when the server ends.
     open: Mutex<Vec<TcpStream>>,
     connections: AtomicUsize,
+    /// Requests that are being answered, and the most of them that ever were.
+    at_once: AtomicUsize,
+    at_once_max: AtomicUsize,
     is_over: AtomicBool,
     tls: Option<Arc<rustls::ServerConfig>>,
 }
@@ -100,6 +107,8 @@ impl Server {
             seen: Mutex::default(),
             open: Mutex::default(),
             connections: AtomicUsize::new(0),
+            at_once: AtomicUsize::new(0),
+            at_once_max: AtomicUsize::new(0),
             is_over: AtomicBool::new(false),
             tls,
         });
@@ -125,6 +134,11 @@ impl Server {
     /// The requests so far.
     pub(crate) fn seen(&self) -> Vec<Request> {
         self.shared.seen.lock().expect("no panics").clone()
+    }
+
+    /// The most requests that were being answered at the same moment.
+    pub(crate) fn at_once_max(&self) -> usize {
+        self.shared.at_once_max.load(Ordering::Acquire)
     }
 
     /// The connections so far.
@@ -182,7 +196,11 @@ fn talk(stream: impl Read + Write, shared: &Shared) -> io::Result<()> {
     while let Some(request) = read_request(&mut stream)? {
         shared.seen.lock().expect("no panics").push(request);
         let act = shared.act.lock().expect("no panics").clone();
-        if !perform(act, stream.get_mut(), shared)? {
+        let at_once = shared.at_once.fetch_add(1, Ordering::AcqRel) + 1;
+        shared.at_once_max.fetch_max(at_once, Ordering::AcqRel);
+        let goes_on = perform(act, stream.get_mut(), shared);
+        shared.at_once.fetch_sub(1, Ordering::AcqRel);
+        if !goes_on? {
             return Ok(());
         }
     }
@@ -208,21 +226,16 @@ fn read_request(stream: &mut impl BufRead) -> io::Result<Option<Request>> {
 
 /// Whether the connection goes on.
 fn perform(act: Act, stream: &mut (impl Read + Write), shared: &Shared) -> io::Result<bool> {
-    let head = |status: u16, more: &str, length: usize| {
-        format!(
-            "HTTP/1.1 {status} Whatever\r\nContent-Type: application/json\r\n{more}Content-Length: {length}\r\n\r\n"
-        )
-    };
     match act {
         Act::Answer(status, more, body) => {
             let head = head(status, more, body.len());
             stream.write_all(&[head.as_bytes(), &body].concat())?;
             stream.flush()?;
-            return Ok(true);
+            Ok(true)
         }
         Act::Late(after, body) => {
             std::thread::sleep(after);
-            return perform(ok(body), stream, shared);
+            perform(ok(body), stream, shared)
         }
         Act::Chunked(body) => {
             let mut answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
@@ -234,8 +247,22 @@ fn perform(act: Act, stream: &mut (impl Read + Write), shared: &Shared) -> io::R
             answer.extend_from_slice(b"0\r\n\r\n");
             stream.write_all(&answer)?;
             stream.flush()?;
-            return Ok(true);
+            Ok(true)
         }
+        _ => misbehave(act, stream, shared).map(|()| false),
+    }
+}
+
+fn head(status: u16, more: &str, length: usize) -> String {
+    format!(
+        "HTTP/1.1 {status} Whatever\r\nContent-Type: application/json\r\n{more}Content-Length: {length}\r\n\r\n"
+    )
+}
+
+/// The acts after which the connection is of no more use.
+fn misbehave(act: Act, stream: &mut (impl Read + Write), shared: &Shared) -> io::Result<()> {
+    match act {
+        Act::Answer(..) | Act::Late(..) | Act::Chunked(_) => {}
         Act::HangBeforeHead => hang(stream)?,
         Act::HangInBody(body) => {
             stream.write_all(head(200, "", body.len()).as_bytes())?;
@@ -245,11 +272,15 @@ fn perform(act: Act, stream: &mut (impl Read + Write), shared: &Shared) -> io::R
         }
         Act::Drip(every) => {
             stream.write_all(head(200, "", 200_000).as_bytes())?;
-            while !shared.is_over.load(Ordering::Acquire) {
-                stream.write_all(b" ")?;
-                stream.flush()?;
-                std::thread::sleep(every);
-            }
+            drip(b" ", every, stream, shared)?;
+        }
+        Act::DripHead(every) => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nX: ")?;
+            drip(b"x", every, stream, shared)?;
+        }
+        Act::Flood(first, then) => {
+            stream.write_all(first.as_bytes())?;
+            drip(then.as_bytes(), Duration::ZERO, stream, shared)?;
         }
         Act::CloseAtOnce => {}
         Act::CloseInBody(body) => {
@@ -262,7 +293,17 @@ fn perform(act: Act, stream: &mut (impl Read + Write), shared: &Shared) -> io::R
             stream.flush()?;
         }
     }
-    Ok(false)
+    Ok(())
+}
+
+/// Sends the bytes every so often until the client or the server ends the connection.
+fn drip(bytes: &[u8], every: Duration, stream: &mut impl Write, shared: &Shared) -> io::Result<()> {
+    while !shared.is_over.load(Ordering::Acquire) {
+        stream.write_all(bytes)?;
+        stream.flush()?;
+        std::thread::sleep(every);
+    }
+    Ok(())
 }
 
 /// Until the client or the server ends the connection.
