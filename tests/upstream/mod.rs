@@ -262,7 +262,7 @@ fn head(status: u16, more: &str, length: usize) -> String {
 /// The acts after which the connection is of no more use.
 fn misbehave(act: Act, stream: &mut (impl Read + Write), shared: &Shared) -> io::Result<()> {
     match act {
-        Act::Answer(..) | Act::Late(..) | Act::Chunked(_) => {}
+        Act::Answer(..) | Act::Late(..) | Act::Chunked(_) | Act::CloseAtOnce => {}
         Act::HangBeforeHead => hang(stream)?,
         Act::HangInBody(body) => {
             stream.write_all(head(200, "", body.len()).as_bytes())?;
@@ -282,7 +282,6 @@ fn misbehave(act: Act, stream: &mut (impl Read + Write), shared: &Shared) -> io:
             stream.write_all(first.as_bytes())?;
             drip(then.as_bytes(), Duration::ZERO, stream, shared)?;
         }
-        Act::CloseAtOnce => {}
         Act::CloseInBody(body) => {
             stream.write_all(head(200, "", body.len()).as_bytes())?;
             stream.write_all(&body[..body.len() / 2])?;
