@@ -100,10 +100,18 @@ fn a_failing_upstream_is_left_alone_and_probed() {
         "failed repeatedly and is tried again in 1 s; last: the upstream failed with HTTP",
     );
     assert_eq!(server.seen().len(), 3, "it is left alone");
+    // After the pause one of many is let through; it fails, and so the next pause begins.
+    server.act(Act::Answer(503, "", Vec::new()));
+    std::thread::sleep(Duration::from_millis(700));
+    let receivers: Vec<_> = (0..6).map(|number| ask(&places, elsewhere(number))).collect();
+    for receiver in receivers {
+        assert_refused(&receiver.recv().expect("an answer"), "UNKNOWN_ERROR", "HTTP status 503");
+    }
+    assert_eq!(server.seen().len(), 4, "one probe");
     server.act(ok(ODD));
     wait_until(|| answer(&places, UCLA) == ODD);
     assert_eq!(answer(&places, elsewhere(1)), ODD);
-    assert_eq!(server.seen().len(), 5, "one probe, and then as before");
+    assert_eq!(server.seen().len(), 6, "one probe, and then as before");
 }
 
 #[test]

@@ -3,10 +3,11 @@
 
 mod upstream;
 
-use herd::places::{Places, Settings};
+use herd::places::{Places, ProxyUrl, Settings};
 use std::io::{Read, Write};
 use upstream::asking::*;
 use upstream::tls::{Ca, self_signed};
+use upstream::tunnel::Tunnel;
 use upstream::{Server, ok};
 
 fn with_ca(server: &Server, ca: &Ca) -> Settings {
@@ -53,6 +54,18 @@ fn certificates_out_of_their_time_are_refused_and_the_clock_is_named() {
     let early = Server::start_tls(ok(ODD), ca.server(3000, 4000));
     let json = answer_of(with_ca(&early, &ca));
     assert_refused(&json, "UNKNOWN_ERROR", "not valid yet, so this board's clock is wrong");
+}
+
+#[test]
+fn a_proxy_sees_the_name_and_nothing_else() {
+    let ca = Ca::new();
+    let server = Server::start_tls(ok(ODD), ca.server(2000, 4000));
+    let tunnel = Tunnel::start(1, server.address());
+    let proxy = Some(ProxyUrl::new(&tunnel.url()).expect("an address"));
+    assert_eq!(answer_of(Settings { proxy, ..with_ca(&server, &ca) }), ODD);
+    let seen = tunnel.seen();
+    assert!(seen.starts_with(&format!("CONNECT {} HTTP/1.1\r\n", server.address())), "{seen}");
+    assert!(server.seen()[0].target().contains(KEY) && !seen.contains(KEY));
 }
 
 #[test]

@@ -3,8 +3,9 @@
 
 mod upstream;
 
-use herd::places::{Endpoint, Key, Places, ProxyUrl, Query, Settings, Source, check_url};
+use herd::places::{Endpoint, IpFamily, Key, Places, ProxyUrl, Query, Settings, Source, check_url};
 use upstream::asking::*;
+use upstream::tunnel::Tunnel;
 use upstream::{Act, Server, ok};
 
 #[test]
@@ -82,7 +83,13 @@ fn what_is_no_json_is_refused() {
         (ok(deep), "it is nested too deeply"),
         (ok("{\"results\":[1],\"results\":[2]}"), "twice"),
         (
-            Act::Answer(200, "Content-Encoding: gzip\r\n", vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0]),
+            // `{"results":[]}`, packed.
+            Act::Answer(
+                200,
+                "Content-Encoding: gzip\r\n",
+                b"\x1f\x8b\x08\0\0\0\0\0\x02\x03\xabV*J-.\xcd))V\xb2\x8a\x8e\xad\x05\0\n'|\x9e\x0e\0\0\0"
+                    .to_vec(),
+            ),
             "it is compressed, which was not asked for",
         ),
     ];
@@ -162,6 +169,48 @@ fn a_proxy_is_asked_for_a_tunnel() {
     let seen = server.seen();
     assert_eq!(seen[0].target(), "places.example:8080");
     assert!(!seen[0].head.contains(KEY) && seen[0].header("proxy-authorization").is_some());
+}
+
+#[test]
+fn answers_come_through_a_tunnel() {
+    let server = Server::start(ok(ODD));
+    let tunnel = Tunnel::start(1, server.address());
+    let proxy = Some(ProxyUrl::new(&tunnel.url()).expect("an address"));
+    // The name is looked up by the proxy, if at all: nobody else knows it.
+    let settings = legacy_at("http://herd-test.invalid/x?a=b".to_owned());
+    assert_eq!(answer_of(Settings { proxy, ..settings }), ODD);
+    let seen = tunnel.seen();
+    assert!(seen.starts_with("CONNECT herd-test.invalid:80 HTTP/1.1\r\n"), "{seen}");
+    assert!(seen.contains("Proxy-Authorization: Basic dXNlcjpwYXNz\r\n"), "{seen}");
+    let request = &server.seen()[0];
+    assert!(request.target().starts_with("/x?a=b&location=34.0"), "{}", request.target());
+    assert!(request.header("proxy-authorization").is_none(), "the password is the proxy's alone");
+}
+
+#[test]
+fn only_addresses_of_the_wanted_kind_are_used() {
+    let no_address = "its name is not known, or has no address of the wanted kind";
+    let (v4, v6) = (IpFamily::V4, IpFamily::V6);
+    let server = Server::start(ok(ODD));
+    let mut rows = vec![(server.url(), v4, None), (server.url(), v6, Some(no_address))];
+    // Not every machine speaks IPv6, not even to itself.
+    let six = "[::1]:0".parse().ok().filter(|address| std::net::TcpListener::bind(address).is_ok());
+    let six = six.map(|address| Server::start_at(address, ok(ODD)));
+    for server in six.iter() {
+        rows.extend([(server.url(), v6, None), (server.url(), v4, Some(no_address))]);
+    }
+    for (url, ip, refusal) in rows {
+        let json = answer_of(Settings { ip, ..legacy_at(url) });
+        match refusal {
+            None => assert_eq!(json, ODD),
+            Some(message) => assert_refused(&json, "UNKNOWN_ERROR", message),
+        }
+    }
+    // A name with addresses of both kinds: whichever does not answer is passed over.
+    let url = format!("http://localhost:{}/", server.address().port());
+    for ip in [IpFamily::Any, v4] {
+        assert_eq!(answer_of(Settings { ip, ..legacy_at(url.clone()) }), ODD);
+    }
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Resolver for BoundedResolver {
         let port = uri.port_u16().unwrap_or(default_port);
         let found = match host.parse::<IpAddr>() {
             Ok(ip) => vec![SocketAddr::new(ip, port)],
-            Err(_) => look_up(host, port, *timeout.after)?,
+            Err(_) => look_up(host, port, *timeout.after, c_library)?,
         };
         let mut addresses = self.empty();
         for address in config.ip_family().keep_wanted(found.into_iter()).take(ADDRESSES_MAX) {
@@ -53,7 +53,19 @@ impl Resolver for BoundedResolver {
     }
 }
 
-fn look_up(host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Error> {
+type Found = std::io::Result<Vec<SocketAddr>>;
+
+fn c_library(host: &str, port: u16) -> Found {
+    (host, port).to_socket_addrs().map(Iterator::collect)
+}
+
+/// Has `find` find the addresses, and waits for that no longer than `limit`.
+fn look_up(
+    host: &str,
+    port: u16,
+    limit: Duration,
+    find: impl FnOnce(&str, u16) -> Found + Send + 'static,
+) -> Result<Vec<SocketAddr>, Error> {
     // Counted back by the thread itself, since it may outlive the query.
     struct Slot;
     impl Drop for Slot {
@@ -71,7 +83,7 @@ fn look_up(host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Er
     let thread = Builder::new().name("places-dns".to_owned()).stack_size(STACK_BYTES);
     thread
         .spawn(move || {
-            let found = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
+            let found = find(&host, port);
             // Free before the query goes on: whoever saw the answer sees the slot free as well.
             drop(slot);
             let _ = sender.send(found);
@@ -94,9 +106,32 @@ mod tests {
     #[test]
     fn names_of_this_machine_are_found_and_others_are_not() {
         let limit = Duration::from_secs(60);
-        let found = look_up("localhost", 80, limit).expect("every machine knows itself");
+        let found = look_up("localhost", 80, limit, c_library).expect("every machine knows itself");
         assert!(found.iter().all(|address| address.ip().is_loopback() && address.port() == 80));
-        assert!(look_up("no such name", 80, limit).is_err());
+        assert!(look_up("no such name", 80, limit, c_library).is_err());
+        hanging_look_ups_are_left_behind_up_to_a_limit();
+    }
+
+    /// Called by the only test that looks names up, since the count is the process's.
+    fn hanging_look_ups_are_left_behind_up_to_a_limit() {
         assert_eq!(LOOKUPS.load(Ordering::Acquire), 0);
+        let (let_go, held) = std::sync::mpsc::channel::<()>();
+        let held = std::sync::Arc::new(std::sync::Mutex::new(held));
+        let timed_out = |found| matches!(found, Err(Error::Timeout(Timeout::Resolve)));
+        for _ in 0..LOOKUPS_MAX {
+            let held = std::sync::Arc::clone(&held);
+            let hang = move |_: &str, _| {
+                let _ = held.lock().map(|held| held.recv());
+                Ok(Vec::new())
+            };
+            assert!(timed_out(look_up("x", 80, Duration::from_millis(1), hang)));
+        }
+        let never = |_: &str, _| unreachable!("there are too many of them");
+        assert!(timed_out(look_up("x", 80, Duration::from_secs(60), never)));
+        assert_eq!(LOOKUPS.load(Ordering::Acquire), LOOKUPS_MAX);
+        drop(let_go);
+        while LOOKUPS.load(Ordering::Acquire) > 0 {
+            std::thread::yield_now();
+        }
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 pub(crate) mod asking;
 pub(crate) mod tls;
+pub(crate) mod tunnel;
 
 /// What the server does with a request.
 #[derive(Clone, Debug)]
