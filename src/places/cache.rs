@@ -4,13 +4,14 @@
 //! of one's own, whose answers are its owner's to keep. Only whole answers (`OK`, `ZERO_RESULTS`), already cut, are kept;
 //! keyed by place, radius and count, so an answer is given again to the byte.
 //!
-//! Knows neither HTTP nor JSON. Its memory is fixed at build time and lies in a static of zeroes: a node that keeps no
-//! answers never touches it. What when full: the oldest answer makes room; one that is too long for a slot is not kept.
+//! Knows neither HTTP nor JSON. Its memory is fixed at build time and lies in a static of zeroes (an `Instant` would not be
+//! one, so times are milliseconds): a node that keeps no answers never touches it. What when full: the oldest answer makes
+//! room; one that is too long for a slot is not kept.
 
 use super::Query;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 /// Answers kept at most. Set `HERD_PLACES_CACHE_ENTRIES` when building to change it.
 pub const CACHE_ENTRIES: usize = from_build(option_env!("HERD_PLACES_CACHE_ENTRIES"), 16);
@@ -31,7 +32,7 @@ static CACHE: Mutex<Cache> = Mutex::new(Cache::new());
 pub(super) struct Shelf {
     /// Parts the answers of several handles in a process.
     owner: u64,
-    lifetime: Duration,
+    lifetime_ms: u64,
 }
 
 impl Shelf {
@@ -40,19 +41,17 @@ impl Shelf {
         static OWNERS: AtomicU64 = AtomicU64::new(1);
         (cache_s > 0).then(|| Self {
             owner: OWNERS.fetch_add(1, Ordering::Relaxed),
-            lifetime: Duration::from_secs(cache_s),
+            lifetime_ms: cache_s.saturating_mul(1_000),
         })
     }
 
     pub(super) fn get(&self, query: &Query) -> Option<Vec<u8>> {
-        lock().get(&self.key(query), Instant::now()).map(<[u8]>::to_vec)
+        lock().get(&self.key(query), now_ms()).map(<[u8]>::to_vec)
     }
 
     pub(super) fn put(&self, query: &Query, answer: &[u8]) {
-        let now = Instant::now();
-        // An instant too far ahead to be reckoned: for as long as the node runs, a week at a time.
-        let until = now.checked_add(self.lifetime).unwrap_or(now + Duration::from_secs(604_800));
-        lock().put(self.key(query), answer, now, until);
+        let now = now_ms();
+        lock().put(self.key(query), answer, now, now.saturating_add(self.lifetime_ms));
     }
 
     fn key(&self, query: &Query) -> Key {
@@ -60,11 +59,18 @@ impl Shelf {
     }
 }
 
-/// A panic cannot leave a slot half written: it is written before its key.
+/// Milliseconds since the first answer was asked for.
+fn now_ms() -> u64 {
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    u64::try_from(FIRST.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A panic cannot leave a slot that is half written and counts: while it is written, it has run out.
 fn lock() -> MutexGuard<'static, Cache> {
     CACHE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Owners count from 1, so that no key is a slot of zeroes.
 type Key = (u64, [u64; 4]);
 
 struct Cache {
@@ -72,37 +78,46 @@ struct Cache {
 }
 
 struct Slot {
-    /// The key, when the answer was put here, and until when it holds.
-    of: Option<(Key, Instant, Instant)>,
+    /// Zero for a slot that was never used.
+    key: Key,
+    /// When the answer was put here, and until when it holds.
+    since_ms: u64,
+    until_ms: u64,
     answer: heapless::Vec<u8, CACHE_ENTRY_BYTES>,
+}
+
+impl Slot {
+    const fn new() -> Self {
+        Self { key: (0, [0; 4]), since_ms: 0, until_ms: 0, answer: heapless::Vec::new() }
+    }
 }
 
 impl Cache {
     const fn new() -> Self {
-        Self { slots: [const { Slot { of: None, answer: heapless::Vec::new() } }; CACHE_ENTRIES] }
+        Self { slots: [const { Slot::new() }; CACHE_ENTRIES] }
     }
 
-    fn get(&self, key: &Key, now: Instant) -> Option<&[u8]> {
-        let is_it = |slot: &&Slot| slot.of.is_some_and(|(of, _, until)| of == *key && now < until);
+    fn get(&self, key: &Key, now_ms: u64) -> Option<&[u8]> {
+        let is_it = |slot: &&Slot| slot.key == *key && now_ms < slot.until_ms;
         self.slots.iter().find(is_it).map(|slot| slot.answer.as_slice())
     }
 
-    fn put(&mut self, key: Key, answer: &[u8], now: Instant, until: Instant) {
+    fn put(&mut self, key: Key, answer: &[u8], now_ms: u64, until_ms: u64) {
         if answer.len() > CACHE_ENTRY_BYTES {
             return;
         }
         // The same key's slot, else one that holds nothing any more, else the oldest.
-        let rank = |slot: &Slot| match slot.of {
-            Some((of, ..)) if of == key => (0, None),
-            Some((_, _, until)) if until <= now => (1, None),
-            None => (1, None),
-            Some((_, since, _)) => (2, Some(since)),
+        let rank = |slot: &Slot| match slot {
+            slot if slot.key == key => (0, 0),
+            slot if slot.until_ms <= now_ms => (1, 0),
+            slot => (2, slot.since_ms),
         };
         if let Some(slot) = self.slots.iter_mut().min_by_key(|slot| rank(slot)) {
-            slot.of = None;
+            slot.until_ms = 0;
             slot.answer.clear();
-            let fits = slot.answer.extend_from_slice(answer).is_ok();
-            slot.of = fits.then_some((key, now, until));
+            if slot.answer.extend_from_slice(answer).is_ok() {
+                (slot.key, slot.since_ms, slot.until_ms) = (key, now_ms, until_ms);
+            }
         }
     }
 }
@@ -122,22 +137,20 @@ mod tests {
 
     #[test]
     fn the_oldest_makes_room_and_answers_run_out() {
-        let begin = Instant::now();
-        let at = |ms| begin + Duration::from_millis(ms);
         let key = |n: u64| (1, [n, 0, 0, 0]);
         let mut cache = Box::new(Cache::new());
         for n in 0..=CACHE_ENTRIES as u64 {
-            cache.put(key(n), format!("answer {n}").as_bytes(), at(n), at(1_000 + n));
+            cache.put(key(n), format!("answer {n}").as_bytes(), n, 1_000 + n);
         }
-        assert_eq!(cache.get(&key(0), at(50)), None, "the oldest made room");
-        assert_eq!(cache.get(&key(1), at(50)), Some(&b"answer 1"[..]));
-        assert_eq!(cache.get(&(2, [1, 0, 0, 0]), at(50)), None, "another handle's");
-        assert_eq!(cache.get(&key(1), at(1_001)), None, "it has run out");
-        cache.put(key(1), b"again", at(1_001), at(2_000));
-        assert_eq!(cache.get(&key(1), at(1_500)), Some(&b"again"[..]));
-        cache.put(key(99), &vec![b'x'; CACHE_ENTRY_BYTES + 1], at(0), at(9_000));
-        assert_eq!(cache.get(&key(99), at(1)), None, "too long to be kept");
-        assert_eq!(cache.get(&key(2), at(50)), Some(&b"answer 2"[..]));
+        assert_eq!(cache.get(&key(0), 50), None, "the oldest made room");
+        assert_eq!(cache.get(&key(1), 50), Some(&b"answer 1"[..]));
+        assert_eq!(cache.get(&(2, [1, 0, 0, 0]), 50), None, "another handle's");
+        assert_eq!(cache.get(&key(1), 1_001), None, "it has run out");
+        cache.put(key(1), b"again", 1_001, 2_000);
+        assert_eq!(cache.get(&key(1), 1_500), Some(&b"again"[..]));
+        cache.put(key(99), &vec![b'x'; CACHE_ENTRY_BYTES + 1], 0, 9_000);
+        assert_eq!(cache.get(&key(99), 1), None, "too long to be kept");
+        assert_eq!(cache.get(&key(2), 50), Some(&b"answer 2"[..]));
     }
 
     #[test]
