@@ -1,11 +1,9 @@
 //! The cut of an upstream's answer against a plain reference: a parser that knows nothing but the grammar, takes a text
 //! apart byte by byte, and puts the answer together from the parts it keeps.
 
+use herd::places::DEPTH_MAX;
 use herd::places::cut::cut;
 use proptest::prelude::*;
-
-/// Most brackets within brackets, as `places::cut` has it.
-const DEPTH_MAX: usize = 64;
 
 /// A text and how far it is read. Every method gives `None` where the text is no JSON.
 struct Plain<'a> {

@@ -9,64 +9,66 @@ fn places(member: &str) -> String {
     with(&format!(", \"places\": {member}"))
 }
 
+/// A member, and what is found in it.
+const MISTAKES: [(&str, &[&str]); 12] = [
+    ("[]", &["m:4: places: an array where an object is needed"]),
+    (
+        r#"{ "source": "ofline" }"#,
+        &[r#"m:4: places.source: unknown value "ofline" (did you mean "offline"?)"#],
+    ),
+    (
+        r#"{ "source": "google" }"#,
+        &[
+            "m:4: places.key_file: Google is not asked without a key, and the map names no file that holds one (name it: \"key_file\"; or use \"source\": \"offline\")",
+        ],
+    ),
+    (
+        r#"{ "url": "http://localhost/", "workers": 2 }"#,
+        &[
+            "m:4: warning: places.url: not used: the source is offline (leave it out)",
+            "m:4: warning: places.workers: not used: the source is offline (leave it out)",
+        ],
+    ),
+    (
+        r#"{ "timeout_ms": 99 }"#,
+        &[r#"m:4: places.timeout_ms: "99" is out of range (whole milliseconds, 100 to 60000)"#],
+    ),
+    (
+        r#"{ "timeout_ms": 8e3, "time": 1 }"#,
+        &[
+            r#"m:4: places.time: unknown member (did you mean "timeout_ms"?)"#,
+            r#"m:4: places.timeout_ms: "8e3" is out of range (whole milliseconds, 100 to 60000)"#,
+        ],
+    ),
+    (
+        r#"{ "source": "google-legacy", "url": "http://localhost/", "workers": 0, "cache_s": 86401 }"#,
+        &[
+            r#"m:4: places.workers: "0" is out of range (whole threads, 1 to 64)"#,
+            r#"m:4: places.cache_s: "86401" is out of range (whole seconds, 0 to 86400)"#,
+        ],
+    ),
+    (
+        r#"{ "source": "google-legacy", "url": "ftp://user:secret@x" }"#,
+        &["m:4: places.url: it is no address such as https://host/path"],
+    ),
+    (
+        r#"{ "source": "google-legacy", "url": "http://localhost/", "proxy": "secret" }"#,
+        &["m:4: places.proxy: it is no proxy address such as http://proxy.example:3128"],
+    ),
+    (
+        r#"{ "source": "google-legacy", "url": "http://localhost/", "fallback": "google" }"#,
+        &[r#"m:4: places.fallback: unknown value "google" (one of "offline")"#],
+    ),
+    (
+        r#"{ "source": "google-legacy", "url": "http://localhost/", "ip": 6 }"#,
+        &["m:4: places.ip: a number where a string is needed"],
+    ),
+    (r#"{ "source": "google-legacy", "url": "http://localhost/" }"#, &[]),
+];
+
 #[test]
 fn every_mistake_names_its_line_member_and_remedy() {
-    let table: [(&str, &[&str]); 12] = [
-        ("[]", &["m:4: places: an array where an object is needed"]),
-        (
-            r#"{ "source": "ofline" }"#,
-            &[r#"m:4: places.source: unknown value "ofline" (did you mean "offline"?)"#],
-        ),
-        (
-            r#"{ "source": "google" }"#,
-            &[
-                "m:4: places.key_file: Google is not asked without a key, and the map names no file that holds one (name it: \"key_file\"; or use \"source\": \"offline\")",
-            ],
-        ),
-        (
-            r#"{ "url": "http://localhost/", "workers": 2 }"#,
-            &[
-                "m:4: warning: places.url: not used: the source is offline (leave it out)",
-                "m:4: warning: places.workers: not used: the source is offline (leave it out)",
-            ],
-        ),
-        (
-            r#"{ "timeout_ms": 99 }"#,
-            &[r#"m:4: places.timeout_ms: "99" is out of range (whole milliseconds, 100 to 60000)"#],
-        ),
-        (
-            r#"{ "timeout_ms": 8e3, "time": 1 }"#,
-            &[
-                r#"m:4: places.time: unknown member (did you mean "timeout_ms"?)"#,
-                r#"m:4: places.timeout_ms: "8e3" is out of range (whole milliseconds, 100 to 60000)"#,
-            ],
-        ),
-        (
-            r#"{ "source": "google-legacy", "url": "http://localhost/", "workers": 0, "cache_s": 86401 }"#,
-            &[
-                r#"m:4: places.workers: "0" is out of range (whole threads, 1 to 64)"#,
-                r#"m:4: places.cache_s: "86401" is out of range (whole seconds, 0 to 86400)"#,
-            ],
-        ),
-        (
-            r#"{ "source": "google-legacy", "url": "ftp://user:secret@x" }"#,
-            &["m:4: places.url: it is no address such as https://host/path"],
-        ),
-        (
-            r#"{ "source": "google-legacy", "url": "http://localhost/", "proxy": "secret" }"#,
-            &["m:4: places.proxy: it is no proxy address such as http://proxy.example:3128"],
-        ),
-        (
-            r#"{ "source": "google-legacy", "url": "http://localhost/", "fallback": "google" }"#,
-            &[r#"m:4: places.fallback: unknown value "google" (one of "offline")"#],
-        ),
-        (
-            r#"{ "source": "google-legacy", "url": "http://localhost/", "ip": 6 }"#,
-            &["m:4: places.ip: a number where a string is needed"],
-        ),
-        (r#"{ "source": "google-legacy", "url": "http://localhost/" }"#, &[]),
-    ];
-    for (member, expected) in table {
+    for (member, expected) in MISTAKES {
         let found: Vec<String> =
             found_in(&places(member)).into_iter().filter(|line| !line.contains("no TLS")).collect();
         assert_eq!(found, expected, "{member}");

@@ -8,7 +8,7 @@
 //! `results` keeps its first N elements. With them stays all that stood before them, and the white space before the closing
 //! bracket; the comma behind the last one kept goes. With N = 0 nothing is left between the brackets, which is how Google
 //! itself writes an empty array. Refused as no answer: text that is not UTF-8, no JSON, no object, nested deeper than
-//! [`DEPTH_MAX`](super::json), or in which `results` or `status` appears twice (readers disagree on which one counts, so a
+//! [`DEPTH_MAX`](super::DEPTH_MAX), or in which `results` or `status` appears twice (readers disagree on which one counts, so a
 //! cut could be got round), also where one of them is written with escapes. Without `results`, or with one that is no array,
 //! nothing can be cut: [`Reply::has_results`] says so and the text is left as it is.
 

@@ -1,7 +1,7 @@
 //! One HTTP request at a time to an upstream, within limits that hold whatever phase hangs.
 //!
 //! Must not know what is asked or what an answer means. Invariants: a call ends by its deadline; no more than
-//! [`BODY_BYTES_MAX`] of a body and [`HEAD_BYTES_MAX`] of a head are taken; nothing is followed, unpacked or sent again; what
+//! [`UPSTREAM_BODY_BYTES_MAX`] of a body and [`UPSTREAM_HEAD_BYTES_MAX`] of a head are taken; nothing is followed, unpacked or sent again; what
 //! goes wrong is told without the address, which holds the key.
 
 use super::deadline::{DeadlineConnector, until};
@@ -14,11 +14,11 @@ use ureq::http::Request;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
 use ureq::{Agent, AsSendBody, Error, Timeout};
 
-/// Longest answer that is read: five times a full page of Google's, 46 KB.
-pub(super) const BODY_BYTES_MAX: usize = 256 * 1024;
+/// Longest answer of an upstream that is read, in bytes: five times a full page of Google's, 46 KB.
+pub const UPSTREAM_BODY_BYTES_MAX: usize = 256 * 1024;
 
-/// Longest head of an answer.
-const HEAD_BYTES_MAX: usize = 8 * 1024;
+/// Longest head of an upstream's answer, in bytes.
+pub const UPSTREAM_HEAD_BYTES_MAX: usize = 8 * 1024;
 
 /// Buffers of a connection. ureq's own are 128 KB each, and every worker holds one connection: 2 MB of a board.
 const INPUT_BYTES: usize = 8 * 1024;
@@ -60,7 +60,7 @@ impl Http {
                 IpFamily::V4 => ureq::config::IpFamily::Ipv4Only,
                 IpFamily::V6 => ureq::config::IpFamily::Ipv6Only,
             })
-            .max_response_header_size(HEAD_BYTES_MAX)
+            .max_response_header_size(UPSTREAM_HEAD_BYTES_MAX)
             .input_buffer_size(INPUT_BYTES)
             .output_buffer_size(OUTPUT_BYTES)
             .max_idle_connections(IDLE_CONNECTIONS_MAX)
@@ -102,16 +102,16 @@ impl Http {
         let is_packed = response.headers().get("content-encoding").is_some_and(|coding| coding != "identity");
         let body = response.into_body();
         let length = body.content_length();
-        if length.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
-            return Err(Failure::TooLarge(BODY_BYTES_MAX));
+        if length.is_some_and(|length| length > UPSTREAM_BODY_BYTES_MAX as u64) {
+            return Err(Failure::TooLarge(UPSTREAM_BODY_BYTES_MAX));
         }
         let length = length.and_then(|length| usize::try_from(length).ok());
         // One byte more shows that there is more, and spares the last read a larger buffer.
         let mut bytes = Vec::with_capacity(length.map_or(BODY_BYTES_FIRST, |length| length + 1));
-        let mut reader = body.into_reader().take(BODY_BYTES_MAX as u64 + 1);
+        let mut reader = body.into_reader().take(UPSTREAM_BODY_BYTES_MAX as u64 + 1);
         reader.read_to_end(&mut bytes).map_err(|error| failure(error.into(), Phase::Body))?;
-        if bytes.len() > BODY_BYTES_MAX {
-            return Err(Failure::TooLarge(BODY_BYTES_MAX));
+        if bytes.len() > UPSTREAM_BODY_BYTES_MAX {
+            return Err(Failure::TooLarge(UPSTREAM_BODY_BYTES_MAX));
         }
         Ok(Response { status, body: bytes, is_packed })
     }
@@ -129,7 +129,7 @@ fn failure(error: Error, phase: Phase) -> Failure {
         Error::ConnectProxyFailed(_) => unreachable("the proxy refused the tunnel"),
         Error::ConnectionFailed => unreachable("no connection"),
         Error::BodyStalled => broken_off(phase),
-        Error::LargeResponseHeader(..) => Failure::TooLarge(HEAD_BYTES_MAX),
+        Error::LargeResponseHeader(..) => Failure::TooLarge(UPSTREAM_HEAD_BYTES_MAX),
         Error::Protocol(_) => unreachable("what answers does not speak HTTP"),
         Error::TlsRequired => Failure::NoTls,
         Error::Tls(how) => Failure::Tls(how.to_owned()),

@@ -11,7 +11,7 @@ use std::fmt;
 
 /// Most brackets within brackets of a text that is looked at or passed on: Google's answers have six. A client's parser
 /// may recurse, so what would exhaust it is not handed to it.
-pub(super) const DEPTH_MAX: usize = 64;
+pub const DEPTH_MAX: usize = 64;
 
 /// Whether brackets nest deeper than [`DEPTH_MAX`]. Says nothing of whether the text is JSON.
 pub(super) fn is_too_deep(text: &str) -> bool {

@@ -60,8 +60,11 @@ pub use breaker::BREAKER_FAILURES;
 pub use command::{build_command, near_command};
 pub use error::PlacesError;
 pub use failure::{Failure, Phase};
+pub use http::{UPSTREAM_BODY_BYTES_MAX, UPSTREAM_HEAD_BYTES_MAX};
+pub use json::DEPTH_MAX;
 pub use key::Key;
 pub use render::{error_json, tidy};
+pub use resolve::LOOKUPS_MAX;
 pub use settings::{
     CONNECT_MS_DEFAULT, Endpoint, IDLE_MS_DEFAULT, IpFamily, PAUSE_MS_DEFAULT, ProxyUrl, Settings, Source,
     TIMEOUT_MS_DEFAULT, WORKERS_DEFAULT, WORKERS_MAX, check_url, sends_key_in_clear,

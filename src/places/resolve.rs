@@ -16,8 +16,9 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 use ureq::{Error, Timeout};
 
-/// Most look-ups at once in the process. A hanging one is over when the C library gives up, 5 to 30 s by its defaults.
-const LOOKUPS_MAX: usize = 16;
+/// Most look-ups of an upstream's name at once, in the process. A hanging one is over when the C library gives up, 5 to 30 s by
+/// its defaults.
+pub const LOOKUPS_MAX: usize = 16;
 
 /// A look-up's stack: address space, of which glibc touches some 20 KB and a plug-in of the name service perhaps more.
 const STACK_BYTES: usize = 256 * 1024;
