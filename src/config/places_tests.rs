@@ -139,3 +139,20 @@ fn a_credential_holds_the_key_where_the_map_names_none() {
     assert!(endpoint.key.is_some());
     assert!(findings[0].to_string().contains("unencrypted"), "{findings:?}");
 }
+
+#[test]
+#[cfg(not(feature = "tls"))]
+fn a_build_without_tls_says_so_when_it_is_asked_for_https() {
+    let dir = TestDir::new();
+    dir.write("places-key", "AIza-0123456789", 0o600);
+    let google = r#"{ "source": "google", "key_file": "places-key" }"#;
+    let own = r#"{ "source": "google-legacy", "url": "https://localhost/" }"#;
+    for (member, expected) in [
+        (google, "m:4: places.source: this build has no TLS, and Google is only reached by https"),
+        (own, "m:4: places.url: this build has no TLS; build it with the feature \"tls\""),
+    ] {
+        let (checked, findings) = checked_in(&dir, member, vec![dir.write("places.dat", "", 0o644)]);
+        assert!(checked.is_none());
+        assert!(findings[0].to_string().contains(expected), "{findings:?}");
+    }
+}
