@@ -89,20 +89,17 @@ fn stopping_does_not_wait_for_an_upstream() {
 #[test]
 fn a_failing_upstream_is_left_alone_and_probed() {
     let server = Server::start(Act::Answer(503, "", Vec::new()));
-    let places = Places::start(Settings { pause_ms: 600, ..legacy(&server) });
+    let places = Places::start(Settings { pause_ms: 1_500, ..legacy(&server) });
     for number in 0..3 {
         assert_refused(&answer(&places, elsewhere(number)), "UNKNOWN_ERROR", "HTTP status 503");
     }
     let json = answer(&places, UCLA);
-    assert_refused(
-        &json,
-        "UNKNOWN_ERROR",
-        "failed repeatedly and is tried again in 1 s; last: the upstream failed with HTTP",
-    );
+    assert_refused(&json, "UNKNOWN_ERROR", "s; last: the upstream failed with HTTP");
+    assert!(json.contains("failed repeatedly and is tried again in "), "{json}");
     assert_eq!(server.seen().len(), 3, "it is left alone");
     // After the pause one of many is let through; it fails, and so the next pause begins.
     server.act(Act::Answer(503, "", Vec::new()));
-    std::thread::sleep(Duration::from_millis(700));
+    std::thread::sleep(Duration::from_millis(1_600));
     let receivers: Vec<_> = (0..6).map(|number| ask(&places, elsewhere(number))).collect();
     for receiver in receivers {
         assert_refused(&receiver.recv().expect("an answer"), "UNKNOWN_ERROR", "HTTP status 503");
