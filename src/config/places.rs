@@ -151,6 +151,11 @@ pub(super) fn check(spec: &PlacesSpec, surroundings: &Surroundings, findings: &m
             findings.warning(Some(*line), &format!("places.{name}"), message, "leave it out".to_owned());
         }
     }
+    if spec.kind != Kind::Offline && spec.url.is_none() && spec.cache_s.is_some_and(|seconds| seconds > 0) {
+        let line = spec.upstream_only.iter().find(|(name, _)| *name == "cache_s").map(|(_, line)| *line);
+        let message = "Google's terms forbid storing what it answers".to_owned();
+        findings.warning(line, "places.cache_s", message, "leave it out".to_owned());
+    }
     let needs_file = spec.kind == Kind::Offline || spec.falls_back;
     if needs_file && file.is_none() {
         let message = "no places file was found, so WHATSAT will have no places to name".to_owned();

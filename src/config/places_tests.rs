@@ -10,7 +10,7 @@ fn places(member: &str) -> String {
 }
 
 /// A member, and what is found in it.
-const MISTAKES: [(&str, &[&str]); 12] = [
+const MISTAKES: [(&str, &[&str]); 13] = [
     ("[]", &["m:4: places: an array where an object is needed"]),
     (
         r#"{ "source": "ofline" }"#,
@@ -19,6 +19,13 @@ const MISTAKES: [(&str, &[&str]); 12] = [
     (
         r#"{ "source": "google" }"#,
         &[
+            "m:4: places.key_file: Google is not asked without a key, and the map names no file that holds one (name it: \"key_file\"; or use \"source\": \"offline\")",
+        ],
+    ),
+    (
+        r#"{ "source": "google", "cache_s": 60 }"#,
+        &[
+            "m:4: warning: places.cache_s: Google's terms forbid storing what it answers (leave it out)",
             "m:4: places.key_file: Google is not asked without a key, and the map names no file that holds one (name it: \"key_file\"; or use \"source\": \"offline\")",
         ],
     ),
