@@ -1,4 +1,4 @@
-//! The core does not allocate after start: a counting allocator watches a conversation.
+//! The core does not allocate after start, and a cut takes next to nothing: a counting allocator watches.
 
 use herd::proto::auth::Keys;
 use herd::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, LINK_LINE_BYTES_MAX, NONCE_BYTES};
@@ -41,6 +41,21 @@ fn talk(ends: &mut [(&mut Small, SessionId); 2], now: &Now) -> usize {
         if lines == before {
             return lines;
         }
+    }
+}
+
+#[test]
+fn a_cut_takes_no_heap_in_proportion_to_the_answer() {
+    let place = format!("{{ \"name\" : \"Caf\\u00e9\", \"photo_reference\" : \"{}\" }}", "x".repeat(2_000));
+    for count in [2, 20, 100] {
+        let results = vec![place.as_str(); count].join(",\n");
+        let mut body = format!("{{\"results\" : [ {results} ], \"status\" : \"OK\"}}").into_bytes();
+        let before = body.len();
+        let allocations = allocation_counter::measure(|| {
+            herd::places::cut::cut(&mut body, 1).expect("it is JSON");
+        });
+        assert!(body.len() < before / count + 100, "it is cut");
+        assert!(allocations.bytes_max < 256, "{count} results: {allocations:?}");
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::process::Command;
 
+use herd::places::{Failure, Phase, UPSTREAM_BODY_BYTES_MAX};
 use herd::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, CLIENT_LINE_BYTES_MAX};
 use herd::proto::node::{Answer, Node, Seed, Setup};
 use herd::proto::out::Out;
@@ -96,6 +97,61 @@ fn the_table_of_limits_is_the_programs_own() {
         let line =
             text.lines().find(|line| line.starts_with(&row)).unwrap_or_else(|| panic!("README lacks: {row}"));
         assert!(line.contains(limit.when_full), "{line}\n does not say: {}", limit.when_full);
+    }
+}
+
+/// A failure of each kind, with and without an upstream's own words.
+fn failures() -> Vec<Failure> {
+    let mut all = vec![
+        Failure::NoKey,
+        Failure::Unreachable("how".to_owned()),
+        Failure::ClockWrong,
+        Failure::Tls("the certificate has expired, or this board's clock is ahead".to_owned()),
+        Failure::Tls("how".to_owned()),
+        Failure::NoTls,
+        Failure::BadJson("why".to_owned()),
+        Failure::TooLarge(UPSTREAM_BODY_BYTES_MAX),
+        Failure::Status(503),
+        Failure::Redirect(302),
+        Failure::KeyEchoed,
+        Failure::Setting("the CA file x cannot be used: why".to_owned()),
+        Failure::Paused("the quota is used up".to_owned(), 30),
+    ];
+    let phases = [Phase::Queue, Phase::Resolve, Phase::Connect, Phase::Head, Phase::Body];
+    all.extend(phases.map(Failure::TimedOut));
+    for words in ["", "its words"] {
+        let said = || words.to_owned();
+        all.extend([
+            Failure::KeyRefused(said()),
+            Failure::Quota(said()),
+            Failure::Refused(said()),
+            Failure::Upstream(said()),
+        ]);
+    }
+    all
+}
+
+#[test]
+fn every_failure_of_an_upstream_is_in_the_table_and_reads_like_no_other() {
+    let text = readme();
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .filter(|row: &Vec<&str>| row.len() == 4)
+        .collect();
+    let mut taken: Vec<(usize, std::mem::Discriminant<Failure>)> = Vec::new();
+    for failure in failures() {
+        let words = failure.to_string();
+        // A row for what is left over stands below those for special cases.
+        let found = (0..rows.len()).find(|&row| fits(rows[row][2], &words));
+        let found = found.unwrap_or_else(|| panic!("no row has {words:?}"));
+        let status = rows[found][1];
+        let its_own = matches!(failure, Failure::Paused(..) | Failure::Upstream(_));
+        assert!(its_own || status == format!("`{}`", failure.status()), "{words}: {status}");
+        let kind = std::mem::discriminant(&failure);
+        assert!(taken.iter().all(|(row, other)| *row != found || *other == kind), "{words}: as another");
+        taken.push((found, kind));
     }
 }
 

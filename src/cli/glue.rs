@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use log::LevelFilter;
 
 use crate::config::{self, Checked};
-use crate::places::{self, Query, Settings, Source};
+use crate::places::{self, Query};
 use crate::proto::auth;
 use crate::shell::footprint::{LIMITS, NODE_BYTES};
 use crate::shell::{self, Address, Plan};
@@ -60,17 +60,13 @@ fn plan(checked: Checked, me: usize, supervised: bool) -> Plan {
     let neighbours = checked.neighbours(me);
     let address =
         |node: config::NodeEntry| Address { name: node.name, clients: node.clients, links: node.links };
-    let source = match (checked.places.source, checked.places.file) {
-        (config::PlacesSource::Offline, Some(file)) => Source::Offline { file },
-        (config::PlacesSource::Offline, None) => Source::Missing,
-    };
     Plan {
         nodes: checked.nodes.into_iter().map(address).collect(),
         me,
         neighbours,
         keys: checked.keys.map(|keys| auth::Keys::new(keys.current, keys.previous)),
         clock: checked.clock,
-        places: Settings::new(source),
+        places: checked.places,
         supervised,
     }
 }

@@ -5,15 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use super::finding::{Findings, did_you_mean, quoted};
 use super::graph::Graph;
-use super::keys::{HOW_TO_MAKE_A_KEY, open_regular};
+use super::keys::HOW_TO_MAKE_A_KEY;
 use super::read::join;
 use super::{
-    At, Checked, ClockTrust, Config, Finding, Keys, NEIGHBOURS_MAX, NodeEntry, NodeSpec, PlacesConfig,
-    PlacesSource, Surroundings, TIMEOUT_MS_DEFAULT, listeners,
+    At, Checked, ClockTrust, Config, Finding, Keys, NEIGHBOURS_MAX, NodeEntry, NodeSpec, Surroundings,
+    listeners,
 };
 
 /// How many nodes a message names before it only counts them.
@@ -33,7 +32,7 @@ pub(super) fn check(config: &Config, surroundings: &Surroundings) -> (Option<Che
     dialling(&sorted, &edges, &mut findings);
     listeners::check(config, &mut findings);
     let keys = keys(config, surroundings, &mut findings);
-    let places = places(config, surroundings, &mut findings);
+    let places = super::places::check(&config.places, surroundings, &mut findings);
     if findings.has_errors() {
         return (None, findings.finish());
     }
@@ -191,25 +190,4 @@ fn keys(config: &Config, surroundings: &Surroundings, findings: &mut Findings) -
         }
     };
     read.map_err(|(message, remedy)| findings.error(line, "key_file", message, remedy)).ok()
-}
-
-/// Where places come from; every file that the map names must be there.
-fn places(config: &Config, surroundings: &Surroundings, findings: &mut Findings) -> PlacesConfig {
-    let files = [("places.file", &config.places.file), ("places.key_file", &config.places.key_file)];
-    for (member, file) in files {
-        if let Some(file) = file
-            && let Err(error) = open_regular(&file.value)
-        {
-            let message = format!("{}: {error}", file.value.display());
-            findings.error(Some(file.line), member, message, String::new());
-        }
-    }
-    let file: Option<PathBuf> = config.places.file.as_ref().map(|file| file.value.clone());
-    let file = file.or_else(|| surroundings.places_file());
-    if file.is_none() {
-        let message = "no places file was found, so WHATSAT will have no places to name".to_owned();
-        findings.warning(None, "places", message, "make one with: herd places build".to_owned());
-    }
-    let timeout_ms = config.places.timeout_ms.unwrap_or(TIMEOUT_MS_DEFAULT);
-    PlacesConfig { source: PlacesSource::Offline, file, timeout_ms }
 }

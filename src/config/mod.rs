@@ -5,8 +5,8 @@
 //! holds for a `Checked` need not be looked at again. One map serves all boards of a herd: both ends of an edge agree on
 //! it by construction.
 //!
-//! Reading and checking block (a few small files), look up no names and start no thread. This module knows nothing of
-//! the protocol, of sockets, or of what places are.
+//! Reading and checking block (a few small files), look up no names and start no thread. Of the rest
+//! of the program this module knows limits and plain settings only.
 //!
 //! ```
 //! let map = r#"{ "nodes": { "Hill": { "clients": "127.0.0.1:8001", "links": "127.0.0.1:9001" } },
@@ -22,6 +22,7 @@ mod graph;
 mod json;
 mod keys;
 mod listeners;
+mod places;
 mod read;
 mod surroundings;
 #[cfg(test)]
@@ -38,32 +39,19 @@ pub(crate) use finding::{did_you_mean, quoted};
 pub use keys::{KEY_BYTES, Keys};
 pub use surroundings::Surroundings;
 
+pub use crate::proto::limits::{NEIGHBOURS_MAX, NODE_NAME_BYTES_MAX as NAME_BYTES_MAX, NODES_MAX};
+
+use crate::places::Settings;
 use finding::Findings;
-
-/// The most nodes of a herd. Every node keeps all names; 1024 of them take about 100 KB.
-pub const NODES_MAX: usize = 1024;
-
-/// The most neighbours of a node: each costs the node a bit for every client that it knows of.
-pub const NEIGHBOURS_MAX: usize = 16;
+use places::PlacesSpec;
 
 /// The most edges of a herd: every node with all the neighbours it may have.
 pub const EDGES_MAX: usize = NODES_MAX * NEIGHBOURS_MAX / 2;
-
-/// The longest name of a node, in bytes. Every report carries the name of the node that heard it.
-pub const NAME_BYTES_MAX: usize = 32;
 
 /// The longest map file, in bytes. The largest herd, with its names as long as they may be, fits.
 pub const MAP_BYTES_MAX: usize = 1024 * 1024;
 const _: () =
     assert!(MAP_BYTES_MAX >= NODES_MAX * (NAME_BYTES_MAX + 96) + EDGES_MAX * (2 * NAME_BYTES_MAX + 8));
-
-/// The limits of `places.timeout_ms`, in milliseconds: less would fail on every board, more is longer than a client
-/// should be kept waiting.
-pub const TIMEOUT_MS_MIN: u64 = 100;
-/// See [`TIMEOUT_MS_MIN`].
-pub const TIMEOUT_MS_MAX: u64 = 60_000;
-/// The time limit of a places query, in milliseconds, where the map gives none.
-pub const TIMEOUT_MS_DEFAULT: u64 = 8_000;
 
 /// A value of the map and the line that it is on.
 #[derive(Clone, Copy, Debug)]
@@ -106,14 +94,6 @@ struct EdgeSpec {
     index: usize,
     line: usize,
     ends: [String; 2],
-}
-
-/// The member `places`, its paths already relative to the map's folder.
-#[derive(Clone, Debug, Default)]
-struct PlacesSpec {
-    file: Option<At<PathBuf>>,
-    key_file: Option<At<PathBuf>>,
-    timeout_ms: Option<u64>,
 }
 
 impl Config {
@@ -191,8 +171,8 @@ pub struct Checked {
     pub edges: Vec<(usize, usize)>,
     /// `None` only where every address of the map is loopback.
     pub keys: Option<Keys>,
-    /// Where WHATSAT's places come from.
-    pub places: PlacesConfig,
+    /// Where WHATSAT's places come from, keys included.
+    pub places: Settings,
     /// When the wall clock is taken to be right.
     pub clock: ClockTrust,
 }
@@ -206,25 +186,6 @@ pub struct NodeEntry {
     pub clients: SocketAddr,
     /// Where the node listens for its neighbours, and where they dial it; a wildcard only for a node that nobody dials.
     pub links: SocketAddr,
-}
-
-/// Where places come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlacesConfig {
-    /// The kind of source.
-    pub source: PlacesSource,
-    /// The places file, a regular file that could be opened when the map was checked. `None`: none was named and none was
-    /// found, so WHATSAT answers in its error form.
-    pub file: Option<PathBuf>,
-    /// The time limit of one query, in milliseconds, [`TIMEOUT_MS_MIN`] to [`TIMEOUT_MS_MAX`].
-    pub timeout_ms: u64,
-}
-
-/// The kinds of places sources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PlacesSource {
-    /// A places file on the board.
-    Offline,
 }
 
 /// When a node takes its wall clock to be right, and so refuses times far ahead of it.

@@ -15,9 +15,9 @@ use serde_json::value::RawValue;
 use super::finding::{Findings, did_you_mean, quoted};
 use super::json::{self, Document};
 use super::keys::open_regular;
+use super::places::PlacesSpec;
 use super::{
     At, ClockTrust, Config, EDGES_MAX, EdgeSpec, MAP_BYTES_MAX, NAME_BYTES_MAX, NODES_MAX, NodeSpec,
-    PlacesSpec, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
 };
 
 /// Reads the map from a file; a file that cannot be read gives a map of one finding.
@@ -88,22 +88,22 @@ pub(super) fn from_text(text: &str, label: &str, folder: &Path) -> Config {
 }
 
 /// A member of an object: its name, its value, its line.
-type Member<'a> = (Cow<'a, str>, &'a RawValue, usize);
+pub(super) type Member<'a> = (Cow<'a, str>, &'a RawValue, usize);
 
 /// The map so far, and the text that it comes from.
-struct Reader<'a> {
-    document: Document<'a>,
+pub(super) struct Reader<'a> {
+    pub(super) document: Document<'a>,
     folder: &'a Path,
-    config: Config,
+    pub(super) config: Config,
 }
 
 impl<'a> Reader<'a> {
-    fn error(&mut self, line: usize, member: &str, message: String, remedy: impl Into<String>) {
+    pub(super) fn error(&mut self, line: usize, member: &str, message: String, remedy: impl Into<String>) {
         self.config.findings.error(Some(line), member, message, remedy.into());
     }
 
     /// Notes that a value is not of the kind it should be.
-    fn wrong_kind(&mut self, value: &RawValue, member: &str, wanted: &str) {
+    pub(super) fn wrong_kind(&mut self, value: &RawValue, member: &str, wanted: &str) {
         let line = self.document.line(value.get());
         self.error(line, member, format!("{} where {wanted} is needed", json::kind(value)), "");
     }
@@ -130,7 +130,12 @@ impl<'a> Reader<'a> {
     }
 
     /// The members of an object that may have these members and no others.
-    fn known_members(&mut self, value: &'a RawValue, path: &str, known: &[&str]) -> Vec<Member<'a>> {
+    pub(super) fn known_members(
+        &mut self,
+        value: &'a RawValue,
+        path: &str,
+        known: &[&str],
+    ) -> Vec<Member<'a>> {
         let mut members = self.unique_members(value, path, "an object");
         members.retain(|(name, _, line)| {
             let is_known = known.contains(&name.as_ref());
@@ -257,7 +262,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A path, relative to the map's folder.
-    fn path(&mut self, value: &RawValue, member: &str) -> Option<At<PathBuf>> {
+    pub(super) fn path(&mut self, value: &RawValue, member: &str) -> Option<At<PathBuf>> {
         match json::string(value) {
             Some(text) if text.is_empty() || text.contains('\0') => {
                 let line = self.document.line(value.get());
@@ -272,77 +277,54 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn places(&mut self, value: &'a RawValue) {
-        let known = ["source", "file", "url", "key_file", "timeout_ms"];
-        for (name, value, line) in self.known_members(value, "places", &known) {
-            match name.as_ref() {
-                "source" => self.source(value),
-                "file" => self.config.places.file = self.path(value, "places.file"),
-                "key_file" => self.config.places.key_file = self.path(value, "places.key_file"),
-                "timeout_ms" => self.timeout(value),
-                _ if json::string(value).is_none() => self.wrong_kind(value, "places.url", "a string"),
-                _ => {
-                    let message = "not used: this version answers from a file only".to_owned();
-                    self.config.findings.warning(
-                        Some(line),
-                        "places.url",
-                        message,
-                        "leave it out".to_owned(),
-                    );
-                }
-            }
-        }
-    }
-
-    fn source(&mut self, value: &RawValue) {
-        let Some(text) = json::string(value) else {
-            self.wrong_kind(value, "places.source", "a string");
-            return;
-        };
-        let line = self.document.line(value.get());
-        match text.as_str() {
-            "offline" => {}
-            "google" | "google-legacy" => {
-                let message = format!("{text:?} is not built in: this version answers from a file only");
-                self.error(line, "places.source", message, r#"use "offline""#);
-            }
-            _ => {
-                let near = did_you_mean(&text, ["offline", "google", "google-legacy"]);
-                let remedy = if near.is_empty() { r#"use "offline""#.to_owned() } else { near };
-                self.error(line, "places.source", format!("unknown source {}", quoted(&text)), remedy);
-            }
-        }
-    }
-
-    fn timeout(&mut self, value: &RawValue) {
-        let number = json::whole_number(value).filter(|ms| (TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX).contains(ms));
-        self.config.places.timeout_ms = number;
-        if number.is_none() {
-            let line = self.document.line(value.get());
-            let remedy = format!("whole milliseconds, {TIMEOUT_MS_MIN} to {TIMEOUT_MS_MAX}");
-            self.error(line, "places.timeout_ms", format!("{} is out of range", quoted(value.get())), remedy);
-        }
-    }
-
     fn clock(&mut self, value: &RawValue) {
         let known = [
             ("trusted", ClockTrust::Trusted),
             ("untrusted", ClockTrust::Untrusted),
             ("auto", ClockTrust::Auto),
         ];
-        let Some(text) = json::string(value) else {
-            self.wrong_kind(value, "clock", "a string");
-            return;
-        };
-        if let Some((_, clock)) = known.iter().find(|(name, _)| *name == text) {
-            self.config.clock = *clock;
-        } else {
-            let line = self.document.line(value.get());
-            let near = did_you_mean(&text, known.map(|(name, _)| name));
-            let remedy =
-                if near.is_empty() { r#""trusted", "untrusted" or "auto""#.to_owned() } else { near };
-            self.error(line, "clock", format!("unknown value {}", quoted(&text)), remedy);
+        if let Some(clock) = self.choice(value, "clock", &known) {
+            self.config.clock = clock;
         }
+    }
+
+    /// The value that one of a few known words stands for.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        value: &RawValue,
+        member: &str,
+        known: &[(&str, T)],
+    ) -> Option<T> {
+        let Some(text) = json::string(value) else {
+            self.wrong_kind(value, member, "a string");
+            return None;
+        };
+        if let Some((_, choice)) = known.iter().find(|(name, _)| *name == text) {
+            return Some(*choice);
+        }
+        let line = self.document.line(value.get());
+        let near = did_you_mean(&text, known.iter().map(|(name, _)| *name));
+        let words: Vec<String> = known.iter().map(|(name, _)| format!("{name:?}")).collect();
+        let remedy = if near.is_empty() { format!("one of {}", words.join(", ")) } else { near };
+        self.error(line, member, format!("unknown value {}", quoted(&text)), remedy);
+        None
+    }
+
+    /// A whole number within a range.
+    pub(super) fn number(
+        &mut self,
+        value: &RawValue,
+        member: &str,
+        unit: &str,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let number = json::whole_number(value).filter(|number| range.contains(number));
+        if number.is_none() {
+            let line = self.document.line(value.get());
+            let remedy = format!("whole {unit}, {} to {}", range.start(), range.end());
+            self.error(line, member, format!("{} is out of range", quoted(value.get())), remedy);
+        }
+        number
     }
 }
 

@@ -9,7 +9,8 @@ const PLACES_FILE: &str = "places.dat";
 /// What the check of a map looks at besides the map itself.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
-    /// The folder of systemd's credentials. A file `key` in it wins over the map's `key_file`.
+    /// The folder of systemd's credentials. A file `key` in it wins over the map's `key_file`, a file
+    /// `places-key` over the one of `places`.
     pub credentials: Option<PathBuf>,
     /// Where a places file is looked for when the map names none; the first that is there is taken.
     pub places_files: Vec<PathBuf>,
@@ -33,9 +34,18 @@ impl Surroundings {
         Surroundings { credentials: credentials.map(PathBuf::from), places_files }
     }
 
-    /// The key among the credentials, if there is one.
+    /// The herd's key among the credentials, if there is one.
     pub(super) fn credential_key(&self) -> Option<PathBuf> {
-        self.credentials.as_ref().map(|folder| folder.join("key")).filter(|file| file.exists())
+        self.credential("key")
+    }
+
+    /// The key of the places service among the credentials, if there is one.
+    pub(super) fn credential_places_key(&self) -> Option<PathBuf> {
+        self.credential("places-key")
+    }
+
+    fn credential(&self, name: &str) -> Option<PathBuf> {
+        self.credentials.as_ref().map(|folder| folder.join(name)).filter(|file| file.exists())
     }
 
     /// The places file that is used where the map names none.

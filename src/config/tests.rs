@@ -10,7 +10,7 @@ const A: &str = r#""A": { "clients": "127.0.0.1:1", "links": "127.0.0.1:2" }"#;
 const B: &str = r#""B": { "clients": "127.0.0.1:3", "links": "127.0.0.1:4" }"#;
 
 /// What is found in a map called `m`, but for the warning that there is no places file.
-fn found_in(text: &str) -> Vec<String> {
+pub(super) fn found_in(text: &str) -> Vec<String> {
     let (checked, findings) = Config::parse(text, Path::new("m")).check_in(&Surroundings::default());
     let has_errors = findings.iter().any(|finding| finding.severity == Severity::Error);
     assert_eq!(checked.is_none(), has_errors, "{text}");
@@ -19,7 +19,7 @@ fn found_in(text: &str) -> Vec<String> {
 }
 
 /// A map of A and B and an edge, followed by more members.
-fn with(more: &str) -> String {
+pub(super) fn with(more: &str) -> String {
     format!("{{ \"nodes\": {{\n{A},\n{B} }},\n\"edges\": [[\"A\", \"B\"]]{more} }}")
 }
 
@@ -116,32 +116,6 @@ fn what_is_wrong_with_the_other_members_is_said() {
             vec!["m:4: clock: unknown value \"trused\" (did you mean \"trusted\"?)"],
         ),
         (with(", \"clock\": true"), vec!["m:4: clock: true or false where a string is needed"]),
-        (
-            with(", \"places\": { \"source\": \"google\" }"),
-            vec![
-                "m:4: places.source: \"google\" is not built in: this version answers from a file only (use \"offline\")",
-            ],
-        ),
-        (
-            with(", \"places\": { \"source\": \"ofline\" }"),
-            vec!["m:4: places.source: unknown source \"ofline\" (did you mean \"offline\"?)"],
-        ),
-        (
-            with(", \"places\": { \"url\": \"http://localhost/\" }"),
-            vec!["m:4: warning: places.url: not used: this version answers from a file only (leave it out)"],
-        ),
-        (
-            with(", \"places\": { \"timeout_ms\": 99 }"),
-            vec!["m:4: places.timeout_ms: \"99\" is out of range (whole milliseconds, 100 to 60000)"],
-        ),
-        (
-            with(", \"places\": { \"timeout_ms\": 8e3, \"time\": 1 }"),
-            vec![
-                "m:4: places.time: unknown member (did you mean \"timeout_ms\"?)",
-                "m:4: places.timeout_ms: \"8e3\" is out of range (whole milliseconds, 100 to 60000)",
-            ],
-        ),
-        (with(", \"places\": []"), vec!["m:4: places: an array where an object is needed"]),
     ] {
         assert_eq!(found_in(&text), expected, "{text}");
     }
@@ -349,35 +323,6 @@ fn a_systemd_credential_wins_over_the_key_file() {
     dir.write("key", "", 0o400);
     let (checked, findings) = config.check_in(&surroundings);
     assert!(checked.is_none() && findings[0].message.ends_with("key: the file holds no key"), "{findings:?}");
-}
-
-#[test]
-fn places_files_are_found_or_missed() {
-    let dir = TestDir::new();
-    let file = dir.write("places.dat", "", 0o644);
-    let nowhere = dir.path("nowhere/places.dat");
-    let places_files = vec![nowhere.clone(), file.clone()];
-    let surroundings = Surroundings { credentials: None, places_files };
-    let (checked, findings) = Config::parse(&with(""), Path::new("m")).check_in(&surroundings);
-    let places = checked.expect("nothing is wrong").places;
-    assert_eq!((places.file, places.timeout_ms, findings), (Some(file), TIMEOUT_MS_DEFAULT, vec![]));
-
-    let none = Surroundings { credentials: None, places_files: vec![nowhere] };
-    let (checked, findings) = Config::parse(&with(""), Path::new("m")).check_in(&none);
-    assert_eq!(checked.and_then(|c| c.places.file), None);
-    assert_eq!(findings[0].severity, Severity::Warning);
-
-    let text = with(",\n\"places\": { \"file\": \"x\", \"key_file\": \".\", \"timeout_ms\": 900 }");
-    let (_, findings) = Config::parse(&text, &dir.path("m")).check_in(&surroundings);
-    let said: Vec<_> =
-        findings.iter().map(|f| (f.line, f.member.as_str(), f.message.rsplit(": ").next())).collect();
-    assert_eq!(
-        said,
-        [
-            (Some(5), "places.file", Some("No such file or directory (os error 2)")),
-            (Some(5), "places.key_file", Some("not a regular file")),
-        ]
-    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Must not know queries or JSON: it hands out coordinates and names. The scan of the coordinates is in `band.rs`, the
 //! writing half, which a node never runs, in `encode.rs`.
 //!
-//! # The format, version 1
+//! # The format
 //! All numbers are little-endian; a `u24` is three bytes. Positions are degrees times 1,000,000 in an `i32`: exact for
 //! both sources (5 and 6 decimals), where 1e-5 would move airports by up to half a metre and save nothing, as a
 //! longitude needs four bytes either way.
@@ -11,7 +11,7 @@
 //! | at | bytes | what |
 //! |---|---|---|
 //! | 0 | 8 | magic `HERDPLCS` |
-//! | 8 | 4 | u32 version, 1 |
+//! | 8 | 4 | u32 version, 1 or 2 |
 //! | 12 | 4 | u32 number of places, `P` |
 //! | 16 | 4 | u32 number of blocks, `B` |
 //! | 20 | 4 | u32 where the texts begin |
@@ -28,8 +28,11 @@
 //!
 //! Places are sorted by latitude, then longitude, kind and name. A block holds 1 to 32 places whose latitudes lie
 //! within 65,535 millionths of a degree. The last block is a sentinel: latitude `i32::MAX`, number `P`, text = the
-//! texts' length. An area is what places share: their kind (0 locality, 1 airport) and where they lie: a county or a
+//! texts' length. An area is what places share: their kind (see [`Kind`]) and where they lie: a county or a
 //! town, which may be empty; its region is the rest ("California, US"). Packed texts are described in `text.rs`.
+//!
+//! Version 2, for imports of a million places and more kinds of them, differs in two entries: a text begins with a u32
+//! area, not a u24, and an area with a u32 region and a u8 kind. `build` writes version 1, `import` version 2.
 //!
 //! # Why so
 //! The committed file: 199,371 places in 4,321,055 bytes: blocks 77,808, coordinates 1,196,226, texts 2,330,623, areas
@@ -49,6 +52,7 @@
 //! does, and restart the node; a file changed in place gives errors or wrong names, never a crash.
 
 use super::error::PlacesError;
+pub use super::kind::Kind;
 use super::text::{PAIRS_BYTES, Pairs, TEXT_BYTES_MAX};
 use siphasher::sip::SipHasher13;
 use std::fs::File;
@@ -56,8 +60,10 @@ use std::hash::Hasher;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// The version of the format that this program writes and reads.
+/// The version of the format for what fits it: 16 MB of areas, 1 MB of regions, 16 kinds.
 pub const VERSION: u32 = 1;
+/// The version for what does not. This program reads both.
+pub const VERSION_LARGE: u32 = 2;
 
 pub(super) const MAGIC: [u8; 8] = *b"HERDPLCS";
 pub(super) const HEADER_BYTES: u32 = 36 + 512;
@@ -70,8 +76,8 @@ pub(super) const BLOCK_PLACES_MAX: u32 = 32;
 /// Bits of an area's word that say where its region is; the rest is the kind.
 pub(super) const REGION_BITS: u32 = 20;
 
-/// Longest packed entry before its name: area and length.
-const TEXT_HEAD_BYTES: usize = 4;
+/// Longest packed entry before its name: area and length of a text, region, kind and length of an area.
+const HEAD_BYTES_MAX: usize = 6;
 /// Coordinates are read this many at a time: 8,184 bytes. A read costs the same for 512 bytes as for 8 KB (0.9 us where
 /// it was measured), and 10 km in the densest band of latitude are then two reads, elsewhere one.
 pub(super) const COORDINATES_WINDOW: u32 = 1_364;
@@ -83,17 +89,7 @@ pub(super) const BLOCKS_WINDOW: u32 = 64;
 pub(super) const FENCES: u32 = 128;
 /// Reads of texts: a whole block's at its usual length, and never less than the longest entry.
 const TEXT_WINDOW_BYTES: usize = 512;
-const _: () = assert!(TEXT_WINDOW_BYTES >= TEXT_HEAD_BYTES + TEXT_BYTES_MAX);
-
-/// What a place is. In the file as a number of four bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Kind {
-    /// A city, town or village.
-    Locality = 0,
-    /// An airport, landing strip, seaplane base or heliport: the data has no member that tells them apart.
-    Airport = 1,
-}
+const _: () = assert!(TEXT_WINDOW_BYTES >= HEAD_BYTES_MAX + TEXT_BYTES_MAX);
 
 /// Buffers for one query at a time: 9.7 KB, taken once by whoever asks.
 pub struct Scratch {
@@ -140,6 +136,7 @@ pub struct Spot {
 pub struct Dat {
     file: File,
     path: PathBuf,
+    is_large: bool,
     pub(super) places: u32,
     pub(super) blocks: u32,
     pub(super) texts_at: u32,
@@ -171,7 +168,7 @@ impl Dat {
         }
         let [version, places, blocks, texts_at, areas_at, regions_at, checksum_at] =
             std::array::from_fn(|index| u32_at(&header, 8 + 4 * index));
-        if version != VERSION {
+        if version != VERSION && version != VERSION_LARGE {
             return Err(PlacesError::Version(path.into(), version));
         }
         let expected = u64::from(checksum_at) + u64::from(CHECKSUM_BYTES);
@@ -185,6 +182,7 @@ impl Dat {
         let mut dat = Self {
             file,
             path,
+            is_large: version == VERSION_LARGE,
             places,
             blocks,
             texts_at,
@@ -249,11 +247,12 @@ impl Dat {
         let mut bytes = self.read(at, end, text)?.len();
         let mut begin = 0;
         let mut skip = spot.nth;
+        let head_bytes = if self.is_large { 5 } else { 4 };
         loop {
-            match entry(&text[begin..bytes], TEXT_HEAD_BYTES) {
+            match entry(&text[begin..bytes], head_bytes) {
                 Some((_, packed)) if skip > 0 => {
                     skip -= 1;
-                    begin += TEXT_HEAD_BYTES + packed.len();
+                    begin += head_bytes + packed.len();
                 }
                 Some((area, packed)) => return Ok((AreaAt(area), self.unpack(packed, name)?)),
                 // An entry that the window cuts: read again from it. A whole window holds any entry.
@@ -277,16 +276,15 @@ impl Dat {
         area: AreaAt,
         scratch: &'a mut Scratch,
     ) -> Result<(Kind, RegionAt, &'a str), PlacesError> {
-        let at = u64::from(self.areas_at) + u64::from(area.0);
+        let at = u64::from(self.areas_at) + area.0;
         let bytes = self.read(at, u64::from(self.regions_at), &mut scratch.text)?;
+        let (head_bytes, region_bits) = if self.is_large { (6, 32) } else { (4, REGION_BITS) };
         let (word, packed) =
-            entry(bytes, 4).ok_or_else(|| self.corrupt("an area passes its section's end"))?;
-        let kind = match word >> REGION_BITS {
-            0 => Kind::Locality,
-            1 => Kind::Airport,
-            _ => return Err(self.corrupt("a place is of an unknown kind")),
-        };
-        Ok((kind, RegionAt(word & ((1 << REGION_BITS) - 1)), self.unpack(packed, &mut scratch.name)?))
+            entry(bytes, head_bytes).ok_or_else(|| self.corrupt("an area passes its section's end"))?;
+        let kind = Kind::from_number(word >> region_bits)
+            .ok_or_else(|| self.corrupt("a place is of an unknown kind"))?;
+        let region = RegionAt(word & ((1 << region_bits) - 1));
+        Ok((kind, region, self.unpack(packed, &mut scratch.name)?))
     }
 
     /// The name of a region, country included. One read.
@@ -294,7 +292,7 @@ impl Dat {
     /// # Errors
     /// A read that fails, or bytes that are no text.
     pub fn region<'a>(&self, region: RegionAt, scratch: &'a mut Scratch) -> Result<&'a str, PlacesError> {
-        let at = u64::from(self.regions_at) + u64::from(region.0);
+        let at = u64::from(self.regions_at) + region.0;
         let bytes = self.read(at, u64::from(self.checksum_at), &mut scratch.text)?;
         let (_, packed) = entry(bytes, 1).ok_or_else(|| self.corrupt("a region passes its section's end"))?;
         self.unpack(packed, &mut scratch.name)
@@ -327,22 +325,22 @@ impl Dat {
 
 /// Where an area lies in the areas. The same area is the same number, so it can be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AreaAt(u32);
+pub struct AreaAt(u64);
 
 /// Where a region lies in the regions. The same region is the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RegionAt(u32);
+pub struct RegionAt(u64);
 
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-/// The word and the packed name of the entry that `bytes` begins with: `head_bytes` is 4 (u24, length) or 1 (length;
-/// the word is then 0). `None` when the entry does not lie in `bytes` whole.
-fn entry(bytes: &[u8], head_bytes: usize) -> Option<(u32, &[u8])> {
+/// The word and the packed name of the entry that `bytes` begins with. The head is the word's bytes and one for the
+/// length, so a head of one byte has the word 0. `None` when the entry does not lie in `bytes` whole.
+fn entry(bytes: &[u8], head_bytes: usize) -> Option<(u64, &[u8])> {
     let (head, rest) = bytes.split_at_checked(head_bytes)?;
     let (&length, word) = head.split_last()?;
-    let word = word.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte));
+    let word = word.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
     Some((word, rest.get(..usize::from(length))?))
 }
 

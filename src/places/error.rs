@@ -4,6 +4,7 @@
 //! places cannot be had. Each variant names the file and what to do about it. Errors of making a places file are
 //! [`BuildError`](super::build::BuildError).
 
+use super::failure::Failure;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ pub enum PlacesError {
     Checksum(PathBuf),
     /// The checksum holds but the content contradicts itself: what was wrong.
     Corrupt(PathBuf, &'static str),
+    /// The upstream gave no answer: why.
+    Upstream(Failure),
     /// The queue before the worker is full: its capacity.
     QueueFull(usize),
     /// The worker thread could not be started.
@@ -54,6 +57,7 @@ impl PlacesError {
     pub fn status(&self) -> &'static str {
         match self {
             Self::BadQuery(_) => "INVALID_REQUEST",
+            Self::Upstream(failure) => failure.status(),
             _ => "UNKNOWN_ERROR",
         }
     }
@@ -100,8 +104,9 @@ impl fmt::Display for Message<'_> {
             PlacesError::Version(_, found) => {
                 write!(
                     f,
-                    "places: {name} has format version {found}, this program reads version {}; {REMEDY}",
-                    super::dat::VERSION
+                    "places: {name} has format version {found}, this program reads {} and {}; {REMEDY}",
+                    super::dat::VERSION,
+                    super::dat::VERSION_LARGE
                 )
             }
             PlacesError::Length(_, expected, found) => {
@@ -111,6 +116,7 @@ impl fmt::Display for Message<'_> {
                 write!(f, "places: {name} is damaged, its checksum is wrong; {REMEDY}")
             }
             PlacesError::Corrupt(_, what) => write!(f, "places: {name} is damaged: {what}; {REMEDY}"),
+            PlacesError::Upstream(failure) => write!(f, "places: {failure}"),
             PlacesError::QueueFull(max) => {
                 write!(f, "places: {max} queries are waiting already; ask again later")
             }

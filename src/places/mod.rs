@@ -1,40 +1,75 @@
-//! What is near a position, from a file on the board: the answers to WHATSAT when there is no internet.
+//! What is near a position: the answers to WHATSAT, from Google, or from a file on the board when there is no internet.
 //!
-//! This part blocks, so it has a fence: [`Places`] takes plain data ([`Query`]), one worker thread behind a bounded
-//! queue does the reading, and plain data comes back (JSON text as bytes). It must not know links, the table of
-//! clients or sockets of the herd, nor any async runtime.
+//! This part blocks, so it has a fence: [`Places`] takes plain data ([`Query`]), worker threads behind a bounded queue do
+//! the reading and asking, and plain data comes back (JSON text as bytes). It must not know links, the table of clients or
+//! sockets of the herd, nor any async runtime.
 //!
 //! ```text
-//!  Places (worker.rs) -> render -> near -> dat, band -> text  a query, top to bottom
-//!  build -> sources -> csv                                    making a places file
+//!  Places (worker) -> engine -> offline -> render -> near -> dat, band -> text     from a file
+//!                            -> breaker, cache, upstream -> legacy -> cut          from elsewhere
+//!                                                        -> modern -> render
+//!                                                        -> http -> resolve, deadline
+//!  build -> sources -> csv                                making the committed places file
 //!  build -> encode -> text
+//!  import -> geonames, table, geojson -> runs -> stream   making one of one's own
 //! ```
 //!
-//! Invariants: [`Places::ask`] neither blocks nor panics and calls `done` exactly once; the file is checked whole when
-//! it is opened, never for a query; nothing in a file makes a query panic or take memory without bound.
+//! Invariants: [`Places::ask`] neither blocks nor panics and calls `done` exactly once; a query is answered within its
+//! time limit whatever an upstream does; the upstream's bytes are passed on as they came; a key is shown nowhere; a file is
+//! checked whole when it is opened, never for a query; nothing in a file or an answer makes a query panic or take memory
+//! without bound.
+//!
+//! # Keys and the log
+//! ureq writes each request's address at the levels debug and trace, and for `google-legacy` that address holds the key:
+//! whoever installs a logger must drop records whose target [`is_secret_target`], as
+//! [`shell::logging`](crate::shell::logging) does.
 
 pub mod build;
+pub mod cache;
+pub mod cut;
 pub mod dat;
 pub mod near;
 pub mod render;
 
 mod band;
+mod breaker;
 mod command;
 mod csv;
+mod deadline;
 mod encode;
+mod engine;
 mod error;
+mod failure;
+mod http;
+mod json;
+mod key;
+mod kind;
+mod legacy;
+mod modern;
+mod offline;
+mod resolve;
+mod settings;
 mod sources;
 #[cfg(test)]
 mod testing;
 mod text;
+mod upstream;
 mod worker;
 
+pub use breaker::BREAKER_FAILURES;
 pub use command::{build_command, near_command};
 pub use error::PlacesError;
+pub use failure::{Failure, Phase};
+pub use http::{UPSTREAM_BODY_BYTES_MAX, UPSTREAM_HEAD_BYTES_MAX};
+pub use json::DEPTH_MAX;
+pub use key::Key;
 pub use render::{error_json, tidy};
-pub use worker::{Counters, PLACES_QUEUE_MAX, Places};
-
-use std::path::PathBuf;
+pub use resolve::LOOKUPS_MAX;
+pub use settings::{
+    CONNECT_MS_DEFAULT, Endpoint, IDLE_MS_DEFAULT, IpFamily, PAUSE_MS_DEFAULT, ProxyUrl, Settings, Source,
+    TIMEOUT_MS_DEFAULT, WORKERS_DEFAULT, WORKERS_MAX, check_url, sends_key_in_clear,
+};
+pub use worker::{Counters, PLACES_QUEUE_MAX};
 
 /// Most items of an answer: the assignment's limit, and that of one page of Google's.
 pub const MAX_ITEMS: u8 = 20;
@@ -56,6 +91,12 @@ pub struct Query {
 }
 
 impl Query {
+    /// What makes two queries the same query: the members' bits, so that they compare and are equal to themselves.
+    pub(crate) fn bits(&self) -> [u64; 4] {
+        let Self { latitude_deg, longitude_deg, radius_m, items } = self;
+        [latitude_deg.to_bits(), longitude_deg.to_bits(), radius_m.to_bits(), u64::from(*items)]
+    }
+
     /// Whether every member is within its range; NaN is within none.
     ///
     /// # Errors
@@ -76,32 +117,27 @@ impl Query {
     }
 }
 
-/// Where answers come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// A file in the format of [`dat`].
-    Offline {
-        /// The file's path. It is opened at the first query.
-        file: PathBuf,
-    },
-    /// None was given: every query is answered by the error form, and no thread starts.
-    Missing,
+/// The handle to nearby answers. Made by [`Places::start`], asked by [`Places::ask`]. Dropping it answers all that wait with
+/// the error form and ends its threads.
+pub struct Places {
+    shared: std::sync::Arc<worker::Shared>,
 }
 
-/// How [`Places`] is started.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Where answers come from.
-    pub source: Source,
-    /// Most queries that wait for the worker; one more is refused at once. See [`PLACES_QUEUE_MAX`].
-    pub queue_max: usize,
-}
+/// The crates that carry requests, as they name themselves in the log: their debug and trace records print addresses,
+/// heads and raw bytes. What an operator needs of their findings, this part logs in its own words.
+pub const SECRET_TARGETS: [&str; 6] = ["ureq", "ureq_proto", "rustls", "webpki", "http", "httparse"];
 
-impl Settings {
-    /// `source` with the default queue.
-    pub fn new(source: Source) -> Self {
-        Self { source, queue_max: PLACES_QUEUE_MAX }
-    }
+/// Whether log records of `target` may hold a key, and so must be dropped at every level: those of [`SECRET_TARGETS`].
+///
+/// ```
+/// use herd::places::is_secret_target;
+/// assert!(is_secret_target("ureq::run") && is_secret_target("rustls"));
+/// assert!(!is_secret_target("herd::places") && !is_secret_target("ureqish"));
+/// ```
+#[must_use]
+pub fn is_secret_target(target: &str) -> bool {
+    let root = target.split("::").next().unwrap_or("");
+    SECRET_TARGETS.contains(&root)
 }
 
 #[cfg(test)]

@@ -20,25 +20,38 @@ use std::ops::Range;
 const ANSWER_BYTES: usize = 96;
 const RESULT_BYTES: usize = 400;
 
-/// The types Google's legacy service gives such places. It has no type for landing strips, seaplane bases or heliports,
-/// and the data has no member that tells them from airports.
-fn types(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Locality => r#"[ "locality", "political" ]"#,
-        Kind::Airport => r#"[ "airport", "point_of_interest", "establishment" ]"#,
-    }
-}
+/// From this width on an array takes a line for each of its elements.
+const ONE_LINE_MAX: usize = 74;
 
 /// Asks `dat` and renders the whole answer: `OK` with at most `query.items` results, or `ZERO_RESULTS`.
 ///
 /// # Errors
 /// A query out of range, a read that fails, a damaged file.
 pub fn answer(dat: &Dat, query: &Query, scratch: &mut Scratch) -> Result<Vec<u8>, PlacesError> {
+    answer_with_info(dat, query, scratch, None)
+}
+
+/// [`answer`], with `info` as the only one of its `info_messages`: the member that Google has for what a person may want
+/// to know and a program may ignore.
+pub(super) fn answer_with_info(
+    dat: &Dat,
+    query: &Query,
+    scratch: &mut Scratch,
+    info: Option<&str>,
+) -> Result<Vec<u8>, PlacesError> {
     let Nearest { any, spots } = nearest(dat, query, scratch)?;
     let json = Vec::with_capacity(ANSWER_BYTES + spots.len() * RESULT_BYTES);
     let mut writer =
         Writer { json, dat, scratch, areas: heapless::Vec::new(), regions: heapless::Vec::new() };
-    writer.push("{\n   \"html_attributions\" : [],\n   \"results\" : [");
+    writer.push("{\n   \"html_attributions\" : [],\n");
+    if let Some(info) = info {
+        let mut quoted = Vec::with_capacity(info.len() + 2);
+        push_string(&mut quoted, info);
+        writer.push("   \"info_messages\" : ");
+        push_strings(&mut writer.json, 3, &[&String::from_utf8_lossy(&quoted)]);
+        writer.push(",\n");
+    }
+    writer.push("   \"results\" : [");
     for (index, found) in spots.iter().enumerate() {
         writer.push(if index == 0 { "\n" } else { ",\n" });
         writer.push_result(&found.spot)?;
@@ -63,6 +76,11 @@ pub fn error_json(status: &str, message: &str) -> String {
     push_string(&mut json, status);
     push(&mut json, "\n}");
     String::from_utf8(json).unwrap_or_default()
+}
+
+/// The answer of a query that failed before any source was asked.
+pub(super) fn error_form(error: &PlacesError) -> Vec<u8> {
+    error_json(error.status(), &error.for_clients()).into_bytes()
 }
 
 /// Cuts every run of two or more newlines to one and removes newlines at the end, in place: the assignment's rule for
@@ -122,21 +140,26 @@ impl Writer<'_> {
         id.push(&mut self.json, kind);
         let begin = self.json.len();
         push(&mut self.json, "\",\n         \"types\" : ");
-        push(&mut self.json, types(kind));
+        push(&mut self.json, kind.types());
         push(&mut self.json, ",\n         \"vicinity\" : \"");
         if !area.is_empty() {
             push_unquoted(&mut self.json, area);
             push(&mut self.json, ", ");
         }
+        let has_area = !area.is_empty();
+        let region_at_byte = self.json.len();
         match self.regions.iter().find(|known| known.0 == region_at) {
             Some((_, range)) => self.json.extend_from_within(range.clone()),
             None => {
-                let begin = self.json.len();
                 push_unquoted(&mut self.json, self.dat.region(region_at, self.scratch)?);
                 // A result adds one region and one area at most, and there is room for as many as results; were there
                 // not, they would be read again.
-                let _ = self.regions.push((region_at, begin..self.json.len()));
+                let _ = self.regions.push((region_at, region_at_byte..self.json.len()));
             }
+        }
+        if has_area && self.json.len() == region_at_byte {
+            // Imported places may have no region: then the comma goes again.
+            self.json.truncate(region_at_byte - 2);
         }
         self.push("\"");
         let _ = self.areas.push((area_at, kind, begin..self.json.len()));
@@ -179,7 +202,30 @@ fn push_degrees(json: &mut Vec<u8>, udeg: i32) {
     }
 }
 
-fn push(json: &mut Vec<u8>, text: &str) {
+/// An array of strings that are JSON already, on one line where that is short enough, as Google's printer does it.
+/// `indent` is that of the member it is the value of.
+pub(super) fn push_strings(json: &mut Vec<u8>, indent: usize, strings: &[&str]) {
+    let width = 4 + strings.iter().map(|text| text.len() + 2).sum::<usize>();
+    let (open, between, close) = match strings.len() {
+        0 => return push(json, "[]"),
+        count if count * 3 < ONE_LINE_MAX && width - 2 < ONE_LINE_MAX => ("[ ", ", ", " ]"),
+        _ => ("[\n", ",\n", "\n"),
+    };
+    let is_one_line = open == "[ ";
+    let pad =
+        |json: &mut Vec<u8>, by: usize| json.resize(json.len() + if is_one_line { 0 } else { by }, b' ');
+    push(json, open);
+    for (index, text) in strings.iter().enumerate() {
+        push(json, if index == 0 { "" } else { between });
+        pad(json, indent + 3);
+        push(json, text);
+    }
+    push(json, close);
+    pad(json, indent);
+    push(json, if is_one_line { "" } else { "]" });
+}
+
+pub(super) fn push(json: &mut Vec<u8>, text: &str) {
     json.extend_from_slice(text.as_bytes());
 }
 
@@ -277,6 +323,21 @@ mod tests {
             let at: Vec<_> = members.iter().map(|name| json.find(&format!("   \"{name}\" : "))).collect();
             assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{json}");
         }
+    }
+
+    #[test]
+    fn arrays_of_strings_take_one_line_while_short() {
+        let printed = |strings: &[&str]| {
+            let mut json = Vec::new();
+            push_strings(&mut json, 3, strings);
+            String::from_utf8(json).expect("UTF-8")
+        };
+        assert_eq!(printed(&[]), "[]");
+        assert_eq!(printed(&["\"a\"", "\"b\""]), "[ \"a\", \"b\" ]");
+        let (short, long) = ("x".repeat(69), "x".repeat(70));
+        assert_eq!(printed(&[&short]), format!("[ {short} ]"));
+        assert_eq!(printed(&[&long]), format!("[\n      {long}\n   ]"));
+        assert_eq!(printed(&[&short, "y"]), format!("[\n      {short},\n      y\n   ]"));
     }
 
     #[test]

@@ -70,20 +70,63 @@ pub(super) fn pack_all(texts: &[&str]) -> (Pairs, Vec<Vec<u8>>) {
     for &byte in &all {
         is_used[usize::from(byte)] = true;
     }
-    is_used[0] = true;
+    let table = choose_pairs(&mut all, &is_used);
+    // The last text ends with a NUL too, hence one piece too many.
+    let packed = all.split(|&byte| byte == 0).take(texts.len()).map(<[u8]>::to_vec).collect();
+    (Pairs(table), packed)
+}
+
+/// Chooses a pair for each byte that no text uses, by how often it occurs in `all`: texts parted by NUL, in which the pairs
+/// are replaced on the way.
+fn choose_pairs(all: &mut Vec<u8>, is_used: &[bool; 256]) -> [u8; PAIRS_BYTES] {
     let mut table = [0; PAIRS_BYTES];
     for code in 1..=u8::MAX {
         if is_used[usize::from(code)] {
             continue;
         }
-        let Some([first, second]) = most_frequent_pair(&all) else { break };
+        let Some([first, second]) = most_frequent_pair(all) else { break };
         table[usize::from(code) * 2] = first;
         table[usize::from(code) * 2 + 1] = second;
-        replace(&mut all, [first, second], code);
+        replace(all, [first, second], code);
     }
-    // The last text ends with a NUL too, hence one piece too many.
-    let packed = all.split(|&byte| byte == 0).take(texts.len()).map(<[u8]>::to_vec).collect();
-    (Pairs(table), packed)
+    table
+}
+
+/// Packs one text at a time, with pairs chosen from a sample: for more texts than fit into memory.
+pub(super) struct Packer {
+    pairs: Pairs,
+    /// The byte that stands for each pair; 0 where none does. Bytes were chosen in rising order, and a pair's own bytes
+    /// before it.
+    codes: Vec<u8>,
+}
+
+impl Packer {
+    /// `sample` holds texts parted by NUL; `is_used` tells the bytes of all texts, in the sample or not.
+    pub(super) fn new(mut sample: Vec<u8>, is_used: &[bool; 256]) -> Self {
+        let table = choose_pairs(&mut sample, is_used);
+        let mut codes = vec![0; 1 << 16];
+        for code in 1..=u8::MAX {
+            let at = usize::from(code) * 2;
+            if table[at..at + 2] != [0, 0] {
+                codes[usize::from(u16::from_be_bytes([table[at], table[at + 1]]))] = code;
+            }
+        }
+        Self { pairs: Pairs(table), codes }
+    }
+
+    pub(super) fn pairs(&self) -> &Pairs {
+        &self.pairs
+    }
+
+    /// Packs `text` in place. It holds no byte that stands for a pair.
+    pub(super) fn pack(&self, text: &mut Vec<u8>) {
+        let code_of = |pair: &[u8]| self.codes[usize::from(u16::from_be_bytes([pair[0], pair[1]]))];
+        // The first chosen first, as when all texts are packed together.
+        while let Some(code) = text.windows(2).map(code_of).filter(|code| *code != 0).min() {
+            let at = usize::from(code) * 2;
+            replace(text, [self.pairs.0[at], self.pairs.0[at + 1]], code);
+        }
+    }
 }
 
 /// The pair that occurs most often, the smallest of equals; `None` when none occurs four times, the least that pays.
@@ -152,6 +195,22 @@ mod tests {
             let mut out = [0; TEXT_BYTES_MAX];
             for (text, packed) in texts.iter().zip(&packed) {
                 prop_assert_eq!(pairs.unpack(packed, &mut out), Some(*text));
+            }
+        }
+
+        #[test]
+        fn texts_packed_one_by_one_pack_as_all_together(texts in prop::collection::vec("[a-eé]{0,30}", 0..40)) {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let (pairs, packed) = pack_all(&texts);
+            let mut is_used = [false; 256];
+            texts.iter().flat_map(|text| text.bytes()).for_each(|byte| is_used[usize::from(byte)] = true);
+            let sample = texts.iter().flat_map(|text| text.bytes().chain([0])).collect();
+            let packer = Packer::new(sample, &is_used);
+            prop_assert_eq!(packer.pairs().bytes(), pairs.bytes());
+            for (text, packed) in texts.iter().zip(packed) {
+                let mut bytes = text.as_bytes().to_vec();
+                packer.pack(&mut bytes);
+                prop_assert_eq!(bytes, packed);
             }
         }
 

@@ -1,33 +1,29 @@
-//! The fence around blocking work: [`Places`], its bounded queue and its one thread.
+//! The fence around blocking work: [`Places`], its bounded queue and its threads.
 //!
-//! Must not know what an answer holds. Invariants: every `done` is called exactly once, never under the lock; a query
-//! waits only for those before it in the queue; dropping the handle ends the thread.
+//! Must not know what an answer holds or where it is from. Invariants: every `done` is called exactly once, never under
+//! the lock, and none after the handle is dropped; identical queries that wait or are being answered are one flight, asked
+//! once; at most `workers` threads, and one when there has been little to do for a while; no thread before the first query.
 //!
-//! More workers would be more threads in `work` on the same queue (each opens the file for itself); another source
-//! would be another arm in `Answerer::answer`. Neither exists: 64 offline queries are answered in a few milliseconds.
+//! A query's time runs from [`Places::ask`]. Flights are begun in the order they came, each thread ends its own by that
+//! flight's deadline, and one begun too late is answered without being asked: so all are answered in time.
 
-use super::dat::{Dat, Scratch};
+use super::engine::{Answer, Engine};
 use super::error::PlacesError;
-use super::render::{answer, error_json};
-use super::{Query, Settings, Source};
+use super::render::error_form;
+use super::settings::{Settings, Source, WORKERS_MAX};
+use super::{Places, Query};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{Builder, JoinHandle, ThreadId, current};
 use std::time::{Duration, Instant};
 
-/// Most queries that wait, by default: a client has one at a time, so this is 64 clients in the same few milliseconds.
-/// 64 slots take 3 KB, taken at start.
+/// Most queries that wait, by default: a client has one at a time, so this is 64 clients in the same few milliseconds, or
+/// in the seconds that an upstream takes. 64 slots take 7 KB, taken at start.
 pub const PLACES_QUEUE_MAX: usize = 64;
 
-/// The worker's stack, as address space; only what is touched is memory. After opening the committed file, a log line
-/// and 200 answers of 20 results over 50 km, x86-64 had touched 28 KB in a release build and 52 KB in a debug build (its
-/// `Rss` in smaps: `Scratch`, the thread's own data and libc's frames included). Twice the larger and a bit, for what
-/// `done` and a logger may need. All told the release process grew by 72 KB, with MALLOC_ARENA_MAX=1.
-const STACK_BYTES: usize = 128 * 1024;
-
-/// A file that cannot be opened is tried again after this long: soon enough after the operator has put it right, and
-/// seldom enough that reading 4 MB to check a bad one is no load.
-const REOPEN_AFTER: Duration = Duration::from_secs(10);
+/// A worker's stack, as address space; only what is touched is memory. Offline answers touch 28 KB in a release build and
+/// 52 KB in a debug build (x86-64, `Rss` in smaps). TLS hand-shakes take more, in debug builds much more.
+const STACK_BYTES: usize = 512 * 1024;
 
 type Done = Box<dyn FnOnce(Vec<u8>) + Send>;
 
@@ -40,54 +36,96 @@ pub struct Counters {
     pub refused_queue_full: u64,
     /// Queries answered by the error form for any other reason.
     pub failed: u64,
+    /// Queries that were joined to an identical one.
+    pub joined: u64,
+    /// Queries answered from the answer cache.
+    pub from_cache: u64,
+    /// Queries answered by the fallback.
+    pub from_fallback: u64,
 }
 
-/// The handle to nearby answers. Dropping it ends its thread; queries that still wait get the error form.
-pub struct Places {
-    shared: Arc<Shared>,
-    source: Source,
-}
-
-struct Shared {
+pub(super) struct Shared {
     state: Mutex<State>,
     wake: Condvar,
+    engine: Engine,
     queue_max: usize,
+    workers_max: usize,
+    timeout: Duration,
+    idle: Duration,
 }
 
 struct State {
-    queue: VecDeque<Job>,
+    /// Flights that no worker has begun.
+    queue: VecDeque<Flight>,
+    /// Flights that workers are at, each with its thread.
+    running: Vec<(ThreadId, Flight)>,
+    /// Queries that wait: all of the queue's, and those joined to flights that run.
+    waiting: usize,
+    /// The threads that have not left.
+    workers: Vec<JoinHandle<()>>,
+    /// Of these, the ones with nothing to do.
+    idle: usize,
+    /// When all of them last had something to do.
+    full_at: Instant,
     counters: Counters,
     is_stopping: bool,
-    worker: Option<JoinHandle<()>>,
 }
 
-struct Job {
+/// A query, and everyone who wants to know.
+struct Flight {
     query: Query,
-    done: Done,
+    deadline: Instant,
+    dones: Vec<Done>,
+    /// How many of `dones` count as waiting: all until it is begun, then those joined since.
+    waiting: usize,
 }
 
 impl Places {
-    /// Takes the queue's memory. Starts no thread and opens no file: a node that is never asked pays for neither.
+    /// Takes the queue's memory. Starts no thread, opens no file, connects nowhere: a node that is never asked pays for
+    /// none of it. `workers` and `queue_max` of 0 count as 1.
     pub fn start(settings: Settings) -> Self {
-        let Settings { source, queue_max } = settings;
+        let queue_max = settings.queue_max.max(1);
+        // A file is read in far less time than a thread is started.
+        let is_offline = matches!(settings.source, Source::Offline { .. } | Source::Missing);
+        let workers_max = if is_offline { 1 } else { settings.workers.clamp(1, WORKERS_MAX) };
         let state = State {
             queue: VecDeque::with_capacity(queue_max),
+            running: Vec::new(),
+            waiting: 0,
+            workers: Vec::new(),
+            idle: 0,
+            full_at: Instant::now(),
             counters: Counters::default(),
             is_stopping: false,
-            worker: None,
         };
-        let shared = Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new(), queue_max });
-        Self { shared, source }
+        let shared = Shared {
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+            queue_max,
+            workers_max,
+            timeout: Duration::from_millis(settings.timeout_ms),
+            idle: Duration::from_millis(settings.idle_ms),
+            engine: Engine::new(settings),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
-    /// Asks; `done` gets the answer, JSON without a newline at its end: results, or the error form of
-    /// [`error_json`](super::error_json).
+    /// Asks; `done` gets the answer, JSON without a newline at its end where it is this program's own: results, or the
+    /// error form of [`error_json`](super::error_json). An upstream's text may end in newlines; see [`tidy`](super::tidy).
     ///
-    /// Never blocks (the lock is held for a push or a pop) and never panics. `done` is called exactly once: from the
-    /// worker thread, or from within this call when the answer needs no file (no source, a query out of range, a full
-    /// queue, no thread). It must not block, for others wait behind it, and must not panic.
+    /// Never blocks (the lock is held for a push or a pop) and never panics. `done` is called exactly once: from a
+    /// worker thread, or from within this call when the answer needs neither file nor upstream (no source, a query out of
+    /// range, a full queue, no thread, an answer kept). It must not block, for others wait behind it, and must not panic.
     pub fn ask(&self, query: Query, done: impl FnOnce(Vec<u8>) + Send + 'static) {
-        if let Err((error, done)) = self.enqueue(query, Box::new(done)) {
+        let kept = query.check().ok().and_then(|()| self.shared.engine.kept(&query));
+        if let Some(answer) = kept {
+            let mut state = self.shared.lock();
+            state.counters.asked += 1;
+            state.counters.from_cache += 1;
+            drop(state);
+            return done(answer);
+        }
+        if let Err((error, done)) = self.shared.enqueue(query, Box::new(done)) {
             done(error_form(&error));
         }
     }
@@ -97,59 +135,41 @@ impl Places {
         self.shared.lock().counters
     }
 
-    fn enqueue(&self, query: Query, done: Done) -> Result<(), (PlacesError, Done)> {
-        let mut state = self.shared.lock();
-        state.counters.asked += 1;
-        let refusal = match (&self.source, query.check()) {
-            (Source::Missing, _) => Some(PlacesError::NoSource),
-            (_, Err(error)) => Some(error),
-            (Source::Offline { .. }, Ok(())) => self.start_worker(&mut state).err(),
-        };
-        if let Some(error) = refusal {
-            state.counters.failed += 1;
-            return Err((error, done));
-        }
-        if state.queue.len() >= self.shared.queue_max {
-            state.counters.refused_queue_full += 1;
-            return Err((PlacesError::QueueFull(self.shared.queue_max), done));
-        }
-        state.queue.push_back(Job { query, done });
-        drop(state);
-        self.shared.wake.notify_one();
-        Ok(())
-    }
-
-    /// Starts the thread unless it runs. One that could not be started is tried again at the next query.
-    fn start_worker(&self, state: &mut State) -> Result<(), PlacesError> {
-        if state.worker.is_some() {
-            return Ok(());
-        }
-        let shared = Arc::clone(&self.shared);
-        let mut answerer = Answerer { source: self.source.clone(), dat: None, failure: None };
-        let thread = Builder::new().name("places".to_owned()).stack_size(STACK_BYTES);
-        let worker = thread.spawn(move || shared.work(&mut answerer)).map_err(PlacesError::NoThread)?;
-        state.worker = Some(worker);
-        Ok(())
+    /// The threads at this moment, and how many of them have nothing to do.
+    pub fn workers(&self) -> (usize, usize) {
+        let state = self.shared.lock();
+        (state.workers.len(), state.idle)
     }
 }
 
 impl Drop for Places {
+    /// Answers all that wait, queued or in flight, and lets the threads end. One that is at an upstream is not waited for:
+    /// its call is cut short, or ends at its time limit, and its answer goes nowhere.
     fn drop(&mut self) {
-        let (waiting, worker) = {
+        let (unanswered, workers) = {
             let mut state = self.shared.lock();
             state.is_stopping = true;
-            state.counters.failed += state.queue.len() as u64;
-            (std::mem::take(&mut state.queue), state.worker.take())
+            let mut unanswered = std::mem::take(&mut state.queue);
+            let mut workers = std::mem::take(&mut state.workers);
+            if self.shared.engine.is_online() {
+                let running = std::mem::take(&mut state.running);
+                // Without its handle a thread is on its own.
+                workers.retain(|worker| running.iter().all(|(thread, _)| *thread != worker.thread().id()));
+                unanswered.extend(running.into_iter().map(|(_, flight)| flight));
+            }
+            state.counters.failed += unanswered.iter().map(|flight| flight.dones.len() as u64).sum::<u64>();
+            (unanswered, workers)
         };
         self.shared.wake.notify_all();
-        for job in waiting {
-            (job.done)(error_form(&PlacesError::Stopping));
+        self.shared.engine.stop();
+        for done in unanswered.into_iter().flat_map(|flight| flight.dones) {
+            done(error_form(&PlacesError::Stopping));
         }
         // Joined, so that no `done` runs after the drop. A `done` that drops the handle itself cannot wait for itself.
-        if let Some(worker) = worker
-            && worker.thread().id() != std::thread::current().id()
-        {
-            let _ = worker.join();
+        for worker in workers {
+            if worker.thread().id() != current().id() {
+                let _ = worker.join();
+            }
         }
     }
 }
@@ -160,76 +180,144 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The thread: answers until the handle is dropped. It waits without a time-out, so an idle node is not woken.
-    fn work(&self, answerer: &mut Answerer) {
-        let mut scratch = Scratch::new();
-        while let Some(Job { query, done }) = self.next_job() {
-            let json = answerer.answer(&query, &mut scratch).unwrap_or_else(|error| {
-                self.lock().counters.failed += 1;
-                error
-            });
-            done(json);
+    fn enqueue(self: &Arc<Self>, query: Query, done: Done) -> Result<(), (PlacesError, Done)> {
+        let mut state = self.lock();
+        state.counters.asked += 1;
+        let refusal = if !self.engine.has_source() { Err(PlacesError::NoSource) } else { query.check() };
+        if let Err(error) = refusal {
+            state.counters.failed += 1;
+            return Err((error, done));
+        }
+        if state.waiting >= self.queue_max {
+            state.counters.refused_queue_full += 1;
+            return Err((PlacesError::QueueFull(self.queue_max), done));
+        }
+        if let Some(flight) = state.flight(&query) {
+            flight.dones.push(done);
+            flight.waiting += 1;
+            state.waiting += 1;
+            state.counters.joined += 1;
+            return Ok(());
+        }
+        if state.queue.len() >= state.idle
+            && let Err(error) = self.start_worker(&mut state)
+        {
+            state.counters.failed += 1;
+            return Err((PlacesError::NoThread(error), done));
+        }
+        state.waiting += 1;
+        state.queue.push_back(Flight {
+            query,
+            deadline: Instant::now() + self.timeout,
+            dones: vec![done],
+            waiting: 1,
+        });
+        drop(state);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Starts one more thread, if there may be one more. That it cannot be started matters only when there is none: the
+    /// others get to the query in time.
+    fn start_worker(self: &Arc<Self>, state: &mut State) -> Result<(), std::io::Error> {
+        if state.workers.len() >= self.workers_max {
+            return Ok(());
+        }
+        let shared = Arc::clone(self);
+        state.full_at = Instant::now();
+        let thread = Builder::new().name("places".to_owned()).stack_size(STACK_BYTES);
+        match thread.spawn(move || shared.work()) {
+            Ok(worker) => state.workers.push(worker),
+            Err(error) if state.workers.is_empty() => return Err(error),
+            Err(error) => log::debug!("places: no further worker thread: {error}"),
+        }
+        Ok(())
+    }
+
+    /// A thread: answers until it is not needed any more or the handle is dropped.
+    fn work(&self) {
+        while let Some((query, deadline)) = self.next_flight() {
+            let answer = self.engine.answer(&query, deadline);
+            self.land(answer);
         }
     }
 
-    /// Waits for a query; `None` when the handle is dropped.
-    fn next_job(&self) -> Option<Job> {
+    /// Waits for a flight and begins it; `None` when this thread is to leave.
+    fn next_flight(&self) -> Option<(Query, Instant)> {
         let mut state = self.lock();
         loop {
             if state.is_stopping {
                 return None;
             }
-            if let Some(job) = state.queue.pop_front() {
-                return Some(job);
+            if let Some(mut flight) = state.queue.pop_front() {
+                state.waiting -= std::mem::take(&mut flight.waiting);
+                let begun = (flight.query, flight.deadline);
+                state.running.push((current().id(), flight));
+                if state.idle == 0 {
+                    state.full_at = Instant::now();
+                }
+                return Some(begun);
             }
-            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
-
-/// What the worker holds between queries.
-struct Answerer {
-    source: Source,
-    /// The open file. Kept, so that a query costs no open and no checksum.
-    dat: Option<Dat>,
-    /// Why there is none, as the clients' answer, and when that was found.
-    failure: Option<(Instant, Vec<u8>)>,
-}
-
-impl Answerer {
-    /// The answer, or the error form when there is none.
-    fn answer(&mut self, query: &Query, scratch: &mut Scratch) -> Result<Vec<u8>, Vec<u8>> {
-        if let Some((at, form)) = &self.failure
-            && at.elapsed() < REOPEN_AFTER
-        {
-            return Err(form.clone());
-        }
-        self.try_answer(query, scratch).map_err(|error| {
-            let form = error_form(&error);
-            if !matches!(error, PlacesError::BadQuery(_)) {
-                log::warn!("{error}");
-                // A file that failed is opened afresh: the card may be back, or the file made again.
-                self.dat = None;
-                self.failure = Some((Instant::now(), form.clone()));
+            let is_last = state.workers.len() <= 1;
+            let left = self.idle.saturating_sub(state.full_at.elapsed());
+            if left.is_zero() && !is_last {
+                // Its handle goes too, so it is not waited for; it calls nobody any more.
+                state.workers.retain(|worker| worker.thread().id() != current().id());
+                return None;
             }
-            form
-        })
+            if left.is_zero() && is_last && self.engine.is_warm() {
+                drop(state);
+                self.engine.cool_down();
+                state = self.lock();
+                continue;
+            }
+            state.idle += 1;
+            // The last one waits without a time-out once there is nothing to put away: an idle node is not woken.
+            state = if is_last && !self.engine.is_warm() {
+                self.wake.wait(state).unwrap_or_else(PoisonError::into_inner)
+            } else {
+                self.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+            };
+            state.idle -= 1;
+        }
     }
 
-    fn try_answer(&mut self, query: &Query, scratch: &mut Scratch) -> Result<Vec<u8>, PlacesError> {
-        let Source::Offline { file } = &self.source else { return Err(PlacesError::NoSource) };
-        if self.dat.is_none() {
-            let dat = Dat::open(file)?;
-            log::info!("places: {} places in {}", dat.places(), file.display());
-            self.failure = None;
-            self.dat = Some(dat);
+    /// Gives this thread's flight its answer. The flight is gone where the handle was dropped meanwhile.
+    fn land(&self, answer: Answer) {
+        let mut state = self.lock();
+        let running = state.running.iter().position(|(thread, _)| *thread == current().id());
+        let Some((_, mut flight)) = running.map(|at| state.running.swap_remove(at)) else { return };
+        state.waiting -= flight.waiting;
+        let joined = flight.dones.len() as u64;
+        let json = match answer {
+            Answer::Whole(json) => json,
+            Answer::Fallback(json) => {
+                state.counters.from_fallback += joined;
+                json
+            }
+            Answer::Failed(json) => {
+                state.counters.failed += joined;
+                json
+            }
+        };
+        drop(state);
+        let last = flight.dones.pop();
+        for done in flight.dones {
+            done(json.clone());
         }
-        self.dat.as_ref().map_or(Err(PlacesError::NoSource), |dat| answer(dat, query, scratch))
+        if let Some(done) = last {
+            done(json);
+        }
     }
 }
 
-fn error_form(error: &PlacesError) -> Vec<u8> {
-    error_json(error.status(), &error.for_clients()).into_bytes()
+impl State {
+    /// The flight of the same query, if there is one.
+    fn flight(&mut self, query: &Query) -> Option<&mut Flight> {
+        let bits = query.bits();
+        let running = self.running.iter_mut().map(|(_, flight)| flight);
+        running.chain(&mut self.queue).find(|flight| flight.query.bits() == bits)
+    }
 }
 
 #[cfg(test)]
@@ -244,7 +332,7 @@ mod tests {
         Query { latitude_deg: 34.06893, longitude_deg: -118.445127, radius_m: 10_000.0, items: 5 };
 
     fn offline(file: PathBuf, queue_max: usize) -> Places {
-        Places::start(Settings { source: Source::Offline { file }, queue_max })
+        Places::start(Settings { queue_max, ..Settings::new(Source::Offline { file }) })
     }
 
     fn good_file() -> TempFile {
@@ -272,7 +360,7 @@ mod tests {
         for _ in 0..3 {
             assert!(answered(&ask(&places, UCLA)).contains("Westwood"));
         }
-        assert_eq!(places.counters(), Counters { asked: 3, refused_queue_full: 0, failed: 0 });
+        assert_eq!(places.counters(), Counters { asked: 3, ..Counters::default() });
     }
 
     #[test]
@@ -282,8 +370,8 @@ mod tests {
         let places = offline("/nowhere".into(), 8);
         let json = answered(&ask(&places, Query { radius_m: f64::NAN, ..UCLA }));
         assert!(json.contains("radius") && json.contains("INVALID_REQUEST"), "{json}");
-        assert!(places.shared.lock().worker.is_none());
-        assert_eq!(places.counters(), Counters { asked: 1, refused_queue_full: 0, failed: 1 });
+        assert_eq!(places.workers(), (0, 0));
+        assert_eq!(places.counters(), Counters { asked: 1, failed: 1, ..Counters::default() });
     }
 
     #[test]
@@ -312,7 +400,10 @@ mod tests {
         assert!(answered(&ask(&places, UCLA)).contains("2 queries are waiting"));
         drop(let_go);
         assert!(waiting.iter().all(|receiver| answered(receiver).contains("Westwood")));
-        assert_eq!(places.counters(), Counters { asked: 4, refused_queue_full: 1, failed: 0 });
+        assert_eq!(
+            places.counters(),
+            Counters { asked: 4, refused_queue_full: 1, joined: 1, ..Counters::default() }
+        );
     }
 
     #[test]

@@ -6,7 +6,11 @@ use super::driver::BoardNode;
 use super::limits::{
     CLIENTS_MAX, INPUT_BYTES, LISTEN_BACKLOG, LOG_LINE_BYTES_MAX, OUTPUT_BYTES, UNREAD_BYTES_MAX,
 };
-use crate::places::PLACES_QUEUE_MAX;
+use crate::places::cache::{CACHE_BYTES, CACHE_ENTRIES, CACHE_ENTRY_BYTES};
+use crate::places::{
+    DEPTH_MAX, LOOKUPS_MAX, PLACES_QUEUE_MAX, UPSTREAM_BODY_BYTES_MAX, UPSTREAM_HEAD_BYTES_MAX,
+    WORKERS_DEFAULT,
+};
 use crate::proto::limits::{
     AGE_S_MAX, CLIENT_ID_BYTES_MAX, CLIENT_LINE_BYTES_MAX, LINK_LINE_BYTES_MAX, NEIGHBOURS_MAX, NODES_MAX,
     SESSIONS_MAX, TABLE_CLIENTS,
@@ -55,6 +59,18 @@ pub const LIMITS: &[Limit] = &[
     limit("bytes of a client line", CLIENT_LINE_BYTES_MAX, 0, "invalid: it is copied back as it streams"),
     limit("bytes of a client id", CLIENT_ID_BYTES_MAX, 0, "invalid"),
     limit("queries that wait for places", PLACES_QUEUE_MAX, 0, "answered at once, without places"),
+    limit("threads that ask for places (places.workers)", WORKERS_DEFAULT, 0, "queries wait for one"),
+    limit("look-ups of the upstream's name at once", LOOKUPS_MAX, 0, "a time-out at once"),
+    limit("bytes of the head of an upstream's answer", UPSTREAM_HEAD_BYTES_MAX, 0, "it is no answer"),
+    limit("bytes of an upstream's answer", UPSTREAM_BODY_BYTES_MAX, 0, "not read on: it is no answer"),
+    limit("brackets within brackets of an upstream's answer", DEPTH_MAX, 0, "it is no answer"),
+    limit("answers kept (HERD_PLACES_CACHE_ENTRIES)", CACHE_ENTRIES, CACHE_BYTES, "the oldest makes room"),
+    limit(
+        "bytes of an answer kept (HERD_PLACES_CACHE_BYTES)",
+        CACHE_ENTRY_BYTES,
+        0,
+        "a longer one is not kept",
+    ),
     limit("nodes of a map", NODES_MAX, 0, "the map is refused"),
     limit("neighbours of a node", NEIGHBOURS_MAX, 0, "the map is refused"),
     limit(

@@ -9,6 +9,8 @@
 //! write that was found possible does not block. A terminal that was stopped (Ctrl-S) is not ready
 //! either; but one whose other end has died unnoticed is, until its buffer of some 64 KB is full: for a
 //! node that is to run on unwatched, redirect its log.
+//!
+//! None of the forms shows, at any level, what crates that carry keys say.
 
 use std::io::{IsTerminal, StderrLock, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use simple_logger::SimpleLogger;
 
 use super::limits::LOG_LINE_BYTES_MAX;
+use crate::places::is_secret_target;
 
 /// Sends the log to standard error, down to `level`.
 ///
@@ -49,7 +52,7 @@ struct Logger {
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata) -> bool {
-        metadata.level() <= log::max_level()
+        metadata.level() <= log::max_level() && !is_secret_target(metadata.target())
     }
 
     fn log(&self, record: &Record) {

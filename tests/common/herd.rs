@@ -22,6 +22,7 @@ pub(crate) struct Builder {
     keyed: bool,
     log_level: &'static str,
     descriptors: Option<u32>,
+    places: String,
 }
 
 /// A herd whose nodes run.
@@ -31,6 +32,8 @@ pub(crate) struct Herd {
     proxies: Vec<((&'static str, &'static str), Proxy)>,
     /// Nodes that the test plays itself: no process, only addresses.
     played: Vec<&'static str>,
+    /// The map's member `places`.
+    places: String,
     pub(crate) folder: Folder,
 }
 
@@ -70,11 +73,18 @@ impl Herd {
             keyed: false,
             log_level: "info",
             descriptors: None,
+            places: format!("{{ \"source\": \"offline\", \"file\": {:?} }}", places_file()),
         }
     }
 }
 
 impl Builder {
+    /// Where places come from: the map's member `places`.
+    pub(crate) fn places(mut self, member: impl Into<String>) -> Builder {
+        self.places = member.into();
+        self
+    }
+
     /// Every node knows the herd's key.
     pub(crate) fn keyed(mut self) -> Builder {
         self.keyed = true;
@@ -147,7 +157,14 @@ impl Builder {
             };
             nodes.push(Node::new(name, clients, links, launch));
         }
-        let herd = Herd { nodes, edges: self.edges.clone(), proxies, played: self.played.clone(), folder };
+        let herd = Herd {
+            nodes,
+            edges: self.edges.clone(),
+            proxies,
+            played: self.played.clone(),
+            places: self.places.clone(),
+            folder,
+        };
         let key = key(u64::from(addresses[0].port()));
         for node in &herd.nodes {
             herd.write_map(node.name, self.keyed);
@@ -179,10 +196,10 @@ impl Herd {
         let edges: Vec<String> = self.edges.iter().map(|(a, b)| format!("[\"{a}\", \"{b}\"]")).collect();
         let key = if keyed { format!("\"key_file\": \"{reader}.key\",\n  ") } else { String::new() };
         let map = format!(
-            "{{ \"nodes\": {{ {} }},\n  \"edges\": [{}],\n  {key}\"places\": {{ \"source\": \"offline\", \"file\": {:?} }} }}\n",
+            "{{ \"nodes\": {{ {} }},\n  \"edges\": [{}],\n  {key}\"places\": {} }}\n",
             nodes.join(",\n    "),
             edges.join(", "),
-            places_file()
+            self.places
         );
         std::fs::write(self.folder.path(&format!("{reader}.json")), map).expect("the folder is ours");
     }

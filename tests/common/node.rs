@@ -208,6 +208,18 @@ impl Node {
         last.is_some_and(|line| line.contains("is up"))
     }
 
+    /// What `/proc` says of the process in this file, NUL and all.
+    pub(crate) fn proc(&self, file: &str) -> Vec<u8> {
+        let pid = self.child.as_ref().expect("it runs").id();
+        std::fs::read(format!("/proc/{pid}/{file}")).expect("it is our child")
+    }
+
+    /// The process's threads at this moment.
+    pub(crate) fn threads(&self) -> usize {
+        let pid = self.child.as_ref().expect("it runs").id();
+        std::fs::read_dir(format!("/proc/{pid}/task")).expect("it is our child").count()
+    }
+
     /// Private memory in KiB: what would have to be swapped out, the program file not counted.
     pub(crate) fn anonymous_kib(&self) -> u64 {
         let pid = self.child.as_ref().expect("it runs").id();

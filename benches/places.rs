@@ -1,0 +1,261 @@
+//! What places from elsewhere cost: heap of a cut, memory of TLS, and whether others notice a slow upstream.
+//!
+//! `cargo bench --bench places`. Real nodes as processes of their own, a real HTTP and HTTPS server on loopback. Memory is
+//! `Anonymous` of `smaps_rollup`: what would have to be swapped out. Linux only.
+
+#[path = "../tests/upstream/mod.rs"]
+mod upstream;
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use upstream::tls::Ca;
+use upstream::{Act, Server, ok};
+
+/// A node, and a connection to it that is kept.
+struct Node {
+    process: Child,
+    clients: SocketAddr,
+    folder: std::path::PathBuf,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Node {
+    /// One node whose map has this member `places`, and nothing in its environment but `environment`.
+    fn start(places: &str, environment: &[(&str, &str)]) -> Node {
+        let free = || TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+        let held = [free(), free()];
+        let [clients, links] = held.each_ref().map(|port| port.local_addr().expect("it is bound"));
+        let folder = std::env::temp_dir().join(format!("herd-bench-places-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a temporary folder");
+        let map = folder.join("herd.json");
+        let text = format!(
+            r#"{{ "nodes": {{ "Hill": {{ "clients": "{clients}", "links": "{links}" }} }}, "edges": [], "places": {places} }}"#
+        );
+        std::fs::write(&map, text).expect("a map file");
+        drop(held);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_herd"));
+        command.env_clear().envs(environment.iter().copied()).args(["serve", "Hill", "--map"]).arg(&map);
+        let process = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
+        Node { process: process.expect("the program was just built"), clients, folder }
+    }
+
+    fn connect(&self) -> BufReader<TcpStream> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            match TcpStream::connect(self.clients) {
+                Ok(stream) => {
+                    stream.set_nodelay(true).expect("a TCP option");
+                    return BufReader::new(stream);
+                }
+                Err(error) if Instant::now() > deadline => panic!("{}: {error}", self.clients),
+                Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+
+    fn anonymous_kb(&self) -> u64 {
+        let file = format!("/proc/{}/smaps_rollup", self.process.id());
+        let text = std::fs::read_to_string(file).expect("the node runs");
+        let line =
+            text.lines().find(|line| line.starts_with("Anonymous:")).expect("Linux says so since 4.14");
+        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number of kB")
+    }
+}
+
+/// Says a line and reads the first line of the answer.
+fn say(client: &mut BufReader<TcpStream>, line: &str) -> String {
+    client.get_mut().write_all(line.as_bytes()).expect("the node is there");
+    first_line(client)
+}
+
+fn first_line(client: &mut BufReader<TcpStream>) -> String {
+    let mut first = String::new();
+    client.read_line(&mut first).expect("an answer");
+    first
+}
+
+/// The rest of a WHATSAT's answer.
+fn json(client: &mut BufReader<TcpStream>) -> String {
+    let (mut text, mut line) = (String::new(), String::new());
+    while line != "\n" {
+        line.clear();
+        client.read_line(&mut line).expect("the rest of the answer");
+        text.push_str(&line);
+    }
+    text
+}
+
+/// An answer laid out as Google's, of 20 results and about 46 KB.
+fn answer_of_46_kb() -> String {
+    let mut text = "{\n   \"html_attributions\" : [],\n   \"next_page_token\" : \"".to_owned();
+    text.push_str(&"Aap_uE".repeat(60));
+    text.push_str("\",\n   \"results\" : [\n");
+    for n in 0..20 {
+        let comma = if n == 0 { "" } else { ",\n" };
+        let _ = write!(
+            text,
+            "{comma}      {{\n         \"business_status\" : \"OPERATIONAL\",\n         \"geometry\" : {{\n            \"location\" : {{\n               \"lat\" : 34.06{n:02}930,\n               \"lng\" : -118.44{n:02}127\n            }}\n         }},\n         \"name\" : \"Caf\\u00e9 number {n}\",\n         \"photos\" : [\n            {{\n               \"height\" : 3024,\n               \"html_attributions\" : [ \"\\u003ca href=\\\"https://maps.example/contrib/{n}\\\"\\u003eA. Person\\u003c/a\\u003e\" ],\n               \"photo_reference\" : \"{}\",\n               \"width\" : 4032\n            }}\n         ],\n         \"place_id\" : \"ChIJ{n:023}\",\n         \"rating\" : 4.{},\n         \"types\" : [ \"cafe\", \"food\", \"point_of_interest\", \"establishment\" ],\n         \"vicinity\" : \"{n} Westwood Boulevard, Los Angeles\"\n      }}",
+            "AUacShh3_Dd8yvV2JZMtNjjbbSbFhSv-0VmUN-uasQ2Oj00XB63irPTks0-A_1rMNfdTunoOVZfVOExRRBNrupUf8TY4Kw5iQNQgf2rwcaM8hXNQg7KDyvMR5B-HzoCE1mwy2ba9yxvmtiJrdV-xBgO8c5iJL65BCd0slyI1".repeat(9),
+            n % 10,
+        );
+    }
+    text.push_str("\n   ],\n   \"status\" : \"OK\"\n}\n");
+    text
+}
+
+fn heap_of_a_cut() {
+    let text = answer_of_46_kb();
+    let mut body = text.as_bytes().to_vec();
+    let cut = allocation_counter::measure(|| {
+        herd::places::cut::cut(&mut body, 5).expect("it is JSON");
+    });
+    let tree = allocation_counter::measure(|| {
+        let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+        std::hint::black_box(&value);
+    });
+    println!(
+        "heap of a cut of {} bytes to 5 results, beyond the body: {} bytes (limit 4,096); a tree of values: {}",
+        text.len(),
+        cut.bytes_max,
+        tree.bytes_max
+    );
+}
+
+/// KB of a node that idles, after ten answers one by one, and after ten at once. It trusts the built-in roots or one CA.
+fn memory(server: &Server, environment: &[(&str, &str)], ca: Option<&Ca>) -> [u64; 3] {
+    let ca_file = ca.map_or_else(String::new, |ca| format!(", \"ca_file\": {:?}", ca.file()));
+    let places = format!("{{ \"source\": \"google-legacy\", \"url\": {:?}{ca_file} }}", server.url());
+    let node = Node::start(&places, environment);
+    let mut client = node.connect();
+    for n in 0..10 {
+        say(&mut client, &format!("IAMAT c{n} +34.068930-118.44512{n} 1621464827.959498503\n"));
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    let idle = node.anonymous_kb();
+    for n in 0..10 {
+        say(&mut client, &format!("WHATSAT c{n} 10 20\n"));
+        json(&mut client);
+    }
+    let one_by_one = node.anonymous_kb();
+    let mut clients: Vec<_> = (0..10).map(|_| node.connect()).collect();
+    for (n, client) in clients.iter_mut().enumerate() {
+        client.get_mut().write_all(format!("WHATSAT c{n} 10 20\n").as_bytes()).expect("the node is there");
+    }
+    for client in &mut clients {
+        first_line(client);
+        json(client);
+    }
+    [idle, one_by_one, node.anonymous_kb()]
+}
+
+fn memory_of_tls() {
+    let (ca, other) = (Ca::new(), Ca::new());
+    let server = Server::start_tls(ok(answer_of_46_kb()), ca.server(2000, 4000));
+    let one_arena = [("MALLOC_ARENA_MAX", "1")];
+    // No server here has a certificate of the built-in roots: what they take more than one CA shows in a refusal.
+    for (what, environment, trusted) in [
+        ("ten HTTPS answers of 46 KB", &[][..], Some(&ca)),
+        ("the same with MALLOC_ARENA_MAX=1", &one_arena[..], Some(&ca)),
+        ("refused, another CA trusted", &[][..], Some(&other)),
+        ("refused, the built-in roots trusted", &[][..], None),
+    ] {
+        let requests = server.seen().len();
+        let runs: Vec<[u64; 3]> = (0..5).map(|_| memory(&server, environment, trusted)).collect();
+        let is_good = trusted.is_some_and(|trusted| trusted.file() == ca.file());
+        assert_eq!(server.seen().len() - requests, if is_good { 100 } else { 0 }, "answered, or refused");
+        let more =
+            |at: usize| -> Vec<u64> { runs.iter().map(|run| run[at].saturating_sub(run[0])).collect() };
+        println!(
+            "private memory, {what}: {:?} kB above the idle node's {} (limit 450); ten more at once: {:?}",
+            more(1),
+            runs[0][0],
+            more(2)
+        );
+    }
+}
+
+/// Microseconds of 1,000 IAMATs, one after another.
+fn iamats(client: &mut BufReader<TcpStream>, from: usize) -> Vec<f64> {
+    (from..from + 1_000)
+        .map(|n| {
+            let line = format!("IAMAT kiwi +34.068930-118.445127 {}\n", 1_600_000_000 + n);
+            let begin = Instant::now();
+            assert!(say(client, &line).starts_with("AT "));
+            begin.elapsed().as_secs_f64() * 1e6
+        })
+        .collect()
+}
+
+fn quantile(times: &mut [f64], percent: usize) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() * percent / 100]
+}
+
+fn iamats_beside_a_hanging_upstream() {
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    for _ in 0..10 {
+        let server = Server::start(Act::HangBeforeHead);
+        let url = server.url();
+        let places = format!("{{ \"source\": \"google-legacy\", \"url\": {url:?}, \"timeout_ms\": 60000 }}");
+        let node = Node::start(&places, &[]);
+        let mut client = node.connect();
+        let mut waiting: Vec<_> = (0..30).map(|_| node.connect()).collect();
+        for (n, client) in waiting.iter_mut().enumerate() {
+            say(client, &format!("IAMAT c{n} +34-118.{n:03} 1621464827\n"));
+        }
+        iamats(&mut client, 0);
+        alone.extend(iamats(&mut client, 1_000));
+        for (n, client) in waiting.iter_mut().enumerate() {
+            client.get_mut().write_all(format!("WHATSAT c{n} 10 5\n").as_bytes()).expect("the node is there");
+        }
+        while server.seen().len() < 8 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        beside.extend(iamats(&mut client, 2_000));
+    }
+    let [a50, a99] = [50, 99].map(|percent| quantile(&mut alone, percent));
+    let [b50, b99] = [50, 99].map(|percent| quantile(&mut beside, percent));
+    println!(
+        "IAMATs while 30 WHATSATs hang upstream: p99 {b99:.0} us, undisturbed {a99:.0}: {:.2} times (limit 2); median {b50:.0}, undisturbed {a50:.0}",
+        b99 / a99
+    );
+}
+
+fn fifty_at_once() {
+    let server = Server::start(Act::Late(Duration::from_millis(300), answer_of_46_kb().into()));
+    let node = Node::start(&format!("{{ \"source\": \"google-legacy\", \"url\": {:?} }}", server.url()), &[]);
+    let mut clients: Vec<_> = (0..50).map(|_| node.connect()).collect();
+    for (n, client) in clients.iter_mut().enumerate() {
+        say(client, &format!("IAMAT c{n} +34-118.{n:03} 1621464827\n"));
+    }
+    let begin = Instant::now();
+    for (n, client) in clients.iter_mut().enumerate() {
+        client.get_mut().write_all(format!("WHATSAT c{n} 10 5\n").as_bytes()).expect("the node is there");
+    }
+    let mut whole = 0;
+    for client in &mut clients {
+        first_line(client);
+        whole += usize::from(json(client).contains("\"status\" : \"OK\""));
+    }
+    println!(
+        "50 WHATSATs at once, upstream of 0.3 s: {whole} answered within {:.2} s (limit 3)",
+        begin.elapsed().as_secs_f64()
+    );
+}
+
+fn main() {
+    heap_of_a_cut();
+    memory_of_tls();
+    iamats_beside_a_hanging_upstream();
+    fifty_at_once();
+}

@@ -1,0 +1,224 @@
+//! The map's member `places`: where the answers to WHATSAT come from.
+//!
+//! Reads its members, and checks what they need of each other and of the files they name. What comes out is
+//! [`places::Settings`](crate::places::Settings), ready to be started. Sends nothing anywhere and shows no key.
+
+use std::path::PathBuf;
+
+use serde_json::value::RawValue;
+
+use super::finding::Findings;
+use super::json;
+use super::keys::open_regular;
+use super::read::{Member, Reader};
+use super::{At, Surroundings};
+use crate::places::{
+    Endpoint, IpFamily, Key, ProxyUrl, Settings, Source, WORKERS_MAX, check_url, sends_key_in_clear,
+};
+
+/// The least of `timeout_ms` and `connect_ms`: less would fail on every board.
+const TIMEOUT_MS_MIN: u64 = 100;
+/// The most of them: a client should not be kept waiting longer.
+const TIMEOUT_MS_MAX: u64 = 60_000;
+/// The most of `cache_s`: a day. What is near changes.
+const CACHE_S_MAX: u64 = 86_400;
+
+/// Members that only a source on the network uses.
+const UPSTREAM_ONLY: [&str; 9] =
+    ["url", "key_file", "fallback", "workers", "connect_ms", "cache_s", "proxy", "ca_file", "ip"];
+
+/// The kinds of sources.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Kind {
+    #[default]
+    Offline,
+    Google,
+    GoogleLegacy,
+}
+
+/// The member `places` as it was written, its paths already relative to the map's folder.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PlacesSpec {
+    kind: Kind,
+    /// Where `source` stands, or else the whole member.
+    line: Option<usize>,
+    file: Option<At<PathBuf>>,
+    url: Option<(String, usize)>,
+    key_file: Option<At<PathBuf>>,
+    ca_file: Option<At<PathBuf>>,
+    falls_back: bool,
+    proxy: Option<ProxyUrl>,
+    ip: IpFamily,
+    timeout_ms: Option<u64>,
+    connect_ms: Option<u64>,
+    workers: Option<u64>,
+    cache_s: Option<u64>,
+    /// The members of [`UPSTREAM_ONLY`] that are there, with their lines.
+    upstream_only: Vec<(&'static str, usize)>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads the member `places`.
+    pub(super) fn places(&mut self, value: &'a RawValue) {
+        let mut known = vec!["source", "file", "timeout_ms"];
+        known.extend(UPSTREAM_ONLY);
+        self.config.places.line = Some(self.document.line(value.get()));
+        for member in self.known_members(value, "places", &known) {
+            let (name, _, line) = &member;
+            if let Some(name) = UPSTREAM_ONLY.iter().find(|known| *known == name) {
+                self.config.places.upstream_only.push((name, *line));
+            }
+            self.places_member(member);
+        }
+    }
+
+    fn places_member(&mut self, (name, value, line): Member<'a>) {
+        let member = format!("places.{name}");
+        let milliseconds = TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX;
+        match name.as_ref() {
+            "source" => {
+                let known = [
+                    ("offline", Kind::Offline),
+                    ("google", Kind::Google),
+                    ("google-legacy", Kind::GoogleLegacy),
+                ];
+                self.config.places.line = Some(line);
+                self.config.places.kind = self.choice(value, &member, &known).unwrap_or_default();
+            }
+            "file" => self.config.places.file = self.path(value, &member),
+            "key_file" => self.config.places.key_file = self.path(value, &member),
+            "ca_file" => self.config.places.ca_file = self.path(value, &member),
+            "fallback" => {
+                self.config.places.falls_back =
+                    self.choice(value, &member, &[("offline", true)]).unwrap_or(false);
+            }
+            "ip" => {
+                let known = [("any", IpFamily::Any), ("v4", IpFamily::V4), ("v6", IpFamily::V6)];
+                self.config.places.ip = self.choice(value, &member, &known).unwrap_or_default();
+            }
+            "timeout_ms" => {
+                self.config.places.timeout_ms = self.number(value, &member, "milliseconds", milliseconds);
+            }
+            "connect_ms" => {
+                self.config.places.connect_ms = self.number(value, &member, "milliseconds", milliseconds);
+            }
+            "workers" => {
+                self.config.places.workers = self.number(value, &member, "threads", 1..=WORKERS_MAX as u64);
+            }
+            "cache_s" => self.config.places.cache_s = self.number(value, &member, "seconds", 0..=CACHE_S_MAX),
+            "proxy" => {
+                self.config.places.proxy = self.checked_text(value, &member, ProxyUrl::new);
+            }
+            _ => {
+                debug_assert_eq!(name, "url", "every known member is read");
+                let url = self.checked_text(value, &member, |text| check_url(text).map(|()| text.to_owned()));
+                self.config.places.url = url.map(|url| (url, line));
+            }
+        }
+    }
+
+    /// A text that `check` has to accept. The text itself is not shown: it may hold a password.
+    fn checked_text<T>(
+        &mut self,
+        value: &RawValue,
+        member: &str,
+        check: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let Some(text) = json::string(value) else {
+            self.wrong_kind(value, member, "a string");
+            return None;
+        };
+        let line = self.document.line(value.get());
+        check(&text).map_err(|message| self.error(line, member, message, "")).ok()
+    }
+}
+
+/// What the places need of the files that are there; every file that will be read must be.
+pub(super) fn check(spec: &PlacesSpec, surroundings: &Surroundings, findings: &mut Findings) -> Settings {
+    for (member, file) in [("places.file", &spec.file), ("places.ca_file", &spec.ca_file)] {
+        if let Some(file) = file
+            && let Err(error) = open_regular(&file.value)
+        {
+            let message = format!("{}: {error}", file.value.display());
+            findings.error(Some(file.line), member, message, String::new());
+        }
+    }
+    let named = spec.file.as_ref().map(|file| file.value.clone());
+    let file = named.or_else(|| surroundings.places_file());
+    if spec.kind == Kind::Offline {
+        for (name, line) in &spec.upstream_only {
+            let message = "not used: the source is offline".to_owned();
+            findings.warning(Some(*line), &format!("places.{name}"), message, "leave it out".to_owned());
+        }
+    }
+    if spec.kind != Kind::Offline && spec.url.is_none() && spec.cache_s.is_some_and(|seconds| seconds > 0) {
+        let line = spec.upstream_only.iter().find(|(name, _)| *name == "cache_s").map(|(_, line)| *line);
+        let message = "Google's terms forbid storing what it answers".to_owned();
+        findings.warning(line, "places.cache_s", message, "leave it out".to_owned());
+    }
+    let needs_file = spec.kind == Kind::Offline || spec.falls_back;
+    if needs_file && file.is_none() {
+        let message = "no places file was found, so WHATSAT will have no places to name".to_owned();
+        findings.warning(None, "places", message, "make one with: herd places build".to_owned());
+    }
+    let source = match (spec.kind, &file) {
+        (Kind::Offline, Some(file)) => Source::Offline { file: file.clone() },
+        (Kind::Offline, None) => Source::Missing,
+        (Kind::Google, _) => Source::Google(endpoint(spec, surroundings, findings)),
+        (Kind::GoogleLegacy, _) => Source::GoogleLegacy(endpoint(spec, surroundings, findings)),
+    };
+    let default = Settings::new(source);
+    let workers = spec.workers.and_then(|workers| usize::try_from(workers).ok());
+    Settings {
+        fallback: file.filter(|_| spec.kind != Kind::Offline && spec.falls_back),
+        workers: workers.unwrap_or(default.workers),
+        timeout_ms: spec.timeout_ms.unwrap_or(default.timeout_ms),
+        connect_ms: spec.connect_ms.unwrap_or(default.connect_ms),
+        cache_s: spec.cache_s.unwrap_or(default.cache_s),
+        proxy: spec.proxy.clone(),
+        ca_file: spec.ca_file.as_ref().map(|file| file.value.clone()),
+        ip: spec.ip,
+        ..default
+    }
+}
+
+/// The upstream and its key: from systemd's credentials, else from the file that the map names.
+fn endpoint(spec: &PlacesSpec, surroundings: &Surroundings, findings: &mut Findings) -> Endpoint {
+    let line = spec.key_file.as_ref().map(|file| file.line);
+    let read = match (surroundings.credential_places_key(), &spec.key_file) {
+        (Some(credential), _) => Some(Key::read(&credential, false)),
+        (None, Some(file)) => Some(Key::read(&file.value, true)),
+        (None, None) => None,
+    };
+    let key = match read {
+        Some(Ok(key)) => Some(key),
+        Some(Err(message)) => {
+            findings.error(line, "places.key_file", message, String::new());
+            None
+        }
+        // A wrong address has been told already; what else it would need is not known.
+        None if !spec.upstream_only.iter().any(|(name, _)| *name == "url") => {
+            let message =
+                "Google is not asked without a key, and the map names no file that holds one".to_owned();
+            let remedy = "name it: \"key_file\"; or use \"source\": \"offline\"".to_owned();
+            findings.error(spec.line, "places.key_file", message, remedy);
+            None
+        }
+        None => None,
+    };
+    if let (Some((url, line)), Some(_)) = (&spec.url, &key)
+        && sends_key_in_clear(url)
+    {
+        let message = "the key goes over the network unencrypted".to_owned();
+        findings.warning(Some(*line), "places.url", message, "use https".to_owned());
+    }
+    if cfg!(not(feature = "tls")) && spec.url.is_none() {
+        let message = "this build has no TLS, and Google is only reached by https".to_owned();
+        findings.error(spec.line, "places.source", message, "build it with the feature \"tls\"".to_owned());
+    }
+    Endpoint { url: spec.url.as_ref().map(|(url, _)| url.clone()), key }
+}
+
+#[cfg(test)]
+#[path = "places_tests.rs"]
+mod tests;

@@ -1,0 +1,107 @@
+//! Leaves a failing upstream alone for a while, so that queries do not each wait for a time-out.
+//!
+//! Plain state with the time as an argument. After [`BREAKER_FAILURES`] failures in a row it refuses for a pause; then lets
+//! one query through, the probe. Its success ends the pause for all, its failure begins another. Queries that were let
+//! through before the pause may end within it: their success ends it too, their failure changes nothing. Invariant: every
+//! admission is followed by [`Breaker::succeeded`] or [`Breaker::failed`], so a probe cannot be lost.
+
+use super::failure::Failure;
+use std::time::{Duration, Instant};
+
+/// Failures in a row after which an upstream is left alone.
+pub const BREAKER_FAILURES: u32 = 3;
+
+pub(super) struct Breaker {
+    pause: Duration,
+    /// In a row, as far as they count.
+    failures: u32,
+    /// The pause's end, while there is one.
+    paused_until: Option<Instant>,
+    is_probing: bool,
+    last: Option<Failure>,
+}
+
+/// That the upstream may be asked, to be given back with how it went.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Admission {
+    is_probe: bool,
+}
+
+impl Breaker {
+    pub(super) fn new(pause: Duration) -> Self {
+        Self { pause, failures: 0, paused_until: None, is_probing: false, last: None }
+    }
+
+    /// Whether the upstream may be asked.
+    ///
+    /// # Errors
+    /// The refusal for the client, and the status word of the failure that began the pause.
+    pub(super) fn admit(&mut self, now: Instant) -> Result<Admission, (Failure, &'static str)> {
+        let Some(until) = self.paused_until else { return Ok(Admission { is_probe: false }) };
+        if now >= until && !self.is_probing {
+            self.is_probing = true;
+            return Ok(Admission { is_probe: true });
+        }
+        // Rounded up: "in 0 s" would be a lie while a probe is on its way.
+        let seconds = until.saturating_duration_since(now).as_secs() + 1;
+        let (words, status) = self
+            .last
+            .as_ref()
+            .map_or((String::new(), "UNKNOWN_ERROR"), |last| (last.to_string(), last.status()));
+        Err((Failure::Paused(words, seconds), status))
+    }
+
+    /// The upstream answered. Gives whether that ends a row of failures.
+    pub(super) fn succeeded(&mut self) -> bool {
+        let had_failed = self.failures > 0;
+        *self = Self::new(self.pause);
+        had_failed
+    }
+
+    /// The upstream failed at `now`. Gives whether a pause begins.
+    pub(super) fn failed(&mut self, admission: Admission, failure: &Failure, now: Instant) -> bool {
+        if self.paused_until.is_some() && !admission.is_probe {
+            return false;
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.last = Some(failure.clone());
+        self.is_probing = false;
+        let begins = self.failures >= BREAKER_FAILURES;
+        if begins {
+            self.paused_until = Some(now + self.pause);
+        }
+        begins
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_failures_pause_and_one_probe_decides() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let mut breaker = Breaker::new(Duration::from_secs(30));
+        let failure = Failure::Quota("x".to_owned());
+        let early = breaker.admit(at(0)).expect("nothing has failed");
+        for _ in 0..2 {
+            let admission = breaker.admit(at(0)).expect("not three yet");
+            assert!(!breaker.failed(admission, &failure, at(0)));
+        }
+        let third = breaker.admit(at(0)).expect("not three yet");
+        assert!(breaker.failed(third, &failure, at(0)));
+        let (paused, status) = breaker.admit(at(29)).expect_err("paused");
+        assert_eq!((paused.to_string().contains("in 2 s"), status), (true, "OVER_QUERY_LIMIT"));
+        let probe = breaker.admit(at(30)).expect("the probe");
+        assert!(breaker.admit(at(30)).is_err(), "only one");
+        assert!(!breaker.failed(early, &failure, at(30)), "it was let through before the pause");
+        assert!(breaker.admit(at(30)).is_err(), "still only one");
+        assert!(breaker.failed(probe, &failure, at(31)));
+        assert!(breaker.admit(at(60)).is_err());
+        assert!(breaker.admit(at(61)).is_ok(), "another probe");
+        assert!(breaker.succeeded());
+        assert!(breaker.admit(at(61)).is_ok() && breaker.admit(at(61)).is_ok());
+        assert!(!breaker.succeeded());
+    }
+}

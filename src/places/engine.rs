@@ -1,0 +1,199 @@
+//! One query's way: the source, and the fallback when the source cannot answer.
+//!
+//! Knows no threads and no queue; several workers use one engine at once. Invariants: the upstream's answers are passed on
+//! or kept only when they are whole; no lock is held while an upstream is asked; failures are told in the log once as they
+//! begin, change and end, not for each query.
+
+use super::Query;
+use super::breaker::{Admission, Breaker};
+use super::cache::Shelf;
+use super::error::PlacesError;
+use super::failure::{Failure, Phase};
+use super::offline::Offline;
+use super::render::{error_form, error_json};
+use super::settings::{Settings, Source};
+use super::upstream::{Refusal, Upstream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// With less than this left of its time a query is not begun: no upstream answers in it.
+const LEFT_MIN: Duration = Duration::from_millis(20);
+
+/// The same failure is told again after this long, so that a log that is looked at shows that it lasts.
+const TOLD_FOR: Duration = Duration::from_secs(600);
+
+/// What answers, and what it holds between queries.
+pub(super) struct Engine {
+    settings: Settings,
+    upstream: Mutex<Option<Arc<Upstream>>>,
+    /// The source itself, or its fallback.
+    offline: Option<Mutex<Offline>>,
+    breaker: Mutex<Breaker>,
+    shelf: Option<Shelf>,
+    /// The failure last told in the log.
+    told: Mutex<Option<(String, Instant)>>,
+}
+
+/// An answer and where it is from.
+pub(super) enum Answer {
+    /// From the source.
+    Whole(Vec<u8>),
+    /// From the fallback.
+    Fallback(Vec<u8>),
+    /// The error form.
+    Failed(Vec<u8>),
+}
+
+impl Engine {
+    /// Opens and reads nothing.
+    pub(super) fn new(settings: Settings) -> Self {
+        let (file, cache_s) = match &settings.source {
+            Source::Offline { file } => (Some(file.clone()), 0),
+            Source::Missing => (None, 0),
+            Source::Google(_) | Source::GoogleLegacy(_) => (settings.fallback.clone(), settings.cache_s),
+        };
+        Self {
+            upstream: Mutex::new(None),
+            offline: file.map(|file| Mutex::new(Offline::new(file))),
+            breaker: Mutex::new(Breaker::new(Duration::from_millis(settings.pause_ms))),
+            shelf: Shelf::new(cache_s),
+            told: Mutex::new(None),
+            settings,
+        }
+    }
+
+    /// Whether answers come from elsewhere and so may take their time.
+    pub(super) fn is_online(&self) -> bool {
+        matches!(self.settings.source, Source::Google(_) | Source::GoogleLegacy(_))
+    }
+
+    /// Whether there is anything to ask.
+    pub(super) fn has_source(&self) -> bool {
+        self.settings.source != Source::Missing
+    }
+
+    /// An answer kept from before.
+    pub(super) fn kept(&self, query: &Query) -> Option<Vec<u8>> {
+        self.shelf.as_ref()?.get(query)
+    }
+
+    /// Answers, by `deadline` where it is up to an upstream.
+    pub(super) fn answer(&self, query: &Query, deadline: Instant) -> Answer {
+        if !self.is_online() {
+            let answer = self.offline_answer(query, None);
+            return answer
+                .map_or_else(|| Answer::Failed(error_form(&PlacesError::NoSource)), whole_or_failed);
+        }
+        match self.ask_upstream(query, deadline) {
+            Ok(body) => {
+                if let Some(shelf) = &self.shelf {
+                    shelf.put(query, &body);
+                }
+                Answer::Whole(body)
+            }
+            Err(refusal) => self.fall_back(query, refusal),
+        }
+    }
+
+    /// The fallback's answer, which says that it is one and why; without one, the error form.
+    fn fall_back(&self, query: &Query, refusal: Refusal) -> Answer {
+        let Refusal { failure, status, text } = refusal;
+        if let Some(Ok(answer)) = self.offline_answer(query, Some(&failure)) {
+            return Answer::Fallback(answer);
+        }
+        let error = PlacesError::Upstream(failure);
+        Answer::Failed(text.unwrap_or_else(|| {
+            error_json(status.as_deref().unwrap_or(error.status()), &error.for_clients()).into_bytes()
+        }))
+    }
+
+    fn offline_answer(&self, query: &Query, because: Option<&Failure>) -> Option<Result<Vec<u8>, Vec<u8>>> {
+        let mut offline = lock(self.offline.as_ref()?);
+        let info = because.map(|failure| format!("places: answered from {}; {failure}", offline.name()));
+        Some(offline.answer(query, info.as_deref()))
+    }
+
+    fn ask_upstream(&self, query: &Query, deadline: Instant) -> Result<Vec<u8>, Refusal> {
+        let upstream = self.upstream().inspect_err(|failure| self.tell(failure))?;
+        if deadline.saturating_duration_since(Instant::now()) < LEFT_MIN {
+            let failure = Failure::TimedOut(Phase::Queue);
+            log::debug!("places: {failure}");
+            return Err(failure.into());
+        }
+        let admission = lock(&self.breaker).admit(Instant::now()).map_err(|(failure, status)| {
+            log::debug!("places: {failure}");
+            Refusal { failure, status: Some(status.to_owned()), text: None }
+        })?;
+        let answer = upstream.ask(query, deadline);
+        self.learn(admission, answer.as_ref().err().map(|refusal| &refusal.failure));
+        answer
+    }
+
+    /// Takes note of how a call went.
+    fn learn(&self, admission: Admission, failure: Option<&Failure>) {
+        let Some(failure) = failure.filter(|failure| failure.is_upstreams()) else {
+            // What is wrong with one query is its client's business.
+            if let Some(failure) = failure {
+                log::debug!("places: {failure}");
+            }
+            // A query that the upstream refuses shows that it is there.
+            if lock(&self.breaker).succeeded() && lock(&self.told).take().is_some() {
+                log::info!("places: the upstream answers again");
+            }
+            return;
+        };
+        self.tell(failure);
+        if lock(&self.breaker).failed(admission, failure, Instant::now()) {
+            let pause_ms = self.settings.pause_ms;
+            log::debug!("places: the upstream is left alone for {pause_ms} ms");
+        }
+    }
+
+    /// Logs a failure unless it is the one told last.
+    fn tell(&self, failure: &Failure) {
+        let words = failure.to_string();
+        let mut told = lock(&self.told);
+        if told.as_ref().is_some_and(|(last, at)| *last == words && at.elapsed() < TOLD_FOR) {
+            return;
+        }
+        log::warn!("places: {words}");
+        *told = Some((words, Instant::now()));
+    }
+
+    /// The upstream, made ready at the first query and again after [`Engine::cool_down`].
+    fn upstream(&self) -> Result<Arc<Upstream>, Failure> {
+        let mut upstream = lock(&self.upstream);
+        if let Some(upstream) = upstream.as_ref() {
+            return Ok(Arc::clone(upstream));
+        }
+        let made = Arc::new(Upstream::new(&self.settings)?);
+        *upstream = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// Whether [`Engine::cool_down`] would give anything back.
+    pub(super) fn is_warm(&self) -> bool {
+        lock(&self.upstream).is_some()
+    }
+
+    /// Closes connections and gives back what TLS took: 300 KB that an idle node need not hold.
+    pub(super) fn cool_down(&self) {
+        lock(&self.upstream).take();
+    }
+
+    /// Ends calls in flight, as far as that can be done from outside them.
+    pub(super) fn stop(&self) {
+        if let Some(upstream) = lock(&self.upstream).take() {
+            upstream.stop();
+        }
+    }
+}
+
+fn whole_or_failed(answer: Result<Vec<u8>, Vec<u8>>) -> Answer {
+    answer.map_or_else(Answer::Failed, Answer::Whole)
+}
+
+/// A panic cannot leave what these hold half changed, so a poisoned lock is as good as any.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,213 @@
+//! One HTTP request at a time to an upstream, within limits that hold whatever phase hangs.
+//!
+//! Must not know what is asked or what an answer means. Invariants: a call ends by its deadline; no more than
+//! [`UPSTREAM_BODY_BYTES_MAX`] of a body and [`UPSTREAM_HEAD_BYTES_MAX`] of a head are taken; nothing is followed, unpacked or sent again; what
+//! goes wrong is told without the address, which holds the key.
+
+use super::deadline::{DeadlineConnector, until};
+use super::failure::{Failure, Phase};
+use super::resolve::BoundedResolver;
+use super::settings::{IpFamily, Settings};
+use std::io::Read;
+use std::time::{Duration, Instant};
+use ureq::http::Request;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
+use ureq::{Agent, AsSendBody, Error, Timeout};
+
+/// Longest answer of an upstream that is read, in bytes: five times a full page of Google's, 46 KB.
+pub const UPSTREAM_BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// Longest head of an upstream's answer, in bytes.
+pub const UPSTREAM_HEAD_BYTES_MAX: usize = 8 * 1024;
+
+/// Buffers of a connection. ureq's own are 128 KB each, and every worker holds one connection: 2 MB of a board.
+const INPUT_BYTES: usize = 8 * 1024;
+const OUTPUT_BYTES: usize = 2 * 1024;
+
+/// Connections kept open between queries; a hand-shake costs a small board more than a query. Each holds its buffers and
+/// TLS state, some 30 KB, until the workers have gone idle.
+const IDLE_CONNECTIONS_MAX: usize = 2;
+
+/// A body of unknown length begins with this much room.
+const BODY_BYTES_FIRST: usize = 16 * 1024;
+
+/// An HTTP client for one upstream.
+pub(super) struct Http {
+    agent: Agent,
+    connect_max: Duration,
+}
+
+/// What came back.
+pub(super) struct Response {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+    /// Whether the body is packed in a way that was not asked for.
+    pub(super) is_packed: bool,
+}
+
+impl Http {
+    /// Reads the CA file, if there is one; connects nowhere.
+    pub(super) fn new(settings: &Settings) -> Result<Self, Failure> {
+        let proxy = settings.proxy.as_ref().map(|proxy| ureq::Proxy::new(&proxy.0)).transpose();
+        let proxy = proxy.map_err(|_| Failure::Setting("places.proxy is no address".to_owned()))?;
+        let builder = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(proxy)
+            .max_redirects(0)
+            .user_agent(concat!("herd/", env!("CARGO_PKG_VERSION")))
+            .ip_family(match settings.ip {
+                IpFamily::Any => ureq::config::IpFamily::Any,
+                IpFamily::V4 => ureq::config::IpFamily::Ipv4Only,
+                IpFamily::V6 => ureq::config::IpFamily::Ipv6Only,
+            })
+            .max_response_header_size(UPSTREAM_HEAD_BYTES_MAX)
+            .input_buffer_size(INPUT_BYTES)
+            .output_buffer_size(OUTPUT_BYTES)
+            .max_idle_connections(IDLE_CONNECTIONS_MAX)
+            .max_idle_connections_per_host(IDLE_CONNECTIONS_MAX)
+            .max_idle_age(Duration::from_millis(settings.idle_ms));
+        #[cfg(feature = "tls")]
+        let builder = builder.tls_config(tls::config(settings.ca_file.as_deref())?);
+        // ureq's own chain, less what is not asked for, and with the deadline right above the socket.
+        let connector = ().chain(ConnectProxyConnector::default());
+        let connector = connector.chain(TcpConnector::default()).chain(DeadlineConnector);
+        #[cfg(feature = "tls")]
+        let connector = connector.chain(ureq::unversioned::transport::RustlsConnector::default());
+        let agent = Agent::with_parts(builder.build(), connector, BoundedResolver);
+        Ok(Self { agent, connect_max: Duration::from_millis(settings.connect_ms) })
+    }
+
+    /// Ends calls in flight and refuses new ones.
+    pub(super) fn stop(&self) {
+        self.agent.clone().shutdown();
+    }
+
+    /// Sends `request` and reads the answer until `deadline`.
+    pub(super) fn run<B: AsSendBody>(
+        &self,
+        request: Request<B>,
+        deadline: Instant,
+    ) -> Result<Response, Failure> {
+        until(deadline, || self.run_now(request, deadline))
+    }
+
+    fn run_now<B: AsSendBody>(&self, request: Request<B>, deadline: Instant) -> Result<Response, Failure> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // A hair less than the whole, so that a hanging connect is told from a hanging answer.
+        let connect = self.connect_max.min(left.saturating_sub(Duration::from_millis(1)));
+        let request =
+            self.agent.configure_request(request).timeout_global(Some(left)).timeout_connect(Some(connect));
+        let response = self.agent.run(request.build()).map_err(|error| failure(error, Phase::Head))?;
+        let status = response.status().as_u16();
+        let is_packed = response.headers().get("content-encoding").is_some_and(|coding| coding != "identity");
+        let body = response.into_body();
+        let length = body.content_length();
+        if length.is_some_and(|length| length > UPSTREAM_BODY_BYTES_MAX as u64) {
+            return Err(Failure::TooLarge(UPSTREAM_BODY_BYTES_MAX));
+        }
+        let length = length.and_then(|length| usize::try_from(length).ok());
+        // One byte more shows that there is more, and spares the last read a larger buffer.
+        let mut bytes = Vec::with_capacity(length.map_or(BODY_BYTES_FIRST, |length| length + 1));
+        let mut reader = body.into_reader().take(UPSTREAM_BODY_BYTES_MAX as u64 + 1);
+        reader.read_to_end(&mut bytes).map_err(|error| failure(error.into(), Phase::Body))?;
+        if bytes.len() > UPSTREAM_BODY_BYTES_MAX {
+            return Err(Failure::TooLarge(UPSTREAM_BODY_BYTES_MAX));
+        }
+        Ok(Response { status, body: bytes, is_packed })
+    }
+}
+
+/// What went wrong, without the address. `phase` is where the call was when it did, as far as the caller knows.
+fn failure(error: Error, phase: Phase) -> Failure {
+    let unreachable = |how: &str| Failure::Unreachable(how.to_owned());
+    match error {
+        Error::Timeout(Timeout::Resolve) => Failure::TimedOut(Phase::Resolve),
+        Error::Timeout(Timeout::Connect) => Failure::TimedOut(Phase::Connect),
+        Error::Timeout(_) => Failure::TimedOut(phase),
+        Error::Io(error) => io_failure(&error, phase),
+        Error::HostNotFound => unreachable("its name is not known, or has no address of the wanted kind"),
+        Error::ConnectProxyFailed(_) => unreachable("the proxy refused the tunnel"),
+        Error::ConnectionFailed => unreachable("no connection"),
+        Error::BodyStalled => broken_off(phase),
+        Error::LargeResponseHeader(..) => Failure::TooLarge(UPSTREAM_HEAD_BYTES_MAX),
+        Error::Protocol(_) => unreachable("what answers does not speak HTTP"),
+        Error::TlsRequired => Failure::NoTls,
+        Error::Tls(how) => Failure::Tls(how.to_owned()),
+        #[cfg(feature = "tls")]
+        Error::Rustls(error) => tls::failure(&error),
+        // The others hold an address, which is never shown, or cannot come from these requests.
+        _ => Failure::Setting("places.url cannot be asked".to_owned()),
+    }
+}
+
+fn io_failure(error: &std::io::Error, phase: Phase) -> Failure {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
+    #[cfg(feature = "tls")]
+    if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
+        return tls::failure(error);
+    }
+    match error.kind() {
+        UnexpectedEof | ConnectionReset | ConnectionAborted => broken_off(phase),
+        TimedOut => Failure::TimedOut(phase),
+        _ => Failure::Unreachable(error.to_string()),
+    }
+}
+
+fn broken_off(phase: Phase) -> Failure {
+    let how = if phase == Phase::Body { "in the middle of its answer" } else { "before it answered" };
+    Failure::Unreachable(format!("it closed the connection {how}"))
+}
+
+#[cfg(feature = "tls")]
+mod tls {
+    //! Whom TLS trusts, and why it refuses.
+
+    use super::super::failure::Failure;
+    use rustls::CertificateError as Bad;
+    use std::fs::File;
+    use std::io::Read;
+    use std::path::Path;
+    use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+
+    /// Longest CA file: the bundle of a whole system has 250 KB.
+    const CA_BYTES_MAX: u64 = 1024 * 1024;
+
+    /// The built-in roots, or those of `ca_file`.
+    pub(super) fn config(ca_file: Option<&Path>) -> Result<TlsConfig, Failure> {
+        let Some(file) = ca_file else { return Ok(TlsConfig::builder().build()) };
+        let certificates = certificates(file).map_err(|what| {
+            let name = file.file_name().map(Path::new).unwrap_or(file).display();
+            Failure::Setting(format!("the CA file {name} cannot be used: {what}"))
+        })?;
+        Ok(TlsConfig::builder().root_certs(RootCerts::new_with_certs(&certificates)).build())
+    }
+
+    fn certificates(file: &Path) -> Result<Vec<Certificate<'static>>, String> {
+        let mut pem = Vec::new();
+        let file = File::open(file).map_err(|error| error.to_string())?;
+        file.take(CA_BYTES_MAX).read_to_end(&mut pem).map_err(|error| error.to_string())?;
+        let certificates: Vec<_> = parse_pem(&pem)
+            .filter_map(|item| match item {
+                Ok(PemItem::Certificate(certificate)) => Some(certificate),
+                _ => None,
+            })
+            .collect();
+        if certificates.is_empty() { Err("it holds no PEM certificate".to_owned()) } else { Ok(certificates) }
+    }
+
+    pub(super) fn failure(error: &rustls::Error) -> Failure {
+        let how = match error {
+            rustls::Error::InvalidCertificate(Bad::NotValidYet | Bad::NotValidYetContext { .. }) => {
+                return Failure::ClockWrong;
+            }
+            rustls::Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
+                "the certificate has expired, or this board's clock is ahead".to_owned()
+            }
+            rustls::Error::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => {
+                "the certificate is signed by nobody that is trusted here (see places.ca_file)".to_owned()
+            }
+            other => other.to_string(),
+        };
+        Failure::Tls(how)
+    }
+}

@@ -1,0 +1,155 @@
+//! JSON read without a tree: the members of an object and the elements of an array, each as a slice of the text.
+//!
+//! Knows nothing of places. Invariants: takes no heap beyond a member's name that holds escapes; never recurses, so no
+//! text uses up the stack; what it hands out are slices of the text it was given.
+
+use serde::Deserialize;
+use serde::de::{Deserializer as _, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+
+/// Most brackets within brackets of a text that is looked at or passed on: Google's answers have six. A client's parser
+/// may recurse, so what would exhaust it is not handed to it.
+pub const DEPTH_MAX: usize = 64;
+
+/// Whether brackets nest deeper than [`DEPTH_MAX`]. Says nothing of whether the text is JSON.
+pub(super) fn is_too_deep(text: &str) -> bool {
+    let (mut depth, mut is_string, mut is_escape) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if is_escape => is_escape = false,
+            b'\\' if is_string => is_escape = true,
+            b'"' => is_string = !is_string,
+            b'{' | b'[' if !is_string => depth += 1,
+            b'}' | b']' if !is_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH_MAX {
+            return true;
+        }
+    }
+    false
+}
+
+/// Calls `take` with each member of the object that `text` is, in order, doubles included.
+///
+/// # Errors
+/// `text` is no object or no JSON; `take` may have been called by then.
+pub(super) fn members<'a>(
+    text: &'a str,
+    take: impl FnMut(&str, &'a RawValue),
+) -> Result<(), serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    deserializer.deserialize_map(Members(take))?;
+    deserializer.end()
+}
+
+/// Calls `take` with each element of the array that `text` is, in order.
+///
+/// # Errors
+/// `text` is no array or no JSON; `take` may have been called by then.
+pub(super) fn elements<'a>(text: &'a str, take: impl FnMut(&'a RawValue)) -> Result<(), serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    deserializer.deserialize_seq(Elements(take))?;
+    deserializer.end()
+}
+
+/// The text of a string; `None` for a value of another kind, and for escapes that are no text.
+pub(super) fn string(value: &RawValue) -> Option<String> {
+    serde_json::from_str(value.get()).ok()
+}
+
+/// Where `part`, a slice of `text`, lies in it. Addresses are compared as numbers.
+pub(super) fn range_in(text: &str, part: &str) -> std::ops::Range<usize> {
+    let begin = part.as_ptr().addr().saturating_sub(text.as_ptr().addr());
+    debug_assert!(begin + part.len() <= text.len());
+    begin..begin + part.len()
+}
+
+struct Members<F>(F);
+
+impl<'de, F: FnMut(&str, &'de RawValue)> Visitor<'de> for Members<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some((Name(name), value)) = map.next_entry()? {
+            (self.0)(&name, value);
+        }
+        Ok(())
+    }
+}
+
+struct Elements<F>(F);
+
+impl<'de, F: FnMut(&'de RawValue)> Visitor<'de> for Elements<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut array: A) -> Result<(), A::Error> {
+        while let Some(element) = array.next_element()? {
+            (self.0)(element);
+        }
+        Ok(())
+    }
+}
+
+/// A member's name: borrowed from the text unless it holds an escape. (`Cow` itself always copies.)
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+        impl<'de> Visitor<'de> for NameVisitor {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, name: &'de str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Borrowed(name)))
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Owned(name.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_come_in_order_with_doubles_and_escaped_names() {
+        let mut seen = Vec::new();
+        members(r#"{"b": 1.10, "\u0061" : [ 1 ], "b":null}"#, |name, value| {
+            seen.push(format!("{name}={}", value.get()));
+        })
+        .expect("an object");
+        assert_eq!(seen, ["b=1.10", "a=[ 1 ]", "b=null"]);
+        for text in ["", "[]", "{} x", "{\"a\":}", "{", "null"] {
+            assert!(members(text, |_, _| {}).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_is_counted_outside_strings() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(!is_too_deep(&nested(DEPTH_MAX)));
+        assert!(is_too_deep(&nested(DEPTH_MAX + 1)));
+        assert!(!is_too_deep(&format!("[\"{}\\\"{}\"]", "[".repeat(100), "{".repeat(100))));
+        assert!(is_too_deep(&"[".repeat(250_000)));
+        assert!(!is_too_deep(&"[]".repeat(1_000)));
+    }
+}

@@ -1,0 +1,246 @@
+//! What [`Places`](super::Places) is started with, and the checks of single values that a map's reader needs.
+//!
+//! Plain data. Opens nothing and knows no HTTP.
+
+use super::Key;
+use super::worker::PLACES_QUEUE_MAX;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Where answers come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file in the format of [`dat`](super::dat).
+    Offline {
+        /// The file's path. It is opened at the first query.
+        file: PathBuf,
+    },
+    /// Google's Places API (New), `places:searchNearby`, its answer turned into the legacy shape.
+    Google(Endpoint),
+    /// Google's legacy Nearby Search, or a service that speaks like it. Its text is passed on as it came.
+    GoogleLegacy(Endpoint),
+    /// None was given: every query is answered by the error form, and no thread starts.
+    Missing,
+}
+
+/// Where an upstream is, and what opens it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Replaces Google's whole address (query parameters are appended to it). See [`check_url`].
+    pub url: Option<String>,
+    /// The key. Google's own address is not asked without one; another address is asked without.
+    pub key: Option<Key>,
+}
+
+/// Which addresses of an upstream's name are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IpFamily {
+    /// Either, in the resolver's order.
+    #[default]
+    Any,
+    /// IPv4 only: for networks whose IPv6 leads nowhere.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+/// The address of a proxy. It may hold a password, so `Debug` prints dots.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProxyUrl(pub(super) String);
+
+impl ProxyUrl {
+    /// A proxy's address, `http://[user:password@]host[:port]`. The proxy is asked for a tunnel (CONNECT), so it sees
+    /// the upstream's name and, with https, nothing else.
+    ///
+    /// # Errors
+    /// Why it is no such address. The message does not hold the text.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let is_http = text.starts_with("http://") && ureq::Proxy::new(text).is_ok();
+        if is_http && is_visible(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("it is no proxy address such as http://proxy.example:3128".to_owned())
+        }
+    }
+}
+
+impl fmt::Debug for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProxyUrl(..)")
+    }
+}
+
+/// How [`Places`](super::Places) is started. Made by [`Settings::new`]; every member may then be changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where answers come from.
+    pub source: Source,
+    /// A places file that answers when `source` cannot. Unused when `source` is itself offline or missing.
+    pub fallback: Option<PathBuf>,
+    /// Most queries that wait for an answer; one more is refused at once. See [`PLACES_QUEUE_MAX`].
+    pub queue_max: usize,
+    /// Most worker threads, 1 to [`WORKERS_MAX`]; an offline source uses one whatever is said here.
+    pub workers: usize,
+    /// How long a query may take, counted from when it is asked, in milliseconds.
+    pub timeout_ms: u64,
+    /// How long connecting to the upstream may take, TLS included, in milliseconds.
+    pub connect_ms: u64,
+    /// Upstream answers are kept for this long, in seconds; 0 keeps none. Google's terms forbid storing its content: of
+    /// use with a service of one's own only. See [`cache`](super::cache).
+    pub cache_s: u64,
+    /// The proxy in front of the upstream. The environment's proxy variables are not looked at.
+    pub proxy: Option<ProxyUrl>,
+    /// A file of PEM certificates that are trusted instead of the built-in roots.
+    pub ca_file: Option<PathBuf>,
+    /// Which addresses of the upstream's name are used.
+    pub ip: IpFamily,
+    /// After [`BREAKER_FAILURES`](super::BREAKER_FAILURES) failures in a row the upstream is left alone for this
+    /// long, in milliseconds.
+    pub pause_ms: u64,
+    /// A worker that has had nothing to do for this long leaves, all but one, in milliseconds.
+    pub idle_ms: u64,
+}
+
+/// Most worker threads: each holds a connection's buffers and a stack while it is asked.
+pub const WORKERS_MAX: usize = 64;
+
+/// Worker threads by default.
+pub const WORKERS_DEFAULT: usize = 8;
+
+/// How long a query may take by default, in milliseconds.
+pub const TIMEOUT_MS_DEFAULT: u64 = 8_000;
+
+/// How long connecting may take by default, in milliseconds.
+pub const CONNECT_MS_DEFAULT: u64 = 3_000;
+
+/// How long a failing upstream is left alone by default, in milliseconds.
+pub const PAUSE_MS_DEFAULT: u64 = 30_000;
+
+/// How long a worker stays without work by default, in milliseconds.
+pub const IDLE_MS_DEFAULT: u64 = 10_000;
+
+impl Settings {
+    /// `source`, no fallback, and the default limits.
+    pub fn new(source: Source) -> Self {
+        Self {
+            source,
+            fallback: None,
+            queue_max: PLACES_QUEUE_MAX,
+            workers: WORKERS_DEFAULT,
+            timeout_ms: TIMEOUT_MS_DEFAULT,
+            connect_ms: CONNECT_MS_DEFAULT,
+            cache_s: 0,
+            proxy: None,
+            ca_file: None,
+            ip: IpFamily::Any,
+            pause_ms: PAUSE_MS_DEFAULT,
+            idle_ms: IDLE_MS_DEFAULT,
+        }
+    }
+}
+
+/// Longest address of an upstream, in bytes.
+const URL_BYTES_MAX: usize = 1024;
+
+/// Whether `url` can take the place of Google's address.
+///
+/// # Errors
+/// Why not, in a few words: it is no `http` or `https` address of a host, it is longer than 1,024 bytes, holds white space,
+/// a user or a fragment, or it is `https` and this build has no TLS.
+pub fn check_url(url: &str) -> Result<(), String> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let authority = rest.map(|rest| rest.split(['/', '?']).next().unwrap_or(""));
+    if url.len() > URL_BYTES_MAX {
+        return Err(format!("it is longer than {URL_BYTES_MAX} bytes"));
+    }
+    match authority {
+        _ if url.contains('#') => Err("a fragment (#) is never sent; leave it out".to_owned()),
+        Some(authority) if authority.contains('@') => {
+            Err("a user or a password does not belong into it".to_owned())
+        }
+        Some(authority)
+            if is_host(authority) && is_visible(url) && url.parse::<ureq::http::Uri>().is_ok() =>
+        {
+            if url.starts_with("https://") && !cfg!(feature = "tls") {
+                return Err("this build has no TLS; build it with the feature \"tls\"".to_owned());
+            }
+            Ok(())
+        }
+        _ => Err("it is no address such as https://host/path".to_owned()),
+    }
+}
+
+/// Whether a key sent to `url` could be read on the way: plain `http` to another machine than this.
+pub fn sends_key_in_clear(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("http://") else { return false };
+    let host = rest.split(['/', '?']).next().unwrap_or("");
+    let is_ip_of_this = |host: &str| host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let name = name.map_or(host, |(name, _)| name).trim_matches(['[', ']']);
+    !(name == "localhost" || is_ip_of_this(name))
+}
+
+/// Whether there is a name or an address, and, where there is a colon behind it, a port.
+fn is_host(authority: &str) -> bool {
+    let name_end = authority.find(']').unwrap_or(0);
+    match authority[name_end..].split_once(':') {
+        Some((name, port)) => !name.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0),
+        None => !authority.is_empty(),
+    }
+}
+
+fn is_visible(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_checked() {
+        for url in ["http://127.0.0.1:8080/nearby", "http://[::1]/a?b=c", "http://places.example"] {
+            assert_eq!(check_url(url), Ok(()), "{url}");
+        }
+        let long = format!("http://x/{}", "y".repeat(1_100));
+        let table = [
+            ("", "no address"),
+            ("ftp://x/", "no address"),
+            ("http:///x", "no address"),
+            ("http://x/ y", "no address"),
+            ("http://x/\u{e9}", "no address"),
+            ("http://x:99999999/", "no address"),
+            ("http://u:p@x/", "password"),
+            ("http://x/#a", "fragment"),
+            (long.as_str(), "longer"),
+        ];
+        for (url, expected) in table {
+            let error = check_url(url).expect_err("it is refused");
+            assert!(error.contains(expected), "{url}: {error}");
+        }
+        assert_eq!(check_url("https://x/").is_ok(), cfg!(feature = "tls"));
+    }
+
+    #[test]
+    fn keys_in_the_clear_are_noticed() {
+        for url in
+            ["https://x/", "http://localhost/", "http://127.0.0.9:80/", "http://[::1]:80/x", "http://[::1]"]
+        {
+            assert!(!sends_key_in_clear(url), "{url}");
+        }
+        for url in
+            ["http://x/", "http://10.0.0.1:80", "http://[2001:db8::1]:80/", "http://localhost.example/"]
+        {
+            assert!(sends_key_in_clear(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_not_shown() {
+        let proxy = ProxyUrl::new("http://me:secret@proxy.example:3128").expect("a proxy");
+        assert_eq!(format!("{proxy:?}"), "ProxyUrl(..)");
+        for text in ["", "proxy", "https://x", "socks5://x", "http://", "http://a b"] {
+            assert!(ProxyUrl::new(text).is_err(), "{text}");
+        }
+    }
+}
