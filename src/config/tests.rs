@@ -320,9 +320,14 @@ fn a_systemd_credential_wins_over_the_key_file() {
     let config = Config::parse(&with(", \"key_file\": \"/nowhere/key\""), Path::new("m"));
     let (checked, _) = config.check_in(&surroundings);
     assert_eq!(checked.and_then(|c| c.keys), Keys::parse(&key).ok());
-    dir.write("key", "", 0o400);
-    let (checked, findings) = config.check_in(&surroundings);
-    assert!(checked.is_none() && findings[0].message.ends_with("key: the file holds no key"), "{findings:?}");
+    for (credential, words) in
+        [("no key\n", "key: line 1: no key"), ("\n", "/nowhere/key"), ("", "/nowhere/key")]
+    {
+        dir.write("key", credential, 0o400);
+        let (checked, findings) = config.check_in(&surroundings);
+        // A blank one stands for none, and the map's own is looked for.
+        assert!(checked.is_none() && findings[0].message.contains(words), "{credential:?}: {findings:?}");
+    }
 }
 
 #[test]

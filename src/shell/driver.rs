@@ -77,7 +77,7 @@ pub struct Driver {
     node: RefCell<&'static mut BoardNode>,
     buffers: RefCell<&'static mut Buffers>,
     clock: Clock,
-    places: Places,
+    places: RefCell<Places>,
     refusals: Sparing,
 }
 
@@ -122,12 +122,13 @@ impl Driver {
             node: RefCell::new(node),
             buffers: RefCell::new(buffers),
             clock,
-            places: Places::start(plan.places.clone()),
+            places: RefCell::new(Places::start(plan.places.clone())),
             refusals: Sparing::default(),
         })
     }
 
-    /// Takes a changed map. Whatever it does not speak against stays as it is.
+    /// Takes a changed map. Whatever it does not speak against stays as it is. Places are begun anew in any
+    /// case, as their file may be another by now: what waits for them is answered by the error form.
     ///
     /// # Errors
     /// [`RunError::Start`] for a plan that no checked map of this node gives; nothing has changed then.
@@ -137,6 +138,7 @@ impl Driver {
         self.clock.set_trust(plan.clock);
         let now = self.clock.now();
         let reloaded = self.node.borrow_mut().reload(&now, &reload).map_err(RunError::Start)?;
+        drop(self.places.replace(Places::start(plan.places.clone())));
         let Reloaded { kept, added, removed, entries_dropped } = reloaded;
         info!("the map was read again: {kept} neighbours as before, {added} new, {removed} none any more");
         if entries_dropped > 0 {
@@ -224,7 +226,7 @@ impl Driver {
     pub fn ask_places(&self, query: &PlacesQuery, done: impl FnOnce(Vec<u8>) + Send + 'static) {
         let (latitude_deg, longitude_deg) = query.position.degrees();
         let (radius_m, items) = (query.radius.metres(), query.items.get());
-        self.places.ask(places::Query { latitude_deg, longitude_deg, radius_m, items }, done);
+        self.places.borrow().ask(places::Query { latitude_deg, longitude_deg, radius_m, items }, done);
     }
 
     /// When the next connection to the link port may be accepted.
