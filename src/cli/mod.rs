@@ -60,6 +60,17 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn carry_out(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve { name, map, log_level, supervised } => {
+            serve(&name, map.as_deref(), log_level, supervised)
+        }
+        other => carry_out_briefly(other),
+    }
+}
+
+/// Every command but the one that a board runs for years, which is not to have their locals below it.
+#[inline(never)]
+fn carry_out_briefly(command: Command) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match command {
         Command::Print(text) => write(&mut out, &text),
@@ -69,10 +80,7 @@ fn carry_out(command: Command) -> Result<(), Failure> {
             drop(out);
             up::run(&config, &checked, &up::Options { map, log_dir, log_level })
         }
-        Command::Serve { name, map, log_level, supervised } => {
-            drop(out);
-            serve(&name, map.as_deref(), log_level, supervised)
-        }
+        Command::Serve { .. } => unreachable!("it was carried out above"),
         Command::Send { to, map, lines } => send::run(to.as_deref(), map.as_deref(), &lines, &mut out),
         Command::Check { map } => check(&read(map.as_deref()), &mut out),
         Command::Footprint => glue::footprint(&mut out).map_err(Failure::CouldNotRun),
@@ -146,7 +154,24 @@ fn summary(checked: Option<&Checked>, findings: &[Finding]) -> String {
 }
 
 /// `herd serve`: one node, with the map's keys or those of `herd up`.
+///
+/// Not inlined, nor what it calls first: what lies on the stack here lies there for as long as the node runs.
+#[inline(never)]
 fn serve(name: &str, map: Option<&Path>, log_level: LevelFilter, supervised: bool) -> Result<(), Failure> {
+    let (checked, me, keys) = ready_to_serve(name, map, supervised)?;
+    let options = glue::ServeOptions { log_level, stops_with_stdin: supervised };
+    let (name, map) = (name.to_owned(), map.map(Path::to_path_buf));
+    let reread = move || reread(&name, map.as_deref(), keys.clone());
+    glue::serve(checked, me, &options, reread).map_err(Failure::CouldNotRun)
+}
+
+/// The checked map, the place of this node in it, and the keys that `herd up` gives.
+#[inline(never)]
+fn ready_to_serve(
+    name: &str,
+    map: Option<&Path>,
+    supervised: bool,
+) -> Result<(Checked, usize, Option<Keys>), Failure> {
     let config = read(map);
     // `herd up` has told the warnings once for all its nodes.
     let mut checked = checked(&config, if supervised { Severity::Error } else { Severity::Warning })?;
@@ -164,10 +189,7 @@ fn serve(name: &str, map: Option<&Path>, log_level: LevelFilter, supervised: boo
         checked = checked.with_keys(given.clone());
         keys = Some(given);
     }
-    let options = glue::ServeOptions { log_level, stops_with_stdin: supervised };
-    let (name, map) = (name.to_owned(), map.map(Path::to_path_buf));
-    let reread = move || reread(&name, map.as_deref(), keys.clone());
-    glue::serve(checked, me, &options, reread).map_err(Failure::CouldNotRun)
+    Ok((checked, me, keys))
 }
 
 /// The map as it is by now, for a node that runs. What is wrong with it comes back in one line.

@@ -18,7 +18,7 @@ use std::thread::{Builder, JoinHandle, ThreadId, current};
 use std::time::{Duration, Instant};
 
 /// Most queries that wait, by default: a client has one at a time, so this is 64 clients in the same few milliseconds, or
-/// in the seconds that an upstream takes. 64 slots take 7 KB, taken at start.
+/// in the seconds that an upstream takes. 64 slots take 7 KB, taken as they are needed.
 pub const PLACES_QUEUE_MAX: usize = 64;
 
 /// A worker's stack, as address space; only what is touched is memory. Offline answers touch 28 KB in a release build and
@@ -81,7 +81,7 @@ struct Flight {
 }
 
 impl Places {
-    /// Takes the queue's memory. Starts no thread, opens no file, connects nowhere: a node that is never asked pays for
+    /// Takes next to no memory, starts no thread, opens no file, connects nowhere: a node that is never asked pays for
     /// none of it. `workers` and `queue_max` of 0 count as 1.
     pub fn start(settings: Settings) -> Self {
         let queue_max = settings.queue_max.max(1);
@@ -89,7 +89,7 @@ impl Places {
         let is_offline = matches!(settings.source, Source::Offline { .. } | Source::Missing);
         let workers_max = if is_offline { 1 } else { settings.workers.clamp(1, WORKERS_MAX) };
         let state = State {
-            queue: VecDeque::with_capacity(queue_max),
+            queue: VecDeque::new(),
             running: Vec::new(),
             waiting: 0,
             workers: Vec::new(),

@@ -69,23 +69,9 @@ struct Listeners {
 /// # Panics
 /// If it is called twice in one process: there is one node's memory.
 pub fn run(plan: Plan, reread: Reread) -> Result<(), RunError> {
-    let clients_max = raise_descriptor_limit();
-    let driver = Driver::start(MEMORY.take(), &plan)?;
     let me = plan.nodes[plan.me].clone();
     let supervised = plan.supervised;
-    let shell: &'static Shell = Box::leak(Box::new(Shell {
-        driver,
-        plan: RefCell::new(plan),
-        reread,
-        generation: Cell::new(0),
-        executor: LocalExecutor::new(),
-        listeners: RefCell::default(),
-        clients: RefCell::new(Clients::new(clients_max)),
-        links: RefCell::new(Links::default()),
-        unread: Budget::new(UNREAD_BYTES_MAX),
-        timer_at: Cell::new(Mono::NEVER),
-        timer_wake: Wake::default(),
-    }));
+    let shell = start(plan, reread)?;
     async_io::block_on(shell.executor.run(async {
         shell.listen(Some(me.clients), Some(me.links)).await?;
         let stop = signal::Stop::new(supervised)?;
@@ -102,6 +88,28 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), RunError> {
         info!("{} stops: {why}", me.name);
         Ok(())
     }))
+}
+
+/// Starts the node and puts what the tasks share where they find it.
+///
+/// Not inlined: a frame of [`run`] lasts as long as the node, and what it once held is never given back.
+#[inline(never)]
+fn start(plan: Plan, reread: Reread) -> Result<&'static Shell, RunError> {
+    let clients_max = raise_descriptor_limit();
+    let driver = Driver::start(MEMORY.take(), &plan)?;
+    Ok(Box::leak(Box::new(Shell {
+        driver,
+        plan: RefCell::new(plan),
+        reread,
+        generation: Cell::new(0),
+        executor: LocalExecutor::new(),
+        listeners: RefCell::default(),
+        clients: RefCell::new(Clients::new(clients_max)),
+        links: RefCell::new(Links::default()),
+        unread: Budget::new(UNREAD_BYTES_MAX),
+        timer_at: Cell::new(Mono::NEVER),
+        timer_wake: Wake::default(),
+    })))
 }
 
 /// Ends an acceptor. Its listener is closed when this is done, where dropping the task leaves that to the
