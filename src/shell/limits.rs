@@ -47,6 +47,9 @@ pub const ACCEPT_PAUSE_MS: u64 = 100;
 /// A clock that is not yet trusted is looked at again after so long, in milliseconds.
 pub const CLOCK_CHECK_MS: u64 = 5_000;
 
+/// Tasks that run before sockets and timers are looked at again.
+pub const TURN_TASKS: usize = 200;
+
 /// The service manager is told how things are once in so long, in milliseconds, if there is news.
 pub const STATUS_EVERY_MS: u64 = 10_000;
 

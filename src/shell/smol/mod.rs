@@ -24,7 +24,7 @@ use static_cell::ConstStaticCell;
 
 use super::budget::Budget;
 use super::driver::{Driver, Memory, Work};
-use super::limits::{CLIENTS_MAX, DESCRIPTORS_BESIDE_CLIENTS, LISTEN_BACKLOG, UNREAD_BYTES_MAX};
+use super::limits::{CLIENTS_MAX, DESCRIPTORS_BESIDE_CLIENTS, LISTEN_BACKLOG, TURN_TASKS, UNREAD_BYTES_MAX};
 use super::service::Service;
 use super::{Plan, Reread, RunError};
 use crate::proto::time::Mono;
@@ -72,7 +72,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), RunError> {
     let me = plan.nodes[plan.me].clone();
     let supervised = plan.supervised;
     let shell = start(plan, reread)?;
-    async_io::block_on(shell.executor.run(async {
+    let life = async {
         shell.listen(Some(me.clients), Some(me.links)).await?;
         let stop = signal::Stop::new(supervised)?;
         let reload = signal::Reload::new()?;
@@ -87,7 +87,22 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), RunError> {
         service.stopping();
         info!("{} stops: {why}", me.name);
         Ok(())
-    }))
+    };
+    async_io::block_on(future::or(life, run_tasks(&shell.executor)))
+}
+
+/// Runs the tasks, for ever.
+///
+/// `LocalExecutor::run` does the same with a second queue of 8 KB, which is of use where several threads
+/// share an executor.
+async fn run_tasks<T>(executor: &LocalExecutor<'static>) -> T {
+    loop {
+        for _ in 0..TURN_TASKS {
+            executor.tick().await;
+        }
+        // Tasks that wake each other all the time must not keep sockets and timers from being looked at.
+        future::yield_now().await;
+    }
 }
 
 /// Starts the node and puts what the tasks share where they find it.
