@@ -21,9 +21,10 @@ use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use log::LevelFilter;
+use log::{Level, LevelFilter};
 
 use crate::config::{self, Checked, Config, Finding, Keys, Severity, Surroundings, did_you_mean, quoted};
+use crate::shell::logging::tell;
 use parse::Command;
 
 /// The longest line that `serve --supervised` reads: two keys of 64 digits, a space and the line end.
@@ -43,17 +44,15 @@ enum Failure {
 /// Runs the program with the arguments that follow its name, and gives its exit status.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = parse::parse(args).map_err(|error| Failure::Usage(error.to_string())).and_then(carry_out);
-    // A closed standard error leaves nobody to tell; the status still says it.
-    let mut stderr = io::stderr();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Told) => ExitCode::from(1),
         Err(Failure::CouldNotRun(message)) => {
-            let _ = writeln!(stderr, "herd: {message}");
+            tell(Level::Error, &format!("herd: {message}"));
             ExitCode::from(1)
         }
         Err(Failure::Usage(message)) => {
-            let _ = writeln!(stderr, "{message}");
+            tell(Level::Error, &message);
             ExitCode::from(2)
         }
     }
@@ -117,10 +116,10 @@ fn read(map: Option<&Path>) -> Config {
 /// The checked map; what was found, from this severity on, is told on standard error.
 fn checked(config: &Config, least: Severity) -> Result<Checked, Failure> {
     let (checked, findings) = config.check();
-    let mut stderr = io::stderr();
     let is_told = |finding: &&Finding| least == Severity::Warning || finding.severity == Severity::Error;
     for finding in findings.iter().filter(is_told) {
-        let _ = writeln!(stderr, "{finding}");
+        let level = if finding.severity == Severity::Error { Level::Error } else { Level::Warn };
+        tell(level, &finding.to_string());
     }
     checked.ok_or(Failure::Told)
 }

@@ -52,6 +52,8 @@ pub const TURN_TASKS: usize = 200;
 
 /// The service manager is told how things are once in so long, in milliseconds, if there is news.
 pub const STATUS_EVERY_MS: u64 = 10_000;
+/// And for the first time after so long, in milliseconds.
+pub const STATUS_FIRST_MS: u64 = 1_000;
 
 /// Warnings that strangers can cause are written once in so long, in milliseconds.
 pub const REPEATED_WARNING_MS: u64 = 10_000;

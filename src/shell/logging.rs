@@ -38,6 +38,19 @@ pub fn start(level: LevelFilter) {
     }
 }
 
+/// Says on standard error what is no line of the log: why a command did not end well, what is wrong with a
+/// map. Under systemd each line has its priority here too. A closed standard error leaves nobody to tell.
+pub fn tell(level: Level, text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    let to_journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    for line in text.lines() {
+        let _ = match to_journal {
+            true => writeln!(stderr, "<{}>{line}", priority(level)),
+            false => writeln!(stderr, "{line}"),
+        };
+    }
+}
+
 enum Form {
     Terminal(SimpleLogger),
     Journal,

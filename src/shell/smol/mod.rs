@@ -14,6 +14,7 @@ mod wake;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use async_io::Timer;
 use async_net::TcpListener;
@@ -24,7 +25,9 @@ use static_cell::ConstStaticCell;
 
 use super::budget::Budget;
 use super::driver::{Driver, Memory, Work};
-use super::limits::{CLIENTS_MAX, DESCRIPTORS_BESIDE_CLIENTS, LISTEN_BACKLOG, TURN_TASKS, UNREAD_BYTES_MAX};
+use super::limits::{
+    CLIENTS_MAX, DESCRIPTORS_BESIDE_CLIENTS, LISTEN_BACKLOG, STATUS_FIRST_MS, TURN_TASKS, UNREAD_BYTES_MAX,
+};
 use super::service::Service;
 use super::{Plan, Reread, RunError};
 use crate::proto::time::Mono;
@@ -248,9 +251,12 @@ async fn keep_time(shell: &'static Shell) {
 /// Tells the service manager that the node is alive, and how it is.
 async fn keep_told(shell: &'static Shell, service: Rc<Service>) {
     let Some(every) = service.every() else { return };
+    // Links come up within the first second, which is worth an early word.
+    let mut pause = every.min(Duration::from_millis(STATUS_FIRST_MS));
     loop {
-        Timer::after(every).await;
+        Timer::after(pause).await;
         service.tick(shell.driver.status());
+        pause = every;
     }
 }
 
