@@ -185,6 +185,7 @@ fn what_cannot_be_read_or_written_is_named() {
             "none: temporary files cannot be kept there",
         ),
         (Import { out: folder.0.clone(), ..what.clone() }, "cannot be written: is a directory"),
+        (Import { out: rows.clone(), ..what.clone() }, "rows.csv: cannot be written: it is one of the files"),
         (Import { out: rows.join("out.dat"), ..what.clone() }, "temporary files cannot be kept there"),
     ];
     for (what, expected) in table {
@@ -195,6 +196,18 @@ fn what_cannot_be_read_or_written_is_named() {
             ("", vec!["cut.geojson".to_owned(), "rows.csv".to_owned()])
         );
     }
+}
+
+#[test]
+fn a_summary_counts_in_words() {
+    let one = Summary { rows: 1, places: 1, bytes: 600, ..Summary::default() };
+    assert_eq!(one.to_string(), "1 place (0 of the base, 1 row, 0 the same as another), 600 bytes");
+    let many =
+        Summary { base: 3, rows: 4, bad: 1, unnamed: 2, no_points: 3, divisions: 4, places: 5, bytes: 700 };
+    assert_eq!(
+        many.to_string(),
+        "5 places (3 of the base, 4 rows, 2 the same as another), 700 bytes; left out: 1 bad row, 2 without a name, 3 not points, 4 divisions"
+    );
 }
 
 #[test]

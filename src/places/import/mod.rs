@@ -184,19 +184,21 @@ pub struct Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { base, rows, bad, unnamed, no_points, divisions, places, bytes } = self;
+        let counted = |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let (rows_counted, places_counted) = (counted(*rows, "row"), counted(u64::from(*places), "place"));
         let same = base + rows - u64::from(*places);
         write!(
             f,
-            "{places} places ({base} of the base, {rows} rows, {same} the same as another), {bytes} bytes"
+            "{places_counted} ({base} of the base, {rows_counted}, {same} the same as another), {bytes} bytes"
         )?;
         let left_out = [
-            (bad, "bad rows"),
-            (unnamed, "without a name"),
-            (no_points, "no points"),
-            (divisions, "divisions"),
+            (bad, counted(*bad, "bad row")),
+            (unnamed, format!("{unnamed} without a name")),
+            (no_points, format!("{no_points} not points")),
+            (divisions, counted(*divisions, "division")),
         ];
-        for (index, (count, what)) in left_out.iter().filter(|(count, _)| **count > 0).enumerate() {
-            write!(f, "{}{count} {what}", if index == 0 { "; left out: " } else { ", " })?;
+        for (index, (_, text)) in left_out.iter().filter(|(count, _)| **count > 0).enumerate() {
+            write!(f, "{}{text}", if index == 0 { "; left out: " } else { ", " })?;
         }
         Ok(())
     }
@@ -232,8 +234,13 @@ pub fn import(import: &Import, progress: &mut Progress<'_>) -> Result<Summary, I
 
 fn import_by(import: &Import, run_bytes: usize, progress: &mut Progress<'_>) -> Result<Summary, ImportError> {
     let out = &import.out;
+    let refuse = |error| Err(ImportError::Write(out.clone(), error));
     if out.is_dir() {
-        return Err(ImportError::Write(out.clone(), io::ErrorKind::IsADirectory.into()));
+        return refuse(io::ErrorKind::IsADirectory.into());
+    }
+    let is_out = |file: &Path| matches!((file.canonicalize(), out.canonicalize()), (Ok(a), Ok(b)) if a == b);
+    if import.inputs.iter().any(|(file, _)| is_out(file)) {
+        return refuse(io::Error::other("it is one of the files to import"));
     }
     let mut divisions = Divisions::default();
     for file in &import.divisions {
