@@ -51,6 +51,8 @@ pub enum ImportError {
     Read(PathBuf, io::Error),
     /// A row is bad, and bad rows are not to be left out.
     Row(BadRow),
+    /// Bad rows are to be left out, and a file holds no others: how many.
+    Nothing(PathBuf, u64),
     /// A file cannot be understood from there on, so that leaving out a row does not help: file, line, why and remedy.
     Malformed(PathBuf, usize, Cow<'static, str>),
     /// The temporary files, which lie in that folder, cannot be written or read.
@@ -67,6 +69,10 @@ impl fmt::Display for ImportError {
             Self::Base(error) => write!(f, "--base: {error}"),
             Self::Read(file, error) => write!(f, "{}: cannot be read: {error}", file.display()),
             Self::Row(row) => write!(f, "{row}; to leave bad rows out: --skip-bad"),
+            Self::Nothing(file, bad) => {
+                let file = file.display();
+                write!(f, "{file}: all that it holds is bad rows, {bad} of them (is it of another --format?)")
+            }
             Self::Malformed(file, line, what) => write!(f, "{}:{line}: {what}", file.display()),
             Self::Temporary(folder, error) => {
                 write!(f, "{}: temporary files cannot be kept there: {error}", folder.display())

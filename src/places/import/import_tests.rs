@@ -157,6 +157,13 @@ fn bad_rows_end_an_import_or_are_counted() {
         (21, &*format!("{wrong}; left out"), "5 more bad rows left out")
     );
     assert_eq!(places_of(&what.out).len(), 2);
+
+    // A file that is of another format than was said replaces nothing.
+    let before = fs::read(&what.out).expect("written");
+    let foreign = Import { skips_bad: true, inputs: vec![(rows, Format::GeoNames)], ..what };
+    let expected = "rows.csv: all that it holds is bad rows, 28 of them (is it of another --format?)";
+    assert!(run(&foreign).0.is_err_and(|error| error.ends_with(expected)));
+    assert_eq!(fs::read(&foreign.out).expect("there"), before);
 }
 
 #[test]
@@ -206,7 +213,7 @@ fn a_summary_counts_in_words() {
         Summary { base: 3, rows: 4, bad: 1, unnamed: 2, no_points: 3, divisions: 4, places: 5, bytes: 700 };
     assert_eq!(
         many.to_string(),
-        "5 places (3 of the base, 4 rows, 2 the same as another), 700 bytes; left out: 1 bad row, 2 without a name, 3 not points, 4 divisions"
+        "5 places (3 of the base, 4 rows, 2 the same as another), 700 bytes; left out: 1 bad row, 2 without a name, 3 other than points, 4 divisions"
     );
 }
 

@@ -194,7 +194,7 @@ impl fmt::Display for Summary {
         let left_out = [
             (bad, counted(*bad, "bad row")),
             (unnamed, format!("{unnamed} without a name")),
-            (no_points, format!("{no_points} not points")),
+            (no_points, format!("{no_points} other than points")),
             (divisions, counted(*divisions, "division")),
         ];
         for (index, (_, text)) in left_out.iter().filter(|(count, _)| **count > 0).enumerate() {
@@ -275,6 +275,7 @@ fn read_input(
     let reader = lines::open(file, &bytes)?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     progress.begin(&format!("reading {name}"), fs::metadata(file).map_or(0, |metadata| metadata.len()));
+    let before = *summary;
     let mut take = |line: usize, outcome: Outcome| {
         progress.at(bytes.get());
         match outcome {
@@ -303,7 +304,14 @@ fn read_input(
         Format::GeoNames => geonames::read(reader, file, divisions, &mut take),
         Format::Csv => table::read(reader, file, &import.columns, kind_and_number, &mut take),
         Format::GeoJson => geojson::read(reader, file, kind_and_number, &mut take),
+    }?;
+    let bad = summary.bad - before.bad;
+    // A file of another kind must not replace places by none.
+    let has_bad_alone = *summary == Summary { bad: summary.bad, ..before };
+    if bad > 0 && has_bad_alone {
+        return Err(ImportError::Nothing(file.into(), bad));
     }
+    Ok(())
 }
 
 /// All rows, on their way to be sorted.
