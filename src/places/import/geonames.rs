@@ -256,13 +256,15 @@ mod tests {
         told(|take| read(text.as_bytes(), Path::new("x.txt"), &divisions(), take))
     }
 
+    /// Westwood with another value in that column.
+    fn at(column: usize, value: &str) -> String {
+        let mut fields: Vec<&str> = WESTWOOD.split('\t').collect();
+        fields[column] = value;
+        fields.join("\t")
+    }
+
     #[test]
     fn rows_as_they_occur() {
-        let at = |column: usize, value: &str| {
-            let mut fields: Vec<&str> = WESTWOOD.split('\t').collect();
-            fields[column] = value;
-            fields.join("\t")
-        };
         let table = [
             (
                 WESTWOOD.to_owned(),
@@ -284,6 +286,16 @@ mod tests {
                 "1 NaturalFeature 34056120 -118430630 Westwood | Los Angeles County | California, US | 5408211 20171209",
             ),
             (at(6, "A"), "1 left out: Division"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(read_all(&text), [expected], "{text}");
+        }
+        assert_eq!(read_all(""), [""; 0]);
+    }
+
+    #[test]
+    fn bad_rows_name_the_column() {
+        let table = [
             (at(1, " "), "1 bad: name: is empty (give the place a name)"),
             (
                 at(4, "34.0561x"),
@@ -322,7 +334,6 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(read_all(&text), [expected], "{text}");
         }
-        assert_eq!(read_all(""), [""; 0]);
         assert!(
             read_all(&format!("{}\n{WESTWOOD}", "x".repeat(70_000)))[0].starts_with("1 bad: line: is longer")
         );

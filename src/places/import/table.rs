@@ -277,24 +277,42 @@ mod tests {
         failed.map(|()| rows)
     }
 
+    fn assert_told(table: &[(&[u8], &[&str])]) {
+        for (text, expected) in table {
+            let rows = told_of(text, &Columns::default());
+            let expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
+            assert_eq!(rows, Ok(expected), "{}", String::from_utf8_lossy(text));
+        }
+    }
+
+    /// What a row of no type at 1 and 2 degrees is told as, without its line and name.
+    const X: &str = "PointOfInterest 1000000 2000000";
+    const QUOTE: &str = "(a field that holds a quote is quoted, and the quote in it doubled)";
+
     #[test]
     fn rows_as_they_occur() {
-        let x = "PointOfInterest 1000000 2000000";
-        let table: [(&[u8], &[&str]); 15] = [
-            (b"name,lat,lon\nA,1,2\n", &[&format!("2 {x} A |  |  | ")]),
+        assert_told(&[
+            (b"name,lat,lon\nA,1,2\n", &[&format!("2 {X} A |  |  | ")]),
             (
                 b"Title;Latitude;LNG;Category\r\nA;1;2;Gas station\r\n\r\n",
                 &["2 GasStation 1000000 2000000 A |  |  | "],
             ),
-            (b"x\ty\tname\n2\t1\tA,B", &[&format!("2 {x} A,B |  |  | ")]),
+            (b"x\ty\tname\n2\t1\tA,B", &[&format!("2 {X} A,B |  |  | ")]),
             (
                 b"name,lat,lon,address,id\n\"A \"\"B\"\"\",1,2,\"12 Main St,\nSpringfield, IL\",7\nC,1,2,,\n",
                 &[
-                    &format!("2 {x} A \"B\" | 12 Main St | Springfield, IL | 7 0"),
-                    &format!("4 {x} C |  |  | "),
+                    &format!("2 {X} A \"B\" | 12 Main St | Springfield, IL | 7 0"),
+                    &format!("4 {X} C |  |  | "),
                 ],
             ),
-            (b"name,lat,lon,type\nA,1,2,\n", &[&format!("2 {x} A |  |  | ")]),
+            (b"name,lat,lon,type\nA,1,2,\n", &[&format!("2 {X} A |  |  | ")]),
+            (b"name,lat,lon\n", &[]),
+        ]);
+    }
+
+    #[test]
+    fn bad_rows_name_the_column() {
+        assert_told(&[
             (
                 b"name,lat,lon,type\nA,1,2,cafee\n",
                 &[
@@ -306,7 +324,7 @@ mod tests {
                 b"name,lat,lon\nA,1\nB,1,2\n",
                 &[
                     "2 bad: columns: 2 fields where the header has 3 (a field that holds a comma or a line end is quoted)",
-                    &format!("3 {x} B |  |  | "),
+                    &format!("3 {X} B |  |  | "),
                 ],
             ),
             (
@@ -319,49 +337,46 @@ mod tests {
                 b"name,lat,lon\n\xE9,1,2\nB,1,2",
                 &[
                     "2 bad: name: is not UTF-8 (convert it: iconv -f LATIN1 -t UTF-8 FILE > NEW)",
-                    &format!("3 {x} B |  |  | "),
+                    &format!("3 {X} B |  |  | "),
                 ],
             ),
+        ]);
+    }
+
+    #[test]
+    fn a_wrong_quote_costs_its_line_alone() {
+        assert_told(&[
             // A quote that is never closed, one in a field, and one closed by the quote of another row.
             (
                 b"name,lat,lon\n\"A,1,2\nB,1,2\nC,1,2\n",
                 &[
-                    "2 bad: row: a quoted field has no end (a field that holds a quote is quoted, and the quote in it doubled)",
-                    &format!("3 {x} B |  |  | "),
-                    &format!("4 {x} C |  |  | "),
+                    &format!("2 bad: row: a quoted field has no end {QUOTE}"),
+                    &format!("3 {X} B |  |  | "),
+                    &format!("4 {X} C |  |  | "),
                 ],
             ),
             (
                 b"name,lat,lon\n5\" pipe,1,2\nB,1,2\n",
-                &[
-                    "2 bad: row: a quoted field has no end (a field that holds a quote is quoted, and the quote in it doubled)",
-                    &format!("3 {x} B |  |  | "),
-                ],
+                &[&format!("2 bad: row: a quoted field has no end {QUOTE}"), &format!("3 {X} B |  |  | ")],
             ),
             (
                 b"name,lat,lon\n\"A,1,2\nB,1,2\n\"C\",1,2\n",
                 &[
-                    "2 bad: row: a quoted field has no end (a field that holds a quote is quoted, and the quote in it doubled)",
-                    &format!("3 {x} B |  |  | "),
-                    &format!("4 {x} C |  |  | "),
+                    &format!("2 bad: row: a quoted field has no end {QUOTE}"),
+                    &format!("3 {X} B |  |  | "),
+                    &format!("4 {X} C |  |  | "),
                 ],
             ),
             (
                 b"name,lat,lon\n\"A,1,2\nB,1,2\n\"C,1,2\nD,1,2\n",
                 &[
-                    "2 bad: row: text between a field's closing quote and the comma (a field that holds a quote is quoted, and the quote in it doubled)",
-                    &format!("3 {x} B |  |  | "),
-                    "4 bad: row: a quoted field has no end (a field that holds a quote is quoted, and the quote in it doubled)",
-                    &format!("5 {x} D |  |  | "),
+                    &format!("2 bad: row: text between a field's closing quote and the comma {QUOTE}"),
+                    &format!("3 {X} B |  |  | "),
+                    &format!("4 bad: row: a quoted field has no end {QUOTE}"),
+                    &format!("5 {X} D |  |  | "),
                 ],
             ),
-            (b"name,lat,lon\n", &[]),
-        ];
-        for (text, expected) in table {
-            let rows = told_of(text, &Columns::default());
-            let expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
-            assert_eq!(rows, Ok(expected), "{}", String::from_utf8_lossy(text));
-        }
+        ]);
     }
 
     #[test]
