@@ -20,6 +20,7 @@ const HELP: &[(&str, &str)] = &[
     ("help-footprint.txt", "footprint --help"),
     ("help-places.txt", "places --help"),
     ("help-places-near.txt", "places near --help"),
+    ("help-places-import.txt", "places import --help"),
     ("help-places-build.txt", "places build --help"),
 ];
 

@@ -4,18 +4,11 @@
 mod upstream;
 
 use herd::places::{ProxyUrl, Settings};
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use upstream::asking::*;
 use upstream::{Act, Server, ok};
 
 const LIMIT: Duration = Duration::from_millis(500);
-
-/// The same where a hand-shake of TLS has to fit in as well, on a machine that does much else.
-#[cfg(feature = "tls")]
-const LIMIT_TLS: Duration = Duration::from_millis(1_500);
 
 /// A drop every so often, so that no single read takes the time that all of them take.
 const DROP: Duration = Duration::from_millis(20);
@@ -70,40 +63,6 @@ fn a_server_that_says_much_and_nothing_is_left_as_well() {
 }
 
 #[test]
-#[cfg(feature = "tls")]
-fn tls_hangs_and_drips_no_longer_than_plain_text_does() {
-    use upstream::tls::Ca;
-    let connecting = "connecting to the upstream";
-    let server = silent();
-    assert_times_out(legacy_at(server.url("https")), LIMIT, connecting);
-    // The head of a record of 16 KB, and then a byte of it every so often: no read is idle for long.
-    let server = raw(b"\x16\x03\x03\x40\x00");
-    assert_times_out(legacy_at(server.url("https")), LIMIT, connecting);
-    let ca = Ca::new();
-    let body = "reading the upstream's answer";
-    for (act, phase) in [
-        (Act::DripHead(DROP), "waiting for the upstream's answer"),
-        (Act::HangInBody(ODD.into()), body),
-        (Act::Drip(DROP), body),
-    ] {
-        let server = Server::start_tls(act, ca.server(2000, 4000));
-        assert_times_out(
-            Settings { ca_file: Some(ca.file().to_owned()), ..legacy(&server) },
-            LIMIT_TLS,
-            phase,
-        );
-    }
-}
-
-#[test]
-#[cfg(feature = "tls")]
-fn connecting_has_a_limit_of_its_own() {
-    let server = silent();
-    let json = answer_of(Settings { connect_ms: 300, ..legacy_at(server.url("https")) });
-    assert_refused(&json, "UNKNOWN_ERROR", "time-out while connecting");
-}
-
-#[test]
 fn a_proxy_is_given_no_more_time_than_an_upstream() {
     for act in [Act::HangBeforeHead, Act::DripHead(DROP)] {
         let proxy = Server::start(act);
@@ -132,44 +91,88 @@ fn bodies_beyond_the_limit_are_not_read() {
     assert_refused(&answer_of(legacy(&server)), "UNKNOWN_ERROR", "too large, over 262144 bytes");
 }
 
-/// A listener that takes one connection and is no HTTP server. Ends when the client does.
-struct Odd {
-    listener: TcpListener,
-    thread: Option<JoinHandle<()>>,
-}
+/// Limits while TLS is being agreed on.
+#[cfg(feature = "tls")]
+mod tls {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::thread::JoinHandle;
 
-impl Odd {
-    fn url(&self, scheme: &str) -> String {
-        format!("{scheme}://{}/", self.listener.local_addr().expect("it is bound"))
-    }
-}
+    /// The same where a hand-shake of TLS has to fit in as well, on a machine that does much else.
+    const LIMIT_TLS: Duration = Duration::from_millis(1_500);
 
-impl Drop for Odd {
-    fn drop(&mut self) {
-        self.thread.take().map(JoinHandle::join);
-    }
-}
-
-fn odd(talk: impl FnOnce(TcpStream) + Send + 'static) -> Odd {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let accepting = listener.try_clone().expect("a second handle");
-    let thread = std::thread::spawn(move || talk(accepting.accept().expect("a client").0));
-    Odd { listener, thread: Some(thread) }
-}
-
-/// Reads what comes and says nothing.
-fn silent() -> Odd {
-    odd(|mut stream| {
-        let _ = stream.read_to_end(&mut Vec::new());
-    })
-}
-
-/// Sends these bytes and then a zero every so often.
-fn raw(bytes: &'static [u8]) -> Odd {
-    odd(|mut stream| {
-        let _ = stream.write_all(bytes);
-        while stream.write_all(&[0]).is_ok() {
-            std::thread::sleep(DROP);
+    #[test]
+    fn tls_hangs_and_drips_no_longer_than_plain_text_does() {
+        use upstream::tls::Ca;
+        let connecting = "connecting to the upstream";
+        let server = silent();
+        assert_times_out(legacy_at(server.url("https")), LIMIT, connecting);
+        // The head of a record of 16 KB, and then a byte of it every so often: no read is idle for long.
+        let server = raw(b"\x16\x03\x03\x40\x00");
+        assert_times_out(legacy_at(server.url("https")), LIMIT, connecting);
+        let ca = Ca::new();
+        let body = "reading the upstream's answer";
+        for (act, phase) in [
+            (Act::DripHead(DROP), "waiting for the upstream's answer"),
+            (Act::HangInBody(ODD.into()), body),
+            (Act::Drip(DROP), body),
+        ] {
+            let server = Server::start_tls(act, ca.server(2000, 4000));
+            assert_times_out(
+                Settings { ca_file: Some(ca.file().to_owned()), ..legacy(&server) },
+                LIMIT_TLS,
+                phase,
+            );
         }
-    })
+    }
+
+    #[test]
+    fn connecting_has_a_limit_of_its_own() {
+        let server = silent();
+        let json = answer_of(Settings { connect_ms: 300, ..legacy_at(server.url("https")) });
+        assert_refused(&json, "UNKNOWN_ERROR", "time-out while connecting");
+    }
+
+    /// A listener that takes one connection and is no HTTP server. Ends when the client does.
+    struct Odd {
+        listener: TcpListener,
+        thread: Option<JoinHandle<()>>,
+    }
+
+    impl Odd {
+        fn url(&self, scheme: &str) -> String {
+            format!("{scheme}://{}/", self.listener.local_addr().expect("it is bound"))
+        }
+    }
+
+    impl Drop for Odd {
+        fn drop(&mut self) {
+            self.thread.take().map(JoinHandle::join);
+        }
+    }
+
+    fn odd(talk: impl FnOnce(TcpStream) + Send + 'static) -> Odd {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let accepting = listener.try_clone().expect("a second handle");
+        let thread = std::thread::spawn(move || talk(accepting.accept().expect("a client").0));
+        Odd { listener, thread: Some(thread) }
+    }
+
+    /// Reads what comes and says nothing.
+    fn silent() -> Odd {
+        odd(|mut stream| {
+            let _ = stream.read_to_end(&mut Vec::new());
+        })
+    }
+
+    /// Sends these bytes and then a zero every so often.
+    fn raw(bytes: &'static [u8]) -> Odd {
+        odd(|mut stream| {
+            let _ = stream.write_all(bytes);
+            while stream.write_all(&[0]).is_ok() {
+                std::thread::sleep(DROP);
+            }
+        })
+    }
 }

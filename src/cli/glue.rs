@@ -2,12 +2,13 @@
 //!
 //! Arguments are already checked. A message that comes back is printed after `herd: ` and the exit status is then 1.
 
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use log::LevelFilter;
 
 use crate::config::{self, Checked};
+use crate::places::import::{Import, Progress};
 use crate::places::{self, Query};
 use crate::proto::auth;
 use crate::shell::footprint::{LIMITS, NODE_BYTES};
@@ -73,7 +74,7 @@ fn plan(checked: Checked, me: usize, supervised: bool) -> Plan {
 
 /// Writes the table of what this build takes.
 pub(super) fn footprint(out: &mut dyn Write) -> Result<(), String> {
-    let mut write = || -> std::io::Result<()> {
+    let mut write = || -> io::Result<()> {
         writeln!(out, "{:<44} {:>8} {:>9}  when it is full", "limit", "default", "bytes")?;
         for row in LIMITS {
             let bytes = if row.bytes == 0 { "-".to_owned() } else { row.bytes.to_string() };
@@ -93,6 +94,14 @@ pub(super) fn places_near(file: &Path, query: &NearQuery, out: &mut dyn Write) -
         items: u8::try_from(query.items).unwrap_or(places::MAX_ITEMS),
     };
     places::near_command(file, query, out).map_err(|error| error.to_string())
+}
+
+/// Imports places and writes to `out` what came of it; a bar and bad rows go to standard error.
+pub(super) fn places_import(what: &Import, out: &mut dyn Write) -> Result<(), String> {
+    let mut stderr = io::stderr();
+    let is_terminal = stderr.is_terminal();
+    places::import_command(what, &mut Progress::new(&mut stderr, is_terminal), out)
+        .map_err(|error| error.to_string())
 }
 
 /// Builds a places file and writes to `out` what went into it.

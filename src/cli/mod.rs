@@ -86,11 +86,13 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
         Command::PlacesNear { lat_deg, lon_deg, radius_km, items, file } => {
             let query = glue::NearQuery { lat_deg, lon_deg, radius_km, items };
             let file = file.or_else(|| Surroundings::of_this_process().places_file()).ok_or_else(|| {
-                let remedy = "name one with --file, or make one with: herd places build";
+                let remedy = "name one with --file, or make one with: herd places import";
                 Failure::CouldNotRun(format!("places near: no places file was found ({remedy})"))
             })?;
             glue::places_near(&file, &query, &mut out).map_err(Failure::CouldNotRun)
         }
+        Command::PlacesImport(what) => glue::places_import(&what, &mut out)
+            .map_err(|message| Failure::CouldNotRun(format!("places import: {message}"))),
         Command::PlacesBuild { cities, admin1, admin2, airports, out: file } => {
             let inputs = glue::BuildInputs { cities, admin1, admin2, airports };
             glue::places_build(&inputs, &file, &mut out).map_err(Failure::CouldNotRun)

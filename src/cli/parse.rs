@@ -12,6 +12,7 @@ use log::LevelFilter;
 use super::help::{self, Detail, spelled};
 use super::table::{COMMANDS, Entry, Flag, LOG_LEVELS};
 use crate::config::{did_you_mean, quoted};
+use crate::places::import::{Columns, Format, Import, kind_of_word};
 
 /// The limits of WHATSAT (PROTOCOL), which `places near` answers like.
 const RADIUS_KM_MAX: f64 = 50.0;
@@ -49,6 +50,7 @@ pub(super) enum Command {
         items: usize,
         file: Option<PathBuf>,
     },
+    PlacesImport(Import),
     PlacesBuild {
         cities: PathBuf,
         admin1: PathBuf,
@@ -303,6 +305,49 @@ impl Given {
     }
 }
 
+impl Given {
+    fn import(&self) -> Result<Import, UsageError> {
+        let format = self.flag("format").map(|word| self.format(word)).transpose()?;
+        let inputs = self.operands.iter().map(|file| {
+            let file = PathBuf::from(file);
+            let format = format.or_else(|| Format::of_name(&file)).ok_or_else(|| {
+                let message = format!("the ending of {} tells no format", quoted(&file.to_string_lossy()));
+                self.wrong(message, &format!("give --format, one of: {}", Format::WORDS.join(", ")))
+            })?;
+            Ok((file, format))
+        });
+        let columns = match self.flag("columns") {
+            None => Columns::default(),
+            Some(list) => Columns::parse(&self.text("--columns", list)?).map_err(|part| {
+                let remedy = format!("ROLE=COLUMN,... with each role once: {}", Columns::ROLES.join(", "));
+                self.wrong(format!("{} makes no sense in --columns", quoted(&part)), &remedy)
+            })?,
+        };
+        let word = self.flag("type").map_or("point_of_interest".into(), |word| word.to_string_lossy());
+        let kind = kind_of_word(&word).ok_or_else(|| {
+            self.wrong(format!("unknown type {} for --type", quoted(&word)), "the types are in the help")
+        })?;
+        Ok(Import {
+            inputs: inputs.collect::<Result<_, _>>()?,
+            base: self.path("base"),
+            divisions: [self.path("admin1"), self.path("admin2")].into_iter().flatten().collect(),
+            columns,
+            kind,
+            skips_bad: self.flag("skip-bad").is_some(),
+            out: self.required_path("out"),
+        })
+    }
+
+    fn format(&self, word: &OsStr) -> Result<Format, UsageError> {
+        let word = word.to_string_lossy();
+        Format::of_word(&word).ok_or_else(|| {
+            let near = did_you_mean(&word, Format::WORDS);
+            let remedy = if near.is_empty() { format!("one of: {}", Format::WORDS.join(", ")) } else { near };
+            self.wrong(format!("unknown format {} for --format", quoted(&word)), &remedy)
+        })
+    }
+}
+
 /// Makes the command out of its flags and operands, which are complete.
 fn build(given: &Given) -> Result<Command, UsageError> {
     let map = given.path("map");
@@ -321,6 +366,7 @@ fn build(given: &Given) -> Result<Command, UsageError> {
         ["check"] => Command::Check { map },
         ["footprint"] => Command::Footprint,
         ["places", "near"] => given.near()?,
+        ["places", "import"] => Command::PlacesImport(given.import()?),
         ["places", "build"] => Command::PlacesBuild {
             cities: given.required_path("cities"),
             admin1: given.required_path("admin1"),
@@ -333,130 +379,5 @@ fn build(given: &Given) -> Result<Command, UsageError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(line: &str) -> Result<Command, String> {
-        parse(line.split_whitespace().map(OsString::from)).map_err(|error| error.to_string())
-    }
-
-    fn path(name: &str) -> Option<PathBuf> {
-        Some(PathBuf::from(name))
-    }
-
-    #[test]
-    fn each_command_is_understood() {
-        let info = LevelFilter::Info;
-        for (line, command) in [
-            ("up", Command::Up { map: None, log_dir: None, log_level: info }),
-            (
-                "up --log-level=trace --map a.json --log-dir logs",
-                Command::Up { map: path("a.json"), log_dir: path("logs"), log_level: LevelFilter::Trace },
-            ),
-            (
-                "serve --supervised Hill --map m",
-                Command::Serve { name: "Hill".into(), map: path("m"), log_level: info, supervised: true },
-            ),
-            ("send", Command::Send { to: None, map: None, lines: vec![] }),
-            (
-                "send --to Hill a -5 -- --to -h",
-                Command::Send {
-                    to: Some("Hill".into()),
-                    map: None,
-                    lines: ["a", "-5", "--to", "-h"].map(OsString::from).to_vec(),
-                },
-            ),
-            ("check --map m", Command::Check { map: path("m") }),
-            ("footprint", Command::Footprint),
-            (
-                "places near -34.5 -.5 50",
-                Command::PlacesNear { lat_deg: -34.5, lon_deg: -0.5, radius_km: 50.0, items: 20, file: None },
-            ),
-            (
-                "places near 1 -118.445127 0.5 --file p 7",
-                Command::PlacesNear {
-                    lat_deg: 1.0,
-                    lon_deg: -118.445_127,
-                    radius_km: 0.5,
-                    items: 7,
-                    file: path("p"),
-                },
-            ),
-            ("--version", Command::Print("herd 0.1.0\n".into())),
-            ("places -h", Command::Print(help::group("places"))),
-            ("up nonsense --help", Command::Print(help::command(&COMMANDS[0], Detail::Long))),
-        ] {
-            assert_eq!(parsed(line), Ok(command), "{line}");
-        }
-    }
-
-    #[test]
-    fn wrong_usage_names_the_word_and_what_was_meant() {
-        for (line, message) in [
-            ("", "herd: no command (one of: up, serve, send, check, footprint, places); see: herd --help"),
-            ("srve Hill", "herd: unknown command \"srve\" (did you mean \"serve\"?); see: herd --help"),
-            ("frobnicate", "herd: unknown command \"frobnicate\"; see: herd --help"),
-            ("--map x up", "herd: unknown flag \"--map\" (the command comes first); see: herd --help"),
-            ("places", "herd places: no command (one of: near, build); see: herd places --help"),
-            (
-                "places bild",
-                "herd places: unknown command \"bild\" (did you mean \"build\"?); see: herd places --help",
-            ),
-            ("up --mpa x", "herd up: unknown flag \"--mpa\" (did you mean \"--map\"?); see: herd up --help"),
-            ("up -x", "herd up: unknown flag \"-x\"; see: herd up --help"),
-            ("up --map", "herd up: no value for --map FILE; see: herd up --help"),
-            ("up --map a --map b", "herd up: --map is given twice; see: herd up --help"),
-            ("up Hill", "herd up: \"Hill\" is one too many (it takes no operands); see: herd up --help"),
-            (
-                "up --log-level loud",
-                "herd up: unknown level \"loud\" for --log-level (one of: error, warn, info, debug, trace); see: herd up --help",
-            ),
-            (
-                "serve X --log-level dbug",
-                "herd serve: unknown level \"dbug\" for --log-level (did you mean \"debug\"?); see: herd serve --help",
-            ),
-            ("serve", "herd serve: NAME is missing; see: herd serve --help"),
-            ("serve A B", "herd serve: \"B\" is one too many (NAME); see: herd serve --help"),
-            (
-                "serve A --supervised=yes",
-                "herd serve: unexpected argument for option '--supervised': \"yes\"; see: herd serve --help",
-            ),
-            ("places near 1 2", "herd places near: KM is missing; see: herd places near --help"),
-            (
-                "places near 91 2 3",
-                "herd places near: \"91\" is no LAT (a number from -90 to 90); see: herd places near --help",
-            ),
-            ("places near 1 -nan 3", "herd places near: unknown flag \"-n\"; see: herd places near --help"),
-            (
-                "places near 1 nan 3",
-                "herd places near: \"nan\" is no LON (a number from -180 to 180); see: herd places near --help",
-            ),
-            (
-                "places near 1 2 51",
-                "herd places near: \"51\" is no KM (a number from 0 to 50); see: herd places near --help",
-            ),
-            (
-                "places near 1 2 3 0",
-                "herd places near: \"0\" is no N (a whole number from 1 to 20); see: herd places near --help",
-            ),
-            (
-                "places build --cities c",
-                "herd places build: --admin1 FILE is missing; see: herd places build --help",
-            ),
-        ] {
-            assert_eq!(parsed(line), Err(message.to_owned()), "{line}");
-        }
-    }
-
-    #[test]
-    fn every_command_of_the_table_is_built() {
-        for entry in COMMANDS {
-            let mut line = entry.words.join(" ");
-            for flag in entry.flags.iter().filter(|flag| flag.is_required) {
-                line.push_str(&format!(" --{} x", flag.name));
-            }
-            line.push_str(&" 1".repeat(entry.operand_counts.0));
-            assert!(parsed(&line).is_ok(), "{line}");
-        }
-    }
-}
+#[path = "parse_tests.rs"]
+mod tests;

@@ -180,6 +180,82 @@ pub(super) const COMMANDS: &[Entry] = &[
         examples: &["herd places near 34.068930 -118.445127 10 5"],
     },
     Entry {
+        words: &["places", "import"],
+        operands: "FILE...",
+        operand_counts: (1, usize::MAX),
+        short: "makes a places file of GeoNames dumps, CSV or GeoJSON",
+        long: &[
+            "Reads GeoNames dumps (.txt), CSV with a header (.csv), and the named points of GeoJSON (.geojson, .json, \
+             .geojsonl, .geojsonseq, .ndjson), as osmium export writes it. Places that have the same position, type and \
+             name, and rows that have the same id, are one place: the base is read first, then each FILE in turn, and the \
+             last one counts.",
+            "A bad row is told with file and line and ends the import; what is written then stays as it was. Features \
+             without a name or that are no points, and countries and their divisions, are left out and counted.",
+            "A TYPE, and what a column of types holds, is one of: locality, airport, point_of_interest, natural_feature, \
+             park, restaurant, cafe, bar, lodging, store, supermarket, pharmacy, hospital, doctor, school, university, \
+             library, museum, place_of_worship, bank, atm, post_office, police, fire_station, gas_station, parking, \
+             bus_station, train_station, tourist_attraction, stadium, cemetery, local_government_office, campground, \
+             movie_theater.",
+        ],
+        flags: &[
+            input("out", "the places file to write; it may be the base"),
+            Flag {
+                name: "base",
+                value: Some("FILE"),
+                is_required: false,
+                short: "a places file whose places are taken too",
+                long: "Without it, the new file holds what was imported alone.",
+            },
+            Flag {
+                name: "format",
+                value: Some("FORMAT"),
+                is_required: false,
+                short: "what each FILE is: geonames, csv or geojson; default by its ending",
+                long: "",
+            },
+            Flag {
+                name: "columns",
+                value: Some("ROLE=COLUMN,..."),
+                is_required: false,
+                short: "what the columns of CSV are called",
+                long: "The roles are name, lat, lon, type, vicinity and id. Default: columns of those names, or such as \
+                       title, latitude, lng, category and address.",
+            },
+            Flag {
+                name: "type",
+                value: Some("TYPE"),
+                is_required: false,
+                short: "what places are that do not say it; default point_of_interest",
+                long: "",
+            },
+            Flag {
+                name: "admin1",
+                value: Some("FILE"),
+                is_required: false,
+                short: "GeoNames' admin1CodesASCII.txt, for the vicinity of its places",
+                long: "",
+            },
+            Flag {
+                name: "admin2",
+                value: Some("FILE"),
+                is_required: false,
+                short: "GeoNames' admin2Codes.txt, likewise",
+                long: "",
+            },
+            Flag {
+                name: "skip-bad",
+                value: None,
+                is_required: false,
+                short: "leave bad rows out, and tell how many",
+                long: "The first 20 are told one by one.",
+            },
+        ],
+        examples: &[
+            "herd places import --base data/places.dat --out own.dat cafes.csv",
+            "herd places import --out own.dat --admin1 admin1CodesASCII.txt US.txt",
+        ],
+    },
+    Entry {
         words: &["places", "build"],
         operands: "",
         operand_counts: (0, 0),

@@ -5,9 +5,9 @@
 //! nothing is written; the file appears whole or not at all.
 
 use super::encode::encode;
+use super::replace::Replacement;
 use super::sources::{add_airports, add_cities};
 use std::fmt;
-use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -103,22 +103,11 @@ pub fn build(inputs: &Inputs<'_>, out: &Path) -> Result<Summary, BuildError> {
     Ok(Summary { cities, airports, duplicates: sizes.duplicates, bytes: bytes.len() })
 }
 
-/// Writes beside `out`, then renames: a node that has the old file open keeps it, and no reader sees half a file.
 fn write_whole(out: &Path, bytes: &[u8]) -> io::Result<()> {
-    let Some(name) = out.file_name() else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"));
-    };
-    let mut beside = std::ffi::OsString::from(".");
-    beside.push(name);
-    beside.push(format!(".{}.new", std::process::id()));
-    let beside = out.with_file_name(beside);
-    let written = File::create(&beside)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&beside, out));
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
+    let new = Replacement::new(out)?;
+    let mut file = new.file();
+    file.write_all(bytes)?;
+    new.commit()
 }
 
 #[cfg(test)]
@@ -127,6 +116,7 @@ mod tests {
     use super::super::testing::TempFile;
     use super::super::{Query, render};
     use super::*;
+    use std::fs;
 
     const ADMIN1: &str = r#"[{"code":"US.CA","name":"California"},{"code":"SG.01","name":"Singapore"}]"#;
     const ADMIN2: &str =

@@ -1,9 +1,10 @@
-//! The places commands as plain functions: what `herd places near` and `herd places build` do once their arguments
+//! The places commands as plain functions: what `herd places near`, `import` and `build` do once their arguments
 //! are parsed. Knows no arguments and no exit codes.
 
 use super::build::{BuildError, Inputs, build};
 use super::dat::{Dat, Scratch};
 use super::error::PlacesError;
+use super::import::{Import, ImportError, Progress, import};
 use super::{Query, render};
 use std::io::Write;
 use std::path::Path;
@@ -36,6 +37,20 @@ pub fn build_command(
 ) -> Result<(), BuildError> {
     let summary = build(&Inputs { cities, admin1, admin2, airports }, out)?;
     let _ = writeln!(log, "{}: {summary}", out.display());
+    Ok(())
+}
+
+/// Imports what is asked for (see [`import`]) and prints what came of it to `log`: one line.
+///
+/// # Errors
+/// Those of [`import`]. That `log` takes no text is no error: the file is there.
+pub fn import_command(
+    what: &Import,
+    progress: &mut Progress<'_>,
+    log: &mut dyn Write,
+) -> Result<(), ImportError> {
+    let summary = import(what, progress)?;
+    let _ = writeln!(log, "{}: {summary}", what.out.display());
     Ok(())
 }
 

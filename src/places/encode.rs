@@ -104,24 +104,27 @@ fn identity(place: &Place) -> (i32, i32, Kind, &str) {
 /// Header, sections in order, checksum.
 fn assemble(places: usize, pairs: &[u8], body: [&[u8]; 5]) -> Result<Vec<u8>, String> {
     debug_assert_eq!(body[1].len(), places * COORDINATE_BYTES as usize);
-    let mut bytes = Vec::new();
-    bytes.extend_from_slice(&MAGIC);
     let mut ends = body.map(<[u8]>::len);
     ends[0] += HEADER_BYTES as usize;
     for index in 1..ends.len() {
         ends[index] += ends[index - 1];
     }
     let blocks = body[0].len() / BLOCK_BYTES as usize - 1;
-    for number in [VERSION as usize, places, blocks, ends[1], ends[2], ends[3], ends[4]] {
-        bytes.extend_from_slice(&u32_of(number)?.to_le_bytes());
-    }
-    bytes.extend_from_slice(pairs);
-    debug_assert_eq!(bytes.len(), HEADER_BYTES as usize);
+    let numbers = [VERSION as usize, places, blocks, ends[1], ends[2], ends[3], ends[4]];
+    let mut bytes = header(&numbers.map(u32_of).into_iter().collect::<Result<Vec<_>, _>>()?, pairs);
     bytes.extend(body.into_iter().flatten());
     let end = bytes.len();
     bytes.extend_from_slice(&[0; CHECKSUM_BYTES as usize]);
     seal(&mut bytes, end);
     Ok(bytes)
+}
+
+/// The file's header: version, counts and offsets as `dat.rs` lists them, and the table of pairs.
+pub(super) fn header(numbers: &[u32], pairs: &[u8]) -> Vec<u8> {
+    let numbers = numbers.iter().flat_map(|number| number.to_le_bytes());
+    let bytes: Vec<u8> = MAGIC.into_iter().chain(numbers).chain(pairs.iter().copied()).collect();
+    debug_assert_eq!(bytes.len(), HEADER_BYTES as usize);
+    bytes
 }
 
 /// Writes the checksum of the bytes before `end` to `end`.

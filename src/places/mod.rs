@@ -11,7 +11,7 @@
 //!                                                        -> http -> resolve, deadline
 //!  build -> sources -> csv                                making the committed places file
 //!  build -> encode -> text
-//!  import -> geonames, table, geojson -> runs -> stream   making one of one's own
+//!  import                                                 making one of one's own: see there
 //! ```
 //!
 //! Invariants: [`Places::ask`] neither blocks nor panics and calls `done` exactly once; a query is answered within its
@@ -28,6 +28,7 @@ pub mod build;
 pub mod cache;
 pub mod cut;
 pub mod dat;
+pub mod import;
 pub mod near;
 pub mod render;
 
@@ -47,6 +48,7 @@ mod kind;
 mod legacy;
 mod modern;
 mod offline;
+mod replace;
 mod resolve;
 mod settings;
 mod sources;
@@ -57,7 +59,7 @@ mod upstream;
 mod worker;
 
 pub use breaker::BREAKER_FAILURES;
-pub use command::{build_command, near_command};
+pub use command::{build_command, import_command, near_command};
 pub use error::PlacesError;
 pub use failure::{Failure, Phase};
 pub use http::{UPSTREAM_BODY_BYTES_MAX, UPSTREAM_HEAD_BYTES_MAX};

@@ -83,12 +83,12 @@ pub(super) fn add_airports(places: &mut Vec<Place>, airports: &Path) -> Result<(
 }
 
 /// "California, US". Countries stay codes: neither package has their names.
-fn region(division: &str, country: &str) -> String {
+pub(super) fn region(division: &str, country: &str) -> String {
     if division.is_empty() { country.to_owned() } else { format!("{division}, {country}") }
 }
 
 /// The name below the region, unless it only repeats it (Singapore, Singapore).
-fn area(name: &str, division: &str) -> String {
+pub(super) fn area(name: &str, division: &str) -> String {
     if name == division { String::new() } else { name.to_owned() }
 }
 
@@ -160,14 +160,14 @@ impl Object<'_> {
     }
 }
 
-fn check_country(country: &str) -> Result<(), String> {
+pub(super) fn check_country(country: &str) -> Result<(), String> {
     let is_code = country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase());
     if is_code { Ok(()) } else { Err(format!("{country:?} is no country code of two capital letters")) }
 }
 
 /// Millionths of a degree from plain decimal digits, without a float in between: the seventh decimal rounds (half away
 /// from zero), later ones are ignored.
-fn parse_udeg(text: &str, limit_deg: u32) -> Result<i32, String> {
+pub(super) fn parse_udeg(text: &str, limit_deg: u32) -> Result<i32, String> {
     let refuse = || format!("{text:?} is no decimal number from -{limit_deg} to {limit_deg}");
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));

@@ -1,0 +1,188 @@
+//! Command lines, right and wrong.
+
+use super::*;
+
+fn parsed(line: &str) -> Result<Command, String> {
+    parse(line.split_whitespace().map(OsString::from)).map_err(|error| error.to_string())
+}
+
+fn path(name: &str) -> Option<PathBuf> {
+    Some(PathBuf::from(name))
+}
+
+#[test]
+fn each_command_is_understood() {
+    let info = LevelFilter::Info;
+    for (line, command) in [
+        ("up", Command::Up { map: None, log_dir: None, log_level: info }),
+        (
+            "up --log-level=trace --map a.json --log-dir logs",
+            Command::Up { map: path("a.json"), log_dir: path("logs"), log_level: LevelFilter::Trace },
+        ),
+        (
+            "serve --supervised Hill --map m",
+            Command::Serve { name: "Hill".into(), map: path("m"), log_level: info, supervised: true },
+        ),
+        ("send", Command::Send { to: None, map: None, lines: vec![] }),
+        (
+            "send --to Hill a -5 -- --to -h",
+            Command::Send {
+                to: Some("Hill".into()),
+                map: None,
+                lines: ["a", "-5", "--to", "-h"].map(OsString::from).to_vec(),
+            },
+        ),
+        ("check --map m", Command::Check { map: path("m") }),
+        ("footprint", Command::Footprint),
+        (
+            "places near -34.5 -.5 50",
+            Command::PlacesNear { lat_deg: -34.5, lon_deg: -0.5, radius_km: 50.0, items: 20, file: None },
+        ),
+        (
+            "places near 1 -118.445127 0.5 --file p 7",
+            Command::PlacesNear {
+                lat_deg: 1.0,
+                lon_deg: -118.445_127,
+                radius_km: 0.5,
+                items: 7,
+                file: path("p"),
+            },
+        ),
+        ("--version", Command::Print("herd 0.1.0\n".into())),
+        ("places -h", Command::Print(help::group("places"))),
+        ("up nonsense --help", Command::Print(help::command(&COMMANDS[0], Detail::Long))),
+    ] {
+        assert_eq!(parsed(line), Ok(command), "{line}");
+    }
+}
+
+#[test]
+fn imports_are_understood() {
+    for (line, command) in [
+        (
+            "places import --out o --skip-bad US.txt own.csv --base b --admin1 a --columns name=N,id=I --type cafe",
+            Command::PlacesImport(Import {
+                inputs: vec![("US.txt".into(), Format::GeoNames), ("own.csv".into(), Format::Csv)],
+                base: path("b"),
+                divisions: vec!["a".into()],
+                columns: Columns { name: Some("N".into()), id: Some("I".into()), ..Columns::default() },
+                kind: kind_of_word("cafe").expect("known"),
+                skips_bad: true,
+                out: "o".into(),
+            }),
+        ),
+        (
+            "places import --format geojson --out o /dev/stdin",
+            Command::PlacesImport(Import {
+                inputs: vec![("/dev/stdin".into(), Format::GeoJson)],
+                base: None,
+                divisions: vec![],
+                columns: Columns::default(),
+                kind: kind_of_word("point_of_interest").expect("known"),
+                skips_bad: false,
+                out: "o".into(),
+            }),
+        ),
+    ] {
+        assert_eq!(parsed(line), Ok(command), "{line}");
+    }
+}
+
+#[test]
+fn wrong_usage_names_the_word_and_what_was_meant() {
+    for (line, message) in [
+        ("", "herd: no command (one of: up, serve, send, check, footprint, places); see: herd --help"),
+        ("srve Hill", "herd: unknown command \"srve\" (did you mean \"serve\"?); see: herd --help"),
+        ("frobnicate", "herd: unknown command \"frobnicate\"; see: herd --help"),
+        ("--map x up", "herd: unknown flag \"--map\" (the command comes first); see: herd --help"),
+        ("places", "herd places: no command (one of: near, import, build); see: herd places --help"),
+        (
+            "places bild",
+            "herd places: unknown command \"bild\" (did you mean \"build\"?); see: herd places --help",
+        ),
+        ("up --mpa x", "herd up: unknown flag \"--mpa\" (did you mean \"--map\"?); see: herd up --help"),
+        ("up -x", "herd up: unknown flag \"-x\"; see: herd up --help"),
+        ("up --map", "herd up: no value for --map FILE; see: herd up --help"),
+        ("up --map a --map b", "herd up: --map is given twice; see: herd up --help"),
+        ("up Hill", "herd up: \"Hill\" is one too many (it takes no operands); see: herd up --help"),
+        (
+            "up --log-level loud",
+            "herd up: unknown level \"loud\" for --log-level (one of: error, warn, info, debug, trace); see: herd up --help",
+        ),
+        (
+            "serve X --log-level dbug",
+            "herd serve: unknown level \"dbug\" for --log-level (did you mean \"debug\"?); see: herd serve --help",
+        ),
+        ("serve", "herd serve: NAME is missing; see: herd serve --help"),
+        ("serve A B", "herd serve: \"B\" is one too many (NAME); see: herd serve --help"),
+        (
+            "serve A --supervised=yes",
+            "herd serve: unexpected argument for option '--supervised': \"yes\"; see: herd serve --help",
+        ),
+        ("places near 1 2", "herd places near: KM is missing; see: herd places near --help"),
+        (
+            "places near 91 2 3",
+            "herd places near: \"91\" is no LAT (a number from -90 to 90); see: herd places near --help",
+        ),
+        ("places near 1 -nan 3", "herd places near: unknown flag \"-n\"; see: herd places near --help"),
+        (
+            "places near 1 nan 3",
+            "herd places near: \"nan\" is no LON (a number from -180 to 180); see: herd places near --help",
+        ),
+        (
+            "places near 1 2 51",
+            "herd places near: \"51\" is no KM (a number from 0 to 50); see: herd places near --help",
+        ),
+        (
+            "places near 1 2 3 0",
+            "herd places near: \"0\" is no N (a whole number from 1 to 20); see: herd places near --help",
+        ),
+        (
+            "places build --cities c",
+            "herd places build: --admin1 FILE is missing; see: herd places build --help",
+        ),
+    ] {
+        assert_eq!(parsed(line), Err(message.to_owned()), "{line}");
+    }
+}
+
+#[test]
+fn wrong_imports_name_the_word() {
+    for (line, message) in [
+        ("places import --out o", "herd places import: FILE... is missing; see: herd places import --help"),
+        ("places import x.csv", "herd places import: --out FILE is missing; see: herd places import --help"),
+        (
+            "places import --out o x.csv x.pbf",
+            "herd places import: the ending of \"x.pbf\" tells no format (give --format, one of: geonames, csv, geojson); see: herd places import --help",
+        ),
+        (
+            "places import --out o --format geojsn x",
+            "herd places import: unknown format \"geojsn\" for --format (did you mean \"geojson\"?); see: herd places import --help",
+        ),
+        (
+            "places import --out o --columns nam=x x.csv",
+            "herd places import: \"nam=x\" makes no sense in --columns (ROLE=COLUMN,... with each role once: name, lat, lon, type, vicinity, id); see: herd places import --help",
+        ),
+        (
+            "places import --out o --type cafee x.csv",
+            "herd places import: unknown type \"cafee\" for --type (the types are in the help); see: herd places import --help",
+        ),
+    ] {
+        assert_eq!(parsed(line), Err(message.to_owned()), "{line}");
+    }
+}
+
+#[test]
+fn every_command_of_the_table_is_built() {
+    for entry in COMMANDS {
+        let mut line = entry.words.join(" ");
+        for flag in entry.flags.iter().filter(|flag| flag.is_required) {
+            line.push_str(&format!(" --{} x", flag.name));
+        }
+        line.push_str(
+            &(if entry.words == ["places", "import"] { " x.csv" } else { " 1" })
+                .repeat(entry.operand_counts.0),
+        );
+        assert!(parsed(&line).is_ok(), "{line}");
+    }
+}

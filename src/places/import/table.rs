@@ -1,0 +1,434 @@
+//! Reads CSV with a header: which column is what is told by [`Columns`] or guessed by its name.
+//!
+//! A row may go on over several lines inside quotes. A row that is no CSV costs its first line only: a quote that is never
+//! closed must not swallow what follows. Invariant: what is held of a file is a row of at most [`LINE_BYTES_MAX`] bytes.
+
+use super::super::csv::{Malformed, Records};
+use super::super::dat::Kind;
+use super::error::{ImportError, Wrong};
+use super::lines::{LINE_BYTES_MAX, Line, Lines};
+use super::row::{Id, Row, Scope, degrees, name, vicinity};
+use super::{Columns, Outcome, Take};
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::io::{self, BufRead};
+use std::path::Path;
+
+const REMEDY_CSV: &str = "a field that holds a quote is quoted, and the quote in it doubled";
+
+/// Calls `take` with each row. `kind` is that of rows that name none, and `file_number` tells the file's ids from those of
+/// others.
+pub(super) fn read(
+    reader: impl BufRead,
+    file: &Path,
+    columns: &Columns,
+    (kind, file_number): (Kind, u32),
+    take: Take<'_>,
+) -> Result<(), ImportError> {
+    let mut table = Table::new(reader);
+    let fail = |error| ImportError::Read(file.into(), error);
+    let header = match table.next().map_err(fail)? {
+        Some((_, Ok(header))) => header,
+        Some((line, Err(wrong))) => {
+            let what = format!("the header: {} ({})", wrong.what, wrong.remedy);
+            return Err(ImportError::Malformed(file.into(), line, what.into()));
+        }
+        None => return Err(ImportError::Malformed(file.into(), 1, "is empty (a header is due)".into())),
+    };
+    let places =
+        Places::of(columns, header).map_err(|what| ImportError::Malformed(file.into(), 1, what.into()))?;
+    while let Some((line, fields)) = table.next().map_err(fail)? {
+        let outcome = match fields {
+            Ok(fields) if fields.len() == 1 && fields[0].trim().is_empty() => continue,
+            Ok(fields) => places.row(&fields, kind, file_number),
+            Err(wrong) => Err(places.named(wrong)),
+        };
+        take(line, outcome.map_or_else(Outcome::Bad, Outcome::Row))?;
+    }
+    Ok(())
+}
+
+/// Where the columns are that are used.
+struct Places {
+    header: Vec<String>,
+    name: usize,
+    latitude: usize,
+    longitude: usize,
+    kind: Option<usize>,
+    vicinity: Option<usize>,
+    id: Option<usize>,
+}
+
+impl Places {
+    fn of(columns: &Columns, header: Vec<String>) -> Result<Self, String> {
+        let header: Vec<String> = header.into_iter().map(|field| field.trim().to_owned()).collect();
+        let find = |role: &str, given: Option<&str>, guesses: &[&str]| match given {
+            Some(given) => {
+                let at = header.iter().position(|field| field == given);
+                at.map(Some).ok_or_else(|| {
+                    format!(
+                        "--columns {role}={given}: the header has no such column (it has: {})",
+                        shown(&header)
+                    )
+                })
+            }
+            None => Ok(guesses
+                .iter()
+                .find_map(|guess| header.iter().position(|field| field.eq_ignore_ascii_case(guess)))),
+        };
+        let due = |role: &str, given: Option<&str>, guesses: &[&str]| {
+            find(role, given, guesses)?.ok_or_else(|| {
+                format!(
+                    "no column is called {} (name it: --columns {role}=COLUMN; the header has: {})",
+                    guesses.join(" or "),
+                    shown(&header)
+                )
+            })
+        };
+        Ok(Self {
+            name: due("name", columns.name.as_deref(), &["name", "title"])?,
+            latitude: due("lat", columns.lat.as_deref(), &["lat", "latitude", "y"])?,
+            longitude: due("lon", columns.lon.as_deref(), &["lon", "lng", "long", "longitude", "x"])?,
+            kind: find("type", columns.kind.as_deref(), &["type", "kind", "category"])?,
+            vicinity: find("vicinity", columns.vicinity.as_deref(), &["vicinity", "address"])?,
+            id: find("id", columns.id.as_deref(), &["id"])?,
+            header,
+        })
+    }
+
+    fn row(&self, fields: &[String], kind: Kind, file_number: u32) -> Result<Row, Wrong> {
+        if fields.len() != self.header.len() {
+            let what = format!("{} fields where the header has {}", fields.len(), self.header.len());
+            return Err(Wrong::new("columns", what, "a field that holds a comma or a line end is quoted"));
+        }
+        let column = |at: usize| self.header[at].clone();
+        let kind = match self.kind.map(|at| (at, fields[at].trim())) {
+            Some((at, word)) if !word.is_empty() => kind_of(word).ok_or_else(|| {
+                let shown: String = word.chars().take(40).collect();
+                let remedy = "the types are in: herd places import --help";
+                Wrong::new(column(at), format!("{shown:?} is no type of places"), remedy)
+            })?,
+            _ => kind,
+        };
+        let (area, region) = match self.vicinity {
+            Some(at) => vicinity(column(at), &fields[at])?,
+            None => (String::new(), String::new()),
+        };
+        let id = self.id.map(|at| fields[at].trim()).filter(|id| !id.is_empty());
+        Ok(Row {
+            latitude_udeg: degrees(column(self.latitude), &fields[self.latitude], 90)?,
+            longitude_udeg: degrees(column(self.longitude), &fields[self.longitude], 180)?,
+            kind,
+            name: name(column(self.name), &fields[self.name])?,
+            area,
+            region,
+            id: id.map(|id| Id::new(Scope::File(file_number), id, 0)).transpose()?,
+        })
+    }
+
+    /// `wrong`, whose member may be the number of a column, with that column's name.
+    fn named(&self, wrong: Wrong) -> Wrong {
+        let column = wrong.member.parse().ok().and_then(|at: usize| self.header.get(at));
+        match column {
+            Some(column) => Wrong { member: Cow::Owned(column.clone()), ..wrong },
+            None => wrong,
+        }
+    }
+}
+
+/// A header as a message shows it.
+fn shown(header: &[String]) -> String {
+    header.join(", ").chars().take(200).collect()
+}
+
+/// The kind of a word in a table: Google's, however it is written (`Gas station`).
+fn kind_of(word: &str) -> Option<Kind> {
+    Kind::of_word(&word.to_ascii_lowercase().replace([' ', '-'], "_"))
+}
+
+/// The rows of a text.
+struct Table<R> {
+    lines: Lines<R>,
+    /// Lines of a row that was none, to be read again; `None` for one that was too long.
+    back: VecDeque<Option<Vec<u8>>>,
+    /// What parts the fields: found in the first line.
+    comma: char,
+    line: Vec<u8>,
+    row: Vec<u8>,
+}
+
+/// A row's fields, or why it has none; the member is the number of the column, if one is to blame.
+type Fields = Result<Vec<String>, Wrong>;
+
+impl<R: BufRead> Table<R> {
+    fn new(reader: R) -> Self {
+        let (line, row) = (Vec::new(), Vec::new());
+        Self { lines: Lines::new(reader), back: VecDeque::new(), comma: ',', line, row }
+    }
+
+    fn next_line(&mut self) -> io::Result<Line> {
+        match self.back.pop_front() {
+            Some(Some(line)) => {
+                self.line = line;
+                Ok(Line::Whole)
+            }
+            Some(None) => Ok(Line::TooLong),
+            None => self.lines.next(&mut self.line),
+        }
+    }
+
+    /// The next row and the line that it begins on. `None` at the end.
+    fn next(&mut self) -> io::Result<Option<(usize, Fields)>> {
+        let what = self.next_line()?;
+        let number = self.lines.number() - self.back.len();
+        match what {
+            Line::End => return Ok(None),
+            Line::TooLong => return Ok(Some((number, Err(too_long())))),
+            Line::Whole => {}
+        }
+        if number == 1 {
+            self.comma = parted_by(&self.line);
+        }
+        self.row.clear();
+        self.row.extend_from_slice(&self.line);
+        let mut more = VecDeque::new();
+        let mut wrong = None;
+        let mut is_open = is_odd(&self.line, false);
+        // A row ends with a line, and not inside quotes: where the quotes so far are even.
+        while is_open && wrong.is_none() {
+            match self.next_line()? {
+                Line::End => wrong = Some(Wrong::new("row", "a quoted field has no end", REMEDY_CSV)),
+                Line::TooLong => {
+                    more.push_back(None);
+                    wrong = Some(too_long());
+                }
+                Line::Whole => {
+                    is_open = is_odd(&self.line, is_open);
+                    self.row.push(b'\n');
+                    self.row.extend_from_slice(&self.line);
+                    more.push_back(Some(std::mem::take(&mut self.line)));
+                    if self.row.len() > LINE_BYTES_MAX {
+                        wrong = Some(too_long());
+                    }
+                }
+            }
+        }
+        let fields = wrong.map_or_else(|| fields(&self.row, self.comma, number), Err);
+        if fields.is_err() {
+            more.append(&mut self.back);
+            self.back = more;
+        }
+        Ok(Some((number, fields)))
+    }
+}
+
+fn too_long() -> Wrong {
+    let what = format!("is longer than {LINE_BYTES_MAX} bytes");
+    Wrong::new("row", what, "has a quote before it no end?")
+}
+
+/// Whether `line` holds an odd number of quotes, or an even one behind an odd one.
+fn is_odd(line: &[u8], was_odd: bool) -> bool {
+    line.iter().fold(was_odd, |is_odd, &byte| is_odd ^ (byte == b'"'))
+}
+
+/// A comma, or a semicolon or tab where the header has those and no comma.
+fn parted_by(header: &[u8]) -> char {
+    let has = |byte: u8| header.contains(&byte);
+    match (has(b','), has(b';'), has(b'\t')) {
+        (false, true, _) => ';',
+        (false, false, true) => '\t',
+        _ => ',',
+    }
+}
+
+fn fields(row: &[u8], comma: char, line: usize) -> Fields {
+    let record = |text: &str| {
+        // A blank line is a row of one empty field.
+        let record = Records::parted_by(comma, text, line).next();
+        record.map_or_else(|| Ok(vec![String::new()]), |record| record.map(|record| record.fields))
+    };
+    let malformed = |Malformed { what, .. }| Wrong::new("row", what, REMEDY_CSV);
+    match std::str::from_utf8(row) {
+        Ok(text) => record(text).map_err(malformed),
+        Err(_) => {
+            let fields = record(&String::from_utf8_lossy(row)).map_err(malformed)?;
+            let column = fields.iter().position(|field| field.contains('\u{FFFD}'));
+            let member = column.map_or_else(|| "row".to_owned(), |column| column.to_string());
+            Err(Wrong::new(member, "is not UTF-8", "convert it: iconv -f LATIN1 -t UTF-8 FILE > NEW"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::told;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn told_of(bytes: &[u8], columns: &Columns) -> Result<Vec<String>, String> {
+        let mut failed = Ok(());
+        let rows = told(|take| {
+            if let Err(error) = read(bytes, Path::new("x"), columns, (Kind::PointOfInterest, 3), take) {
+                failed = Err(error.to_string());
+            }
+            Ok(())
+        });
+        failed.map(|()| rows)
+    }
+
+    fn assert_told(table: &[(&[u8], &[&str])]) {
+        for (text, expected) in table {
+            let rows = told_of(text, &Columns::default());
+            let expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
+            assert_eq!(rows, Ok(expected), "{}", String::from_utf8_lossy(text));
+        }
+    }
+
+    /// What a row of no type at 1 and 2 degrees is told as, without its line and name.
+    const X: &str = "PointOfInterest 1000000 2000000";
+    const QUOTE: &str = "(a field that holds a quote is quoted, and the quote in it doubled)";
+
+    #[test]
+    fn rows_as_they_occur() {
+        assert_told(&[
+            (b"name,lat,lon\nA,1,2\n", &[&format!("2 {X} A |  |  | ")]),
+            (
+                b"Title;Latitude;LNG;Category\r\nA;1;2;Gas station\r\n\r\n",
+                &["2 GasStation 1000000 2000000 A |  |  | "],
+            ),
+            (b"x\ty\tname\n2\t1\tA,B", &[&format!("2 {X} A,B |  |  | ")]),
+            (
+                b"name,lat,lon,address,id\n\"A \"\"B\"\"\",1,2,\"12 Main St,\nSpringfield, IL\",7\nC,1,2,,\n",
+                &[
+                    &format!("2 {X} A \"B\" | 12 Main St | Springfield, IL | 7 0"),
+                    &format!("4 {X} C |  |  | "),
+                ],
+            ),
+            (b"name,lat,lon,type\nA,1,2,\n", &[&format!("2 {X} A |  |  | ")]),
+            (b"name,lat,lon\n", &[]),
+        ]);
+    }
+
+    #[test]
+    fn bad_rows_name_the_column() {
+        assert_told(&[
+            (
+                b"name,lat,lon,type\nA,1,2,cafee\n",
+                &[
+                    "2 bad: type: \"cafee\" is no type of places (the types are in: herd places import --help)",
+                ],
+            ),
+            (b"name,lat,lon\n,1,2\n", &["2 bad: name: is empty (give the place a name)"]),
+            (
+                b"name,lat,lon\nA,1\nB,1,2\n",
+                &[
+                    "2 bad: columns: 2 fields where the header has 3 (a field that holds a comma or a line end is quoted)",
+                    &format!("3 {X} B |  |  | "),
+                ],
+            ),
+            (
+                b"name,lat,lon\nA,118,2\n",
+                &[
+                    "2 bad: lat: \"118\" is no number from -90 to 90 (are latitude and longitude swapped? positions are decimal degrees)",
+                ],
+            ),
+            (
+                b"name,lat,lon\n\xE9,1,2\nB,1,2",
+                &[
+                    "2 bad: name: is not UTF-8 (convert it: iconv -f LATIN1 -t UTF-8 FILE > NEW)",
+                    &format!("3 {X} B |  |  | "),
+                ],
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a_wrong_quote_costs_its_line_alone() {
+        assert_told(&[
+            // A quote that is never closed, one in a field, and one closed by the quote of another row.
+            (
+                b"name,lat,lon\n\"A,1,2\nB,1,2\nC,1,2\n",
+                &[
+                    &format!("2 bad: row: a quoted field has no end {QUOTE}"),
+                    &format!("3 {X} B |  |  | "),
+                    &format!("4 {X} C |  |  | "),
+                ],
+            ),
+            (
+                b"name,lat,lon\n5\" pipe,1,2\nB,1,2\n",
+                &[&format!("2 bad: row: a quoted field has no end {QUOTE}"), &format!("3 {X} B |  |  | ")],
+            ),
+            (
+                b"name,lat,lon\n\"A,1,2\nB,1,2\n\"C\",1,2\n",
+                &[
+                    &format!("2 bad: row: a quoted field has no end {QUOTE}"),
+                    &format!("3 {X} B |  |  | "),
+                    &format!("4 {X} C |  |  | "),
+                ],
+            ),
+            (
+                b"name,lat,lon\n\"A,1,2\nB,1,2\n\"C,1,2\nD,1,2\n",
+                &[
+                    &format!("2 bad: row: text between a field's closing quote and the comma {QUOTE}"),
+                    &format!("3 {X} B |  |  | "),
+                    &format!("4 bad: row: a quoted field has no end {QUOTE}"),
+                    &format!("5 {X} D |  |  | "),
+                ],
+            ),
+        ]);
+    }
+
+    #[test]
+    fn columns_are_named_or_guessed() {
+        let columns =
+            Columns { name: Some("Bez".into()), vicinity: Some("Ort".into()), ..Columns::default() };
+        let rows = told_of(b"name,Bez,Ort,lat,lon\nA,B,C,1,2", &columns);
+        assert_eq!(rows, Ok(vec!["2 PointOfInterest 1000000 2000000 B | C |  | ".to_owned()]));
+        for (text, expected) in [
+            (
+                "name,lat,lon\n",
+                "x:1: --columns name=Bez: the header has no such column (it has: name, lat, lon)",
+            ),
+            ("", "x:1: is empty (a header is due)"),
+            (
+                "Bez,Ort,lat\n",
+                "x:1: no column is called lon or lng or long or longitude or x (name it: --columns lon=COLUMN; the header has: Bez, Ort, lat)",
+            ),
+            (
+                "\"Bez,lat,lon\nB,1,2\n",
+                "x:1: the header: a quoted field has no end (a field that holds a quote is quoted, and the quote in it doubled)",
+            ),
+        ] {
+            assert_eq!(told_of(text.as_bytes(), &columns), Err(expected.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_row_is_bounded() {
+        let long = "x".repeat(LINE_BYTES_MAX);
+        let text = format!("name,lat,lon\n{long},1,2\n\"A\n{long}\",1,2\nB,1,2\n");
+        let rows = told_of(text.as_bytes(), &Columns::default()).expect("the header is right");
+        let begin = |row: &str| row.chars().take(30).collect::<String>();
+        let rows: Vec<_> = rows.iter().map(|row| begin(row)).collect();
+        assert_eq!(
+            rows,
+            [
+                "2 bad: row: is longer than 6553",
+                "3 bad: row: is longer than 6553",
+                "4 bad: row: is longer than 6553",
+                "5 PointOfInterest 1000000 2000"
+            ]
+            .map(begin)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_ends_and_every_line_is_a_row_or_part_of_one(text in "[a1,\"\n\r]{0,60}") {
+            let text = format!("name,lat,lon\n{text}");
+            let rows = told_of(text.as_bytes(), &Columns::default());
+            prop_assert!(rows.is_ok_and(|rows| rows.len() <= text.lines().count()));
+        }
+    }
+}
