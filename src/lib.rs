@@ -14,12 +14,13 @@
 //! * [`proto`] **decides**: what a line means, which report is newer, what is owed to whom, when a link is dead.
 //!   *Invariant: no socket, file, thread, clock, random source or allocation after start.* Time and random numbers
 //!   are arguments, lines go out through borrowed buffers, so a whole herd runs in one test without a network.
-//! * [`places`] **blocks**: it reads places files, on one worker thread behind a bounded queue.
-//!   *Invariant: plain data in, plain data out; nothing of links or clients.*
-//! * [`shell`] **does**: sockets, timers, signals and logs. `driver` is the half that any runtime could use, `smol` the
-//!   half that waits. *Invariant: one thread, no lock, no borrow held over an `.await`.*
-//! * [`config`] reads and checks the map, whole, before anything starts. *Invariant: a node only ever sees a
-//!   [`config::Checked`] map.*
+//! * [`places`] **blocks**: it reads places files and asks services on the network, on threads of its own behind a
+//!   bounded queue. *Invariant: plain data in, plain data out; nothing of links or clients; every query is answered in
+//!   time, whatever a service does.* It also makes places files, from the command line.
+//! * [`shell`] **does**: sockets, timers, signals, logs, and what the service manager is told. `driver` is the half that
+//!   any runtime could use, `smol` the half that waits. *Invariant: one thread, no lock, no borrow held over an `.await`.*
+//! * [`config`] reads and checks the map, whole, before anything starts, and again when a node is asked to.
+//!   *Invariant: a node only ever sees a [`config::Checked`] map.*
 //! * [`cli`] turns arguments into calls and results into exit statuses: 0 well, 1 could not, 2 wrong usage.
 //!
 //! Start reading at [`proto::node`], whose first page is the contract between the core and any shell; then
