@@ -32,12 +32,21 @@ struct Settings {
     archiver: Option<String>,
     /// What Cargo is called with: profile, features, lock file.
     cargo: String,
+    /// With which variables Cargo is called.
+    environment: Vec<String>,
     /// What is installed for it.
     packages: Vec<String>,
 }
 
+/// How Cargo is called.
+#[derive(Default)]
+struct Call {
+    arguments: String,
+    environment: Vec<String>,
+}
+
 /// What `.cargo/config.toml` says of a target, and what the environment makes of it.
-fn settings(target: &str, environment: &BTreeMap<String, String>, cargo: &str, packages: &str) -> Settings {
+fn settings(target: &str, environment: &BTreeMap<String, String>, cargo: &Call, packages: &str) -> Settings {
     let config = table(".cargo/config.toml");
     let own = config["target"].get(target);
     let text = |value: &toml::Value| value.as_str().expect("a string").to_owned();
@@ -74,7 +83,8 @@ fn settings(target: &str, environment: &BTreeMap<String, String>, cargo: &str, p
         flags,
         c_compiler: tool("CC"),
         archiver: tool("AR"),
-        cargo: cargo.to_owned(),
+        cargo: cargo.arguments.clone(),
+        environment: cargo.environment.clone(),
         packages: words(&packages.to_owned()),
     }
 }
@@ -148,12 +158,18 @@ fn both_ways_build_the_same_for_each_target() {
     let cross = table("cross/Cross.toml");
     for target in targets().iter().filter(|target| *target != HOST_TARGET) {
         let shown = shown(target);
-        let here = settings(target, &BTreeMap::new(), &shown["cargo"], &shown["install"]);
+        let call =
+            Call { arguments: shown["cargo"].clone(), environment: vec![shown["environment"].clone()] };
+        let here = settings(target, &BTreeMap::new(), &call, &shown["install"]);
 
         let of_target = cross["target"].get(target).unwrap_or_else(|| panic!("Cross.toml lacks {target}"));
         let file = of_target["dockerfile"].as_str().expect("a string").trim_start_matches("./");
-        let typed = typed.replace("TARGET", target);
-        let there = settings(target, &environment(file), &typed, &installed(file, &shown["install"]));
+        let passed = of_target["env"]["passthrough"].as_array().expect("a list");
+        let call = Call {
+            arguments: typed.replace("TARGET", target),
+            environment: passed.iter().map(|one| one.as_str().expect("a string").to_owned()).collect(),
+        };
+        let there = settings(target, &environment(file), &call, &installed(file, &shown["install"]));
 
         assert_eq!(here, there, "{target}: cross/build, and {file}");
         assert!(!here.flags.is_empty(), "{target}: the flags were not found");
@@ -168,7 +184,7 @@ fn cross_is_told_of_these_targets_and_of_nothing_that_sets_flags() {
     for (target, section) in cross["target"].as_table().expect("a table") {
         assert!(known.contains(target), "cross/build does not know {target}");
         let members: Vec<_> = section.as_table().expect("a table").keys().collect();
-        assert_eq!(members, ["dockerfile"], "{target}");
+        assert_eq!(members, ["dockerfile", "env"], "{target}");
     }
 }
 
@@ -176,7 +192,7 @@ fn cross_is_told_of_these_targets_and_of_nothing_that_sets_flags() {
 fn the_linker_is_the_compiler_that_is_looked_for() {
     for target in targets().iter().filter(|target| *target != HOST_TARGET) {
         let shown = shown(target);
-        let settings = settings(target, &BTreeMap::new(), "", "");
+        let settings = settings(target, &BTreeMap::new(), &Call::default(), "");
         let linker = settings.linker.unwrap_or_else(|| panic!("{target} has no linker"));
         if shown["compiler"] == "zig" {
             for tool in [Some(linker), settings.c_compiler, settings.archiver] {
