@@ -212,7 +212,11 @@ fn endpoint(spec: &PlacesSpec, surroundings: &Surroundings, findings: &mut Findi
         let message = "the key goes over the network unencrypted".to_owned();
         findings.warning(Some(*line), "places.url", message, "use https".to_owned());
     }
-    if cfg!(not(feature = "tls")) && spec.url.is_none() {
+    if cfg!(not(feature = "upstream")) {
+        let message = "this build asks no other server for places".to_owned();
+        let remedy = "build it with the feature \"upstream\", or take the source \"offline\"".to_owned();
+        findings.error(spec.line, "places.source", message, remedy);
+    } else if cfg!(not(feature = "tls")) && spec.url.is_none() {
         let message = "this build has no TLS, and Google is only reached by https".to_owned();
         findings.error(spec.line, "places.source", message, "build it with the feature \"tls\"".to_owned());
     }

@@ -41,6 +41,11 @@ impl From<Failure> for Refusal {
 impl Upstream {
     /// Makes ready to ask; connects nowhere.
     pub(super) fn new(settings: &Settings) -> Result<Self, Failure> {
+        if !cfg!(feature = "upstream") {
+            return Err(Failure::Setting(
+                "this build asks no other server (feature \"upstream\")".to_owned(),
+            ));
+        }
         let (dialect, endpoint, default) = match &settings.source {
             Source::Google(endpoint) => (Dialect::Modern, endpoint, modern::URL),
             Source::GoogleLegacy(endpoint) => (Dialect::Legacy, endpoint, legacy::URL),
@@ -64,11 +69,17 @@ impl Upstream {
 
     /// Ends calls in flight and refuses new ones. A look-up or a connect in progress ends at its own limit.
     pub(super) fn stop(&self) {
-        self.http.stop();
+        if cfg!(feature = "upstream") {
+            self.http.stop();
+        }
     }
 
     /// Asks, and gives the answer cut to the query's items.
     pub(super) fn ask(&self, query: &Query, deadline: Instant) -> Result<Vec<u8>, Refusal> {
+        if !cfg!(feature = "upstream") {
+            // There is no such value, which the linker cannot know.
+            return Err(Failure::Setting("this build asks no other server".to_owned()).into());
+        }
         let items = usize::from(query.items);
         match self.dialect {
             Dialect::Legacy => {

@@ -1,0 +1,57 @@
+//! What a node without HTTP and import says when it is asked for them: `cargo test --no-default-features --features smol
+//! --test small`. That it does all the rest is seen by `cross/check --small`, on the program itself.
+#![cfg(all(feature = "smol", not(feature = "upstream"), not(feature = "import")))]
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Exit status, and what it says on either output.
+fn ran(args: &[&str]) -> (Option<i32>, String) {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_herd")).args(args).output().expect("the program can be run");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+}
+
+/// A folder that goes with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("herd-small-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder can be made");
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_map_that_wants_another_server_is_refused_with_the_line_and_the_remedy() {
+    let folder = Folder::new();
+    let map = folder.0.join("map.json");
+    let text = r#"{ "nodes": { "Hill": { "clients": "127.0.0.1:8001", "links": "127.0.0.1:9001" } }, "edges": [],
+  "places": { "source": "google-legacy", "url": "http://127.0.0.1:8080/" } }"#;
+    std::fs::write(&map, text).expect("a file can be written");
+    let map = map.to_str().expect("UTF-8");
+    for command in [&["check", "--map", map][..], &["serve", "Hill", "--map", map]] {
+        let (status, said) = ran(command);
+        assert_eq!(status, Some(1), "{command:?}: {said}");
+        let expected = format!(
+            "{map}:2: places.source: this build asks no other server for places (build it with the feature \"upstream\", or \
+             take the source \"offline\")"
+        );
+        assert!(said.contains(&expected), "{command:?}: {said}");
+    }
+}
+
+#[test]
+fn an_import_is_sent_to_a_pc() {
+    let (status, said) = ran(&["places", "import", "--out", "/nowhere/own.dat", "/nowhere/own.csv"]);
+    assert_eq!(status, Some(1));
+    assert!(said.contains("this build makes no places file; do it on a PC"), "{said}");
+}
