@@ -3,11 +3,15 @@
 
 mod common;
 
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use common::{Herd, command, everyone_learns_of_everyone, free_addresses, until, until_some};
+use common::{Client, Herd, command, everyone_learns_of_everyone, free_addresses, until, until_some};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Pid, Signal};
 
 /// A map of some of a herd's nodes.
@@ -32,9 +36,31 @@ impl Manager {
     }
 
     fn hear(&self) -> String {
+        self.hear_and_take().0
+    }
+
+    /// The next message and the descriptor that came with it.
+    fn hear_and_take(&self) -> (String, Option<OwnedFd>) {
         let mut bytes = [0; 4096];
-        let count = self.0.recv(&mut bytes).expect("the node says something");
-        String::from_utf8_lossy(&bytes[..count]).into_owned()
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let received = recvmsg(&self.0, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC);
+        let count = received.expect("the node says something").bytes;
+        let taken = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        });
+        (String::from_utf8_lossy(&bytes[..count]).into_owned(), taken)
+    }
+
+    /// The next listener that is given to be kept under this name.
+    fn take(&self, name: &str) -> OwnedFd {
+        let wanted = format!("FDNAME={name}");
+        until_some(&wanted, || {
+            let (message, taken) = self.hear_and_take();
+            taken.filter(|_| message.contains("FDSTORE=1") && message.lines().any(|line| line == wanted))
+        })
     }
 
     /// The next message with this line in it.
@@ -175,4 +201,49 @@ fn listeners_move_with_the_map() {
     herd["Hill"].links = new[1];
     everyone_learns_of_everyone(&herd, "after");
     assert!(!herd["Smith"].log.has("is down"));
+}
+
+/// Starts Hill of this herd with a service manager, and with the listeners that the manager kept.
+fn start_with(herd: &Herd, manager: &Path, kept: Option<[OwnedFd; 2]>) -> Service {
+    let hill = command(None);
+    let mut shell = std::process::Command::new("sh");
+    // The number of the process is known to itself alone. Standard input and output carry the listeners this far.
+    let script = "exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_PID=$$ LISTEN_FDS=$0 exec \"$@\"";
+    shell.args(["-c", script, if kept.is_some() { "2" } else { "0" }]).arg(hill.get_program());
+    shell.args(["serve", "Hill", "--map"]).arg(herd.map("Hill"));
+    shell.env_remove("CREDENTIALS_DIRECTORY").env("NOTIFY_SOCKET", manager);
+    let [first, second] = kept.map_or([Stdio::null(), Stdio::null()], |kept| kept.map(Stdio::from));
+    let hill = shell.stdin(first).stdout(second).stderr(Stdio::null()).spawn();
+    Service(hill.expect("the program can be run"))
+}
+
+#[test]
+fn who_connects_while_a_node_starts_again_waits_and_is_answered() {
+    let mut herd = Herd::pair().build();
+    let path = herd.folder.path("notify");
+    let manager = Manager::listen(&path);
+    herd["Smith"].start();
+    let hill = start_with(&herd, &path, None);
+    let kept = [manager.take("clients"), manager.take("links")];
+    manager.wait_for("READY=1");
+    drop(hill);
+
+    // Nobody runs, and still nobody is refused.
+    let mut waiting = Client::connect(herd["Hill"].clients);
+    let hill = start_with(&herd, &path, Some(kept));
+    let kept = [manager.take("clients"), manager.take("links")];
+    manager.wait_for("READY=1");
+    assert_eq!(waiting.ask("x"), "? x");
+    manager.wait_for("STATUS=1 of 1 links up, 1 in step; 0 of 4096 clients known");
+    drop(hill);
+
+    // One that cannot start lets them go.
+    std::fs::write(herd.map("Hill"), "{").expect("the folder is ours");
+    let mut hill = start_with(&herd, &path, Some(kept));
+    for name in ["clients", "links"] {
+        let message = manager.wait_for("FDSTOREREMOVE=1");
+        assert!(message.contains(&format!("FDNAME={name}")), "{message}");
+    }
+    assert_eq!(hill.0.wait().expect("it is our child").code(), Some(1));
+    assert!(common::is_free(herd["Hill"].clients));
 }

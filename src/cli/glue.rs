@@ -56,6 +56,11 @@ pub(super) fn serve(
         .map_err(|error| format!("{name}: {error}"))
 }
 
+/// Whoever waits for a node that cannot start is refused rather than left waiting.
+pub(super) fn let_go() {
+    shell::smol::let_go();
+}
+
 /// The map as one node sees it.
 fn plan(checked: Checked, me: usize, supervised: bool) -> Plan {
     let neighbours = checked.neighbours(me);

@@ -159,11 +159,16 @@ fn summary(checked: Option<&Checked>, findings: &[Finding]) -> String {
 /// Not inlined, nor what it calls first: what lies on the stack here lies there for as long as the node runs.
 #[inline(never)]
 fn serve(name: &str, map: Option<&Path>, log_level: LevelFilter, supervised: bool) -> Result<(), Failure> {
-    let (checked, me, keys) = ready_to_serve(name, map, supervised)?;
-    let options = glue::ServeOptions { log_level, stops_with_stdin: supervised };
-    let (name, map) = (name.to_owned(), map.map(Path::to_path_buf));
-    let reread = move || reread(&name, map.as_deref(), keys.clone());
-    glue::serve(checked, me, &options, reread).map_err(Failure::CouldNotRun)
+    let served = ready_to_serve(name, map, supervised).and_then(|(checked, me, keys)| {
+        let options = glue::ServeOptions { log_level, stops_with_stdin: supervised };
+        let (name, map) = (name.to_owned(), map.map(Path::to_path_buf));
+        let reread = move || reread(&name, map.as_deref(), keys.clone());
+        glue::serve(checked, me, &options, reread).map_err(Failure::CouldNotRun)
+    });
+    if served.is_err() {
+        glue::let_go();
+    }
+    served
 }
 
 /// The checked map, the place of this node in it, and the keys that `herd up` gives.

@@ -13,7 +13,6 @@ mod wake;
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::time::Duration;
 
 use async_io::Timer;
@@ -46,6 +45,7 @@ struct Shell {
     /// Rises when the map is read again, which gives nodes other numbers.
     generation: Cell<u32>,
     executor: LocalExecutor<'static>,
+    service: Service,
     listeners: RefCell<Listeners>,
     clients: RefCell<Clients>,
     links: RefCell<Links>,
@@ -55,6 +55,10 @@ struct Shell {
     timer_at: Cell<Mono>,
     timer_wake: Wake,
 }
+
+/// The listeners by the names that the map has for them, and the service manager.
+const CLIENTS: &str = "clients";
+const LINKS: &str = "links";
 
 /// The acceptors: each holds its listener.
 #[derive(Default)]
@@ -79,19 +83,23 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), RunError> {
         shell.listen(Some(me.clients), Some(me.links)).await?;
         let stop = signal::Stop::new(supervised)?;
         let reload = signal::Reload::new()?;
-        let service = Rc::new(Service::of_this_process());
         shell.executor.spawn(keep_time(shell)).detach();
-        shell.executor.spawn(keep_told(shell, service.clone())).detach();
-        shell.executor.spawn(keep_map(shell, service.clone(), reload)).detach();
+        shell.executor.spawn(keep_told(shell)).detach();
+        shell.executor.spawn(keep_map(shell, reload)).detach();
         info!("{} listens to clients on {} and to its neighbours on {}", me.name, me.clients, me.links);
         shell.work();
-        service.ready(shell.driver.status());
+        shell.service.ready(shell.driver.status());
         let why = stop.wait().await;
-        service.stopping();
+        shell.service.stopping();
         info!("{} stops: {why}", me.name);
         Ok(())
     };
     async_io::block_on(future::or(life, run_tasks(&shell.executor)))
+}
+
+/// Has the service manager close what it keeps listening between two starts of the node.
+pub fn let_go() {
+    Service::of_this_process().keep_none(&[CLIENTS, LINKS]);
 }
 
 /// Runs the tasks, for ever.
@@ -121,6 +129,7 @@ fn start(plan: Plan, reread: Reread) -> Result<&'static Shell, RunError> {
         reread,
         generation: Cell::new(0),
         executor: LocalExecutor::new(),
+        service: Service::of_this_process(),
         listeners: RefCell::default(),
         clients: RefCell::new(Clients::new(clients_max)),
         links: RefCell::new(Links::default()),
@@ -138,9 +147,19 @@ async fn end(acceptor: Option<Task<()>>) {
     }
 }
 
-async fn listen(member: &'static str, address: SocketAddr) -> Result<TcpListener, RunError> {
-    let bound = TcpListener::bind(address).await;
+/// Listens on an address, by the listener that the service manager has kept if there is one.
+async fn listen(
+    service: &Service,
+    member: &'static str,
+    address: SocketAddr,
+) -> Result<TcpListener, RunError> {
+    let kept = service.kept(address).and_then(|listener| TcpListener::try_from(listener).ok());
+    let bound = match kept {
+        Some(listener) => Ok(listener),
+        None => TcpListener::bind(address).await,
+    };
     let listener = bound.map_err(|error| RunError::Bind { member, address, error })?;
+    service.keep(member, &listener);
     // std listens with a backlog of 128; to listen again changes nothing but that (listen(2)).
     if let Err(error) = rustix::net::listen(&listener, LISTEN_BACKLOG) {
         warn!("{member}: the listen backlog stays at 128: {error}");
@@ -181,14 +200,14 @@ impl Shell {
             // The old one goes first: the new address may hold the old one, as 0.0.0.0 holds them all.
             let old = self.listeners.borrow_mut().clients.take();
             end(old).await;
-            let listener = listen("clients", address).await?;
+            let listener = listen(&self.service, CLIENTS, address).await?;
             let task = self.executor.spawn(clients::accept(self, listener));
             self.listeners.borrow_mut().clients = Some(task);
         }
         if let Some(address) = links {
             let old = self.listeners.borrow_mut().links.take();
             end(old).await;
-            let listener = listen("links", address).await?;
+            let listener = listen(&self.service, LINKS, address).await?;
             let task = self.executor.spawn(links::accept(self, listener));
             self.listeners.borrow_mut().links = Some(task);
         }
@@ -249,7 +268,8 @@ async fn keep_time(shell: &'static Shell) {
 }
 
 /// Tells the service manager that the node is alive, and how it is.
-async fn keep_told(shell: &'static Shell, service: Rc<Service>) {
+async fn keep_told(shell: &'static Shell) {
+    let service = &shell.service;
     let Some(every) = service.every() else { return };
     // Links come up within the first second, which is worth an early word.
     let mut pause = every.min(Duration::from_millis(STATUS_FIRST_MS));
@@ -261,7 +281,8 @@ async fn keep_told(shell: &'static Shell, service: Rc<Service>) {
 }
 
 /// Reads the map again when it is asked to.
-async fn keep_map(shell: &'static Shell, service: Rc<Service>, mut reload: signal::Reload) {
+async fn keep_map(shell: &'static Shell, mut reload: signal::Reload) {
+    let service = &shell.service;
     loop {
         reload.next().await;
         service.reloading();
