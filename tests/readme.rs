@@ -1,5 +1,5 @@
 //! The README is kept true by running it: its exchanges are played to a node, its table of limits is
-//! compared with the program's own, its shell commands with the command line.
+//! compared with the program's own, its shell commands with the command line. So is the map of FIVE-PIS.md.
 
 use std::process::Command;
 
@@ -168,4 +168,24 @@ fn every_command_of_the_readme_exists() {
         }
     }
     assert!(commands >= 4, "{commands} commands");
+}
+
+#[test]
+fn the_map_of_the_five_pis_is_right() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/FIVE-PIS.md");
+    let maps = blocks(&std::fs::read_to_string(path).expect("the page is there"), "json");
+    let [map] = &maps[..] else { panic!("{} maps", maps.len()) };
+    let folder = std::env::temp_dir().join(format!("herd-five-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder can be made");
+    std::fs::write(folder.join("map.json"), map).expect("a file can be written");
+    std::fs::write(folder.join("key"), "0123456789abcdef".repeat(4)).expect("a file can be written");
+    std::fs::set_permissions(folder.join("key"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .expect("it is ours");
+    let checked = Command::new(env!("CARGO_BIN_EXE_herd"))
+        .args(["check", "--map"])
+        .arg(folder.join("map.json"))
+        .output()
+        .expect("herd runs");
+    std::fs::remove_dir_all(&folder).expect("it is ours");
+    assert_eq!(checked.status.code(), Some(0), "{}", String::from_utf8_lossy(&checked.stdout));
 }
