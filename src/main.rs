@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    herd::cli::run(std::env::args_os().skip(1))
+    herd::cli::run(std::env::args_os().skip(1), herd::shell::smol::run)
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use log::LevelFilter;
 
+use super::RunNode;
 use crate::config::{self, Checked};
 use crate::places::import::{Import, Progress};
 use crate::places::{self, Query};
@@ -47,18 +48,13 @@ pub(super) fn serve(
     me: usize,
     options: &ServeOptions,
     reread: impl Fn() -> Result<(Checked, usize), String> + 'static,
+    node: RunNode,
 ) -> Result<(), String> {
     shell::logging::start(options.log_level);
     let name = checked.nodes[me].name.clone();
     let supervised = options.stops_with_stdin;
     let reread = move || reread().map(|(checked, me)| plan(checked, me, supervised));
-    shell::smol::run(plan(checked, me, supervised), Box::new(reread))
-        .map_err(|error| format!("{name}: {error}"))
-}
-
-/// Whoever waits for a node that cannot start is refused rather than left waiting.
-pub(super) fn let_go() {
-    shell::smol::let_go();
+    node(plan(checked, me, supervised), Box::new(reread)).map_err(|error| format!("{name}: {error}"))
 }
 
 /// The map as one node sees it.

@@ -1,19 +1,22 @@
-#![cfg(feature = "smol")]
 //! The command line: arguments in, exit status out.
 //!
 //! [`run`] reads like the table of contents of the program. Exit status 0 is a clean end, 1 means that it could not be
 //! done, 2 that the arguments made no sense: a service manager may start again on 1, never on 2. Answers go to standard
-//! output, everything else to standard error. Nothing here knows what a node does; `glue.rs` is the way to it.
+//! output, everything else to standard error. Nothing here knows what a node does; `glue.rs` is the way to it. On which
+//! runtime a node waits is the program's choice.
 
 mod glue;
 mod help;
 #[cfg(test)]
 mod man;
+#[cfg(feature = "smol")]
 mod output;
 mod parse;
 mod send;
+#[cfg(feature = "smol")]
 mod supervise;
 mod table;
+#[cfg(feature = "smol")]
 mod up;
 
 use std::ffi::OsString;
@@ -25,6 +28,7 @@ use log::{Level, LevelFilter};
 
 use crate::config::{self, Checked, Config, Finding, Keys, Severity, Surroundings, did_you_mean, quoted};
 use crate::shell::logging::tell;
+use crate::shell::{Plan, Reread, RunError, service};
 use parse::Command;
 
 /// The longest line that `serve --supervised` reads: two keys of 64 digits, a space and the line end.
@@ -41,9 +45,14 @@ enum Failure {
     Told,
 }
 
+/// What runs a node until it is told to stop: [`shell::smol::run`](crate::shell::smol::run), or another runtime's.
+pub type RunNode = fn(Plan, Reread) -> Result<(), RunError>;
+
 /// Runs the program with the arguments that follow its name, and gives its exit status.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let done = parse::parse(args).map_err(|error| Failure::Usage(error.to_string())).and_then(carry_out);
+pub fn run(args: impl IntoIterator<Item = OsString>, node: RunNode) -> ExitCode {
+    let done = parse::parse(args)
+        .map_err(|error| Failure::Usage(error.to_string()))
+        .and_then(|command| carry_out(command, node));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Told) => ExitCode::from(1),
@@ -58,10 +67,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn carry_out(command: Command) -> Result<(), Failure> {
+fn carry_out(command: Command, node: RunNode) -> Result<(), Failure> {
     match command {
         Command::Serve { name, map, log_level, supervised } => {
-            serve(&name, map.as_deref(), log_level, supervised)
+            serve(&name, map.as_deref(), log_level, supervised, node)
         }
         other => carry_out_briefly(other),
     }
@@ -73,6 +82,9 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match command {
         Command::Print(text) => write(&mut out, &text),
+        #[cfg(not(feature = "smol"))]
+        Command::Up { .. } => Err(Failure::CouldNotRun("up: this build runs single nodes alone".to_owned())),
+        #[cfg(feature = "smol")]
         Command::Up { map, log_dir, log_level } => {
             let config = read(map.as_deref());
             let checked = checked(&config, Severity::Warning)?;
@@ -158,15 +170,22 @@ fn summary(checked: Option<&Checked>, findings: &[Finding]) -> String {
 ///
 /// Not inlined, nor what it calls first: what lies on the stack here lies there for as long as the node runs.
 #[inline(never)]
-fn serve(name: &str, map: Option<&Path>, log_level: LevelFilter, supervised: bool) -> Result<(), Failure> {
+fn serve(
+    name: &str,
+    map: Option<&Path>,
+    log_level: LevelFilter,
+    supervised: bool,
+    node: RunNode,
+) -> Result<(), Failure> {
     let served = ready_to_serve(name, map, supervised).and_then(|(checked, me, keys)| {
         let options = glue::ServeOptions { log_level, stops_with_stdin: supervised };
         let (name, map) = (name.to_owned(), map.map(Path::to_path_buf));
         let reread = move || reread(&name, map.as_deref(), keys.clone());
-        glue::serve(checked, me, &options, reread).map_err(Failure::CouldNotRun)
+        glue::serve(checked, me, &options, reread, node).map_err(Failure::CouldNotRun)
     });
     if served.is_err() {
-        glue::let_go();
+        // Whoever waits for a node that cannot start is refused rather than left waiting.
+        service::let_go();
     }
     served
 }

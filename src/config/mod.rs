@@ -34,7 +34,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use finding::{FINDINGS_MAX, Finding, Severity};
-#[cfg(feature = "smol")] // The command line comes with it.
 pub(crate) use finding::{did_you_mean, quoted};
 pub use keys::{KEY_BYTES, Keys};
 pub use surroundings::Surroundings;

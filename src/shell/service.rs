@@ -18,6 +18,16 @@ use sd_notify::NotifyState;
 
 use super::limits::STATUS_EVERY_MS;
 
+/// The listeners by the names that the map has for them, and the service manager.
+pub const CLIENTS: &str = "clients";
+/// See [`CLIENTS`].
+pub const LINKS: &str = "links";
+
+/// Has the service manager close what it keeps listening between two starts of the node.
+pub fn let_go() {
+    Service::of_this_process().keep_none(&[CLIENTS, LINKS]);
+}
+
 /// The service manager, if there is one.
 #[derive(Debug)]
 pub struct Service {
@@ -67,7 +77,7 @@ impl Service {
     }
 
     /// Lets go of the listeners by these names: a node that cannot start must not leave its clients waiting.
-    pub fn keep_none(&self, names: &[&str]) {
+    fn keep_none(&self, names: &[&str]) {
         self.kept.borrow_mut().clear();
         for name in names {
             self.drop_kept(name);

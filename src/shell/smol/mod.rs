@@ -27,7 +27,7 @@ use super::driver::{Driver, Memory, Work};
 use super::limits::{
     CLIENTS_MAX, DESCRIPTORS_BESIDE_CLIENTS, LISTEN_BACKLOG, STATUS_FIRST_MS, TURN_TASKS, UNREAD_BYTES_MAX,
 };
-use super::service::Service;
+use super::service::{CLIENTS, LINKS, Service};
 use super::{Plan, Reread, RunError};
 use crate::proto::time::Mono;
 use clients::Clients;
@@ -55,10 +55,6 @@ struct Shell {
     timer_at: Cell<Mono>,
     timer_wake: Wake,
 }
-
-/// The listeners by the names that the map has for them, and the service manager.
-const CLIENTS: &str = "clients";
-const LINKS: &str = "links";
 
 /// The acceptors: each holds its listener.
 #[derive(Default)]
@@ -95,11 +91,6 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), RunError> {
         Ok(())
     };
     async_io::block_on(future::or(life, run_tasks(&shell.executor)))
-}
-
-/// Has the service manager close what it keeps listening between two starts of the node.
-pub fn let_go() {
-    Service::of_this_process().keep_none(&[CLIENTS, LINKS]);
 }
 
 /// Runs the tasks, for ever.
