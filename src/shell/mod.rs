@@ -8,10 +8,12 @@ pub mod clock;
 pub mod driver;
 pub mod footprint;
 pub mod limits;
+pub mod listen;
 pub mod logging;
 pub mod service;
 #[cfg(feature = "smol")]
 pub mod smol;
+pub mod wake;
 
 use std::fmt;
 use std::net::SocketAddr;

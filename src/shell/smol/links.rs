@@ -17,12 +17,12 @@ use log::{debug, warn};
 use smol::Task;
 
 use super::Shell;
-use super::wake::Wake;
 use crate::proto::limits::SESSIONS_MAX;
 use crate::proto::names::NodeId;
 use crate::proto::node::SessionId;
 use crate::proto::out::Out;
 use crate::shell::limits::{ACCEPT_PAUSE_MS, CONNECT_MS_MAX, LINK_SEND_BUFFER_BYTES};
+use crate::shell::wake::Wake;
 
 /// The link connections there are, by the number of their session.
 #[derive(Default)]

@@ -9,7 +9,6 @@
 mod clients;
 mod links;
 mod signal;
-mod wake;
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -18,21 +17,20 @@ use std::time::Duration;
 use async_io::Timer;
 use async_net::TcpListener;
 use futures_lite::future;
-use log::{error, info, warn};
+use log::{error, info};
 use smol::{LocalExecutor, Task};
 use static_cell::ConstStaticCell;
 
 use super::budget::Budget;
 use super::driver::{Driver, Memory, Work};
-use super::limits::{
-    CLIENTS_MAX, DESCRIPTORS_BESIDE_CLIENTS, LISTEN_BACKLOG, STATUS_FIRST_MS, TURN_TASKS, UNREAD_BYTES_MAX,
-};
+use super::limits::{STATUS_FIRST_MS, TURN_TASKS, UNREAD_BYTES_MAX};
+use super::listen::raise_descriptor_limit;
 use super::service::{CLIENTS, LINKS, Service};
+use super::wake::Wake;
 use super::{Plan, Reread, RunError};
 use crate::proto::time::Mono;
 use clients::Clients;
 use links::Links;
-use wake::Wake;
 
 /// The node's memory: all zero, so it is no part of the program file, and resident only as touched.
 static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::new());
@@ -138,46 +136,10 @@ async fn end(acceptor: Option<Task<()>>) {
     }
 }
 
-/// Listens on an address, by the listener that the service manager has kept if there is one.
-async fn listen(
-    service: &Service,
-    member: &'static str,
-    address: SocketAddr,
-) -> Result<TcpListener, RunError> {
-    let kept = service.kept(address).and_then(|listener| TcpListener::try_from(listener).ok());
-    let bound = match kept {
-        Some(listener) => Ok(listener),
-        None => TcpListener::bind(address).await,
-    };
-    let listener = bound.map_err(|error| RunError::Bind { member, address, error })?;
-    service.keep(member, &listener);
-    // std listens with a backlog of 128; to listen again changes nothing but that (listen(2)).
-    if let Err(error) = rustix::net::listen(&listener, LISTEN_BACKLOG) {
-        warn!("{member}: the listen backlog stays at 128: {error}");
-    }
-    Ok(listener)
-}
-
-/// Asks for a descriptor a client; gives how many clients there is room for.
-///
-/// Service managers start programs with a soft limit of 1024 for the sake of `select`, which nothing
-/// here uses.
-fn raise_descriptor_limit() -> usize {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let wanted = CLIENTS_MAX as u64 + DESCRIPTORS_BESIDE_CLIENTS;
-    let limit = getrlimit(Resource::Nofile);
-    let granted =
-        limit.maximum.map_or(wanted, |maximum| maximum.min(wanted)).max(limit.current.unwrap_or(wanted));
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(granted), maximum: limit.maximum });
-    let descriptors = if raised.is_ok() { granted } else { limit.current.unwrap_or(wanted) };
-    let clients = descriptors.saturating_sub(DESCRIPTORS_BESIDE_CLIENTS).max(1);
-    let clients = usize::try_from(clients).unwrap_or(CLIENTS_MAX).min(CLIENTS_MAX);
-    if clients < CLIENTS_MAX {
-        warn!(
-            "{descriptors} descriptors are allowed, so at most {clients} clients: raise LimitNOFILE for {CLIENTS_MAX}"
-        );
-    }
-    clients
+/// A listener of this runtime.
+fn listen(service: &Service, member: &'static str, address: SocketAddr) -> Result<TcpListener, RunError> {
+    let listener = crate::shell::listen::listen(service, member, address)?;
+    TcpListener::try_from(listener).map_err(|error| RunError::Bind { member, address, error })
 }
 
 impl Shell {
@@ -191,14 +153,14 @@ impl Shell {
             // The old one goes first: the new address may hold the old one, as 0.0.0.0 holds them all.
             let old = self.listeners.borrow_mut().clients.take();
             end(old).await;
-            let listener = listen(&self.service, CLIENTS, address).await?;
+            let listener = listen(&self.service, CLIENTS, address)?;
             let task = self.executor.spawn(clients::accept(self, listener));
             self.listeners.borrow_mut().clients = Some(task);
         }
         if let Some(address) = links {
             let old = self.listeners.borrow_mut().links.take();
             end(old).await;
-            let listener = listen(&self.service, LINKS, address).await?;
+            let listener = listen(&self.service, LINKS, address)?;
             let task = self.executor.spawn(links::accept(self, listener));
             self.listeners.borrow_mut().links = Some(task);
         }

@@ -7,15 +7,15 @@ use std::future::Future;
 use std::task::{Poll, Waker};
 
 /// The bell.
-#[derive(Default)]
-pub(super) struct Wake {
+#[derive(Debug, Default)]
+pub struct Wake {
     rung: Cell<bool>,
     waiting: RefCell<Option<Waker>>,
 }
 
 impl Wake {
     /// Rings.
-    pub(super) fn wake(&self) {
+    pub fn wake(&self) {
         self.rung.set(true);
         if let Some(waker) = self.waiting.take() {
             waker.wake();
@@ -23,7 +23,7 @@ impl Wake {
     }
 
     /// Waits for a ring.
-    pub(super) fn wait(&self) -> impl Future<Output = ()> + '_ {
+    pub fn wait(&self) -> impl Future<Output = ()> + '_ {
         std::future::poll_fn(|context| {
             if self.rung.take() {
                 return Poll::Ready(());

@@ -1,0 +1,50 @@
+//! What a node asks of the system before it waits for anybody: its listeners, and a descriptor a client.
+//!
+//! Knows nothing of runtimes: sockets are std's, and do not block.
+
+use std::net::{SocketAddr, TcpListener};
+
+use log::warn;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::RunError;
+use super::limits::{CLIENTS_MAX, DESCRIPTORS_BESIDE_CLIENTS, LISTEN_BACKLOG};
+use super::service::Service;
+
+/// Listens on an address, by the listener that the service manager has kept if there is one.
+///
+/// # Errors
+/// [`RunError::Bind`], which names `member` of the map.
+pub fn listen(service: &Service, member: &'static str, address: SocketAddr) -> Result<TcpListener, RunError> {
+    let bound = service.kept(address).map_or_else(|| TcpListener::bind(address), Ok);
+    let bound = bound.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    let listener = bound.map_err(|error| RunError::Bind { member, address, error })?;
+    service.keep(member, &listener);
+    // std listens with a backlog of 128; to listen again changes nothing but that (listen(2)).
+    if let Err(error) = rustix::net::listen(&listener, LISTEN_BACKLOG) {
+        warn!("{member}: the listen backlog stays at 128: {error}");
+    }
+    Ok(listener)
+}
+
+/// Asks for a descriptor a client; gives how many clients there is room for.
+///
+/// Service managers start programs with a soft limit of 1024 for the sake of `select`, which nothing
+/// here uses.
+#[must_use]
+pub fn raise_descriptor_limit() -> usize {
+    let wanted = CLIENTS_MAX as u64 + DESCRIPTORS_BESIDE_CLIENTS;
+    let limit = getrlimit(Resource::Nofile);
+    let granted =
+        limit.maximum.map_or(wanted, |maximum| maximum.min(wanted)).max(limit.current.unwrap_or(wanted));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(granted), maximum: limit.maximum });
+    let descriptors = if raised.is_ok() { granted } else { limit.current.unwrap_or(wanted) };
+    let clients = descriptors.saturating_sub(DESCRIPTORS_BESIDE_CLIENTS).max(1);
+    let clients = usize::try_from(clients).unwrap_or(CLIENTS_MAX).min(CLIENTS_MAX);
+    if clients < CLIENTS_MAX {
+        warn!(
+            "{descriptors} descriptors are allowed, so at most {clients} clients: raise LimitNOFILE for {CLIENTS_MAX}"
+        );
+    }
+    clients
+}
