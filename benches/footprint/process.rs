@@ -1,0 +1,170 @@
+//! Nodes as processes: start them, read what the kernel says of them, end them.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const NAMES: [&str; 5] = ["Hill", "Jaquez", "Smith", "Singleton", "Campbell"];
+const EDGES: &str = r#"["Hill","Jaquez"],["Hill","Smith"],["Jaquez","Singleton"],["Smith","Singleton"],["Smith","Campbell"],["Singleton","Campbell"]"#;
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// A map in a folder that goes with it.
+pub(crate) struct Map {
+    folder: PathBuf,
+    pub(crate) file: PathBuf,
+    /// Where its nodes listen to clients.
+    pub(crate) clients: Vec<SocketAddr>,
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Map {
+    /// The first `nodes` of the herd of five, on free ports of loopback, without places; with all five, their edges and a key.
+    pub(crate) fn of(nodes: usize) -> Map {
+        use std::os::unix::fs::PermissionsExt;
+        let free = || TcpListener::bind(("127.0.0.1", 0)).expect("loopback has free ports");
+        let bound: Vec<TcpListener> = (0..2 * nodes).map(|_| free()).collect();
+        let at = |i: usize| bound[i].local_addr().expect("it is bound");
+        let node = |i: usize| {
+            format!(r#""{}": {{ "clients": "{}", "links": "{}" }}"#, NAMES[i], at(i), at(nodes + i))
+        };
+        let edges = if nodes == NAMES.len() { EDGES } else { "" };
+        let members: Vec<String> = (0..nodes).map(node).collect();
+        let text =
+            format!(r#"{{ "nodes": {{ {} }}, "edges": [{edges}], "key_file": "key" }}"#, members.join(", "));
+        let folder = std::env::temp_dir().join(format!("herd-footprint-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a temporary folder");
+        let (file, key) = (folder.join("herd.json"), folder.join("key"));
+        std::fs::write(&file, text).expect("a map file");
+        std::fs::write(&key, "5a".repeat(32)).expect("a key file");
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("our own file");
+        Map { folder, file, clients: (0..nodes).map(at).collect() }
+    }
+}
+
+/// A node that runs until this is dropped.
+pub(crate) struct Node(Child);
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Whether there is a second core, for the clients.
+fn has_two_cores() -> bool {
+    std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
+}
+
+/// Keeps this process, which plays the clients, off the core of the nodes.
+pub(crate) fn leave_the_first_core() {
+    if has_two_cores() {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let me = std::process::id().to_string();
+        let _ = Command::new("taskset")
+            .args(["-pc", &format!("1-{}", cores - 1), &me])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+    }
+}
+
+impl Node {
+    /// Starts node `index` of a map behind these words, which may be none: a tool that watches it.
+    pub(crate) fn start(program: &Path, map: &Map, index: usize, before: &[&str]) -> Node {
+        let mut words: Vec<&str> = Vec::new();
+        if has_two_cores() {
+            words.extend(["taskset", "-c", "0"]);
+        }
+        // An empty environment: nothing of this shell counts as the node's memory. The unit sets the same for one heap.
+        words.extend(["env", "-i", "MALLOC_ARENA_MAX=1"]);
+        words.extend(before);
+        let node = Command::new(words[0])
+            .args(&words[1..])
+            .arg(program)
+            .args(["serve", NAMES[index], "--map"])
+            .arg(&map.file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        Node(node.unwrap_or_else(|error| panic!("{words:?}: {error}")))
+    }
+
+    /// Milliseconds until a client is let in.
+    pub(crate) fn wait_for(address: SocketAddr) -> f64 {
+        let started = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            assert!(started.elapsed() < START_MAX, "the node at {address} does not start");
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        started.elapsed().as_secs_f64() * 1e3
+    }
+
+    /// Tells it to stop, as systemd does, and waits until it has.
+    pub(crate) fn stop(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is our child");
+        let _ = self.0.wait();
+    }
+
+    fn file(&self, name: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{name}", self.0.id())).expect("the node runs")
+    }
+
+    /// A member of `smaps_rollup` or `status`, in bytes where it is one of kB.
+    fn member(&self, file: &str, name: &str) -> f64 {
+        let text = self.file(file);
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let mut words = line.unwrap_or_else(|| panic!("{file} has no {name}")).split_whitespace();
+        let number: f64 = words.next().and_then(|number| number.parse().ok()).expect("a number");
+        if words.next() == Some("kB") { number * 1024.0 } else { number }
+    }
+
+    /// Private memory that is not a file's: what each node costs a board. Pages of the program are shared and can be had
+    /// back, so RSS and PSS say less.
+    pub(crate) fn anonymous(&self) -> f64 {
+        self.member("smaps_rollup", "Anonymous")
+    }
+
+    pub(crate) fn resident(&self) -> f64 {
+        self.member("smaps_rollup", "Rss")
+    }
+
+    /// Shared pages divided by those who share them.
+    pub(crate) fn proportional(&self) -> f64 {
+        self.member("smaps_rollup", "Pss")
+    }
+
+    pub(crate) fn threads(&self) -> f64 {
+        self.member("status", "Threads")
+    }
+
+    fn sum_of_threads(&self, read: impl Fn(&Path) -> f64) -> f64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.0.id())).expect("the node runs");
+        tasks.map(|task| read(&task.expect("the node runs").path())).sum()
+    }
+
+    /// Nanoseconds on a processor, of all threads there are.
+    pub(crate) fn cpu_ns(&self) -> f64 {
+        self.sum_of_threads(|task| {
+            let text = std::fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+            text.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0.0)
+        })
+    }
+
+    /// How often a thread of it went to sleep.
+    pub(crate) fn sleeps(&self) -> f64 {
+        self.sum_of_threads(|task| {
+            let text = std::fs::read_to_string(task.join("status")).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            line.and_then(|number| number.trim().parse().ok()).unwrap_or(0.0)
+        })
+    }
+}

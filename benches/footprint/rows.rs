@@ -1,0 +1,155 @@
+//! The table: rows of samples, one column a program; medians, ratios, and who has the better of it.
+
+use std::fmt;
+
+/// One thing that is measured. Less is better, unless the row says otherwise.
+pub(crate) struct Row {
+    pub(crate) what: &'static str,
+    pub(crate) unit: &'static str,
+    /// The ratio of the first program to the second that is aimed at, if any.
+    pub(crate) target: Option<f64>,
+    pub(crate) more_is_better: bool,
+    /// The samples of each program.
+    pub(crate) samples: Vec<Vec<f64>>,
+}
+
+impl Row {
+    pub(crate) fn median(&self, which: usize) -> Option<f64> {
+        let mut sorted = self.samples[which].clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(sorted.len() / 2).copied()
+    }
+
+    /// The first program's median over the second's. Two that are nothing are alike.
+    pub(crate) fn ratio(&self) -> Option<f64> {
+        let (first, second) = (self.median(0)?, self.median(1)?);
+        Some(if first == second { 1.0 } else { first / second })
+    }
+
+    fn verdict(&self) -> &'static str {
+        let Some(ratio) = self.ratio() else { return "" };
+        let worse = if self.more_is_better { ratio < 0.995 } else { ratio > 1.005 };
+        let missed = self
+            .target
+            .is_some_and(|target| if self.more_is_better { ratio < target } else { ratio > target });
+        match (worse, missed) {
+            (true, true) => "lost, over its target",
+            (true, false) => "lost",
+            (false, true) => "won, short of its target",
+            (false, false) => "",
+        }
+    }
+}
+
+/// All rows, in the order in which they were first measured.
+pub(crate) struct Table {
+    pub(crate) programs: Vec<String>,
+    pub(crate) rows: Vec<Row>,
+    /// What could not be measured, and why.
+    pub(crate) missing: Vec<String>,
+}
+
+impl Table {
+    pub(crate) fn new(programs: Vec<String>) -> Table {
+        Table { programs, rows: Vec::new(), missing: Vec::new() }
+    }
+
+    /// Adds a sample of a program to a row.
+    pub(crate) fn add(&mut self, which: usize, what: &'static str, unit: &'static str, sample: f64) {
+        let row = match self.rows.iter().position(|row| row.what == what) {
+            Some(at) => &mut self.rows[at],
+            None => {
+                let samples = vec![Vec::new(); self.programs.len()];
+                self.rows.push(Row {
+                    what,
+                    unit,
+                    target: target(what),
+                    more_is_better: unit == "a second",
+                    samples,
+                });
+                self.rows.last_mut().expect("it was just added")
+            }
+        };
+        row.samples[which].push(sample);
+    }
+
+    pub(crate) fn json(&self) -> String {
+        let row = |row: &Row| {
+            serde_json::json!({
+                "what": row.what, "unit": row.unit, "target": row.target, "ratio": row.ratio(),
+                "samples": self.programs.iter().zip(&row.samples).collect::<std::collections::BTreeMap<_, _>>(),
+            })
+        };
+        let rows: Vec<_> = self.rows.iter().map(row).collect();
+        let all = serde_json::json!({ "programs": self.programs, "rows": rows, "missing": self.missing });
+        serde_json::to_string_pretty(&all).expect("numbers and words") + "\n"
+    }
+}
+
+/// The ratio that a row is to have at most (at least, where more is better).
+fn target(what: &str) -> Option<f64> {
+    match what {
+        "program, with TLS" | "program, places file alone" => Some(0.97),
+        "a connection" => Some(0.75),
+        "after 4,000 connections have gone" | "five nodes, PSS in all" | "instructions a request" => {
+            Some(1.0)
+        }
+        "allocations a request" => Some(0.2),
+        "requests, 64 clients, 16 at a time" | "requests, 64 clients, one at a time" => Some(0.95),
+        _ => None,
+    }
+}
+
+/// A figure with three digits that count.
+fn short(number: f64) -> String {
+    match number.abs() {
+        size if size >= 1e4 => {
+            let digits = format!("{number:.0}");
+            let mut grouped = String::new();
+            for (at, digit) in digits.chars().enumerate() {
+                if at > 0 && (digits.len() - at).is_multiple_of(3) {
+                    grouped.push(',');
+                }
+                grouped.push(digit);
+            }
+            grouped
+        }
+        size if size >= 100.0 => format!("{number:.0}"),
+        size if size >= 10.0 => format!("{number:.1}"),
+        _ => format!("{number:.2}"),
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "| what | unit |")?;
+        for program in &self.programs {
+            write!(f, " {program} |")?;
+        }
+        let pair = format!("{} / {}", self.programs[0], self.programs.get(1).map_or("-", String::as_str));
+        writeln!(f, " {pair} | target | |\n|---|---|{}---:|---:|---|", "---:|".repeat(self.programs.len()))?;
+        for row in &self.rows {
+            write!(f, "| {} | {} |", row.what, row.unit)?;
+            for (which, samples) in row.samples.iter().enumerate() {
+                let Some(median) = row.median(which) else {
+                    write!(f, " - |")?;
+                    continue;
+                };
+                let least = samples.iter().copied().fold(f64::INFINITY, f64::min);
+                let most = samples.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                if least == most {
+                    write!(f, " {} |", short(median))?;
+                } else {
+                    write!(f, " {} ({}–{}) |", short(median), short(least), short(most))?;
+                }
+            }
+            let ratio = row.ratio().map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
+            let target = row.target.map_or_else(String::new, |target| format!("{target:.2}"));
+            writeln!(f, " {ratio} | {target} | {} |", row.verdict())?;
+        }
+        for missing in &self.missing {
+            writeln!(f, "\nnot measured: {missing}")?;
+        }
+        Ok(())
+    }
+}
