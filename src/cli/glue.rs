@@ -97,18 +97,16 @@ pub(super) fn places_near(file: &Path, query: &NearQuery, out: &mut dyn Write) -
     places::near_command(file, query, out).map_err(|error| error.to_string())
 }
 
-/// Whether this build makes places files. The compiler leaves out what comes after it if not.
-fn has_import() -> Result<(), String> {
-    if cfg!(feature = "import") {
-        return Ok(());
-    }
-    Err("this build makes no places file; do it on a PC, with the feature \"import\", and copy the file"
-        .to_owned())
-}
+/// What a build without the feature `import` says. It is asked for right where an import begins, so that the compiler
+/// sees that nothing comes after.
+const NO_IMPORT: &str =
+    "this build makes no places file; do it on a PC, with the feature \"import\", and copy the file";
 
 /// Imports places and writes to `out` what came of it; a bar and bad rows go to standard error.
 pub(super) fn places_import(what: &Import, out: &mut dyn Write) -> Result<(), String> {
-    has_import()?;
+    if !cfg!(feature = "import") {
+        return Err(NO_IMPORT.to_owned());
+    }
     let mut stderr = io::stderr();
     let is_terminal = stderr.is_terminal();
     places::import_command(what, &mut Progress::new(&mut stderr, is_terminal), out)
@@ -117,7 +115,9 @@ pub(super) fn places_import(what: &Import, out: &mut dyn Write) -> Result<(), St
 
 /// Builds a places file and writes to `out` what went into it.
 pub(super) fn places_build(inputs: &BuildInputs, file: &Path, out: &mut dyn Write) -> Result<(), String> {
-    has_import()?;
+    if !cfg!(feature = "import") {
+        return Err(NO_IMPORT.to_owned());
+    }
     let BuildInputs { cities, admin1, admin2, airports } = inputs;
     places::build_command(cities, admin1, admin2, airports, file, out).map_err(|error| error.to_string())
 }
