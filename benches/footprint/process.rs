@@ -107,10 +107,16 @@ impl Node {
         started.elapsed().as_secs_f64() * 1e3
     }
 
-    /// Tells it to stop, as systemd does, and waits until it has.
+    /// Tells it to stop, as systemd does, and waits until it has. A tool that watches from outside has the node for its
+    /// child, and does not pass the signal on.
     pub(crate) fn stop(mut self) {
-        let pid = rustix::process::Pid::from_child(&self.0);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is our child");
+        let pid = self.0.id();
+        let children =
+            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let child = children.split_whitespace().next().and_then(|child| child.parse().ok());
+        let node = child.and_then(rustix::process::Pid::from_raw);
+        let node = node.unwrap_or_else(|| rustix::process::Pid::from_child(&self.0));
+        rustix::process::kill_process(node, rustix::process::Signal::TERM).expect("it runs");
         let _ = self.0.wait();
     }
 
