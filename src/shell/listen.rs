@@ -4,7 +4,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 
-use log::warn;
+use log::{info, warn};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::RunError;
@@ -42,9 +42,7 @@ pub fn raise_descriptor_limit() -> usize {
     let clients = descriptors.saturating_sub(DESCRIPTORS_BESIDE_CLIENTS).max(1);
     let clients = usize::try_from(clients).unwrap_or(CLIENTS_MAX).min(CLIENTS_MAX);
     if clients < CLIENTS_MAX {
-        warn!(
-            "{descriptors} descriptors are allowed, so at most {clients} clients: raise LimitNOFILE for {CLIENTS_MAX}"
-        );
+        info!("{descriptors} descriptors are allowed, so at most {clients} clients of {CLIENTS_MAX}");
     }
     clients
 }
