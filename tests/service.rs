@@ -237,6 +237,18 @@ fn who_connects_while_a_node_starts_again_waits_and_is_answered() {
     manager.wait_for("STATUS=1 of 1 links up, 1 in step; 0 of 4096 clients known");
     drop(hill);
 
+    // A map that has another address by then: nobody listens on the old one any more.
+    let (old, new) = (herd["Hill"].clients, free_addresses(1)[0]);
+    let map = std::fs::read_to_string(herd.map("Hill")).expect("it was written");
+    std::fs::write(herd.map("Hill"), map.replace(&old.to_string(), &new.to_string()))
+        .expect("the folder is ours");
+    let hill = start_with(&herd, &path, Some(kept));
+    let kept = [manager.take("clients"), manager.take("links")];
+    manager.wait_for("READY=1");
+    assert!(common::answers(new));
+    assert!(common::is_free(old));
+    drop(hill);
+
     // One that cannot start lets them go.
     std::fs::write(herd.map("Hill"), "{").expect("the folder is ours");
     let mut hill = start_with(&herd, &path, Some(kept));
@@ -245,5 +257,5 @@ fn who_connects_while_a_node_starts_again_waits_and_is_answered() {
         assert!(message.contains(&format!("FDNAME={name}")), "{message}");
     }
     assert_eq!(hill.0.wait().expect("it is our child").code(), Some(1));
-    assert!(common::is_free(herd["Hill"].clients));
+    assert!(common::is_free(new));
 }

@@ -90,6 +90,8 @@ impl Service {
 
     /// All listeners are bound, and the map is read.
     pub fn ready(&self, status: String) {
+        // What nobody has asked for is of another map: whoever connects there is refused, not left waiting.
+        self.kept.borrow_mut().clear();
         self.tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
         *self.status.borrow_mut() = status;
     }
