@@ -100,10 +100,10 @@ impl ClientTime {
     /// Optional `-`, digits, optional fraction; at most 32 bytes (PROTOCOL, IAMAT).
     #[must_use]
     pub fn parse(field: &[u8]) -> Option<Self> {
-        let (_, number) = take_minus(field);
-        let (_, _, []) = split_number(number)? else { return None };
+        let (negative, number) = take_minus(field);
+        let (whole, fraction, []) = split_number(number)? else { return None };
         let text = Digits::pack(field)?;
-        let seconds = Seconds::of_time(field);
+        let seconds = Seconds::from_magnitude(negative, value_of(whole), nanos_of(fraction));
         Some(ClientTime { text, nanoseconds: seconds.saturating_nanoseconds() })
     }
 
@@ -116,9 +116,8 @@ impl ClientTime {
     /// The order of the times, to the nanosecond. Two texts of one time are equal here.
     #[must_use]
     pub fn compare(&self, other: &Self) -> Ordering {
-        let saturated = matches!(self.nanoseconds, i64::MIN | i64::MAX);
         match self.nanoseconds.cmp(&other.nanoseconds) {
-            Ordering::Equal if saturated => self.seconds().cmp(&other.seconds()),
+            Ordering::Equal if self.is_saturated() => self.seconds().cmp(&other.seconds()),
             order => order,
         }
     }
@@ -140,9 +139,17 @@ impl ClientTime {
         self.text.packed()
     }
 
+    /// Whether the number is the end of its range, and the text alone knows the value.
+    fn is_saturated(&self) -> bool {
+        matches!(self.nanoseconds, i64::MIN | i64::MAX)
+    }
+
     /// The exact value, to the nanosecond.
     #[must_use]
     pub fn seconds(&self) -> Seconds {
+        if !self.is_saturated() {
+            return Seconds::of_wall(self.timestamp());
+        }
         let mut text = [0; TIME_BYTES_MAX];
         Seconds::of_time(self.text.unpack(&mut text))
     }
@@ -224,13 +231,20 @@ impl Seconds {
         i64::try_from(self.nanoseconds_exact()?).ok().map(Timestamp)
     }
 
+    /// The 64-bit way first: it is the one for every clock that is not centuries off.
+    fn nanoseconds_small(self) -> Option<i64> {
+        let whole = i64::try_from(self.whole).ok()?;
+        whole.checked_mul(i64::from(NANOSECONDS))?.checked_add(i64::from(self.nanoseconds))
+    }
+
     fn nanoseconds_exact(self) -> Option<i128> {
         self.whole.checked_mul(i128::from(NANOSECONDS))?.checked_add(i128::from(self.nanoseconds))
     }
 
     fn saturating_nanoseconds(self) -> i64 {
         let end = if self.whole < 0 { i64::MIN } else { i64::MAX };
-        self.nanoseconds_exact().and_then(|exact| i64::try_from(exact).ok()).unwrap_or(end)
+        let exact = || self.nanoseconds_exact().and_then(|exact| i64::try_from(exact).ok());
+        self.nanoseconds_small().or_else(exact).unwrap_or(end)
     }
 
     /// Appends the number as a skew: always signed, plain decimal, nine digits (PROTOCOL, IAMAT).
@@ -301,9 +315,11 @@ impl ItemLimit {
     /// Digits only, from 0 to 20 (PROTOCOL, WHATSAT).
     #[must_use]
     pub fn parse(field: &[u8]) -> Option<Self> {
-        let digits_only = !field.is_empty() && field.iter().all(u8::is_ascii_digit);
+        if field.is_empty() || !field.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
         let items = u8::try_from(value_of(field)).ok()?;
-        (digits_only && items <= ITEMS_MAX).then_some(ItemLimit(items))
+        (items <= ITEMS_MAX).then_some(ItemLimit(items))
     }
 
     /// The number.

@@ -51,39 +51,45 @@ impl<'a> Out<'a> {
 
     /// Appends one byte.
     pub fn put_byte(&mut self, byte: u8) {
-        self.put(&[byte]);
+        debug_assert!(self.room() > 0, "the caller left room for a whole line");
+        // Not by `put`: that is a call of memcpy, and positions and times come byte by byte.
+        if let Some(place) = self.bytes.get_mut(self.len) {
+            *place = byte;
+            self.len += 1;
+        }
     }
 
     /// Appends `value` in decimal.
-    pub fn put_u128(&mut self, mut value: u128) {
-        let mut digits = [0_u8; 39];
-        let mut first = digits.len();
-        loop {
-            first -= 1;
-            // Almost every number here fits 64 bits, where a division costs a tenth of one in 128.
-            let (quotient, digit) = match u64::try_from(value) {
-                Ok(small) => (u128::from(small / 10), small % 10),
-                Err(_) => (value / 10, u64::try_from(value % 10).unwrap_or(0)),
-            };
-            digits[first] = b'0' + u8::try_from(digit).unwrap_or(0);
-            value = quotient;
-            if value == 0 {
-                break;
+    pub fn put_u128(&mut self, value: u128) {
+        // Almost every number here fits 64 bits, where a division costs a tenth of one in 128.
+        const PART: u128 = 1_000_000_000_000_000_000;
+        match u64::try_from(value) {
+            Ok(value) => self.put_u64(value, 1),
+            Err(_) => {
+                self.put_u128(value / PART);
+                self.put_u64(u64::try_from(value % PART).unwrap_or(0), 18);
             }
         }
-        self.put(&digits[first..]);
     }
 
     /// Appends `value` as nine decimal digits: the fraction of a second in nanoseconds.
     pub fn put_nanos(&mut self, value: u32) {
         debug_assert!(value < 1_000_000_000);
-        let mut digits = [b'0'; 9];
-        let mut rest = value;
-        for digit in digits.iter_mut().rev() {
-            *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-            rest /= 10;
+        self.put_u64(u64::from(value), 9);
+    }
+
+    /// Appends `value` in decimal, with zeros before it up to `digits_min` digits, at most 20.
+    fn put_u64(&mut self, mut value: u64, digits_min: usize) {
+        let mut digits = [b'0'; 20];
+        let mut first = digits.len();
+        while value > 0 {
+            first -= 1;
+            #[expect(clippy::cast_possible_truncation, reason = "a remainder of ten fits a byte")]
+            let digit = (value % 10) as u8;
+            digits[first] = b'0' + digit;
+            value /= 10;
         }
-        self.put(&digits);
+        self.put(&digits[first.min(digits.len() - digits_min)..]);
     }
 
     /// Appends `bytes` in lower-case hexadecimal, two digits a byte.

@@ -53,7 +53,9 @@ impl Clock {
     }
 
     fn mono(&self, at: Instant) -> Mono {
-        Mono(u64::try_from(at.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX))
+        let steady = at.saturating_duration_since(self.started);
+        // As `as_millis`, without its 128 bits.
+        Mono(steady.as_secs().saturating_mul(1_000).saturating_add(u64::from(steady.subsec_millis())))
     }
 
     /// The instant of a steady time, for a runtime's timers; `None` for [`Mono::NEVER`].
