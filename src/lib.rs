@@ -29,5 +29,6 @@
 pub mod cli;
 pub mod config;
 pub mod places;
-pub mod proto;
 pub mod shell;
+
+pub use herd_proto as proto;

@@ -84,8 +84,8 @@ pub fn buckets<const SLOTS: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::report::tests::{any_report, names};
-    use crate::proto::table::Source;
+    use crate::report::tests::{any_report, names};
+    use crate::table::Source;
     use proptest::prelude::*;
 
     const SALT: Salt = Salt { round: 7, secret: 9 };
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn another_round_or_link_has_other_hashes() {
-        let kiwi = crate::proto::report::tests::report("AT Hill +0.000000000 kiwi +1+1 1");
+        let kiwi = crate::report::tests::report("AT Hill +0.000000000 kiwi +1+1 1");
         let table = table(&[kiwi]);
         let digest = |round, secret| buckets(&table, &names(), 0, None, Salt { round, secret });
         assert_ne!(digest(1, 1), digest(2, 1));

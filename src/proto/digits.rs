@@ -7,9 +7,26 @@
 //! Invariant: after the first 0 nibble all are 0, so equal texts are equal bytes, and the order of
 //! the bytes is one fixed total order of the texts (`+ - . 0 … 9`).
 
+use super::limits::{POSITION_BYTES_MAX, TIME_BYTES_MAX};
 use super::out::Out;
 
-const ALPHABET: &[u8; 13] = b"+-.0123456789";
+/// The characters by their codes; 0 is none, and 14 and 15 do not occur.
+const ALPHABET: &[u8; 16] = b"\0+-.0123456789\0\0";
+
+/// The codes by their characters; 0 is none.
+const CODES: [u8; 256] = {
+    let mut codes = [0; 256];
+    let mut code = 1;
+    while code < 14 {
+        codes[ALPHABET[code as usize] as usize] = code;
+        code += 1;
+    }
+    codes
+};
+
+/// Characters of the longest text that is packed here.
+const DIGITS_MAX: usize =
+    if POSITION_BYTES_MAX > TIME_BYTES_MAX { POSITION_BYTES_MAX } else { TIME_BYTES_MAX };
 
 /// A text of at most `2 * BYTES` characters out of `+-.0123456789`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,34 +43,34 @@ impl<const BYTES: usize> Digits<BYTES> {
             return None;
         }
         let mut packed = [0; BYTES];
-        for (i, &character) in text.iter().enumerate() {
-            let code = code_of(character)?;
-            packed[i / 2] |= if i % 2 == 0 { code << 4 } else { code };
+        for (byte, pair) in packed.iter_mut().zip(text.chunks(2)) {
+            *byte = code_of(pair[0])? << 4;
+            if let Some(&second) = pair.get(1) {
+                *byte |= code_of(second)?;
+            }
         }
         Some(Digits(packed))
     }
 
-    /// The characters, first to last.
-    pub fn characters(&self) -> impl Iterator<Item = u8> + '_ {
-        let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        nibbles.take_while(|&code| code != 0).map(|code| ALPHABET[usize::from(code) - 1])
-    }
-
     /// Unpacks into `text`, which must hold `2 * BYTES`, and gives the part that is used.
     pub fn unpack<'a>(&self, text: &'a mut [u8]) -> &'a [u8] {
+        debug_assert!(text.len() >= 2 * BYTES);
         let mut len = 0;
-        for character in self.characters() {
-            text[len] = character;
-            len += 1;
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            if byte == 0 {
+                break;
+            }
+            pair[0] = ALPHABET[usize::from(byte >> 4)];
+            pair[1] = ALPHABET[usize::from(byte & 15)];
+            len += 1 + usize::from(byte & 15 != 0);
         }
         &text[..len]
     }
 
     /// Appends the text.
     pub fn put(&self, out: &mut Out) {
-        for character in self.characters() {
-            out.put_byte(character);
-        }
+        let mut text = [0; DIGITS_MAX];
+        out.put(self.unpack(&mut text));
     }
 
     /// The packed bytes: equal for equal texts only.
@@ -64,12 +81,9 @@ impl<const BYTES: usize> Digits<BYTES> {
 }
 
 fn code_of(character: u8) -> Option<u8> {
-    match character {
-        b'+' => Some(1),
-        b'-' => Some(2),
-        b'.' => Some(3),
-        b'0'..=b'9' => Some(character - b'0' + 4),
-        _ => None,
+    match CODES[usize::from(character)] {
+        0 => None,
+        code => Some(code),
     }
 }
 
@@ -107,9 +121,9 @@ pub fn value_of(digits: &[u8]) -> u128 {
         let value = |value: u64, digit: &u8| value * 10 + u64::from(digit - b'0');
         return u128::from(digits.iter().fold(0, value));
     }
-    digits.iter().fold(0_u128, |value, digit| {
-        value.saturating_mul(10).saturating_add(u128::from(digit - b'0'))
-    })
+    digits
+        .iter()
+        .fold(0_u128, |value, digit| value.saturating_mul(10).saturating_add(u128::from(digit - b'0')))
 }
 
 /// The first nine digits of a fraction as nanoseconds: what is finer is cut off.

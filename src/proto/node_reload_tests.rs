@@ -1,9 +1,9 @@
 //! Maps that change under a running herd.
 
 use super::*;
-use crate::proto::auth::KEY_BYTES;
-use crate::proto::herd_tests::{Herd, keys};
-use crate::proto::random::Jitter;
+use crate::auth::KEY_BYTES;
+use crate::herd_tests::{Herd, keys};
+use crate::random::Jitter;
 
 /// Gives a node a map of these names and of these edges.
 fn reload(

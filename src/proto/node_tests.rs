@@ -1,9 +1,9 @@
 //! Whole nodes, joined by pipes in memory, under a clock that the test moves.
 
 use super::*;
-use crate::proto::herd_tests::{Herd, WALL_NS, keys, node};
-use crate::proto::limits::{DIGEST_EVERY_MS, NONCE_BYTES, STRANGER_MS_MIN};
-use crate::proto::time::Timestamp;
+use crate::herd_tests::{Herd, WALL_NS, keys, node};
+use crate::limits::{DIGEST_EVERY_MS, NONCE_BYTES, STRANGER_MS_MIN};
+use crate::time::Timestamp;
 
 #[test]
 fn a_report_reaches_every_node_once_per_link() {
@@ -279,7 +279,7 @@ fn newest(said: &[Said], capacity: usize) -> Vec<Said> {
 #[test]
 fn random_herds_agree_once_they_are_healed() {
     for seed in 1..=150 {
-        let mut random = crate::proto::random::Jitter::seeded(seed * 7919);
+        let mut random = crate::random::Jitter::seeded(seed * 7919);
         let mut pick = |n: u64| random.between(0, n - 1);
         let capacity = [2, 4, 8, 32][usize::try_from(pick(4)).expect("small")];
         let keys = if pick(2) == 0 { keys() } else { None };

@@ -133,13 +133,13 @@ pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    pub(in crate::proto) fn names() -> Names {
+    pub(crate) fn names() -> Names {
         let mut names = Names::new();
         names.fill(["Campbell", "Hill", "Jaquez", "Singleton", "Smith"].into_iter()).expect("sorted");
         names
     }
 
-    pub(in crate::proto) fn report(line: &str) -> Report {
+    pub(crate) fn report(line: &str) -> Report {
         Report::parse_at_line(line.as_bytes(), &names()).expect("the test's line is right")
     }
 
@@ -186,7 +186,7 @@ pub(super) mod tests {
     }
 
     /// Few values of each part, so that ties at every depth are common.
-    pub(in crate::proto) fn any_report() -> impl Strategy<Value = Report> {
+    pub(crate) fn any_report() -> impl Strategy<Value = Report> {
         let origins = prop_oneof![Just("Campbell"), Just("Hill"), Just("Smith")];
         let times = prop_oneof![Just("1"), Just("1.0"), Just("2"), Just("99999999999"), Just("-99999999999")];
         let positions = prop_oneof![Just("+1+1"), Just("-1+1"), Just("+1.0+1")];

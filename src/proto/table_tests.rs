@@ -1,7 +1,7 @@
 //! The table against a plainly right one, and the laws of the merge.
 
 use super::*;
-use crate::proto::report::tests::{any_report, report};
+use crate::report::tests::{any_report, report};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 

@@ -202,8 +202,8 @@ pub fn put_ping(n: u64, out: &mut Out) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::limits::LINK_LINE_BYTES_MAX;
-    use crate::proto::report::tests::{any_report, names};
+    use crate::limits::LINK_LINE_BYTES_MAX;
+    use crate::report::tests::{any_report, names};
     use proptest::prelude::*;
 
     fn written(write: impl FnOnce(&mut Out)) -> Vec<u8> {

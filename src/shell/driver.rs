@@ -14,20 +14,16 @@ use super::clock::Clock;
 use super::limits::{INPUT_BYTES, OUTPUT_BYTES, REPEATED_WARNING_MS};
 use super::{Plan, RunError};
 use crate::places::{self, Places};
+use crate::proto::board::BoardNode;
 use crate::proto::client::{Piece, Splitter};
-use crate::proto::limits::{
-    AGE_S_MAX, ANSWER_BYTES_MAX, LINK_LINE_BYTES_MAX, NONCE_BYTES, TABLE_CLIENTS, TABLE_SLOTS,
-};
+use crate::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, LINK_LINE_BYTES_MAX, NONCE_BYTES, TABLE_CLIENTS};
 use crate::proto::names::NodeId;
-use crate::proto::node::{Answer, Node, PlacesQuery, Seed, SessionId, Setup};
+use crate::proto::node::{Answer, PlacesQuery, Seed, SessionId, Setup};
 use crate::proto::node_links::{LinkEvent, LinkState};
 use crate::proto::node_reload::{Reload, Reloaded};
 use crate::proto::out::Out;
 use crate::proto::session::{Cut, Ended};
 use crate::proto::time::Mono;
-
-/// A node of the size that this build has.
-pub type BoardNode = Node<TABLE_SLOTS>;
 
 /// The buffers that all connections share.
 ///
@@ -56,7 +52,10 @@ impl Memory {
         reason = "a default would be built on a stack, which has no room for it"
     )]
     pub const fn new() -> Self {
-        Memory { node: Node::new(), buffers: Buffers { input: [0; INPUT_BYTES], output: [0; OUTPUT_BYTES] } }
+        Memory {
+            node: BoardNode::new(),
+            buffers: Buffers { input: [0; INPUT_BYTES], output: [0; OUTPUT_BYTES] },
+        }
     }
 }
 

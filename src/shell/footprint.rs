@@ -2,7 +2,6 @@
 //!
 //! Sizes come from the types themselves, so the table cannot say what the program does not do.
 
-use super::driver::BoardNode;
 use super::limits::{
     CLIENTS_MAX, INPUT_BYTES, LISTEN_BACKLOG, LOG_LINE_BYTES_MAX, OUTPUT_BYTES, UNREAD_BYTES_MAX,
 };
@@ -11,6 +10,7 @@ use crate::places::{
     DEPTH_MAX, LOOKUPS_MAX, PLACES_QUEUE_MAX, UPSTREAM_BODY_BYTES_MAX, UPSTREAM_HEAD_BYTES_MAX,
     WORKERS_DEFAULT,
 };
+use crate::proto::board::BoardNode;
 use crate::proto::limits::{
     AGE_S_MAX, CLIENT_ID_BYTES_MAX, CLIENT_LINE_BYTES_MAX, LINK_LINE_BYTES_MAX, NEIGHBOURS_MAX, NODES_MAX,
     SESSIONS_MAX, TABLE_CLIENTS,

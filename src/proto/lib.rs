@@ -2,7 +2,7 @@
 //!
 //! Lines, positions, times, the table, links and digests. No socket, file, thread, clock, random
 //! source, or allocation after start: time and random numbers come in as arguments, lines go out
-//! through buffers that the caller lends. A test holds the list of what may be imported here.
+//! through buffers that the caller lends. Without the standard library it could do none of it.
 //!
 //! | file | what it is for |
 //! |---|---|
@@ -12,9 +12,13 @@
 //! | [`names`], [`report`] | nodes, reports, and the one strict order |
 //! | [`table`], `floor`, [`owed`] | what a node remembers, what it drops next, what it owes to whom |
 //! | [`auth`], [`wire`], [`digest`] | proofs and tags, the lines between nodes, how tables are compared |
-//! | [`session`], [`node`], [`node_links`], `node_dials`, `node_digests`, [`node_reload`] | one connection, the node, its links, who dials, staying in step, changed maps |
+//! | [`session`], [`node`], [`board`], [`node_links`], `node_dials`, `node_digests`, [`node_reload`] | one connection, the node, one of a board's size, its links, who dials, staying in step, changed maps |
+
+// The tests may allocate.
+#![cfg_attr(not(test), no_std)]
 
 pub mod auth;
+pub mod board;
 pub mod client;
 pub mod counters;
 pub mod digest;
