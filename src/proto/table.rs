@@ -243,10 +243,10 @@ impl<const SLOTS: usize> Table<SLOTS> {
     }
 
     fn owe_to_others(&mut self, slot: usize, from: Source) {
-        for neighbour in 0..NEIGHBOURS_MAX {
-            if self.neighbours & (1 << neighbour) == 0 {
-                continue;
-            }
+        let mut left = self.neighbours;
+        while left != 0 {
+            let neighbour = left.trailing_zeros() as usize;
+            left &= left - 1;
             if from == Source::Neighbour(neighbour) {
                 self.owed.clear(neighbour, slot);
             } else {

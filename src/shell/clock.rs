@@ -18,6 +18,7 @@ pub struct Clock {
     trusted: Cell<bool>,
     /// When to look again; never once the answer is final.
     look_at: Cell<Mono>,
+    last: Cell<Mono>,
 }
 
 impl Clock {
@@ -30,6 +31,7 @@ impl Clock {
             trust: Cell::new(trust),
             trusted: Cell::new(trust.holds_now()),
             look_at: Cell::new(if final_answer { Mono::NEVER } else { Mono(0) }),
+            last: Cell::new(Mono(0)),
         }
     }
 
@@ -37,12 +39,19 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Now {
         let mono = self.mono(Instant::now());
+        self.last.set(mono);
         if mono >= self.look_at.get() {
             let right = self.trust.get().holds_now();
             self.trusted.set(right);
             self.look_at.set(if right { Mono::NEVER } else { mono.after_ms(CLOCK_CHECK_MS) });
         }
         Now { mono, wall: wall(), wall_is_trusted: self.trusted.get() }
+    }
+
+    /// The steady time when it was last read: to a turn that has read it, now.
+    #[must_use]
+    pub fn last(&self) -> Mono {
+        self.last.get()
     }
 
     /// The map says something else of the clock now.

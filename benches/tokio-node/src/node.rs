@@ -52,6 +52,9 @@ pub(crate) struct Shell {
     /// When the timer task wakes next, and what wakes it before that.
     timer_at: Cell<Mono>,
     timer_wake: Wake,
+    /// Why the node is to stop, and what says so to the root.
+    stopped: Cell<Option<&'static str>>,
+    stop_wake: Wake,
 }
 
 /// The acceptors: each holds its listener.
@@ -77,15 +80,20 @@ pub(crate) fn run(plan: Plan, reread: Reread) -> Result<(), RunError> {
         shell.listen(Some(me.clients), Some(me.links)).await?;
         let stop = Stop::new(supervised)?;
         let reload = Reload::new()?;
+        spawn_local(async move {
+            shell.stopped.set(Some(stop.wait().await));
+            shell.stop_wake.wake();
+        });
         spawn_local(keep_time(shell));
         spawn_local(keep_told(shell));
         spawn_local(keep_map(shell, reload));
         info!("{} listens to clients on {} and to its neighbours on {}", me.name, me.clients, me.links);
         shell.work();
         shell.service.ready(shell.driver.status());
-        let why = stop.wait().await;
+        // The root is polled at every wake, so it waits for no more than this.
+        shell.stop_wake.wait().await;
         shell.service.stopping();
-        info!("{} stops: {why}", me.name);
+        info!("{} stops: {}", me.name, shell.stopped.get().unwrap_or_default());
         Ok(())
     };
     LocalSet::new().block_on(&runtime, life)
@@ -108,6 +116,8 @@ fn start(plan: Plan, reread: Reread) -> Result<&'static Shell, RunError> {
         unread: Budget::new(UNREAD_BYTES_MAX),
         timer_at: Cell::new(Mono::NEVER),
         timer_wake: Wake::default(),
+        stopped: Cell::new(None),
+        stop_wake: Wake::default(),
     })))
 }
 

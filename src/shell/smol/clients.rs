@@ -117,7 +117,7 @@ async fn serve(shell: &'static Shell, stream: Arc<Async<TcpStream>>, key: usize)
                 if answer_places(shell, &stream, query).await.is_none() {
                     break;
                 }
-                touch(shell, key);
+                touch(shell, key, shell.driver.clock().now().mono);
             }
             Next::Close => break,
         }
@@ -126,9 +126,9 @@ async fn serve(shell: &'static Shell, stream: Arc<Async<TcpStream>>, key: usize)
     drop(shell.clients.borrow_mut().slots.try_remove(key));
 }
 
-fn touch(shell: &Shell, key: usize) {
+fn touch(shell: &Shell, key: usize, now: Mono) {
     if let Some(slot) = shell.clients.borrow_mut().slots.get_mut(key) {
-        slot.active_at = shell.driver.clock().now().mono;
+        slot.active_at = now;
     }
 }
 
@@ -158,7 +158,7 @@ fn turn(
     let (done, query) = shell.driver.client_input(client, &buffers.input[..len], &mut output);
     client.rest = if done == len { Box::default() } else { buffers.input[done..len].into() };
     if !output.is_empty() {
-        touch(shell, key);
+        touch(shell, key, shell.driver.clock().last());
         shell.links.borrow().wake(shell.driver.take_wakes());
     }
     let next = match query {

@@ -2,7 +2,8 @@
 //!
 //! `smol::LocalExecutor` is all that is used of smol itself: `smol::spawn` would start a thread. Every
 //! task is one of a short list: two acceptors, a timer, one that tells the service manager, one that reads
-//! the map again, a task a client, a task a link, a task a dial. The root future only waits for the signal to stop, because the root is polled at every wake.
+//! the map again, one that waits for the signal to stop, a task a client, a task a link, a task a dial. The root future
+//! only runs them, because the root is polled at every wake.
 //!
 //! Invariant: no borrow of the node or of the shared buffers is held over an `.await`.
 
@@ -52,6 +53,8 @@ struct Shell {
     /// When the timer task wakes next, and what wakes it before that.
     timer_at: Cell<Mono>,
     timer_wake: Wake,
+    /// Why the node is to stop, once it is.
+    stopped: Cell<Option<&'static str>>,
 }
 
 /// The acceptors: each holds its listener.
@@ -73,32 +76,35 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), RunError> {
     let me = plan.nodes[plan.me].clone();
     let supervised = plan.supervised;
     let shell = start(plan, reread)?;
-    let life = async {
+    async_io::block_on(async {
         shell.listen(Some(me.clients), Some(me.links)).await?;
         let stop = signal::Stop::new(supervised)?;
         let reload = signal::Reload::new()?;
+        shell.executor.spawn(async move { shell.stopped.set(Some(stop.wait().await)) }).detach();
         shell.executor.spawn(keep_time(shell)).detach();
         shell.executor.spawn(keep_told(shell)).detach();
         shell.executor.spawn(keep_map(shell, reload)).detach();
         info!("{} listens to clients on {} and to its neighbours on {}", me.name, me.clients, me.links);
         shell.work();
         shell.service.ready(shell.driver.status());
-        let why = stop.wait().await;
+        let why = run_tasks(shell).await;
         shell.service.stopping();
         info!("{} stops: {why}", me.name);
         Ok(())
-    };
-    async_io::block_on(future::or(life, run_tasks(&shell.executor)))
+    })
 }
 
-/// Runs the tasks, for ever.
+/// Runs the tasks until the node is to stop; says why.
 ///
 /// `LocalExecutor::run` does the same with a second queue of 8 KB, which is of use where several threads
-/// share an executor.
-async fn run_tasks<T>(executor: &LocalExecutor<'static>) -> T {
+/// share an executor, and with a future that is polled at every wake.
+async fn run_tasks(shell: &'static Shell) -> &'static str {
     loop {
         for _ in 0..TURN_TASKS {
-            executor.tick().await;
+            shell.executor.tick().await;
+            if let Some(why) = shell.stopped.get() {
+                return why;
+            }
         }
         // Tasks that wake each other all the time must not keep sockets and timers from being looked at.
         future::yield_now().await;
@@ -125,6 +131,7 @@ fn start(plan: Plan, reread: Reread) -> Result<&'static Shell, RunError> {
         unread: Budget::new(UNREAD_BYTES_MAX),
         timer_at: Cell::new(Mono::NEVER),
         timer_wake: Wake::default(),
+        stopped: Cell::new(None),
     })))
 }
 
