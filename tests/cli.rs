@@ -2,7 +2,7 @@
 //!
 //! Help texts are compared with `tests/golden/`. After a wanted change, `HERD_GOLDEN=write cargo test --test cli` writes
 //! them anew; read the difference before it is committed.
-#![cfg(feature = "smol")]
+#![cfg(feature = "up")]
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

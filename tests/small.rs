@@ -1,6 +1,6 @@
-//! What a node without HTTP and import says when it is asked for them: `cargo test --no-default-features --features smol
+//! What a node without HTTP, import and `up` says when it is asked for them: `cargo test --no-default-features --features smol
 //! --test small`. That it does all the rest is seen by `cross/check --small`, on the program itself.
-#![cfg(all(feature = "smol", not(feature = "upstream"), not(feature = "import")))]
+#![cfg(all(feature = "smol", not(feature = "up"), not(feature = "upstream"), not(feature = "import")))]
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -47,6 +47,14 @@ fn a_map_that_wants_another_server_is_refused_with_the_line_and_the_remedy() {
         );
         assert!(said.contains(&expected), "{command:?}: {said}");
     }
+}
+
+#[test]
+fn a_herd_is_sent_to_a_pc_too() {
+    let (status, said) = ran(&["up"]);
+    assert_eq!(status, Some(1));
+    assert!(said.contains("this build runs single nodes alone"), "{said}");
+    assert!(said.contains("herd serve"), "{said}");
 }
 
 #[test]

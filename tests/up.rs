@@ -1,5 +1,5 @@
 //! The commands as a person or a service manager uses them: `up`, `serve`, `send`, `check`, `places near`.
-#![cfg(feature = "smol")]
+#![cfg(feature = "up")]
 
 mod common;
 

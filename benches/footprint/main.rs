@@ -74,12 +74,14 @@ fn built(name: &str, package: &str, features: &[&str], folder: &str) -> PathBuf 
 
 /// The node of this workspace on either runtime.
 fn build() -> Vec<Program> {
+    // `herd up` is no part of the node on tokio, so neither is it here.
+    let full_smol = ["--no-default-features", "--features", "smol,tls,import"];
     let small_smol = ["--no-default-features", "--features", "smol"];
     let small_tokio = ["--no-default-features"];
-    [("smol", "herd", &small_smol[..]), ("tokio", "herd-tokio", &small_tokio[..])]
-        .map(|(name, package, small)| Program {
+    [("smol", "herd", &full_smol[..], &small_smol[..]), ("tokio", "herd-tokio", &[], &small_tokio[..])]
+        .map(|(name, package, full, small)| Program {
             name: name.to_owned(),
-            file: built(package, package, &[], "full"),
+            file: built(package, package, full, "full"),
             small: Some(built(package, package, small, "small")),
         })
         .into()

@@ -9,14 +9,14 @@ mod glue;
 mod help;
 #[cfg(test)]
 mod man;
-#[cfg(feature = "smol")]
+#[cfg(feature = "up")]
 mod output;
 mod parse;
 mod send;
-#[cfg(feature = "smol")]
+#[cfg(feature = "up")]
 mod supervise;
 mod table;
-#[cfg(feature = "smol")]
+#[cfg(feature = "up")]
 mod up;
 
 use std::ffi::OsString;
@@ -82,9 +82,12 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match command {
         Command::Print(text) => write(&mut out, &text),
-        #[cfg(not(feature = "smol"))]
-        Command::Up { .. } => Err(Failure::CouldNotRun("up: this build runs single nodes alone".to_owned())),
-        #[cfg(feature = "smol")]
+        #[cfg(not(feature = "up"))]
+        Command::Up { .. } => Err(Failure::CouldNotRun(
+            "up: this build runs single nodes alone (build it with the feature \"up\", or use: herd serve)"
+                .to_owned(),
+        )),
+        #[cfg(feature = "up")]
         Command::Up { map, log_dir, log_level } => {
             let config = read(map.as_deref());
             let checked = checked(&config, Severity::Warning)?;

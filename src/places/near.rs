@@ -40,7 +40,7 @@ pub struct Found {
 impl Found {
     /// Distance to the query's position in metres.
     pub fn distance_m(&self) -> f64 {
-        2.0 * EARTH_RADIUS_M * self.haversine.min(1.0).sqrt().asin()
+        2.0 * EARTH_RADIUS_M * libm::asin(self.haversine.min(1.0).sqrt())
     }
 }
 
@@ -103,18 +103,18 @@ impl Area {
         let latitude_rad = query.latitude_deg.to_radians();
         let angle_rad = query.radius_m / EARTH_RADIUS_M;
         let reach_deg = angle_rad.to_degrees();
-        let half_sin = (angle_rad / 2.0).sin();
+        let half_sin = libm::sin(angle_rad / 2.0);
         // A circle that holds a pole has places at every longitude; else its widest point lies towards the pole from
         // its centre, where sin(width) = sin(radius) / cos(latitude).
         let holds_a_pole = query.latitude_deg.abs() + reach_deg >= 90.0;
         let half_width_deg = if holds_a_pole {
             180.0
         } else {
-            (angle_rad.sin() / latitude_rad.cos()).clamp(0.0, 1.0).asin().to_degrees()
+            libm::asin((libm::sin(angle_rad) / libm::cos(latitude_rad)).clamp(0.0, 1.0)).to_degrees()
         };
         Self {
             latitude_rad,
-            latitude_cos: latitude_rad.cos(),
+            latitude_cos: libm::cos(latitude_rad),
             longitude_udeg: udeg(query.longitude_deg),
             longitude_deg: query.longitude_deg,
             // A hair more (13 nm at 0, 38 nm at 50 km): a place exactly at the rim must not fall to a last bit, nor, at
@@ -138,9 +138,9 @@ impl Area {
         // Divided, not multiplied by 1e-6: the quotient is the double nearest to the decimal, as is a parsed query.
         let latitude_rad = (f64::from(latitude_udeg) / UDEG).to_radians();
         let longitude_rad = (f64::from(longitude_udeg) / UDEG - self.longitude_deg).to_radians();
-        let up = ((latitude_rad - self.latitude_rad) / 2.0).sin();
-        let across = (longitude_rad / 2.0).sin();
-        up * up + self.latitude_cos * latitude_rad.cos() * across * across
+        let up = libm::sin((latitude_rad - self.latitude_rad) / 2.0);
+        let across = libm::sin(longitude_rad / 2.0);
+        up * up + self.latitude_cos * libm::cos(latitude_rad) * across * across
     }
 }
 
