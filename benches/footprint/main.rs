@@ -1,55 +1,66 @@
 //! What a node costs, on smol and on tokio: memory, processor time, system calls, row by row, in one run.
 //!
 //! ```text
-//! cargo bench --bench footprint                  builds both programs, measures them in turn, prints a table
+//! cargo bench --bench footprint                  builds the programs, measures them in turn, prints a table
 //!     -- --rounds 5 --json FILE --svg FILE       more rounds, and the table as data or as a picture
+//!     -- --short --check FILE                    only what does not depend on time, compared with a table of --json
 //!     -- --program smol=FILE --program tokio=FILE    programs that are there: on a board, where nothing is built
 //! ```
 //!
 //! The first program is compared with the second. Each is started with an empty environment, on a core of its own where
 //! there are two, and asked the same by the same clients; A B A B, so that a machine that grows slower slows both. A row is
-//! the median of the rounds, with the least and the largest. Linux only. valgrind and strace are used where they are
-//! installed; a row without its tool says so.
+//! the median of the rounds, with the least and the largest. The references (`programs.rs`) are measured once, at the
+//! end. Linux only. valgrind and strace are used where they are installed; a row without its tool says so.
 
+mod check;
 mod client;
+mod https;
 mod measure;
 mod process;
+mod programs;
 mod rows;
 mod svg;
 mod tools;
+#[path = "../../tests/upstream/mod.rs"]
+mod upstream;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
-use measure::Program;
+use programs::Program;
 use rows::Table;
 
 const ROUNDS_DEFAULT: usize = 3;
 
+#[derive(Default)]
 struct Options {
-    rounds: usize,
+    rounds: Option<usize>,
     json: Option<PathBuf>,
     svg: Option<PathBuf>,
+    in_short: bool,
+    check: Option<PathBuf>,
     programs: Vec<Program>,
 }
 
 fn options() -> Result<Options, String> {
-    let mut options = Options { rounds: ROUNDS_DEFAULT, json: None, svg: None, programs: Vec::new() };
+    let mut options = Options::default();
     // Cargo adds `--bench`.
     let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} wants a value"));
         match word.as_str() {
             "--rounds" => {
-                options.rounds =
-                    value()?.parse().ok().filter(|rounds| *rounds > 0).ok_or("--rounds: a number")?;
+                let rounds = value()?.parse().ok().filter(|rounds| *rounds > 0);
+                options.rounds = Some(rounds.ok_or("--rounds: a number from 1")?);
             }
             "--json" => options.json = Some(value()?.into()),
             "--svg" => options.svg = Some(value()?.into()),
+            "--short" => options.in_short = true,
+            "--check" => options.check = Some(value()?.into()),
             "--program" => {
                 let given = value()?;
                 let (name, file) = given.split_once('=').ok_or("--program: NAME=FILE")?;
-                options.programs.push(Program::there(name, file.into()));
+                options.programs.push(Program::node(name, file.into(), None));
             }
             _ => return Err(format!("unknown word {word}")),
         }
@@ -57,60 +68,51 @@ fn options() -> Result<Options, String> {
     Ok(options)
 }
 
-/// Builds a package of this workspace as it is deployed, in a folder of its own, and gives the program.
-fn built(name: &str, package: &str, features: &[&str], folder: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let target = root.join("target/footprint").join(folder);
-    let done = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .current_dir(root)
-        .args(["build", "--locked", "--release", "--package", package, "--bin", name, "--target-dir"])
-        .arg(&target)
-        .args(features)
-        .status()
-        .expect("cargo can be run");
-    assert!(done.success(), "{package} was not built");
-    target.join("release").join(name)
+/// Measures the pair in turn, then each reference once, if they are wanted.
+fn measured(options: &Options, pair: &[Program], with_references: bool) -> Table {
+    let (references, missing) = if with_references { programs::references() } else { Default::default() };
+    let all: Vec<&Program> = pair.iter().chain(&references).collect();
+    let mut table = Table::new(all.iter().map(|program| program.name.clone()).collect());
+    table.missing = missing;
+    measure::sizes(&all, &mut table);
+    let service = https::Service::start();
+    let mut round = |which: usize, program: &Program, says: &str| {
+        eprintln!("{}: {says}", program.name);
+        measure::one_node(program, which, &mut table, options.in_short);
+        if program.floods {
+            measure::herd_of_five(program, which, &mut table, options.in_short);
+        }
+        if program.asks {
+            service.measure(program, which, &mut table);
+        }
+    };
+    let rounds = options.rounds.unwrap_or(if options.in_short { 1 } else { ROUNDS_DEFAULT });
+    for n in 1..=rounds {
+        for (which, program) in pair.iter().enumerate() {
+            round(which, program, &format!("round {n} of {rounds}"));
+        }
+    }
+    for (which, program) in all.iter().enumerate().skip(pair.len()) {
+        round(which, program, "once, as a reference");
+    }
+    for (which, program) in all.iter().enumerate() {
+        eprintln!("{}: under valgrind and strace", program.name);
+        tools::counts(program, which, &mut table);
+    }
+    table
 }
 
-/// The node of this workspace on either runtime.
-fn build() -> Vec<Program> {
-    // `herd up` is no part of the node on tokio, so neither is it here.
-    let full_smol = ["--no-default-features", "--features", "smol,tls,import"];
-    let small_smol = ["--no-default-features", "--features", "smol"];
-    let small_tokio = ["--no-default-features"];
-    [("smol", "herd", &full_smol[..], &small_smol[..]), ("tokio", "herd-tokio", &[], &small_tokio[..])]
-        .map(|(name, package, full, small)| Program {
-            name: name.to_owned(),
-            file: built(package, package, full, "full"),
-            small: Some(built(package, package, small, "small")),
-        })
-        .into()
-}
-
-fn main() {
+fn main() -> ExitCode {
     let mut options = match options() {
         Ok(options) => options,
         Err(message) => {
             eprintln!("footprint: {message}");
-            std::process::exit(2);
+            return ExitCode::from(2);
         }
     };
-    if options.programs.is_empty() {
-        options.programs = build();
-    }
-    let mut table = Table::new(options.programs.iter().map(|program| program.name.clone()).collect());
-    measure::sizes(&options.programs, &mut table);
-    for round in 0..options.rounds {
-        for (which, program) in options.programs.iter().enumerate() {
-            eprintln!("round {} of {}: {}", round + 1, options.rounds, program.name);
-            measure::one_node(program, which, &mut table);
-            measure::herd_of_five(program, which, &mut table);
-        }
-    }
-    for (which, program) in options.programs.iter().enumerate() {
-        eprintln!("under valgrind and strace: {}", program.name);
-        tools::counts(program, which, &mut table);
-    }
+    let built = options.programs.is_empty();
+    let pair = if built { programs::pair() } else { std::mem::take(&mut options.programs) };
+    let table = measured(&options, &pair, built && !options.in_short);
     print!("{table}");
     let save = |file: &Option<PathBuf>, text: String| {
         if let Some(file) = file {
@@ -119,4 +121,11 @@ fn main() {
     };
     save(&options.json, table.json());
     save(&options.svg, svg::picture(&table));
+    match options.check.as_deref().map(|file| check::compare(&table, file)) {
+        Some(Err(worse)) => {
+            eprintln!("footprint: {worse}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::client::Dialect;
+use crate::programs::Program;
+
 const NAMES: [&str; 5] = ["Hill", "Jaquez", "Smith", "Singleton", "Campbell"];
 const EDGES: &str = r#"["Hill","Jaquez"],["Hill","Smith"],["Jaquez","Singleton"],["Smith","Singleton"],["Smith","Campbell"],["Singleton","Campbell"]"#;
 const START_MAX: Duration = Duration::from_secs(60);
@@ -24,8 +27,9 @@ impl Drop for Map {
 }
 
 impl Map {
-    /// The first `nodes` of the herd of five, on free ports of loopback, without places; with all five, their edges and a key.
-    pub(crate) fn of(nodes: usize) -> Map {
+    /// The first `nodes` of the herd of five, on free ports of loopback; with all five, their edges. `more` members stand at
+    /// the end.
+    pub(crate) fn of(nodes: usize, more: &str) -> Map {
         use std::os::unix::fs::PermissionsExt;
         let free = || TcpListener::bind(("127.0.0.1", 0)).expect("loopback has free ports");
         let bound: Vec<TcpListener> = (0..2 * nodes).map(|_| free()).collect();
@@ -35,8 +39,10 @@ impl Map {
         };
         let edges = if nodes == NAMES.len() { EDGES } else { "" };
         let members: Vec<String> = (0..nodes).map(node).collect();
-        let text =
-            format!(r#"{{ "nodes": {{ {} }}, "edges": [{edges}], "key_file": "key" }}"#, members.join(", "));
+        let text = format!(
+            r#"{{ "nodes": {{ {} }}, "edges": [{edges}], "key_file": "key"{more} }}"#,
+            members.join(", ")
+        );
         let folder = std::env::temp_dir().join(format!("herd-footprint-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a temporary folder");
         let (file, key) = (folder.join("herd.json"), folder.join("key"));
@@ -76,8 +82,9 @@ pub(crate) fn leave_the_first_core() {
 }
 
 impl Node {
-    /// Starts node `index` of a map behind these words, which may be none: a tool that watches it.
-    pub(crate) fn start(program: &Path, map: &Map, index: usize, before: &[&str]) -> Node {
+    /// Starts node `index` of a map behind these words, which may be none: a tool that watches it. A server that reads no map
+    /// listens where the node's clients do.
+    pub(crate) fn start(program: &Program, map: &Map, index: usize, before: &[&str]) -> Node {
         let mut words: Vec<&str> = Vec::new();
         if has_two_cores() {
             words.extend(["taskset", "-c", "0"]);
@@ -85,11 +92,19 @@ impl Node {
         // An empty environment: nothing of this shell counts as the node's memory. The unit sets the same for one heap.
         words.extend(["env", "-i", "MALLOC_ARENA_MAX=1"]);
         words.extend(before);
+        words.extend(program.words.iter().map(String::as_str));
+        let (file, port) = (map.file.to_str().expect("a plain path"), map.clients[index].port().to_string());
+        match program.dialect {
+            Dialect::Herd => words.extend(["serve", NAMES[index], "--map", file]),
+            // In memory alone, as the node has it.
+            Dialect::Redis => {
+                words.extend(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no"]);
+            }
+            Dialect::Mqtt => words.extend(["-p", &port]),
+        }
         let node = Command::new(words[0])
             .args(&words[1..])
-            .arg(program)
-            .args(["serve", NAMES[index], "--map"])
-            .arg(&map.file)
+            .current_dir(&map.folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
