@@ -65,6 +65,9 @@ fn options() -> Result<Options, String> {
             _ => return Err(format!("unknown word {word}")),
         }
     }
+    if options.programs.len() == 1 {
+        return Err("--program: there must be two, to be compared".to_owned());
+    }
     Ok(options)
 }
 

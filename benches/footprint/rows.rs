@@ -93,15 +93,16 @@ impl Table {
 /// Closer than this two programs are alike.
 const EVEN: f64 = 1.01;
 
-/// Whether a target is the first program's own figure and no ratio: the second needs nothing there.
+/// Whether a target is the first program's own figure and no ratio.
 fn is_absolute(what: &str) -> bool {
-    what.starts_with("allocations")
+    what.starts_with("allocations") || what == "idle, private memory"
 }
 
 /// The ratio that a row is to have at most (at least, where more is better).
 fn target(what: &str) -> Option<f64> {
     match what {
         "program, with TLS" | "program, places file alone" => Some(0.97),
+        "idle, private memory" => Some(220.0),
         "a connection" => Some(0.75),
         "after 4,000 connections have gone"
         | "five nodes, PSS in all"
@@ -133,36 +134,63 @@ fn short(number: f64) -> String {
     }
 }
 
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "| what | unit |")?;
-        for program in &self.programs {
-            write!(f, " {program} |")?;
-        }
-        let pair = format!("{} / {}", self.programs[0], self.programs.get(1).map_or("-", String::as_str));
-        writeln!(f, " {pair} | target | |\n|---|---|{}---:|---:|---|", "---:|".repeat(self.programs.len()))?;
+/// The median of a program, and the least and the largest if they differ.
+fn cell(row: &Row, which: usize) -> String {
+    let Some(median) = row.median(which) else { return "-".to_owned() };
+    let samples = &row.samples[which];
+    let least = short(samples.iter().copied().fold(f64::INFINITY, f64::min));
+    let most = short(samples.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+    if least == most { short(median) } else { format!("{} ({least}–{most})", short(median)) }
+}
+
+impl Table {
+    fn names(&self, which: std::ops::Range<usize>) -> String {
+        self.programs[which].join(" | ")
+    }
+
+    /// The first two programs, and who has the better of it.
+    fn pair(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(f, "| what | unit | {} | ratio | aim | |", self.names(0..2))?;
+        writeln!(f, "|---|---|---:|---:|---:|---:|---|")?;
         for row in &self.rows {
-            write!(f, "| {} | {} |", row.what, row.unit)?;
-            for (which, samples) in row.samples.iter().enumerate() {
-                let Some(median) = row.median(which) else {
-                    write!(f, " - |")?;
-                    continue;
-                };
-                let least = samples.iter().copied().fold(f64::INFINITY, f64::min);
-                let most = samples.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                if least == most {
-                    write!(f, " {} |", short(median))?;
-                } else {
-                    write!(f, " {} ({}–{}) |", short(median), short(least), short(most))?;
-                }
-            }
             let ratio = row.ratio().map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
-            let target = row.target.map_or_else(String::new, |target| format!("{target:.2}"));
-            writeln!(f, " {ratio} | {target} | {} |", row.verdict())?;
-        }
-        for missing in &self.missing {
-            writeln!(f, "\nnot measured: {missing}")?;
+            let target = match row.target {
+                Some(target) if is_absolute(row.what) => format!("{} itself", short(target)),
+                Some(target) => format!("{target:.2}"),
+                None => String::new(),
+            };
+            let (first, second) = (cell(row, 0), cell(row, 1));
+            let verdict = row.verdict();
+            writeln!(
+                f,
+                "| {} | {} | {first} | {second} | {ratio} | {target} | {verdict} |",
+                row.what, row.unit
+            )?;
         }
         Ok(())
+    }
+
+    /// The first program beside the references.
+    fn references(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let all = 2..self.programs.len();
+        writeln!(f, "\n| what | unit | {} | {} |", self.names(0..1), self.names(all.clone()))?;
+        writeln!(f, "|---|---|---:|{}", "---:|".repeat(all.len()))?;
+        for row in self.rows.iter().filter(|row| all.clone().any(|which| row.median(which).is_some())) {
+            let first = row.median(0).map_or_else(|| "-".to_owned(), short);
+            write!(f, "| {} | {} | {first} |", row.what, row.unit)?;
+            all.clone().try_for_each(|which| write!(f, " {} |", cell(row, which)))?;
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.pair(f)?;
+        if self.programs.len() > 2 {
+            self.references(f)?;
+        }
+        self.missing.iter().try_for_each(|missing| writeln!(f, "\nnot measured: {missing}"))
     }
 }
