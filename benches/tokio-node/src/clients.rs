@@ -98,8 +98,9 @@ async fn serve(shell: &'static Shell, stream: TcpStream, key: usize) {
     let mut client = Client::default();
     loop {
         let (unwritten, next) = turn(shell, &stream, &mut client, key);
+        // What seldom has to be waited for has memory of its own: it is no part of every connection.
         if let Some(unwritten) = unwritten
-            && write_rest(shell, &stream, unwritten).await.is_none()
+            && Box::pin(write_rest(shell, &stream, unwritten)).await.is_none()
         {
             break;
         }
@@ -112,7 +113,7 @@ async fn serve(shell: &'static Shell, stream: TcpStream, key: usize) {
             // A client that sends without end has its turn among the others.
             Next::Again => yield_now().await,
             Next::Places(query) => {
-                if answer_places(shell, &stream, query).await.is_none() {
+                if Box::pin(answer_places(shell, &stream, query)).await.is_none() {
                     break;
                 }
                 touch(shell, key, shell.driver.clock().now().mono);

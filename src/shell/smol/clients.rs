@@ -61,7 +61,10 @@ pub(super) async fn accept(shell: &'static Shell, listener: TcpListener) {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 debug!("client {peer} has come");
-                begin(shell, stream.into());
+                // Nobody shares it, and what it lies in has a price.
+                if let Some(stream) = Arc::into_inner(stream.into()) {
+                    begin(shell, stream);
+                }
                 // A crowd that waits to be accepted must not hold up those who are in.
                 yield_now().await;
             }
@@ -74,7 +77,7 @@ pub(super) async fn accept(shell: &'static Shell, listener: TcpListener) {
 }
 
 /// Gives a client its task.
-fn begin(shell: &'static Shell, stream: Arc<Async<TcpStream>>) {
+fn begin(shell: &'static Shell, stream: Async<TcpStream>) {
     // Answers leave in one write each, so nothing is gained by holding them back.
     let _ = stream.get_ref().set_nodelay(true);
     let mut clients = shell.clients.borrow_mut();
@@ -97,12 +100,13 @@ enum Next {
 }
 
 /// One connection, from its first byte to its last.
-async fn serve(shell: &'static Shell, stream: Arc<Async<TcpStream>>, key: usize) {
+async fn serve(shell: &'static Shell, stream: Async<TcpStream>, key: usize) {
     let mut client = Client::default();
     loop {
         let (unwritten, next) = turn(shell, &stream, &mut client, key);
+        // What seldom has to be waited for has memory of its own: it is no part of every connection.
         if let Some(unwritten) = unwritten
-            && write_rest(shell, &stream, unwritten).await.is_none()
+            && Box::pin(write_rest(shell, &stream, unwritten)).await.is_none()
         {
             break;
         }
@@ -114,7 +118,7 @@ async fn serve(shell: &'static Shell, stream: Arc<Async<TcpStream>>, key: usize)
             }
             Next::Again => {}
             Next::Places(query) => {
-                if answer_places(shell, &stream, query).await.is_none() {
+                if Box::pin(answer_places(shell, &stream, query)).await.is_none() {
                     break;
                 }
                 touch(shell, key, shell.driver.clock().now().mono);
