@@ -155,6 +155,31 @@ fn every_failure_of_an_upstream_is_in_the_table_and_reads_like_no_other() {
     }
 }
 
+/// The cells of a row of a table.
+fn cells(line: &str) -> Vec<&str> {
+    line.trim_matches('|').split('|').map(str::trim).collect()
+}
+
+#[test]
+fn the_table_of_the_footprint_is_what_the_bench_printed() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/footprint/x86_64.json");
+    let kept: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(path).expect("it is there")).expect("JSON");
+    let text = readme();
+    let pair: Vec<Vec<&str>> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("| what | unit | smol | tokio |"))
+        .map(cells)
+        .collect();
+    for row in kept["rows"].as_array().expect("rows") {
+        let what = row["what"].as_str().expect("a name");
+        let said =
+            pair.iter().find(|cells| cells[0] == what).unwrap_or_else(|| panic!("README lacks {what}"));
+        let ratio = row["ratio"].as_f64().map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
+        assert_eq!(said[4], ratio, "{what}");
+    }
+}
+
 #[test]
 fn every_command_of_the_readme_exists() {
     let mut commands = 0;

@@ -9,8 +9,8 @@
 //!
 //! The first program is compared with the second. Each is started with an empty environment, on a core of its own where
 //! there are two, and asked the same by the same clients; A B A B, so that a machine that grows slower slows both. A row is
-//! the median of the rounds, with the least and the largest. The references (`programs.rs`) are measured once, at the
-//! end. Linux only. valgrind and strace are used where they are installed; a row without its tool says so.
+//! the median of the rounds, with the least and the largest. The floor on epoll is measured as often; the other references
+//! (`programs.rs`) once, at the end. Linux only. valgrind and strace are used where they are installed; a row without its tool says so.
 
 mod check;
 mod client;
@@ -30,7 +30,7 @@ use std::process::ExitCode;
 use programs::Program;
 use rows::Table;
 
-const ROUNDS_DEFAULT: usize = 3;
+const ROUNDS_DEFAULT: usize = 2;
 
 #[derive(Default)]
 struct Options {
@@ -71,7 +71,7 @@ fn options() -> Result<Options, String> {
     Ok(options)
 }
 
-/// Measures the pair in turn, then each reference once, if they are wanted.
+/// Measures the pair and the floor in turn, then each other reference once, if they are wanted.
 fn measured(options: &Options, pair: &[Program], with_references: bool) -> Table {
     let (references, missing) = if with_references { programs::references() } else { Default::default() };
     let all: Vec<&Program> = pair.iter().chain(&references).collect();
@@ -90,12 +90,13 @@ fn measured(options: &Options, pair: &[Program], with_references: bool) -> Table
         }
     };
     let rounds = options.rounds.unwrap_or(if options.in_short { 1 } else { ROUNDS_DEFAULT });
+    let (often, once): (Vec<_>, Vec<_>) = all.iter().enumerate().partition(|(_, program)| !program.is_rival);
     for n in 1..=rounds {
-        for (which, program) in pair.iter().enumerate() {
-            round(which, program, &format!("round {n} of {rounds}"));
+        for (which, program) in &often {
+            round(*which, program, &format!("round {n} of {rounds}"));
         }
     }
-    for (which, program) in all.iter().enumerate().skip(pair.len()) {
+    for (which, program) in once {
         round(which, program, "once, as a reference");
     }
     for (which, program) in all.iter().enumerate() {

@@ -24,12 +24,14 @@ pub(crate) struct Program {
     pub(crate) floods: bool,
     /// Whether it asks other servers for places.
     pub(crate) asks: bool,
+    /// Whether it has nothing in common with the node but the requests.
+    pub(crate) is_rival: bool,
 }
 
 impl Program {
     /// A node that is there.
     pub(crate) fn node(name: &str, file: PathBuf, small: Option<PathBuf>) -> Program {
-        Program { asks: true, small, ..Program::native(name, file) }
+        Program { asks: true, small, is_rival: false, ..Program::native(name, file) }
     }
 
     fn native(name: &str, file: PathBuf) -> Program {
@@ -41,7 +43,16 @@ impl Program {
 
     fn reference(name: &str, words: Vec<String>, dialect: Dialect) -> Program {
         let floods = dialect == Dialect::Herd;
-        Program { name: name.to_owned(), words, file: None, small: None, dialect, floods, asks: false }
+        Program {
+            name: name.to_owned(),
+            words,
+            file: None,
+            small: None,
+            dialect,
+            floods,
+            asks: false,
+            is_rival: true,
+        }
     }
 }
 
@@ -80,7 +91,7 @@ pub(crate) fn pair() -> Vec<Program> {
 pub(crate) fn references() -> (Vec<Program>, Vec<String>) {
     let floor = Program::native("epoll", built("herd-floor", &[], "full"));
     let mut programs = vec![
-        Program { floods: false, ..floor },
+        Program { floods: false, is_rival: false, ..floor },
         Program::native("tokio, first go", built("herd-idiomatic", &[], "full")),
     ];
     let mut missing = Vec::new();

@@ -17,7 +17,8 @@ impl Row {
     pub(crate) fn median(&self, which: usize) -> Option<f64> {
         let mut sorted = self.samples[which].clone();
         sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len() / 2).copied()
+        let middle = sorted.len().checked_sub(1)?;
+        Some(f64::midpoint(sorted[middle / 2], sorted[middle.div_ceil(2)]))
     }
 
     /// The first program's median over the second's. Two that are nothing are alike; over nothing there is no ratio.

@@ -54,7 +54,7 @@ const TOOLS: [Tool; 3] = [
 
 const PAUSE: Duration = Duration::from_millis(3);
 /// One request at a time: of one client, each a wake-up of its own; of many clients at once.
-const LOADS: [[Load; 2]; 2] = [[load(1, 100), load(1, 500)], [load(64, 4), load(64, 20)]];
+const LOADS: [[Load; 2]; 2] = [[load(1, 50), load(1, 250)], [load(64, 4), load(64, 12)]];
 
 const fn load(clients: usize, rounds: usize) -> Load {
     Load { clients, depth: 1, rounds, pause: PAUSE }
