@@ -2,7 +2,7 @@
 //!
 //! `smol::LocalExecutor` is all that is used of smol itself: `smol::spawn` would start a thread. Every
 //! task is one of a short list: two acceptors, a timer, one that tells the service manager, one that reads
-//! the map again, one that waits for the signal to stop, a task a client, a task a link, a task a dial. The root future
+//! the map again, one that waits for signals, a task a client, a task a link, a task a dial. The root future
 //! only runs them, because the root is polled at every wake.
 //!
 //! Invariant: no borrow of the node or of the shared buffers is held over an `.await`.
@@ -53,6 +53,8 @@ struct Shell {
     /// When the timer task wakes next, and what wakes it before that.
     timer_at: Cell<Mono>,
     timer_wake: Wake,
+    /// Rung when the map is to be read again.
+    reload_wake: Wake,
     /// Why the node is to stop, once it is.
     stopped: Cell<Option<&'static str>>,
 }
@@ -78,12 +80,12 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), RunError> {
     let shell = start(plan, reread)?;
     async_io::block_on(async {
         shell.listen(Some(me.clients), Some(me.links)).await?;
-        let stop = signal::Stop::new(supervised)?;
-        let reload = signal::Reload::new()?;
-        shell.executor.spawn(async move { shell.stopped.set(Some(stop.wait().await)) }).detach();
+        let outside = signal::Outside::new(supervised)?;
+        let stopped = async move { shell.stopped.set(Some(outside.wait(&shell.reload_wake).await)) };
+        shell.executor.spawn(stopped).detach();
         shell.executor.spawn(keep_time(shell)).detach();
         shell.executor.spawn(keep_told(shell)).detach();
-        shell.executor.spawn(keep_map(shell, reload)).detach();
+        shell.executor.spawn(keep_map(shell)).detach();
         info!("{} listens to clients on {} and to its neighbours on {}", me.name, me.clients, me.links);
         shell.work();
         shell.service.ready(shell.driver.status());
@@ -131,6 +133,7 @@ fn start(plan: Plan, reread: Reread) -> Result<&'static Shell, RunError> {
         unread: Budget::new(UNREAD_BYTES_MAX),
         timer_at: Cell::new(Mono::NEVER),
         timer_wake: Wake::default(),
+        reload_wake: Wake::default(),
         stopped: Cell::new(None),
     })))
 }
@@ -241,10 +244,10 @@ async fn keep_told(shell: &'static Shell) {
 }
 
 /// Reads the map again when it is asked to.
-async fn keep_map(shell: &'static Shell, mut reload: signal::Reload) {
+async fn keep_map(shell: &'static Shell) {
     let service = &shell.service;
     loop {
-        reload.next().await;
+        shell.reload_wake.wait().await;
         service.reloading();
         if let Err(why) = shell.reload().await {
             error!("the map stays as it was: {why}");

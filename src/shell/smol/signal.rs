@@ -8,30 +8,38 @@ use async_signal::{Signal, Signals};
 use futures_lite::{StreamExt, future};
 
 use crate::shell::RunError;
+use crate::shell::wake::Wake;
 
-/// The ways to stop, made before the node says that it listens.
-pub(super) struct Stop {
+/// What comes from outside, made before the node says that it listens.
+pub(super) struct Outside {
     signals: Signals,
     /// Held open by the supervisor; its end is the supervisor's end.
     input: Option<Async<Stdin>>,
 }
 
-impl Stop {
+impl Outside {
     pub(super) fn new(supervised: bool) -> Result<Self, RunError> {
-        let signals = Signals::new([Signal::Term, Signal::Int]);
-        let signals = signals.map_err(|error| RunError::System { what: "signals", error })?;
+        let mut wanted = vec![Signal::Term, Signal::Int];
+        // On a terminal SIGHUP says that the terminal has gone, and ends the node as it ends any program.
+        if !std::io::stderr().is_terminal() {
+            wanted.push(Signal::Hup);
+        }
+        let signals = Signals::new(wanted).map_err(|error| RunError::System { what: "signals", error })?;
         let input = if supervised { Some(Async::new(std::io::stdin())) } else { None };
         let input = input.transpose().map_err(|error| RunError::System { what: "standard input", error })?;
-        Ok(Stop { signals, input })
+        Ok(Outside { signals, input })
     }
 
-    /// Waits, and says why the node stops.
-    pub(super) async fn wait(mut self) -> &'static str {
+    /// Rings `reload` whenever the map is to be read again, until the node is to stop; says why.
+    pub(super) async fn wait(mut self, reload: &Wake) -> &'static str {
         let input = self.input;
         let signal = async {
-            match self.signals.next().await {
-                Some(Ok(Signal::Int)) => "interrupted",
-                _ => "told to terminate",
+            loop {
+                match self.signals.next().await {
+                    Some(Ok(Signal::Hup)) => reload.wake(),
+                    Some(Ok(Signal::Int)) => return "interrupted",
+                    _ => return "told to terminate",
+                }
             }
         };
         let ended = async {
@@ -42,31 +50,6 @@ impl Stop {
             "its supervisor has gone"
         };
         future::or(signal, ended).await
-    }
-}
-
-/// The wish that the map be read again: SIGHUP.
-pub(super) struct Reload(Option<Signals>);
-
-impl Reload {
-    /// On a terminal SIGHUP says that the terminal has gone, and ends the node as it ends any program.
-    pub(super) fn new() -> Result<Self, RunError> {
-        if std::io::stderr().is_terminal() {
-            return Ok(Reload(None));
-        }
-        let signals = Signals::new([Signal::Hup]);
-        Ok(Reload(Some(signals.map_err(|error| RunError::System { what: "signals", error })?)))
-    }
-
-    /// Waits for the next one.
-    pub(super) async fn next(&mut self) {
-        let asked = match &mut self.0 {
-            Some(signals) => signals.next().await.is_some(),
-            None => false,
-        };
-        if !asked {
-            future::pending::<()>().await;
-        }
     }
 }
 
