@@ -10,9 +10,11 @@ use crate::rows::{Row, Table};
 /// A ratio that was kept may grow to this many times itself.
 const GROWTH_MAX: f64 = 1.25;
 
-/// Sizes, memory, and what tools count.
+/// Sizes, memory, and what tools count; but how many of many clients are looked at together depends on when they come,
+/// and with it the system calls and allocations of a request.
 fn is_timeless(row: &Row) -> bool {
-    matches!(row.unit, "bytes" | "KB") || row.what.contains(" a request, ")
+    let is_counted = row.what.ends_with(" a request, one client") || row.what.starts_with("instructions");
+    matches!(row.unit, "bytes" | "KB") || is_counted
 }
 
 /// Compares the ratios of two tables.
