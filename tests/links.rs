@@ -225,7 +225,7 @@ fn is_harmed_and_mended(builder: Builder, fault: Fault, to_smith: bool) {
     let herd = builder.keyed().proxied("Hill", "Smith").start();
     let (from, to) = if to_smith { ("Hill", "Smith") } else { ("Smith", "Hill") };
     everyone_learns_of_everyone(&herd, "before");
-    herd.proxy("Hill", "Smith").harm_next("U ", fault);
+    herd.proxy("Hill", "Smith").harm_next(to_smith, "U ", fault);
     let first = herd[from].ask("IAMAT first +34.068930-118.445127 1621464827.959498503");
     until("the line was harmed", || herd.proxy("Hill", "Smith").has_harmed());
     // A line that is missing shows at the next one.

@@ -37,8 +37,8 @@ struct State {
     is_cut: bool,
     is_frozen: bool,
     is_split: bool,
-    /// For the next line that begins so.
-    fault: Option<(&'static str, Fault)>,
+    /// For the next line of this end (0 is the dialler's) that begins so.
+    fault: Option<(usize, &'static str, Fault)>,
     /// Connections that pass: the dialler's end and the acceptor's.
     pairs: Vec<Arc<[TcpStream; 2]>>,
     /// Connections whose acceptor does not know that the dialler has gone.
@@ -117,9 +117,9 @@ impl Proxy {
         }
     }
 
-    /// Does this to the next line, in either direction, that begins so.
-    pub(crate) fn harm_next(&self, beginning: &'static str, fault: Fault) {
-        self.shared.state().fault = Some((beginning, fault));
+    /// Does this to the next line that begins so, of the dialler or of the other end.
+    pub(crate) fn harm_next(&self, of_dialler: bool, beginning: &'static str, fault: Fault) {
+        self.shared.state().fault = Some((usize::from(!of_dialler), beginning, fault));
     }
 
     /// Whether the fault that was asked for has happened.
@@ -189,8 +189,10 @@ fn pump(shared: &Shared, pair: &Arc<[TcpStream; 2]>, from: usize) {
             if from == 0 && state.record.len() + line.len() <= RECORD_BYTES_MAX {
                 state.record.extend_from_slice(&line);
             }
-            let is_meant = |(beginning, _): &(&str, Fault)| line.starts_with(beginning.as_bytes());
-            state.fault.take_if(|fault| is_meant(fault)).map(|(_, fault)| fault)
+            let is_meant = |(end, beginning, _): &(usize, &str, Fault)| {
+                *end == from && line.starts_with(beginning.as_bytes())
+            };
+            state.fault.take_if(|fault| is_meant(fault)).map(|(.., fault)| fault)
         };
         let copies = match fault {
             Some(Fault::Drop) => 0,
