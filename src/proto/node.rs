@@ -109,7 +109,7 @@ pub(super) struct Link {
     /// The session that is up.
     pub(super) session: Option<u8>,
     pub(super) up_since: Mono,
-    /// When the neighbour's digest was last equal to ours.
+    /// When the neighbour's digest was last equal to ours, if it has not differed since.
     pub(super) equal_at: Option<Mono>,
     /// The neighbour's last boot number: another one means that it has restarted.
     pub(super) boot: Option<u64>,
@@ -297,7 +297,9 @@ impl<const SLOTS: usize> Node<SLOTS> {
     }
 
     /// Whether a client's time is further ahead than a clock that is known to be right allows.
-    pub(super) fn is_ahead(&self, now: &Now, time: &ClientTime) -> bool {
+    pub(super) fn is_ahead(&mut self, now: &Now, time: &ClientTime) -> bool {
+        // What is taken without trust is looked at again once there is some, whether a tick fell in between or not.
+        self.clock_was_trusted &= now.wall_is_trusted;
         now.wall_is_trusted && time.timestamp().0 > now.wall.0.saturating_add(AHEAD_NS_MAX)
     }
 
@@ -340,7 +342,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
 
     /// Drops entries past their age, and once the clock is right those too far ahead of it: they came
     /// in while it was not, and nothing could ever replace them.
-    fn sweep(&mut self, now: &Now) {
+    pub(super) fn sweep(&mut self, now: &Now) {
         self.swept_at = now.mono;
         let ahead = now.wall.0.saturating_add(AHEAD_NS_MAX);
         let unwanted = |sighting: &Sighting| now.wall_is_trusted && sighting.time.timestamp().0 > ahead;

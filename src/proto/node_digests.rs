@@ -53,6 +53,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 event = LinkEvent::Equal { node };
             } else {
                 self.counters.digests_differ += 1;
+                // Nothing may be owed from here and yet be missing here.
+                self.links[neighbour].equal_at = None;
                 self.sessions[index].compared(now, false);
                 let owed = self.table.owe_where(neighbour, now.seconds(), |version| {
                     let bucket = salt.bucket(&version);

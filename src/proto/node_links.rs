@@ -48,7 +48,7 @@ pub struct LinkState {
     pub node: NodeId,
     /// Since when the link has been up.
     pub up_since: Option<Mono>,
-    /// When the neighbour's digest was last equal to this node's.
+    /// When the neighbour's digest was last equal to this node's, if it has not differed since.
     pub equal_at: Option<Mono>,
     /// Entries owed to the neighbour.
     pub owed: usize,

@@ -71,6 +71,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
         self.end_if_keys_are_withdrawn(now.mono, reload.keys.as_ref());
         self.keys.clone_from(&reload.keys);
 
+        // What has outlived its age goes first, so that it is not counted among what the new map drops.
+        self.sweep(now);
         // While origins still have their old numbers, by which the table's heap is in order.
         let is_dropped = |sighting: &Sighting| renumbering.of(sighting.origin).is_none();
         let entries_dropped = self.table.sweep(now.mono.seconds(), is_dropped);

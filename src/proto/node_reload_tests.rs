@@ -3,6 +3,7 @@
 use super::*;
 use crate::auth::KEY_BYTES;
 use crate::herd_tests::{Herd, keys};
+use crate::limits::AGE_S_MAX;
 use crate::random::Jitter;
 
 /// Gives a node a map of these names and of these edges.
@@ -91,6 +92,18 @@ fn a_node_that_is_listed_no_more_takes_its_reports_along() {
         assert_eq!(clients, ["c0", "c1", "c3"], "{node}");
         assert!(herd.nodes[node].links().all(|link| link.equal_at.is_some()), "{node}");
     }
+}
+
+#[test]
+fn what_has_outlived_its_age_is_not_what_a_map_drops() {
+    let mut herd = Herd::of(&[32; 2], &keys());
+    herd.run(2_000);
+    one_client_each(&mut herd);
+    // Past the age of all, and before they are swept.
+    herd.now_ms += u64::from(AGE_S_MAX) * 1_000 + 1;
+    let changed = reload(&mut herd, 0, &["Campbell", "Hill"], &LINE[..1], keys());
+    assert_eq!(changed, Ok(Reloaded { kept: 1, added: 0, removed: 0, entries_dropped: 0 }));
+    assert!(herd.nodes[0].table().is_empty());
 }
 
 #[test]

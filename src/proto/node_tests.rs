@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::herd_tests::{Herd, WALL_NS, keys, node};
-use crate::limits::{DIGEST_EVERY_MS, NONCE_BYTES, STRANGER_MS_MIN};
+use crate::limits::{ANSWER_BYTES_MAX, DIGEST_EVERY_MS, NONCE_BYTES, STRANGER_MS_MIN};
+use crate::node::Answer;
 use crate::time::Timestamp;
 
 #[test]
@@ -179,6 +180,38 @@ fn idle_links_only_ping() {
     let lines = &herd.traffic[before..];
     assert_eq!(lines.len(), 10, "{lines:#?}");
     assert!(lines.iter().all(|line| line.contains(" P ")));
+}
+
+#[test]
+fn a_digest_that_differs_ends_being_in_step_even_if_nothing_is_owed_from_here() {
+    let mut node = node(0, 2, 32, None, 1);
+    let now = Now { mono: Mono(0), wall: Timestamp(WALL_NS), wall_is_trusted: true };
+    let hill = node.take_dial(now.mono).expect("Campbell sorts first");
+    let id = node.open(now.mono, Some(hill), [0; NONCE_BYTES]).expect("there is no link yet");
+    node.link_line(&now, id, format!("HELLO 1 Hill 7 32 {}", "00".repeat(NONCE_BYTES)).as_bytes());
+    let is_in_step = |node: &Node<64>| node.links().all(|link| link.is_in_step());
+    let equal = node.link_line(&now, id, format!("D 1 {} -", "0".repeat(1024)).as_bytes());
+    assert_eq!(equal, LinkEvent::Equal { node: hill });
+    assert!(is_in_step(&node));
+    // Hill holds what this node, which is empty, does not.
+    let differs = node.link_line(&now, id, format!("D 2 {} -", "1".repeat(1024)).as_bytes());
+    assert_eq!(differs, LinkEvent::Differs { node: hill, owed: 0 });
+    assert!(!is_in_step(&node));
+}
+
+#[test]
+fn what_came_in_without_trust_is_dropped_even_if_no_tick_fell_into_that_time() {
+    let mut node = node(0, 1, 32, None, 1);
+    let now = |wall_is_trusted| Now { mono: Mono(0), wall: Timestamp(WALL_NS), wall_is_trusted };
+    node.tick(&now(true));
+    let mut bytes = [0; ANSWER_BYTES_MAX];
+    for (trusted, held) in [(true, 0), (false, 1)] {
+        let line = b"IAMAT early +1+1 9000000000";
+        assert!(matches!(node.client_line(&now(trusted), line, &mut Out::new(&mut bytes)), Answer::Done));
+        assert_eq!(node.table().len(), held);
+    }
+    node.tick(&now(true));
+    assert!(node.table().is_empty());
 }
 
 /// Plays the acceptor Hill by hand against the dialling node Campbell.
