@@ -30,5 +30,7 @@ pub mod cli;
 pub mod config;
 pub mod places;
 pub mod shell;
+#[cfg(feature = "sim")]
+pub mod sim;
 
 pub use herd_proto as proto;

@@ -360,6 +360,10 @@ fn tie<const SLOTS: usize>(map: &Map<SLOTS>, a: usize, b: usize) -> Ordering {
     version(a).compare(&version(b))
 }
 
+#[cfg(feature = "sim")]
+#[path = "table_sim.rs"]
+mod sim;
+
 #[cfg(test)]
 #[path = "table_tests.rs"]
 mod tests;

@@ -1,0 +1,31 @@
+//! For the simulator alone (feature `sim`): what a checker needs to see of the table, and a hand that spoils it.
+//!
+//! Nothing of the core calls this, and no node is built with it.
+
+use super::{Table, Version};
+use crate::fields::{ClientId, Position};
+use crate::node::Node;
+
+impl<const SLOTS: usize> Table<SLOTS> {
+    /// Every entry by slot, those past their age included, with the second in which its origin heard it.
+    pub fn sim_entries(&self) -> impl Iterator<Item = (Version<'_>, i32)> {
+        self.map
+            .iter()
+            .map(|(key, entry)| (Version { client: &key.client, sighting: &entry.sighting }, entry.heard_s))
+    }
+}
+
+impl<const SLOTS: usize> Node<SLOTS> {
+    /// Gives an entry another position behind the core's back, as a bit that flips in memory does: it is
+    /// owed to nobody and no timer is set. `false` if there is no such entry.
+    pub fn sim_spoil(&mut self, client: &ClientId, position: Position) -> bool {
+        let key = self.table.key(client);
+        match self.table.map.get_mut(&key) {
+            Some(entry) => {
+                entry.sighting.position = position;
+                true
+            }
+            None => false,
+        }
+    }
+}

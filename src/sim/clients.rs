@@ -1,0 +1,175 @@
+//! Clients: what they say, split at any byte, and that each line gets its one answer, in order.
+
+use super::host::{WALL_NS, client_name, client_number};
+use super::plan::{Fault, pick};
+use super::world::World;
+use crate::proto::client::{Piece, Splitter};
+use crate::proto::limits::{AHEAD_NS_MAX, ANSWER_BYTES_MAX, AT_LINE_BYTES_MAX};
+use crate::proto::node::Answer;
+use crate::proto::out::Out;
+use crate::proto::report::{Report, Version};
+
+const POSITIONS: [&str; 5] = ["+34.068930-118.445127", "+1+1", "-1+1", "+1.0+1", "-90.00+180"];
+/// One time in three forms, and its neighbours.
+const EQUAL_TIMES: [&str; 5] =
+    ["1700000000", "1700000000.0", "1700000000.00", "1700000000.000000001", "1699999999.999999999"];
+const NONSENSE: [&str; 5] = ["", "IAMAT", "AT n0000 +0.0 c0 +1+1 1", "WHATSAT c0 51 1", "IAMAT c0 +91+1 1"];
+
+/// A line, and what the simulation knows of it.
+#[derive(Clone, Debug)]
+pub(super) enum Said {
+    Iamat { line: String, client: usize, fields: String, time_ns: i64 },
+    Whatsat { line: String, client: usize },
+    Nonsense(String),
+}
+
+impl Said {
+    pub(super) fn iamat(client: usize, position: &str, time: &str, time_ns: i64) -> Self {
+        let fields = format!("{} {position} {time}", client_name(client));
+        Said::Iamat { line: format!("IAMAT {fields}"), client, fields, time_ns }
+    }
+
+    fn line(&self) -> &str {
+        match self {
+            Said::Iamat { line, .. } | Said::Whatsat { line, .. } | Said::Nonsense(line) => line,
+        }
+    }
+}
+
+impl World {
+    /// A client at `host` says a few lines at once.
+    pub(super) fn client(&mut self, host: usize) {
+        if !self.hosts[host].is_up() {
+            return;
+        }
+        let count = self.rng.usize(1..=3);
+        let said: Vec<Said> = (0..count).map(|_| self.draw_line()).collect();
+        self.say_all(host, &said);
+    }
+
+    fn draw_line(&mut self) -> Said {
+        let client = self.rng.usize(0..self.plan.clients);
+        match self.rng.u8(0..10) {
+            0 => Said::Nonsense((*pick(&mut self.rng, &NONSENSE)).to_string()),
+            1 | 2 => Said::Whatsat { line: format!("WHATSAT {} 10 5", client_name(client)), client },
+            _ => {
+                let position = *pick(&mut self.rng, &POSITIONS);
+                let (time, time_ns) = self.draw_time();
+                Said::iamat(client, position, &time, time_ns)
+            }
+        }
+    }
+
+    fn draw_time(&mut self) -> (String, i64) {
+        if self.plan.has(Fault::EqualTimes) && self.rng.u8(0..4) != 0 {
+            return ((*pick(&mut self.rng, &EQUAL_TIMES)).to_string(), WALL_NS);
+        }
+        let ahead_s = match self.rng.u8(0..8) {
+            0 | 1 if self.plan.has(Fault::FutureTimes) => self.rng.i64(2 * 86_400..86_400 * 365 * 30),
+            0 => self.rng.i64(-86_400 * 365..0),
+            _ => self.rng.i64(-100..=100),
+        };
+        self.time(ahead_s)
+    }
+
+    /// A client's time so many seconds ahead of the truth, give or take one.
+    pub(super) fn time(&mut self, ahead_s: i64) -> (String, i64) {
+        let now_s = i64::try_from(self.now / 1_000).expect("a world lasts minutes");
+        let (second, nanos) = (WALL_NS / 1_000_000_000 + now_s + ahead_s, self.rng.i64(0..1_000_000_000));
+        (format!("{second}.{nanos:09}"), second * 1_000_000_000 + nanos)
+    }
+
+    /// Hands lines in, in pieces, as a shell does.
+    pub(super) fn say_all(&mut self, host: usize, said: &[Said]) {
+        let mut input: Vec<u8> =
+            said.iter().flat_map(|said| [said.line().as_bytes(), b"\n"].concat()).collect();
+        if self.rng.bool() {
+            // The end of input ends the last line.
+            input.pop();
+        }
+        let (mut splitter, mut held, mut rest) = (Splitter::default(), Vec::new(), input.as_slice());
+        let mut waiting = said.iter();
+        loop {
+            let ended = rest.is_empty();
+            let (piece, later) = rest.split_at(self.rng.usize(0..=rest.len()));
+            rest = later;
+            held.extend_from_slice(piece);
+            while let Some((piece, taken)) = splitter.next(&held, ended) {
+                let next = waiting
+                    .next()
+                    .filter(|said| matches!(piece, Piece::Line(line) if line == said.line().as_bytes()));
+                let Some(next) = next else {
+                    return self.fail("lines come as they were sent", format!("{piece:?} of {said:?}"));
+                };
+                self.command(host, next);
+                held.drain(..taken);
+            }
+            if ended {
+                break;
+            }
+        }
+        // An empty last line without its end is none.
+        if waiting.any(|said| !said.line().is_empty()) {
+            self.fail("one answer for each request", format!("{said:?}"));
+        }
+    }
+
+    fn command(&mut self, host: usize, said: &Said) {
+        let now = self.hosts[host].now(self.now);
+        let mut bytes = [0; ANSWER_BYTES_MAX];
+        let mut out = Out::new(&mut bytes);
+        let Some(node) = self.hosts[host].node.as_mut() else { return };
+        let answer = node.client_line(&now, said.line().as_bytes(), &mut out);
+        let text = String::from_utf8_lossy(out.written()).into_owned();
+        self.trace.bytes(text.as_bytes());
+        self.say(|world| format!("{} is told {:?}: {}", world.names[host], said.line(), text.trim_end()));
+        let refused = text == format!("? {}\n", said.line());
+        let is_right = match (said, answer) {
+            (Said::Iamat { client, fields, time_ns, .. }, Answer::Done) => {
+                let ahead = now.wall_is_trusted && *time_ns > now.wall.0.saturating_add(AHEAD_NS_MAX);
+                if ahead { refused } else { self.take_answer(host, *client, fields, &text) }
+            }
+            (Said::Whatsat { client, .. }, Answer::Places(query)) => {
+                text.is_empty() && self.at_line(host, *client).as_deref() == Some(query.at_line.as_slice())
+            }
+            (Said::Whatsat { client, .. }, Answer::Done) => refused && self.at_line(host, *client).is_none(),
+            (Said::Nonsense(_), Answer::Done) => refused,
+            _ => false,
+        };
+        if !is_right {
+            return self
+                .fail("the answer is the right one", format!("{}: {said:?}: {text}", self.names[host]));
+        }
+        self.check(host, None);
+        self.settle(host);
+    }
+
+    /// An IAMAT's answer holds what it should; the report is issued by that.
+    fn take_answer(&mut self, host: usize, client: usize, fields: &str, text: &str) -> bool {
+        let wall = self.hosts[host].now(self.now).wall;
+        let Some(node) = &self.hosts[host].node else { return false };
+        let report = text.strip_suffix('\n').map(|line| Report::parse_at_line(line.as_bytes(), node.names()));
+        let Some(Ok(Report { sighting, client: name })) = report else { return false };
+        self.issued[client].push((sighting, self.now));
+        client_number(&name) == Some(client)
+            && sighting.origin == node.me()
+            && sighting.heard == wall
+            && text.strip_suffix('\n').is_some_and(|line| line.ends_with(&format!(" {fields}")))
+    }
+
+    /// What a WHATSAT about the client begins with, by what the checks remember of the node.
+    fn at_line(&self, host: usize, client: usize) -> Option<Vec<u8>> {
+        let board = &self.hosts[host];
+        let held = board.held[client].as_ref()?;
+        let age_s = board.now(self.now).mono.seconds() - held.heard_s;
+        if i64::from(age_s) >= i64::from(self.plan.age_s_max) {
+            return None;
+        }
+        let client = crate::proto::fields::ClientId::parse(client_name(client).as_bytes())?;
+        let mut bytes = [0; AT_LINE_BYTES_MAX];
+        let mut out = Out::new(&mut bytes);
+        let version = Version { client: &client, sighting: &held.sighting };
+        version.put_at_line(board.node.as_ref()?.names(), &mut out);
+        Some(out.written().to_vec())
+    }
+}

@@ -1,0 +1,267 @@
+//! The second phase: nothing goes wrong any more, and what the herd promises must come true, within bounds.
+//!
+//! The bounds, from the limits of the core: a connection whose other end is gone is found dead after 30 s, the
+//! pause before the next dial is at most 30 s and a hand-shake takes no 10 s, so all links are up 70 s after the
+//! healing, and compare their tables at once. Where a link stayed up, two tables that differ are found to by the
+//! next digest, 66 s after the last at most; each comparison that differs is followed by another, 60 s later at most.
+
+use super::clients::Said;
+use super::host::client_name;
+use super::plan::{CLIENTS_MAX, Fault};
+use super::world::{Event, FIRST_KEY, SECOND_KEY, World};
+use crate::proto::fields::{ClientId, Position};
+use crate::proto::limits::SWEEP_EVERY_MS;
+use crate::proto::names::NodeId;
+use crate::proto::report::{Report, Sighting, Version};
+
+/// Clients go on to report for so long.
+const LATE_REPORTS_MS: u64 = 15_000;
+/// All tables hold what they should by then, and all links say so.
+const TABLES_WITHIN_MS: u64 = 150_000;
+const STEP_WITHIN_MS: u64 = 280_000;
+/// A report crosses a healed herd within this time.
+const FLOOD_MS: u64 = 4_000;
+/// A digest is due at least so often.
+const ROUND_MS: u64 = 70_000;
+
+type Entries = Vec<Report>;
+
+impl World {
+    pub(super) fn prove(&mut self) {
+        let lasting = !self.plan.has(Fault::ShortAges);
+        let steps: &[fn(&mut Self)] = if lasting {
+            &[
+                Self::await_tables,
+                Self::await_links,
+                Self::prove_tables,
+                Self::prove_silence,
+                Self::prove_one_update,
+                Self::prove_repair,
+            ]
+        } else {
+            &[Self::await_links, Self::prove_oblivion, Self::prove_silence, Self::prove_one_update]
+        };
+        for step in [Self::heal, Self::report_late].iter().chain(steps) {
+            if self.failure.is_none() {
+                step(self);
+            }
+        }
+    }
+
+    fn heal(&mut self) {
+        self.healed = true;
+        self.say(|_| "all is well from now on".to_string());
+        self.mend_ways();
+        let key = if self.plan.has(Fault::KeyRotation) { SECOND_KEY } else { FIRST_KEY };
+        for host in 0..self.plan.nodes {
+            let board = &mut self.hosts[host];
+            board.paused_until = 0;
+            board.wall_is_trusted = true;
+            board.wall_off_ns = 0;
+            if self.plan.keyed {
+                self.give_keys(host, vec![key]);
+            }
+            self.start(host);
+        }
+        for conn in 0..self.conns.len() {
+            let is_link = self.conns[conn].edge.is_some() && !self.conns[conn].is_over();
+            if is_link && self.plan.fresh_start {
+                self.cut_off(conn, true);
+            }
+            for end in 0..2 {
+                self.at(self.now, Event::Pump { conn, end });
+            }
+        }
+        // A clock that is right now drops what is too far ahead of it, before anything is promised of the rest.
+        (0..self.plan.nodes).for_each(|host| self.tick_now(host));
+        for (client, union) in self.union.iter_mut().enumerate() {
+            let held = self.hosts.iter().filter_map(|board| board.held[client].map(|held| held.sighting));
+            *union = held.max_by(Sighting::compare);
+        }
+    }
+
+    fn report_late(&mut self) {
+        for _ in 0..self.rng.usize(0..6) {
+            let (at, host) = (self.rng.u64(0..LATE_REPORTS_MS), self.rng.usize(0..self.plan.nodes));
+            self.at(self.now + at, Event::Client { host });
+        }
+        self.run_until(self.heal_at + LATE_REPORTS_MS);
+    }
+
+    /// What a node holds, the largest first.
+    fn entries(&self, host: usize) -> Entries {
+        let held = self.hosts[host].held.iter().map(|held| held.as_ref().map(|held| held.sighting));
+        sorted(held.collect())
+    }
+
+    fn union_entries(&self) -> Entries {
+        sorted(self.union.to_vec())
+    }
+
+    fn await_tables(&mut self) {
+        while self.tables_differ().is_some() && self.now < self.heal_at + TABLES_WITHIN_MS {
+            self.run_until(self.now + 1_000);
+        }
+        self.converged_ms = self.now - self.heal_at;
+        self.prove_tables();
+    }
+
+    fn prove_tables(&mut self) {
+        if let Some((check, detail)) = self.tables_differ() {
+            self.fail(check, detail);
+        }
+    }
+
+    /// All hold the newest of what any has held since the healing; those of some size agree as far as that reaches.
+    fn tables_differ(&self) -> Option<(&'static str, String)> {
+        let union = self.union_entries();
+        let smallest = *self.plan.capacities.iter().min().expect("a herd has nodes");
+        for host in 0..self.plan.nodes {
+            let (held, expected) = (self.entries(host), &union[..smallest.min(union.len())]);
+            if held.len() < expected.len() || held[..expected.len()] != *expected {
+                let detail = format!("{} holds {}, not {}", self.names[host], words(&held), words(expected));
+                return Some(("all tables hold the newest of all", detail));
+            }
+        }
+        for &(a, b) in &self.plan.edges {
+            let both = self.plan.capacities[a].min(self.plan.capacities[b]);
+            let (one, other) = (self.entries(a), self.entries(b));
+            if !one.iter().take(both).eq(other.iter().take(both)) {
+                let detail =
+                    format!("{} {}, {} {}", self.names[a], words(&one), self.names[b], words(&other));
+                return Some(("neighbours agree as far as the smaller reaches", detail));
+            }
+        }
+        None
+    }
+
+    /// Whether the node says that it is in step with that neighbour.
+    fn is_in_step(&self, host: usize, with: NodeId) -> bool {
+        let node = self.hosts[host].node.as_ref().expect("all are up");
+        node.links().any(|link| link.node == with && link.is_in_step())
+    }
+
+    fn await_links(&mut self) {
+        self.run_until(self.heal_at + STEP_WITHIN_MS);
+        self.prove_links();
+    }
+
+    fn prove_links(&mut self) {
+        for (a, b) in self.plan.edges.clone() {
+            for (host, with) in [(a, b), (b, a)] {
+                if self.failure.is_none() && !self.is_in_step(host, self.id(host, with)) {
+                    let detail = format!("{} is not in step with {}", self.names[host], self.names[with]);
+                    self.fail("all links are in step", detail);
+                }
+            }
+        }
+    }
+
+    /// No node says that it is in step with a neighbour while their tables differ.
+    fn prove_honesty(&mut self) {
+        let is_honest = |world: &Self, a: usize, b: usize| {
+            let both = world.plan.capacities[a].min(world.plan.capacities[b]);
+            let (one, other) = (world.entries(a), world.entries(b));
+            one.iter().take(both).eq(other.iter().take(both)) || !world.is_in_step(a, world.id(a, b))
+        };
+        for (a, b) in self.plan.edges.clone() {
+            if self.failure.is_none() && !(is_honest(self, a, b) && is_honest(self, b, a)) {
+                let detail = format!("{} and {}", self.names[a], self.names[b]);
+                self.fail("in step only when tables are equal", detail);
+            }
+        }
+    }
+
+    /// What has outlived its age is gone, everywhere and for good.
+    fn prove_oblivion(&mut self) {
+        let life_ms = u64::from(self.plan.age_s_max) * 1_000;
+        // The slowest way of a report, and the time until a table is swept.
+        let gone_at = self.heal_at + LATE_REPORTS_MS + 2 * life_ms + SWEEP_EVERY_MS + ROUND_MS;
+        self.run_until(gone_at.max(self.now));
+        for host in 0..self.plan.nodes {
+            let left = self.hosts[host].node.as_ref().map_or(0, |node| node.table().len());
+            if left > 0 {
+                let detail = format!("{} still holds {}", self.names[host], words(&self.entries(host)));
+                self.fail("what has outlived its age is gone", detail);
+            }
+        }
+    }
+
+    fn prove_silence(&mut self) {
+        let (before, differs) = (self.updates, self.differs);
+        self.run_until(self.now + ROUND_MS);
+        if self.updates > before || self.differs > differs {
+            self.fail("a quiet herd is silent", format!("{} reports crossed", self.updates - before));
+        }
+        self.prove_honesty();
+    }
+
+    /// One more report costs two lines an edge at most, and is everywhere.
+    fn prove_one_update(&mut self) {
+        let (before, host) = (self.updates, self.rng.usize(0..self.plan.nodes));
+        // Newer than anything a client has claimed.
+        let (time, time_ns) = self.time(3_600);
+        self.say_all(host, &[Said::iamat(0, "+12.5-7", &time, time_ns)]);
+        self.run_until(self.now + FLOOD_MS);
+        let (lines, most) = (self.updates - before, 2 * self.plan.edges.len() as u64);
+        if lines > most {
+            self.fail("a report costs two lines an edge at most", format!("{lines} lines, at most {most}"));
+        }
+        let newest = self.issued[0].last().map(|(sighting, _)| *sighting);
+        if let Some(host) =
+            self.hosts.iter().position(|host| host.held[0].map(|held| held.sighting) != newest)
+        {
+            self.fail("a report reaches every node", format!("{} does not hold it", self.names[host]));
+        }
+        self.prove_links();
+        self.prove_honesty();
+    }
+
+    /// An entry changes behind the core's back: that is noticed, said, and mended.
+    fn prove_repair(&mut self) {
+        let (host, differs) = (self.rng.usize(0..self.plan.nodes), self.differs);
+        let spoilt = if self.rng.bool() { "+12.5-8" } else { "+12.5-6" };
+        let client = ClientId::parse(client_name(0).as_bytes()).expect("a token");
+        let position = Position::parse(spoilt.as_bytes()).expect("a position");
+        let mut held = self.hosts[host].held[0].expect("it was just checked");
+        if !self.node(host).is_some_and(|node| node.sim_spoil(&client, position)) {
+            return self.fail("an entry that is held can be spoilt", String::new());
+        }
+        self.say(|world| format!("{} holds {spoilt} behind its back", world.names[host]));
+        // The checks are in the know: a larger one goes for an honest report, a smaller one is mended.
+        held.sighting.position = position;
+        self.hosts[host].held[0] = Some(held);
+        let at = self.issued[0].last().map_or(0, |(_, at)| *at);
+        self.issued[0].push((held.sighting, at));
+        let union = self.union[0].expect("it was just reported");
+        self.union[0] = Some(if held.sighting.compare(&union).is_gt() { held.sighting } else { union });
+        self.run_until(self.now + ROUND_MS);
+        if self.differs == differs {
+            self.fail("a spoilt entry is noticed", format!("at {}", self.names[host]));
+        }
+        self.run_until(self.now + FLOOD_MS);
+        self.prove_tables();
+        self.prove_links();
+        self.prove_honesty();
+    }
+}
+
+fn sorted(held: Vec<Option<Sighting>>) -> Entries {
+    debug_assert_eq!(held.len(), CLIENTS_MAX);
+    let reports = held.into_iter().enumerate().filter_map(|(client, sighting)| {
+        let client = ClientId::parse(client_name(client).as_bytes()).expect("a token");
+        sighting.map(|sighting| Report { client, sighting })
+    });
+    let mut entries: Entries = reports.collect();
+    entries.sort_by(|a, b| b.version().compare(&a.version()));
+    entries
+}
+
+fn words(entries: &[Report]) -> String {
+    let word = |report: &Report| {
+        let Version { client, sighting } = report.version();
+        let client = String::from_utf8_lossy(client.as_bytes()).into_owned();
+        format!("{client}@{} of {}", sighting.time.timestamp().0, sighting.origin.index())
+    };
+    format!("[{}]", entries.iter().map(word).collect::<Vec<_>>().join(", "))
+}

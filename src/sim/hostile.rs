@@ -1,0 +1,99 @@
+//! Strangers at the link port, and somebody on the way between two nodes.
+
+use super::net::{Conn, End, Kind, Meta, State};
+use super::plan::{GOOD_WAYS, pick};
+use super::world::{Event, World};
+use crate::proto::limits::LINK_LINE_BYTES_MAX;
+
+/// Lines that somebody on the way keeps to replay.
+const RECORDED_MAX: usize = 64;
+
+impl World {
+    fn wild() -> Meta {
+        Meta { kind: Kind::Wild, pulled_at: 0, tampered: true }
+    }
+
+    /// Somebody connects to a board's link port and says what he likes.
+    pub(super) fn stranger(&mut self, host: usize) {
+        let echoes = self.rng.u8(0..4) == 0;
+        let ends = [End::of(None, State::Stranger { echoes }), End::of(Some(host), State::Waiting)];
+        self.conns.push(Conn::new(ends, None, GOOD_WAYS, 0));
+        let conn = self.conns.len() - 1;
+        let bytes = if echoes { vec![] } else { self.draw_words(host) };
+        self.shout(conn, 1, &bytes);
+        if self.rng.bool() && !echoes {
+            let at = self.now + self.rng.u64(0..15_000);
+            let at = self.conns[conn].ways[1].finish(at);
+            self.at(at, Event::Arrive { conn, end: 1 });
+        }
+        self.at(self.now, Event::Accept { conn });
+    }
+
+    fn shout(&mut self, conn: usize, end: usize, bytes: &[u8]) {
+        let lines = bytes.iter().filter(|&&byte| byte == b'\n').count();
+        let at = self.now + self.latency(conn);
+        let way = &mut self.conns[conn].ways[end];
+        way.metas.extend(std::iter::repeat_n(Self::wild(), lines));
+        let at = way.send(at, bytes);
+        self.at(at, Event::Arrive { conn, end });
+    }
+
+    /// Says back what a node has said: its own words must not let anybody in.
+    pub(super) fn echo(&mut self, conn: usize, end: usize, bytes: &[u8]) {
+        self.shout(conn, 1 - end, bytes);
+    }
+
+    fn draw_words(&mut self, host: usize) -> Vec<u8> {
+        let neighbours = self.plan.neighbours(host);
+        let name = &self.names[*pick(&mut self.rng, &neighbours)];
+        let hello = format!("HELLO 1 {name} 7 16 {}\n", "0f".repeat(16));
+        let proof = format!("PROOF {}\n", "5a".repeat(32));
+        let evil = format!("U 0 AT {name} +0.000000000 evil +1+1 1700000000");
+        match self.rng.u8(0..8) {
+            0 => (0..self.rng.usize(1..400)).map(|_| self.rng.u8(..)).collect(),
+            1 => format!("{evil}\n").into_bytes(),
+            2 => format!("{hello}{evil}\n").into_bytes(),
+            3 => format!("{hello}{proof}{evil} ~0011223344556677\n").into_bytes(),
+            4 => vec![b'x'; LINK_LINE_BYTES_MAX + self.rng.usize(0..3)],
+            5 => hello.into_bytes(),
+            6 => vec![],
+            _ => {
+                // What true neighbours have said once, in order.
+                let from = self.rng.usize(0..=self.recorded.len());
+                self.recorded[from..].concat()
+            }
+        }
+    }
+
+    /// Somebody on the way between two nodes has a hand on this line.
+    pub(super) fn meddle(&mut self, conn: usize, end: usize, line: &[u8], mut meta: Meta) {
+        meta.tampered |= std::mem::take(&mut self.conns[conn].ways[1 - end].has_lost);
+        match self.rng.u8(0..160) {
+            0 => {
+                let mut line = line.to_vec();
+                let at = self.rng.usize(0..line.len() - 1);
+                let bit = 1 << self.rng.u8(0..8);
+                if line[at] ^ bit != b'\n' {
+                    line[at] ^= bit;
+                    meta.tampered = true;
+                }
+                self.send(conn, end, &line, meta);
+            }
+            1 => self.conns[conn].ways[1 - end].has_lost = true,
+            2 => {
+                self.send(conn, end, line, meta);
+                self.send(conn, end, line, Self::wild());
+            }
+            3 if !self.recorded.is_empty() => {
+                let replayed = pick(&mut self.rng, &self.recorded).clone();
+                self.send(conn, end, &replayed, Self::wild());
+                meta.tampered = true;
+                self.send(conn, end, line, meta);
+            }
+            _ => self.send(conn, end, line, meta),
+        }
+        if self.recorded.len() < RECORDED_MAX && self.rng.u8(0..3) == 0 {
+            self.recorded.push(line.to_vec());
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The program: one seed, or many on all cores.
+
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::panic;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use lexopt::{Arg, Parser, ValueExt};
+
+use super::{Failure, Options, Summary, run};
+use crate::proto::limits::NODES_MAX;
+
+const USAGE: &str = "usage: herd-sim --seed S [--nodes N] [--reports R] [--trace]
+       herd-sim --seeds A..B [--nodes N] [--reports R]
+
+Runs a herd under a false clock and false links, with the faults that a seed switches on, and checks what must
+hold. The same seed gives the same run. Exit status: 0 all held, 1 something did not, 2 wrong usage.";
+
+thread_local! {
+    static RUNNING: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+struct Asked {
+    first: u64,
+    end: u64,
+    options: Options,
+}
+
+/// Runs what the arguments ask for.
+pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let asked = match parse(args) {
+        Ok(Some(asked)) => asked,
+        Ok(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("herd-sim: {error}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    // An assertion of the core that fails is a finding like any other: say of which seed.
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        before(info);
+        if let Some(seed) = RUNNING.get() {
+            eprintln!("seed {seed} panicked; once more: {}", replay(seed));
+            std::process::exit(1);
+        }
+    }));
+    if asked.end == asked.first + 1 { one(&asked) } else { many(&asked) }
+}
+
+fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Asked>, String> {
+    let mut parser = Parser::from_args(args);
+    let (mut seeds, mut options) = (None, Options::default());
+    let told = |error: lexopt::Error| error.to_string();
+    while let Some(arg) = parser.next().map_err(told)? {
+        match arg {
+            Arg::Long("seed") => {
+                let seed: u64 = parser.value().and_then(|value| value.parse()).map_err(told)?;
+                seeds = Some((seed, seed.checked_add(1).ok_or("--seed: this one is too large")?));
+            }
+            Arg::Long("seeds") => {
+                let value = parser.value().and_then(ValueExt::string).map_err(told)?;
+                let ends = value.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+                let rising = ends.filter(|(first, end): &(u64, u64)| first < end);
+                seeds = Some(rising.ok_or("--seeds: give a range such as 0..2000")?);
+            }
+            Arg::Long("nodes") => {
+                let nodes: usize = parser.value().and_then(|value| value.parse()).map_err(told)?;
+                let fits = (2..=NODES_MAX).contains(&nodes);
+                options.nodes = Some(Some(nodes).filter(|_| fits).ok_or("--nodes: give 2 to 1024")?);
+            }
+            Arg::Long("reports") => {
+                options.reports = Some(parser.value().and_then(|value| value.parse()).map_err(told)?);
+            }
+            Arg::Long("trace") => options.trace = true,
+            Arg::Long("help") | Arg::Short('h') => return Ok(None),
+            other => return Err(other.unexpected().to_string()),
+        }
+    }
+    let (first, end) = seeds.ok_or("give --seed or --seeds")?;
+    if options.trace && end != first + 1 {
+        return Err("--trace: give one --seed".to_string());
+    }
+    Ok(Some(Asked { first, end, options }))
+}
+
+fn replay(seed: u64) -> String {
+    format!("cargo run --release --features sim --bin herd-sim -- --seed {seed} --trace")
+}
+
+fn one(asked: &Asked) -> ExitCode {
+    RUNNING.set(Some(asked.first));
+    match run(asked.first, &asked.options) {
+        Ok(Summary { plan, hash, simulated_ms, lines, updates, connections, converged_ms }) => {
+            println!("{plan}");
+            println!(
+                "seed {}: all held. {simulated_ms} ms simulated, {connections} connections, {lines} lines, {updates} \
+                 of them reports, one table {converged_ms} ms after the healing; trace {hash:016x}",
+                asked.first
+            );
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn many(asked: &Asked) -> ExitCode {
+    let began = Instant::now();
+    let (next, worst) = (AtomicU64::new(asked.first), Mutex::new(None::<Box<Failure>>));
+    let (ran, lines, slowest) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            let found = worst.lock().expect("nobody panics and goes on").as_ref().map(|failure| failure.seed);
+            // Seeds below one that has failed are still run: the first is the one to look at.
+            if seed >= found.unwrap_or(asked.end) {
+                return;
+            }
+            RUNNING.set(Some(seed));
+            match run(seed, &asked.options) {
+                Ok(summary) => {
+                    lines.fetch_add(summary.lines, Ordering::Relaxed);
+                    slowest.fetch_max(summary.converged_ms, Ordering::Relaxed);
+                }
+                Err(failure) => {
+                    let mut worst = worst.lock().expect("nobody panics and goes on");
+                    if worst.as_ref().is_none_or(|other| failure.seed < other.seed) {
+                        *worst = Some(failure);
+                    }
+                }
+            }
+            ran.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
+    let (ran, seconds) = (ran.into_inner(), began.elapsed().as_secs_f64());
+    let rate = format!("{ran} seeds in {seconds:.1} s on {cores} cores");
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let per_s = ran as f64 / seconds;
+    match worst.into_inner().expect("nobody panics and goes on") {
+        None => {
+            let (lines, slowest) = (lines.into_inner(), slowest.into_inner());
+            println!(
+                "{rate}, {per_s:.0} a second: all held. {lines} lines; slowest to one table: {slowest} ms"
+            );
+            ExitCode::SUCCESS
+        }
+        Some(failure) => {
+            eprintln!("{failure}\n  once more: {}\n{rate}", replay(failure.seed));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Connections of the world: dials, accepts, bytes written and read, ends.
+
+use super::host::client_number;
+use super::net::{Arrival, Conn, End, Kind, Meta, State};
+use super::plan::{Fault, GOOD_WAYS};
+use super::world::{Event, World};
+use crate::proto::limits::LINK_LINE_BYTES_MAX;
+use crate::proto::names::NodeId;
+use crate::proto::node::{Node, SessionId};
+use crate::proto::out::Out;
+use crate::proto::session::Cut;
+use crate::proto::wire::{self, Line};
+
+impl World {
+    pub(super) fn latency(&mut self, conn: usize) -> u64 {
+        let (low, high) = self.conns[conn].quality.latency_ms;
+        self.rng.u64(low..=high)
+    }
+
+    /// Until when no byte crosses the connection's edge.
+    fn parted_until(&self, conn: usize) -> u64 {
+        self.conns[conn].edge.map_or(0, |edge| self.parted_until[edge])
+    }
+
+    pub(super) fn dial(&mut self, host: usize, to: NodeId) {
+        let edge = self.plan.edge(host, to.index());
+        let ends = [End::of(Some(host), State::Waiting), End::of(Some(to.index()), State::Waiting)];
+        let quality = self.ways[edge];
+        self.conns.push(Conn::new(ends, Some(edge), quality, self.hosts[host].epoch));
+        let conn = self.conns.len() - 1;
+        let at = self.now + self.latency(conn);
+        self.at(at, Event::Connect { conn });
+    }
+
+    pub(super) fn connect(&mut self, conn: usize) {
+        let [from, to] = self.conns[conn].ends.map(|end| end.host);
+        let (Some(from), Some(to)) = (from, to) else { return };
+        let late = self.latency(conn);
+        let lost = self.parted_until(conn) > self.now;
+        if lost || !self.hosts[to].is_up() {
+            // Refused at once, or no answer at all.
+            let at = self.now + if lost { self.rng.u64(1_000..3_000) } else { late };
+            let epoch = self.conns[conn].epoch;
+            self.conns[conn].forget();
+            return self.at(at, Event::DialFailed { host: from, epoch, to });
+        }
+        self.at(self.now, Event::Accept { conn });
+        self.at(self.now + late, Event::Dialled { conn });
+    }
+
+    pub(super) fn dial_failed(&mut self, host: usize, epoch: u64, to: usize) {
+        if self.hosts[host].epoch != epoch || !self.hosts[host].is_up() {
+            return;
+        }
+        let (to, mono) = (self.id(host, to), self.hosts[host].now(self.now).mono);
+        if let Some(node) = self.node(host) {
+            node.dial_failed(mono, to);
+        }
+        self.settle(host);
+    }
+
+    pub(super) fn accept(&mut self, conn: usize) {
+        let end = &self.conns[conn].ends[1];
+        let (Some(host), State::Waiting) = (end.host, end.state) else { return };
+        let mono = self.hosts[host].now(self.now).mono;
+        let Some(node) = &self.hosts[host].node else { return self.leave(conn, 1) };
+        let at = node.accept_at();
+        if at > mono {
+            // It waits with the kernel.
+            return self.at(self.now + at.since_ms(mono), Event::Accept { conn });
+        }
+        let nonce = self.nonce();
+        let opened = self.node(host).and_then(|node| node.open(mono, None, nonce));
+        self.install(conn, 1, host, opened);
+    }
+
+    pub(super) fn dialled(&mut self, conn: usize) {
+        let end = &self.conns[conn].ends[0];
+        let (Some(host), State::Waiting) = (end.host, end.state) else { return };
+        if self.conns[conn].epoch != self.hosts[host].epoch || !self.hosts[host].is_up() {
+            return self.leave(conn, 0);
+        }
+        let to = self.conns[conn].ends[1].host.expect("only nodes are dialled");
+        let (to, nonce, mono) = (self.id(host, to), self.nonce(), self.hosts[host].now(self.now).mono);
+        let opened = self.node(host).and_then(|node| node.open(mono, Some(to), nonce));
+        self.install(conn, 0, host, opened);
+    }
+
+    fn install(&mut self, conn: usize, end: usize, host: usize, opened: Option<SessionId>) {
+        // One that was pushed out had the number that the new one has now.
+        self.close_cut(host);
+        match opened {
+            Some(id) => {
+                self.conns[conn].ends[end].state = State::Open(id);
+                self.hosts[host].sessions[usize::from(id.index)] = Some((conn, end));
+            }
+            None => self.leave(conn, end),
+        }
+        self.settle(host);
+        self.arrive(conn, end);
+    }
+
+    /// Closes what the node has cut.
+    pub(super) fn close_cut(&mut self, host: usize) {
+        while let Some((id, ended)) = self.node(host).and_then(Node::take_cut) {
+            self.say(|world| format!("{} cuts: {}", world.names[host], ended.cut.reason()));
+            self.trace.number(ended.cut as u64);
+            if let Some((conn, end)) = self.hosts[host].sessions[usize::from(id.index)].take() {
+                self.leave(conn, end);
+            }
+        }
+    }
+
+    /// The end closes: the other one reads what was written, and then the end of the stream.
+    pub(super) fn leave(&mut self, conn: usize, end: usize) {
+        let at = self.now + self.latency(conn);
+        self.conns[conn].ends[end].state = State::Gone;
+        let at = self.conns[conn].ways[1 - end].finish(at);
+        if self.conns[conn].is_over() {
+            self.conns[conn].forget();
+        } else {
+            self.at(at, Event::Arrive { conn, end: 1 - end });
+        }
+    }
+
+    /// Writes lines as long as there are any and the connection takes them.
+    pub(super) fn pump(&mut self, conn: usize, end: usize) {
+        let State::Open(id) = self.conns[conn].ends[end].state else { return };
+        let host = self.conns[conn].ends[end].host.expect("strangers pull nothing");
+        loop {
+            let way = &mut self.conns[conn].ways[1 - end];
+            if !way.has_room() || self.failure.is_some() {
+                return;
+            }
+            if way.free_at > self.now {
+                let at = way.free_at;
+                if way.pump_at.replace(at) != Some(at) {
+                    self.at(at, Event::Pump { conn, end });
+                }
+                return;
+            }
+            let mut bytes = [0; LINK_LINE_BYTES_MAX + 1];
+            let mut out = Out::new(&mut bytes);
+            let now = self.hosts[host].now(self.now);
+            if !self.node(host).is_some_and(|node| node.pull(&now, id, &mut out)) {
+                return;
+            }
+            let free_at = self.now + self.conns[conn].quality.line_every_ms;
+            self.conns[conn].ways[1 - end].free_at = free_at;
+            self.write(conn, end, host, out.written());
+            self.set_tick(host);
+        }
+    }
+
+    fn write(&mut self, conn: usize, end: usize, host: usize, line: &[u8]) {
+        self.lines += 1;
+        self.trace.bytes(line);
+        let other = self.conns[conn].ends[1 - end].host;
+        self.say(|world| {
+            let to = other.map_or("a stranger", |other| &world.names[other]);
+            format!("{} -> {to} #{conn} {}", world.names[host], String::from_utf8_lossy(line).trim_end())
+        });
+        let Some(kind) = self.check_written(conn, end, host, line) else { return };
+        let meta = Meta { kind, pulled_at: self.now, tampered: false };
+        if self.plan.has(Fault::Middleman) && !self.healed {
+            self.meddle(conn, end, line, meta);
+        } else {
+            self.send(conn, end, line, meta);
+        }
+    }
+
+    /// Puts a line on its way, whole or in pieces.
+    pub(super) fn send(&mut self, conn: usize, end: usize, line: &[u8], meta: Meta) {
+        self.conns[conn].ways[1 - end].metas.push_back(meta);
+        let split = self.plan.has(Fault::Splits) && !self.healed;
+        let at = self.now + self.latency(conn);
+        let cut = if split { self.rng.usize(0..=line.len()) } else { 0 };
+        let (first, rest) = line.split_at(cut);
+        let later = at + if split { self.rng.u64(0..200) } else { 0 };
+        for (at, piece) in [(at, first), (later, rest)] {
+            if !piece.is_empty() {
+                let at = self.conns[conn].ways[1 - end].send(at, piece);
+                self.at(at, Event::Arrive { conn, end: 1 - end });
+            }
+        }
+    }
+
+    /// Reads what has come for an end.
+    pub(super) fn arrive(&mut self, conn: usize, end: usize) {
+        let parted_until = self.parted_until(conn);
+        if parted_until > self.now {
+            return self.at(parted_until, Event::Arrive { conn, end });
+        }
+        loop {
+            let state = self.conns[conn].ends[end].state;
+            if state == State::Waiting || self.failure.is_some() {
+                return;
+            }
+            let way = &mut self.conns[conn].ways[end];
+            let Some(arrival) = way.arrived(self.now) else {
+                if let (Some(next), stalled) = (way.next_at(), way.stalled_until)
+                    && stalled > self.now
+                {
+                    self.at(stalled.max(next), Event::Arrive { conn, end });
+                }
+                return;
+            };
+            match (state, arrival) {
+                (State::Open(id), Arrival::Bytes(bytes)) => self.read(conn, end, id, &bytes),
+                (State::Open(id), Arrival::Fin) => self.read_end(conn, end, id),
+                (State::Stranger { echoes: true }, Arrival::Bytes(bytes)) => self.echo(conn, end, &bytes),
+                // Nobody is there to read. A board that is up says so; one that is not says nothing.
+                (State::Gone, Arrival::Bytes(_)) if self.is_up_at(conn, end) => self.leave(conn, end),
+                _ => {}
+            }
+            self.at(self.now, Event::Pump { conn, end: 1 - end });
+        }
+    }
+
+    fn is_up_at(&self, conn: usize, end: usize) -> bool {
+        self.conns[conn].ends[end].host.is_some_and(|host| self.hosts[host].is_up())
+    }
+
+    fn read_end(&mut self, conn: usize, end: usize, id: SessionId) {
+        let host = self.conns[conn].ends[end].host.expect("a session is a node's");
+        let mono = self.hosts[host].now(self.now).mono;
+        self.hosts[host].sessions[usize::from(id.index)] = None;
+        if let Some(node) = self.node(host) {
+            node.closed(mono, id);
+        }
+        self.leave(conn, end);
+        self.settle(host);
+    }
+
+    fn read(&mut self, conn: usize, end: usize, id: SessionId, bytes: &[u8]) {
+        let host = self.conns[conn].ends[end].host.expect("a session is a node's");
+        let mut rest = bytes;
+        while let Some(at) = rest.iter().position(|&byte| byte == b'\n') {
+            let way = &mut self.conns[conn].ways[end];
+            let mut line = std::mem::take(&mut way.held);
+            line.extend_from_slice(&rest[..at]);
+            rest = &rest[at + 1..];
+            let wild = || Meta { kind: Kind::Wild, pulled_at: 0, tampered: true };
+            let meta = way.metas.pop_front().unwrap_or_else(wild);
+            self.take_line(conn, end, host, id, &line, &meta);
+            if self.conns[conn].ends[end].state != State::Open(id) {
+                return;
+            }
+        }
+        let held = &mut self.conns[conn].ways[end].held;
+        held.extend_from_slice(rest);
+        if held.len() > LINK_LINE_BYTES_MAX {
+            let mono = self.hosts[host].now(self.now).mono;
+            if let Some(node) = self.node(host) {
+                node.cut(mono, id, Cut::TooLong);
+            }
+            self.settle(host);
+        }
+    }
+
+    fn take_line(&mut self, conn: usize, end: usize, host: usize, id: SessionId, line: &[u8], meta: &Meta) {
+        let now = self.hosts[host].now(self.now);
+        let knows = match &meta.kind {
+            Kind::Hello => !self.plan.keyed,
+            Kind::Proof(numbers) => self.hosts[host].shares_a_key_with(numbers),
+            _ => false,
+        };
+        let here = &mut self.conns[conn].ends[end];
+        here.proved |= knows;
+        // A spoilt PROOF is as good as it is right: it may hold another proof that is whole.
+        here.poisoned |= meta.tampered && !matches!(meta.kind, Kind::Proof(_));
+        let bad = here.poisoned || self.conns[conn].ends[1 - end].is_stranger();
+        let Some(node) = self.node(host) else { return };
+        let event = node.link_line(&now, id, line);
+        let is_up = node.peer(id).is_some();
+        self.trace.number(host as u64);
+        self.trace.number(self.now);
+        if bad && is_up {
+            let line = String::from_utf8_lossy(line);
+            self.fail("nobody but a neighbour is let in", format!("{} after {line}", self.names[host]));
+        }
+        let arrival = match meta.kind {
+            Kind::Update { client, hidden_ms } => {
+                Some((client, hidden_ms + self.now - meta.pulled_at + 1_000))
+            }
+            _ => None,
+        };
+        self.note(host, event);
+        self.check(host, arrival);
+        self.settle(host);
+    }
+
+    /// What a line is, if it may be written here and now.
+    fn check_written(&mut self, conn: usize, end: usize, host: usize, written: &[u8]) -> Option<Kind> {
+        let Some(line) = written.strip_suffix(b"\n").filter(|line| !line.contains(&b'\n')) else {
+            self.fail("a line is whole, and fits", String::from_utf8_lossy(written).into_owned());
+            return None;
+        };
+        let here = &mut self.conns[conn].ends[end];
+        let (hello, proof) = (line.starts_with(b"HELLO "), line.starts_with(b"PROOF "));
+        let keyed = self.plan.keyed;
+        let fits = match () {
+            () if hello => !std::mem::replace(&mut here.said_hello, true),
+            () if proof => keyed && here.said_hello && !std::mem::replace(&mut here.said_proof, true),
+            () => here.said_hello && here.said_proof == keyed && here.proved && !here.poisoned,
+        };
+        let tag = wire::split_tag(line);
+        if !fits || tag.is_some() != (keyed && !hello && !proof) {
+            let line = String::from_utf8_lossy(line);
+            self.fail("no line before its time", format!("{}: {line}", self.names[host]));
+            return None;
+        }
+        if hello || proof {
+            return Some(if hello { Kind::Hello } else { Kind::Proof(self.hosts[host].keys.clone()) });
+        }
+        let line = tag.map_or(line, |(line, _)| line);
+        let names = self.hosts[host].node.as_ref()?.names();
+        match Line::parse(line, names) {
+            Some(Line::Update { age_s, report: Ok(report) }) => {
+                self.updates += 1;
+                let client = client_number(&report.client);
+                self.check_update(host, age_s, client, &report.sighting)
+            }
+            Some(Line::Digest { floor: Ok(_), .. }) => Some(Kind::Digest),
+            Some(Line::Ping(_)) => Some(Kind::Ping),
+            _ => {
+                let line = String::from_utf8_lossy(line).into_owned();
+                self.fail("what a node writes can be read", line);
+                None
+            }
+        }
+    }
+
+    /// All edges are as good as edges can be.
+    pub(super) fn mend_ways(&mut self) {
+        self.ways.fill(GOOD_WAYS);
+        self.parted_until.fill(0);
+        for conn in 0..self.conns.len() {
+            self.conns[conn].quality = GOOD_WAYS;
+            for end in 0..2 {
+                self.conns[conn].ways[end].stalled_until = 0;
+                if !self.conns[conn].ways[end].is_idle() {
+                    self.at(self.now, Event::Arrive { conn, end });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! The world: boards, connections, and a queue of what happens next.
+//!
+//! Whatever a node is told, [`World::settle`] follows: it does what the node asks for, as the contract at the
+//! head of `proto/node.rs` says, and sets the node's next tick.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use fastrand::Rng;
+
+use super::faults::Mishap;
+use super::host::{Host, keys};
+use super::net::Conn;
+use super::plan::{CLIENTS_MAX, Fault, Plan, SLOTS, Ways};
+use super::trace::Trace;
+use super::{Failure, Options, Summary};
+use crate::proto::limits::NONCE_BYTES;
+use crate::proto::names::NodeId;
+use crate::proto::node::{Node, Seed, Setup};
+use crate::proto::node_links::LinkEvent;
+use crate::proto::report::Sighting;
+use crate::proto::time::Mono;
+
+/// Ticks that may follow each other within one millisecond: more, and a node keeps the clock busy.
+const SPINS_MAX: u32 = 20;
+/// Key of the herd when it starts; the one after a rotation is the next number.
+pub(super) const FIRST_KEY: u8 = 1;
+pub(super) const SECOND_KEY: u8 = 2;
+pub(super) const WRONG_KEY: u8 = 9;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Event {
+    Start {
+        host: usize,
+    },
+    Tick {
+        host: usize,
+    },
+    /// The end may write its next line.
+    Pump {
+        conn: usize,
+        end: usize,
+    },
+    /// Bytes have come for the end.
+    Arrive {
+        conn: usize,
+        end: usize,
+    },
+    /// A dial has reached the other board.
+    Connect {
+        conn: usize,
+    },
+    Accept {
+        conn: usize,
+    },
+    Dialled {
+        conn: usize,
+    },
+    DialFailed {
+        host: usize,
+        epoch: u64,
+        to: usize,
+    },
+    Client {
+        host: usize,
+    },
+    Mishap(Mishap),
+}
+
+pub(super) struct World {
+    pub(super) seed: u64,
+    pub(super) plan: Plan,
+    pub(super) rng: Rng,
+    pub(super) now: u64,
+    queue: BinaryHeap<Reverse<(u64, u64, Event)>>,
+    queued: u64,
+    pub(super) hosts: Vec<Host>,
+    pub(super) names: Vec<String>,
+    pub(super) conns: Vec<Conn>,
+    /// By edge: how good a new connection is, and until when none gets through.
+    pub(super) ways: Vec<Ways>,
+    pub(super) parted_until: Vec<u64>,
+    /// By client: every report a client was answered, and when.
+    pub(super) issued: Vec<Vec<(Sighting, u64)>>,
+    /// By client: the newest report that any table has held since the healing.
+    pub(super) union: [Option<Sighting>; CLIENTS_MAX],
+    pub(super) heal_at: u64,
+    pub(super) healed: bool,
+    /// Comparisons of digests since the healing that differed.
+    pub(super) differs: u64,
+    pub(super) lines: u64,
+    pub(super) updates: u64,
+    pub(super) converged_ms: u64,
+    /// Lines that somebody on the way has written down.
+    pub(super) recorded: Vec<Vec<u8>>,
+    pub(super) failure: Option<Box<Failure>>,
+    pub(super) trace: Trace,
+    pub(super) prints: bool,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, options: &Options) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let plan = Plan::of(&mut rng, options);
+        let mut world = World {
+            seed,
+            now: 1_000,
+            queue: BinaryHeap::new(),
+            queued: 0,
+            hosts: (0..plan.nodes).map(|_| Host::new()).collect(),
+            names: (0..plan.nodes).map(|n| format!("n{n:04}")).collect(),
+            conns: vec![],
+            ways: plan.ways.clone(),
+            parted_until: vec![0; plan.edges.len()],
+            issued: vec![vec![]; CLIENTS_MAX],
+            union: [None; CLIENTS_MAX],
+            heal_at: 3_000 + plan.faulty_ms,
+            healed: false,
+            differs: 0,
+            lines: 0,
+            updates: 0,
+            converged_ms: 0,
+            recorded: vec![],
+            failure: None,
+            trace: Trace::new(seed),
+            prints: options.trace,
+            plan,
+            rng,
+        };
+        world.set_out();
+        world
+    }
+
+    /// Boards start within two seconds of each other, so that their seconds do not begin together.
+    fn set_out(&mut self) {
+        for host in 0..self.plan.nodes {
+            let (at, wrong) = (self.now + self.rng.u64(0..2_000), self.rng.u8(0..3) == 0);
+            let board = &mut self.hosts[host];
+            board.keys = match () {
+                () if !self.plan.keyed => vec![],
+                () if wrong && self.plan.has(Fault::WrongKeys) => vec![WRONG_KEY],
+                () => vec![FIRST_KEY],
+            };
+            board.wall_is_trusted = !(self.plan.has(Fault::UntrustedClocks) && self.rng.bool());
+            if self.plan.has(Fault::WallSkew) {
+                board.wall_off_ns = self.rng.i64(-3_600_000_000_000..=3_600_000_000_000);
+            }
+            self.at(at, Event::Start { host });
+        }
+        for _ in 0..self.plan.reports {
+            let (at, host) = (self.rng.u64(3_000..self.heal_at), self.rng.usize(0..self.plan.nodes));
+            self.at(at, Event::Client { host });
+        }
+        self.plan_mishaps();
+    }
+
+    pub(super) fn run(mut self) -> Result<Summary, Box<Failure>> {
+        self.say(|world| format!("{}", world.plan));
+        self.run_until(self.heal_at);
+        self.prove();
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        Ok(Summary {
+            plan: self.plan.to_string(),
+            hash: self.trace.hash(),
+            simulated_ms: self.now,
+            lines: self.lines,
+            updates: self.updates,
+            connections: self.conns.len() as u64,
+            converged_ms: self.converged_ms,
+        })
+    }
+
+    pub(super) fn at(&mut self, at: u64, event: Event) {
+        self.queued += 1;
+        self.queue.push(Reverse((at.max(self.now), self.queued, event)));
+    }
+
+    pub(super) fn run_until(&mut self, end: u64) {
+        while let Some(Reverse((at, _, event))) = self.queue.peek().copied() {
+            if at > end || self.failure.is_some() {
+                break;
+            }
+            self.queue.pop();
+            self.now = at;
+            self.happen(event);
+        }
+        self.now = self.now.max(end);
+    }
+
+    fn happen(&mut self, event: Event) {
+        // A board that stands still takes everything later, in order.
+        let host = match event {
+            Event::Tick { host } | Event::DialFailed { host, .. } | Event::Client { host } => Some(host),
+            Event::Pump { conn, end } | Event::Arrive { conn, end } => self.conns[conn].ends[end].host,
+            Event::Accept { conn } => self.conns[conn].ends[1].host,
+            Event::Dialled { conn } => self.conns[conn].ends[0].host,
+            Event::Start { .. } | Event::Connect { .. } | Event::Mishap(_) => None,
+        };
+        let paused_until = host.map_or(0, |host| self.hosts[host].paused_until);
+        if paused_until > self.now {
+            return self.at(paused_until, event);
+        }
+        match event {
+            Event::Start { host } => self.start(host),
+            Event::Tick { host } => self.tick(host),
+            Event::Pump { conn, end } => self.pump(conn, end),
+            Event::Arrive { conn, end } => self.arrive(conn, end),
+            Event::Connect { conn } => self.connect(conn),
+            Event::Accept { conn } => self.accept(conn),
+            Event::Dialled { conn } => self.dialled(conn),
+            Event::DialFailed { host, epoch, to } => self.dial_failed(host, epoch, to),
+            Event::Client { host } => self.client(host),
+            Event::Mishap(mishap) => self.mishap(mishap),
+        }
+    }
+
+    pub(super) fn start(&mut self, host: usize) {
+        if self.hosts[host].is_up() {
+            return;
+        }
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        let mut node = Box::new(Node::<SLOTS>::new());
+        let board = &mut self.hosts[host];
+        board.life += 1;
+        let setup = Setup {
+            names: &names,
+            me: host,
+            neighbours: &self.plan.neighbours(host),
+            keys: keys(&board.keys),
+            capacity: self.plan.capacities[host],
+            age_s_max: self.plan.age_s_max,
+            seed: Seed {
+                hash_key: (self.rng.u64(..), self.rng.u64(..)),
+                jitter: self.rng.u64(..),
+                boot: self.rng.u64(..),
+            },
+        };
+        node.start(&setup).expect("the plan keeps to the limits");
+        board.node = Some(node);
+        board.started_at = self.now;
+        board.tick_at = u64::MAX;
+        self.say(|world| format!("{} starts", world.names[host]));
+        self.settle(host);
+    }
+
+    fn tick(&mut self, host: usize) {
+        if self.hosts[host].tick_at <= self.now {
+            self.hosts[host].tick_at = u64::MAX;
+            self.tick_now(host);
+        }
+    }
+
+    pub(super) fn tick_now(&mut self, host: usize) {
+        let board = &mut self.hosts[host];
+        let now = board.now(self.now);
+        let Some(node) = &mut board.node else { return };
+        node.tick(&now);
+        board.spins = if board.ticked_at == self.now { board.spins + 1 } else { 0 };
+        board.ticked_at = self.now;
+        if board.spins > SPINS_MAX {
+            let detail = format!("{} ticks again and again", self.names[host]);
+            return self.fail("a timer that is due does something", detail);
+        }
+        self.check(host, None);
+        self.settle(host);
+    }
+
+    /// Does what the node asks for.
+    pub(super) fn settle(&mut self, host: usize) {
+        self.close_cut(host);
+        let mono = self.hosts[host].now(self.now).mono;
+        while let Some(to) = self.node(host).and_then(|node| node.take_dial(mono)) {
+            self.dial(host, to);
+        }
+        let wakes = self.node(host).map_or(0, Node::take_wakes);
+        for index in (0..u32::BITS).filter(|index| wakes & 1 << index != 0) {
+            if let Some((conn, end)) = self.hosts[host].sessions[index as usize] {
+                self.pump(conn, end);
+            }
+        }
+        self.set_tick(host);
+    }
+
+    pub(super) fn set_tick(&mut self, host: usize) {
+        let board = &mut self.hosts[host];
+        let Some(node) = &board.node else { return };
+        let wake = node.wake_at();
+        if wake == Mono::NEVER {
+            return;
+        }
+        let at = board.started_at.saturating_add(wake.0).max(self.now);
+        if at < board.tick_at {
+            board.tick_at = at;
+            self.at(at, Event::Tick { host });
+        }
+    }
+
+    pub(super) fn node(&mut self, host: usize) -> Option<&mut Node<SLOTS>> {
+        self.hosts[host].node.as_deref_mut()
+    }
+
+    pub(super) fn id(&self, host: usize, of: usize) -> NodeId {
+        let node = self.hosts[host].node.as_ref().expect("asked of a node that is up");
+        node.names().id(of).expect("all maps of a world are one")
+    }
+
+    pub(super) fn nonce(&mut self) -> [u8; NONCE_BYTES] {
+        self.rng.u128(..).to_be_bytes()
+    }
+
+    /// What a comparison of digests says must show at once.
+    pub(super) fn note(&mut self, host: usize, event: LinkEvent) {
+        let LinkEvent::Differs { node, .. } = event else { return };
+        self.differs += u64::from(self.healed);
+        let link = self.node(host).and_then(|up| up.links().find(|link| link.node == node));
+        if link.is_some_and(|link| link.is_in_step()) {
+            let detail = format!("{} says so of {}", self.names[host], self.names[node.index()]);
+            self.fail("not in step once digests differ", detail);
+        }
+    }
+
+    pub(super) fn fail(&mut self, check: &'static str, detail: String) {
+        if self.failure.is_none() {
+            let (seed, plan, at_ms) = (self.seed, self.plan.to_string(), self.now);
+            self.failure = Some(Box::new(Failure { seed, plan, check, detail, at_ms }));
+        }
+    }
+
+    pub(super) fn say(&self, what: impl FnOnce(&Self) -> String) {
+        if self.prints {
+            println!("{:>9} {}", self.now, what(self));
+        }
+    }
+}
