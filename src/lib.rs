@@ -6,7 +6,7 @@
 //!    main -> cli -> config                       -> depends on
 //!             |
 //!             v
-//!          shell/smol -> shell/driver -> proto <- tests
+//!          shell/smol -> shell/driver -> proto <- sim <- herd-sim
 //!                            |
 //!                            +-> places
 //! ```
@@ -19,6 +19,8 @@
 //!   time, whatever a service does.* It also makes places files, from the command line.
 //! * [`shell`] **does**: sockets, timers, signals, logs, and what the service manager is told. `driver` is the half that
 //!   any runtime could use, `smol` the half that waits. *Invariant: one thread, no lock, no borrow held over an `.await`.*
+//! * `sim` (feature `sim`) **doubts**: whole herds of the same core under false clocks and links, from a seed.
+//!   *Invariant: no socket, thread or clock in a world; the same seed gives the same run.* It and the shell never meet.
 //! * [`config`] reads and checks the map, whole, before anything starts, and again when a node is asked to.
 //!   *Invariant: a node only ever sees a [`config::Checked`] map.*
 //! * [`cli`] turns arguments into calls and results into exit statuses: 0 well, 1 could not, 2 wrong usage.

@@ -65,6 +65,17 @@ fn simulator_and_shell_do_not_know_each_other() {
     for path in rust_files("src/shell") {
         assert!(!read(&path).contains("crate::sim"), "{}", path.display());
     }
+    for path in rust_files("src/sim") {
+        let text = read(&path);
+        assert!(!text.contains("crate::shell"), "{}", path.display());
+        // The program around the worlds tells the time and starts threads; a world does not.
+        if path.ends_with("src/sim/many.rs") {
+            continue;
+        }
+        for word in ["std::net", "std::thread", "Instant", "SystemTime", "HashMap", "HashSet"] {
+            assert!(!text.contains(word), "{}: a world with {word} does not repeat", path.display());
+        }
+    }
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //!
 //! Nothing of the core calls this, and no node is built with it.
 
-use super::{Table, Version};
-use crate::fields::{ClientId, Position};
+use super::{Sighting, Table, Version};
+use crate::fields::ClientId;
 use crate::node::Node;
 
 impl<const SLOTS: usize> Table<SLOTS> {
@@ -16,13 +16,13 @@ impl<const SLOTS: usize> Table<SLOTS> {
 }
 
 impl<const SLOTS: usize> Node<SLOTS> {
-    /// Gives an entry another position behind the core's back, as a bit that flips in memory does: it is
-    /// owed to nobody and no timer is set. `false` if there is no such entry.
-    pub fn sim_spoil(&mut self, client: &ClientId, position: Position) -> bool {
+    /// Changes an entry behind the core's back, as a bit that flips in memory does: it is owed to nobody and
+    /// no timer is set. The time must stay: the heap holds a copy. `false` if there is no such entry.
+    pub fn sim_spoil(&mut self, client: &ClientId, spoil: impl FnOnce(&mut Sighting)) -> bool {
         let key = self.table.key(client);
         match self.table.map.get_mut(&key) {
             Some(entry) => {
-                entry.sighting.position = position;
+                spoil(&mut entry.sighting);
                 true
             }
             None => false,

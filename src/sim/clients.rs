@@ -45,6 +45,15 @@ impl World {
         let count = self.rng.usize(1..=3);
         let said: Vec<Said> = (0..count).map(|_| self.draw_line()).collect();
         self.say_all(host, &said);
+        if self.plan.has(Fault::EqualTimes) && self.rng.u8(0..3) == 0 {
+            // The same, at the same instant, to everyone: nothing but their origins tells these reports apart.
+            for other in (0..self.plan.nodes).filter(|&other| other != host) {
+                let board = &self.hosts[other];
+                if board.is_up() && board.paused_until <= self.now && self.failure.is_none() {
+                    self.say_all(other, &said);
+                }
+            }
+        }
     }
 
     fn draw_line(&mut self) -> Said {

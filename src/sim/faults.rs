@@ -144,6 +144,7 @@ impl World {
         if !self.hosts[host].is_up() {
             return;
         }
+        self.count(host);
         self.hosts[host].forget();
         for conn in 0..self.conns.len() {
             for end in 0..2 {

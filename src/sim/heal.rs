@@ -19,8 +19,9 @@ const LATE_REPORTS_MS: u64 = 15_000;
 /// All tables hold what they should by then, and all links say so.
 const TABLES_WITHIN_MS: u64 = 150_000;
 const STEP_WITHIN_MS: u64 = 280_000;
-/// A report crosses a healed herd within this time.
+/// A report crosses a healed herd within this time, and as much for each node in its way.
 const FLOOD_MS: u64 = 4_000;
+const HOP_MS: u64 = 25;
 /// A digest is due at least so often.
 const ROUND_MS: u64 = 70_000;
 
@@ -80,6 +81,10 @@ impl World {
         }
     }
 
+    fn flood_ms(&self) -> u64 {
+        FLOOD_MS + HOP_MS * self.plan.nodes as u64
+    }
+
     fn report_late(&mut self) {
         for _ in 0..self.rng.usize(0..6) {
             let (at, host) = (self.rng.u64(0..LATE_REPORTS_MS), self.rng.usize(0..self.plan.nodes));
@@ -99,7 +104,7 @@ impl World {
     }
 
     fn await_tables(&mut self) {
-        while self.tables_differ().is_some() && self.now < self.heal_at + TABLES_WITHIN_MS {
+        while self.tables_differ().is_some() && self.now < self.heal_at + TABLES_WITHIN_MS + self.flood_ms() {
             self.run_until(self.now + 1_000);
         }
         self.converged_ms = self.now - self.heal_at;
@@ -142,7 +147,7 @@ impl World {
     }
 
     fn await_links(&mut self) {
-        self.run_until(self.heal_at + STEP_WITHIN_MS);
+        self.run_until(self.heal_at + STEP_WITHIN_MS + self.flood_ms());
         self.prove_links();
     }
 
@@ -204,11 +209,14 @@ impl World {
         // Newer than anything a client has claimed.
         let (time, time_ns) = self.time(3_600);
         self.say_all(host, &[Said::iamat(0, "+12.5-7", &time, time_ns)]);
-        self.run_until(self.now + FLOOD_MS);
+        self.run_until(self.now + self.flood_ms());
         let most = (2 * self.plan.edges.len() + 1 - self.plan.nodes) as u64;
         let lines = self.updates - before;
         if lines > most && self.differs == differs {
-            self.fail("a report costs two lines an edge at most, and is not sent back", format!("{lines} lines, at most {most}"));
+            self.fail(
+                "a report costs two lines an edge at most, and is not sent back",
+                format!("{lines} lines, at most {most}"),
+            );
         }
         let newest = self.issued[0].last().map(|(sighting, _)| *sighting);
         if let Some(host) =
@@ -220,19 +228,34 @@ impl World {
         self.prove_honesty();
     }
 
+    /// Another value in one field.
+    fn spoil(&mut self, sighting: &mut Sighting) {
+        let larger = self.rng.bool();
+        match self.rng.u8(0..3) {
+            0 => sighting.heard.0 += if larger { 1 } else { -1 },
+            1 => {
+                let position = if larger { "+12.5-8" } else { "+12.5-6" };
+                sighting.position = Position::parse(position.as_bytes()).expect("a position");
+            }
+            _ => {
+                let other = (sighting.origin.index() + 1) % self.plan.nodes;
+                sighting.origin = self.id(other, other);
+            }
+        }
+    }
+
     /// An entry changes behind the core's back: that is noticed, said, and mended.
     fn prove_repair(&mut self) {
         let (host, differs) = (self.rng.usize(0..self.plan.nodes), self.differs);
-        let spoilt = if self.rng.bool() { "+12.5-8" } else { "+12.5-6" };
         let client = ClientId::parse(client_name(0).as_bytes()).expect("a token");
-        let position = Position::parse(spoilt.as_bytes()).expect("a position");
         let mut held = self.hosts[host].held[0].expect("it was just checked");
-        if !self.node(host).is_some_and(|node| node.sim_spoil(&client, position)) {
+        self.spoil(&mut held.sighting);
+        let spoilt = held.sighting;
+        if !self.node(host).is_some_and(|node| node.sim_spoil(&client, |sighting| *sighting = spoilt)) {
             return self.fail("an entry that is held can be spoilt", String::new());
         }
-        self.say(|world| format!("{} holds {spoilt} behind its back", world.names[host]));
+        self.say(|world| format!("{} holds {spoilt:?} behind its back", world.names[host]));
         // The checks are in the know: a larger one goes for an honest report, a smaller one is mended.
-        held.sighting.position = position;
         self.hosts[host].held[0] = Some(held);
         let at = self.issued[0].last().map_or(0, |(_, at)| *at);
         self.issued[0].push((held.sighting, at));
@@ -242,7 +265,7 @@ impl World {
         if self.differs == differs {
             self.fail("a spoilt entry is noticed", format!("at {}", self.names[host]));
         }
-        self.run_until(self.now + FLOOD_MS);
+        self.run_until(self.now + self.flood_ms());
         self.prove_tables();
         self.prove_links();
         self.prove_honesty();

@@ -98,7 +98,7 @@ fn replay(seed: u64) -> String {
 fn one(asked: &Asked) -> ExitCode {
     RUNNING.set(Some(asked.first));
     match run(asked.first, &asked.options) {
-        Ok(Summary { plan, hash, simulated_ms, lines, updates, connections, converged_ms }) => {
+        Ok(Summary { plan, hash, simulated_ms, lines, updates, connections, converged_ms, .. }) => {
             println!("{plan}");
             println!(
                 "seed {}: all held. {simulated_ms} ms simulated, {connections} connections, {lines} lines, {updates} \

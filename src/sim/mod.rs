@@ -70,6 +70,8 @@ pub struct Summary {
     pub connections: u64,
     /// How long after the healing all tables held what they should, in milliseconds, by the second; 0 with short ages.
     pub converged_ms: u64,
+    /// The counters of all nodes, each life of them, added up: what was reached at all.
+    pub counters: Vec<(&'static str, u64)>,
 }
 
 /// What did not hold.

@@ -231,8 +231,10 @@ fn draw_edges(rng: &mut Rng, shape: Shape, nodes: usize) -> Vec<(usize, usize)> 
         Shape::Line | Shape::Ring => chain.collect(),
         Shape::Star => {
             let centre = rng.usize(0..nodes);
-            let others = (0..nodes).filter(|&n| n != centre);
-            others.take(NEIGHBOURS_MAX).map(|n| (n.min(centre), n.max(centre))).collect()
+            let others: Vec<usize> = (0..nodes).filter(|&n| n != centre).collect();
+            // What has no room at the centre hangs on those that have.
+            let hub = |i: usize| if i < NEIGHBOURS_MAX { centre } else { others[i - NEIGHBOURS_MAX] };
+            others.iter().enumerate().map(|(i, &n)| (n.min(hub(i)), n.max(hub(i)))).collect()
         }
         Shape::Grid => {
             let wide = (1..).find(|w| w * w >= nodes).unwrap_or(1);

@@ -14,6 +14,7 @@ use super::net::Conn;
 use super::plan::{CLIENTS_MAX, Fault, Plan, SLOTS, Ways};
 use super::trace::Trace;
 use super::{Failure, Options, Summary};
+use crate::proto::counters::Counters;
 use crate::proto::limits::NONCE_BYTES;
 use crate::proto::names::NodeId;
 use crate::proto::node::{Node, Seed, Setup};
@@ -91,6 +92,7 @@ pub(super) struct World {
     pub(super) lines: u64,
     pub(super) updates: u64,
     pub(super) converged_ms: u64,
+    pub(super) counters: Vec<(&'static str, u64)>,
     /// Lines that somebody on the way has written down.
     pub(super) recorded: Vec<Vec<u8>>,
     pub(super) failure: Option<Box<Failure>>,
@@ -120,6 +122,7 @@ impl World {
             lines: 0,
             updates: 0,
             converged_ms: 0,
+            counters: Counters::new().each().collect(),
             recorded: vec![],
             failure: None,
             trace: Trace::new(seed),
@@ -158,6 +161,7 @@ impl World {
         self.say(|world| format!("{}", world.plan));
         self.run_until(self.heal_at);
         self.prove();
+        (0..self.plan.nodes).for_each(|host| self.count(host));
         if let Some(failure) = self.failure {
             return Err(failure);
         }
@@ -169,7 +173,16 @@ impl World {
             updates: self.updates,
             connections: self.conns.len() as u64,
             converged_ms: self.converged_ms,
+            counters: self.counters,
         })
+    }
+
+    /// Adds a node's counters to the world's, at the end of its life.
+    pub(super) fn count(&mut self, host: usize) {
+        let Some(node) = &self.hosts[host].node else { return };
+        for ((_, sum), (_, value)) in self.counters.iter_mut().zip(node.counters().each()) {
+            *sum += value;
+        }
     }
 
     pub(super) fn at(&mut self, at: u64, event: Event) {
