@@ -19,7 +19,14 @@ impl World {
         let ends = [End::of(None, State::Stranger { echoes }), End::of(Some(host), State::Waiting)];
         self.conns.push(Conn::new(ends, None, GOOD_WAYS, 0));
         let conn = self.conns.len() - 1;
-        let bytes = if echoes { vec![] } else { self.draw_words(host) };
+        let bytes = match () {
+            () if !echoes => self.draw_words(host),
+            () if self.rng.bool() => {
+                self.conns[conn].ends[0].said_hello = true;
+                self.false_hello(host)
+            }
+            () => vec![],
+        };
         self.shout(conn, 1, &bytes);
         if self.rng.bool() && !echoes {
             let at = self.now + self.rng.u64(0..15_000);
@@ -38,15 +45,29 @@ impl World {
         self.at(at, Event::Arrive { conn, end });
     }
 
-    /// Says back what a node has said: its own words must not let anybody in.
+    /// Says back what a node has said, but its HELLO if there was another: its own words must not let anybody in.
     pub(super) fn echo(&mut self, conn: usize, end: usize, bytes: &[u8]) {
-        self.shout(conn, 1 - end, bytes);
+        let mut held = std::mem::take(&mut self.conns[conn].ways[end].held);
+        held.extend_from_slice(bytes);
+        while let Some(at) = held.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = held.drain(..=at).collect();
+            if !(self.conns[conn].ends[end].said_hello && line.starts_with(b"HELLO ")) {
+                self.shout(conn, 1 - end, &line);
+            }
+        }
+        self.conns[conn].ways[end].held = held;
+    }
+
+    /// In the name of a neighbour.
+    fn false_hello(&mut self, host: usize) -> Vec<u8> {
+        let neighbours = self.plan.neighbours(host);
+        let name = &self.names[*pick(&mut self.rng, &neighbours)];
+        format!("HELLO 1 {name} 7 16 {}\n", "0f".repeat(16)).into_bytes()
     }
 
     fn draw_words(&mut self, host: usize) -> Vec<u8> {
-        let neighbours = self.plan.neighbours(host);
-        let name = &self.names[*pick(&mut self.rng, &neighbours)];
-        let hello = format!("HELLO 1 {name} 7 16 {}\n", "0f".repeat(16));
+        let hello = String::from_utf8_lossy(&self.false_hello(host)).into_owned();
+        let name = hello.split(' ').nth(2).unwrap_or_default();
         let proof = format!("PROOF {}\n", "5a".repeat(32));
         let evil = format!("U 0 AT {name} +0.000000000 evil +1+1 1700000000");
         match self.rng.u8(0..8) {
