@@ -1,15 +1,28 @@
 //! What must hold at every step, on the node that was touched.
 
+use std::cmp::Ordering;
+
 use super::host::{Held, Host, client_name, client_number};
-use super::net::Kind;
-use super::plan::SLOTS;
+use super::net::{Kind, State};
+use super::plan::{CLIENTS_MAX, SLOTS};
 use super::world::World;
-use crate::proto::limits::{AHEAD_NS_MAX, NEIGHBOURS_MAX};
+use crate::proto::limits::AHEAD_NS_MAX;
+use crate::proto::names::NodeId;
 use crate::proto::report::Sighting;
 use crate::proto::time::Now;
 
 /// What whole seconds may cut off.
 const SECOND_MS: u64 = 1_000;
+
+/// A report that a node was told, by a client of its own or by the neighbour of that number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    pub(super) client: usize,
+    pub(super) sighting: Sighting,
+    /// By so much its age may be short of the truth.
+    pub(super) hidden_ms: u64,
+    pub(super) from: Option<usize>,
+}
 
 type Broken = (&'static str, String);
 
@@ -28,21 +41,22 @@ fn is_ahead(now: &Now, sighting: &Sighting) -> bool {
 }
 
 impl World {
-    /// Checks a node whose table may have changed. `arrival` is the client of a report that came over a
-    /// link, and by how much its age may be short of the truth.
-    pub(super) fn check(&mut self, host: usize, arrival: Option<(usize, u64)>) {
-        let broken = self.check_entries(host, arrival).or_else(|| self.check_owed(host));
+    /// Checks a node whose table may have changed, by a report that it was told or otherwise.
+    pub(super) fn check(&mut self, host: usize, told: Option<Told>) {
+        let broken = self.check_entries(host, told).or_else(|| self.check_told(host, &told?));
+        let broken = broken.or_else(|| self.check_owed(host)).or_else(|| self.check_links(host));
         if let Some((check, detail)) = broken {
             self.fail(check, format!("{}: {detail}", self.names[host]));
         }
     }
 
-    fn check_entries(&mut self, host: usize, arrival: Option<(usize, u64)>) -> Option<Broken> {
+    fn check_entries(&mut self, host: usize, told: Option<Told>) -> Option<Broken> {
         let life_s = i64::from(self.plan.age_s_max);
         let now = self.hosts[host].now(self.now);
         let now_s = now.mono.seconds();
-        let Host { node, held, evicted, .. } = &mut self.hosts[host];
-        let table = node.as_ref()?.table();
+        let Host { node, held, evicted, owes, .. } = &mut self.hosts[host];
+        let node = node.as_ref()?;
+        let table = node.table();
         if table.len() > table.capacity() || table.capacity() > SLOTS / 2 {
             return Some((
                 "a table keeps to its capacity",
@@ -67,7 +81,8 @@ impl World {
             let Some(issued_at) = issued_at(&self.issued[client], &sighting) else {
                 return Some(("every stored report was issued", format!("{version:?}")));
             };
-            let hidden_ms = arrival.filter(|(of, _)| *of == client).map_or(0, |(_, hidden_ms)| hidden_ms);
+            let told = told.filter(|told| told.client == client);
+            let hidden_ms = told.map_or(0, |told| told.hidden_ms);
             let age_s = i64::from(now_s) - i64::from(heard_s);
             let true_ms = self.now - issued_at;
             if !age_is_true(age_s, true_ms, hidden_ms) || age_s >= life_s {
@@ -75,6 +90,11 @@ impl World {
                 return Some(("an age is true, and within a life", detail));
             }
             held[client] = Some(Held { sighting, heard_s, hidden_ms });
+            // News is owed to everyone but to whom it came from.
+            let from = told.and_then(|told| told.from);
+            for (neighbour, owes) in owes.iter_mut().enumerate().take(node.links().count()) {
+                *owes = *owes & !(1 << client) | u64::from(from != Some(neighbour)) << client;
+            }
             if self.healed {
                 let union = &mut self.union[client];
                 *union = Some(
@@ -88,7 +108,7 @@ impl World {
 
     /// Every entry that is gone had a reason to go.
     fn check_gone(&mut self, host: usize, seen: u64, evictions: u64, now: &Now) -> Option<Broken> {
-        let Host { node, held, .. } = &mut self.hosts[host];
+        let Host { node, held, owes, .. } = &mut self.hosts[host];
         let table = node.as_ref()?.table();
         let now_s = now.mono.seconds();
         let mut evicted = 0;
@@ -111,6 +131,7 @@ impl World {
                 }
             }
             *slot = None;
+            owes.iter_mut().for_each(|owes| *owes &= !(1 << client));
         }
         if evicted > evictions {
             return Some(("what goes is counted", format!("{evicted} entries went, {evictions} gave way")));
@@ -118,23 +139,90 @@ impl World {
         None
     }
 
-    /// An owed bit implies an entry, and a neighbour.
+    /// What a node is told is held from then on, or something larger; a refusal has a reason. Who tells it has it.
+    fn check_told(&mut self, host: usize, told: &Told) -> Option<Broken> {
+        if is_ahead(&self.hosts[host].now(self.now), &told.sighting) {
+            return None;
+        }
+        let Host { node, held, owes, .. } = &mut self.hosts[host];
+        let (table, Told { client, sighting, from, .. }) = (node.as_ref()?.table(), told);
+        let order = held[*client].map(|held| held.sighting.compare(sighting));
+        if let (Some(Ordering::Equal), Some(from)) = (order, from) {
+            owes[*from] &= !(1 << client);
+            let mut slots =
+                table.sim_entries().enumerate().filter(|(slot, _)| table.owed().is_set(*from, *slot));
+            if slots.any(|(_, (version, _))| client_number(version.client) == Some(*client)) {
+                return Some(("who tells it has it", format!("c{client} is owed back")));
+            }
+        }
+        let said_before = from.is_none()
+            && held[*client].is_some_and(|Held { sighting: old, .. }| {
+                let is_same = old.origin == sighting.origin && old.position == sighting.position;
+                is_same && old.time.compare(&sighting.time).is_eq()
+            });
+        if order.is_some_and(Ordering::is_ge) || said_before {
+            return None;
+        }
+        let name = client_name(*client);
+        let is_smallest = table.sim_entries().all(|(other, _)| {
+            let order = sighting.compare(other.sighting);
+            order.then_with(|| name.as_bytes().cmp(other.client.as_bytes())).is_lt()
+        });
+        if table.len() == table.capacity() && is_smallest {
+            return None;
+        }
+        Some(("news is kept", format!("c{client}: {sighting:?} was not")))
+    }
+
+    /// An owed bit implies an entry, and a neighbour; and what must be owed is, unless it is too old to be told.
     fn check_owed(&self, host: usize) -> Option<Broken> {
-        let node = self.hosts[host].node.as_ref()?;
+        let Host { node, owes, held, .. } = &self.hosts[host];
+        let node = node.as_ref()?;
+        let now_s = self.hosts[host].now(self.now).mono.seconds();
         let (table, owed) = (node.table(), node.table().owed());
-        let neighbours = node.links().count();
-        for neighbour in 0..NEIGHBOURS_MAX {
+        let told_s = i32::try_from(self.plan.age_s_max - self.plan.age_s_max / 10).unwrap_or(i32::MAX);
+        for (neighbour, must) in owes.iter().enumerate() {
             let count = owed.count(neighbour);
-            if count == 0 {
+            if count == 0 && *must == 0 {
                 continue;
             }
-            let set = (0..table.len()).filter(|&slot| owed.is_set(neighbour, slot)).count();
-            if neighbour >= neighbours || set != count {
-                let detail = format!("{count} owed to neighbour {neighbour}, {set} of them entries");
+            let clients = table.sim_entries().enumerate().filter(|(slot, _)| owed.is_set(neighbour, *slot));
+            let bits = clients.filter_map(|(_, (version, _))| client_number(version.client));
+            let is = bits.fold(0_u64, |mask, client| mask | 1 << client);
+            if neighbour >= node.links().count() || is.count_ones() as usize != count {
+                let entries = is.count_ones();
+                let detail = format!("{count} owed to neighbour {neighbour}, {entries} of them entries");
                 return Some(("an owed bit implies an entry", detail));
+            }
+            let young = |client: &usize| held[*client].is_some_and(|held| now_s - held.heard_s < told_s);
+            let mut missing = (0..CLIENTS_MAX).filter(|client| must & !is & 1 << client != 0).filter(young);
+            if let Some(client) = missing.next() {
+                let detail = format!("c{client} is not owed to neighbour {neighbour}");
+                return Some(("news is owed until it is sent", detail));
             }
         }
         None
+    }
+
+    /// A neighbour has one link, however often it has dialled.
+    fn check_links(&self, host: usize) -> Option<Broken> {
+        let Host { node, sessions, .. } = &self.hosts[host];
+        let node = node.as_ref()?;
+        let mut peers: Vec<NodeId> = vec![];
+        for &(conn, end) in sessions.iter().flatten() {
+            let State::Open(id) = self.conns[conn].ends[end].state else { continue };
+            let Some(peer) = node.peer(id) else { continue };
+            if peers.contains(&peer) {
+                return Some(("a neighbour has one link", format!("two to {}", self.names[peer.index()])));
+            }
+            peers.push(peer);
+        }
+        None
+    }
+
+    /// The number of a neighbour: the world changes no map, so it is its place among the neighbours.
+    pub(super) fn neighbour(&self, host: usize, other: usize) -> Option<usize> {
+        self.plan.neighbours(host).binary_search(&other).ok()
     }
 
     /// A report that a node writes is the one it holds, of an age that may be told.
@@ -144,6 +232,7 @@ impl World {
         age_s: u32,
         client: Option<usize>,
         sighting: &Sighting,
+        to: Option<usize>,
     ) -> Option<Kind> {
         let held = client.and_then(|client| self.hosts[host].held[client]);
         let Some((client, held)) = client.zip(held).filter(|(_, held)| held.sighting == *sighting) else {
@@ -157,6 +246,9 @@ impl World {
             self.fail("nothing is told in the last tenth of its life", detail);
             return None;
         }
-        Some(Kind::Update { client, hidden_ms: held.hidden_ms })
+        if let Some(to) = to {
+            self.hosts[host].owes[to] &= !(1 << client);
+        }
+        Some(Kind::Update { client, sighting: *sighting, hidden_ms: held.hidden_ms })
     }
 }

@@ -1,5 +1,6 @@
 //! Clients: what they say, split at any byte, and that each line gets its one answer, in order.
 
+use super::check::Told;
 use super::host::{WALL_NS, client_name, client_number};
 use super::plan::{Fault, pick};
 use super::world::World;
@@ -133,10 +134,18 @@ impl World {
         self.trace.bytes(text.as_bytes());
         self.say(|world| format!("{} is told {:?}: {}", world.names[host], said.line(), text.trim_end()));
         let refused = text == format!("? {}\n", said.line());
+        let mut told = None;
         let is_right = match (said, answer) {
             (Said::Iamat { client, fields, time_ns, .. }, Answer::Done) => {
                 let ahead = now.wall_is_trusted && *time_ns > now.wall.0.saturating_add(AHEAD_NS_MAX);
-                if ahead { refused } else { self.take_answer(host, *client, fields, &text) }
+                if ahead {
+                    refused
+                } else {
+                    {
+                        told = self.take_answer(host, *client, fields, &text);
+                        told.is_some()
+                    }
+                }
             }
             (Said::Whatsat { client, .. }, Answer::Places(query)) => {
                 text.is_empty() && self.at_line(host, *client).as_deref() == Some(query.at_line.as_slice())
@@ -149,21 +158,20 @@ impl World {
             return self
                 .fail("the answer is the right one", format!("{}: {said:?}: {text}", self.names[host]));
         }
-        self.check(host, None);
+        self.check(host, told);
         self.settle(host);
     }
 
-    /// An IAMAT's answer holds what it should; the report is issued by that.
-    fn take_answer(&mut self, host: usize, client: usize, fields: &str, text: &str) -> bool {
+    /// The report that an IAMAT's answer issues, if the answer holds what it should.
+    fn take_answer(&mut self, host: usize, client: usize, fields: &str, text: &str) -> Option<Told> {
         let wall = self.hosts[host].now(self.now).wall;
-        let Some(node) = &self.hosts[host].node else { return false };
-        let report = text.strip_suffix('\n').map(|line| Report::parse_at_line(line.as_bytes(), node.names()));
-        let Some(Ok(Report { sighting, client: name })) = report else { return false };
+        let node = self.hosts[host].node.as_ref()?;
+        let line = text.strip_suffix('\n').filter(|line| line.ends_with(&format!(" {fields}")))?;
+        let Report { sighting, client: name } = Report::parse_at_line(line.as_bytes(), node.names()).ok()?;
+        let is_right =
+            client_number(&name) == Some(client) && sighting.origin == node.me() && sighting.heard == wall;
         self.issued[client].push((sighting, self.now));
-        client_number(&name) == Some(client)
-            && sighting.origin == node.me()
-            && sighting.heard == wall
-            && text.strip_suffix('\n').is_some_and(|line| line.ends_with(&format!(" {fields}")))
+        is_right.then_some(Told { client, sighting, hidden_ms: 0, from: None })
     }
 
     /// What a WHATSAT about the client begins with, by what the checks remember of the node.

@@ -168,6 +168,7 @@ impl World {
             return;
         }
         self.say(|world| format!("{} has the keys {numbers:?}", world.names[host]));
+        let withdrawn = self.hosts[host].keys.iter().any(|key| !numbers.contains(key));
         self.hosts[host].keys = numbers;
         if !self.hosts[host].is_up() {
             return;
@@ -182,6 +183,9 @@ impl World {
         self.hosts[host].epoch += 1;
         if !matches!(reloaded, Ok(ref all) if all.entries_dropped == 0 && all.added + all.removed == 0) {
             return self.fail("new keys change nothing else", format!("{reloaded:?}"));
+        }
+        if withdrawn && self.node(host).is_some_and(|node| node.links().any(|link| link.up_since.is_some())) {
+            return self.fail("no link outlives its key", self.names[host].clone());
         }
         self.check(host, None);
         self.settle(host);

@@ -3,7 +3,7 @@
 use super::plan::{CLIENTS_MAX, SLOTS};
 use crate::proto::auth::{KEY_BYTES, Keys};
 use crate::proto::fields::ClientId;
-use crate::proto::limits::SESSIONS_MAX;
+use crate::proto::limits::{NEIGHBOURS_MAX, SESSIONS_MAX};
 use crate::proto::node::Node;
 use crate::proto::report::Sighting;
 use crate::proto::time::{Mono, Now, Timestamp};
@@ -43,6 +43,8 @@ pub(super) struct Host {
     /// By client.
     pub(super) held: [Option<Held>; CLIENTS_MAX],
     pub(super) evicted: u64,
+    /// By neighbour, a bit for each client: what must be owed to it.
+    pub(super) owes: [u64; NEIGHBOURS_MAX],
 }
 
 impl Host {
@@ -62,6 +64,7 @@ impl Host {
             sessions: [None; SESSIONS_MAX],
             held: [None; CLIENTS_MAX],
             evicted: 0,
+            owes: [0; NEIGHBOURS_MAX],
         }
     }
 
@@ -86,6 +89,7 @@ impl Host {
         self.sessions = [None; SESSIONS_MAX];
         self.held = [None; CLIENTS_MAX];
         self.evicted = 0;
+        self.owes = [0; NEIGHBOURS_MAX];
     }
 
     pub(super) fn shares_a_key_with(&self, numbers: &[u8]) -> bool {

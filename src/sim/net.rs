@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use super::plan::Ways;
 use crate::proto::node::SessionId;
+use crate::proto::report::Sighting;
 
 /// Bytes that fit between two ends: a writer waits beyond that, as at a full socket.
 const WINDOW_BYTES: usize = 8 * 1024;
@@ -25,9 +26,10 @@ pub(super) enum Kind {
     Hello,
     /// With the numbers of the keys that the sender holds.
     Proof(Vec<u8>),
-    /// A report of this client, whose age at the sender was short of the truth by up to so much.
+    /// A report, whose age at the sender was short of the truth by up to so much.
     Update {
         client: usize,
+        sighting: Sighting,
         hidden_ms: u64,
     },
     Digest,

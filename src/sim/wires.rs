@@ -1,5 +1,6 @@
 //! Connections of the world: dials, accepts, bytes written and read, ends.
 
+use super::check::Told;
 use super::host::client_number;
 use super::net::{Arrival, Conn, End, Kind, Meta, State};
 use super::plan::{Fault, GOOD_WAYS};
@@ -279,14 +280,16 @@ impl World {
             let line = String::from_utf8_lossy(line);
             self.fail("nobody but a neighbour is let in", format!("{} after {line}", self.names[host]));
         }
-        let arrival = match meta.kind {
-            Kind::Update { client, hidden_ms } => {
-                Some((client, hidden_ms + self.now - meta.pulled_at + 1_000))
+        let from = self.conns[conn].ends[1 - end].host.and_then(|from| self.neighbour(host, from));
+        let told = match meta.kind {
+            Kind::Update { client, sighting, hidden_ms } if is_up => {
+                let hidden_ms = hidden_ms + self.now - meta.pulled_at + 1_000;
+                Some(Told { client, sighting, hidden_ms, from })
             }
             _ => None,
         };
         self.note(host, event);
-        self.check(host, arrival);
+        self.check(host, told);
         self.settle(host);
     }
 
@@ -319,7 +322,8 @@ impl World {
             Some(Line::Update { age_s, report: Ok(report) }) => {
                 self.updates += 1;
                 let client = client_number(&report.client);
-                self.check_update(host, age_s, client, &report.sighting)
+                let to = self.conns[conn].ends[1 - end].host.and_then(|to| self.neighbour(host, to));
+                self.check_update(host, age_s, client, &report.sighting, to)
             }
             Some(Line::Digest { floor: Ok(_), .. }) => Some(Kind::Digest),
             Some(Line::Ping(_)) => Some(Kind::Ping),
