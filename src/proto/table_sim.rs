@@ -2,9 +2,9 @@
 //!
 //! Nothing of the core calls this, and no node is built with it.
 
+use super::super::fields::ClientId;
+use super::super::node::Node;
 use super::{Sighting, Table, Version};
-use crate::fields::ClientId;
-use crate::node::Node;
 
 impl<const SLOTS: usize> Table<SLOTS> {
     /// Every entry by slot, those past their age included, with the second in which its origin heard it.

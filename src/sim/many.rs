@@ -44,11 +44,11 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
     };
     // An assertion of the core that fails is a finding like any other: say of which seed.
-    let before = panic::take_hook();
+    let (before, options) = (panic::take_hook(), asked.options.clone());
     panic::set_hook(Box::new(move |info| {
         before(info);
         if let Some(seed) = RUNNING.get() {
-            eprintln!("seed {seed} panicked; once more: {}", replay(seed));
+            eprintln!("seed {seed} panicked; once more: {}", replay(seed, &options));
             std::process::exit(1);
         }
     }));
@@ -91,8 +91,12 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Asked>, String> 
     Ok(Some(Asked { first, end, options }))
 }
 
-fn replay(seed: u64) -> String {
-    format!("cargo run --release --features sim --bin herd-sim -- --seed {seed} --trace")
+/// The command that shows the seed once more, as this program was built and called.
+fn replay(seed: u64, options: &Options) -> String {
+    let profile = if cfg!(debug_assertions) { "--profile sim" } else { "--release" };
+    let nodes = options.nodes.map_or(String::new(), |nodes| format!(" --nodes {nodes}"));
+    let reports = options.reports.map_or(String::new(), |reports| format!(" --reports {reports}"));
+    format!("cargo run {profile} --features sim --bin herd-sim -- --seed {seed}{nodes}{reports} --trace")
 }
 
 fn one(asked: &Asked) -> ExitCode {
@@ -157,8 +161,41 @@ fn many(asked: &Asked) -> ExitCode {
             ExitCode::SUCCESS
         }
         Some(failure) => {
-            eprintln!("{failure}\n  once more: {}\n{rate}", replay(failure.seed));
+            eprintln!("{failure}\n  once more: {}\n{rate}", replay(failure.seed, &asked.options));
             ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(args: &str) -> Result<Option<Asked>, String> {
+        parse(args.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn arguments_are_taken_or_refused() {
+        let asked = parsed("--seeds 3..9 --nodes 5 --reports 0").ok().flatten().expect("all is well");
+        assert_eq!((asked.first, asked.end), (3, 9));
+        assert_eq!((asked.options.nodes, asked.options.reports), (Some(5), Some(0)));
+        let one = parsed("--seed 7 --trace").ok().flatten().expect("all is well");
+        assert_eq!((one.first, one.end, one.options.trace), (7, 8, true));
+        assert!(matches!(parsed("--help"), Ok(None)));
+        for wrong in [
+            "",
+            "--seed",
+            "--seed x",
+            "--seed 18446744073709551615",
+            "--seeds 9..3",
+            "--seeds 3",
+            "--seeds 3..9 --trace",
+            "--seed 1 --nodes 1",
+            "--seed 1 --nodes 1025",
+            "--seed 1 more",
+        ] {
+            assert!(parsed(wrong).is_err(), "{wrong}");
         }
     }
 }
