@@ -166,6 +166,12 @@ pub(super) mod tests {
         sorted.sort_by(|a, b| a.version().compare(&b.version()));
         let got: Vec<String> = sorted.iter().map(at_line).collect();
         assert_eq!(got, rising.map(String::from));
+        // Sorting leaves equal ones as they were: none may be.
+        assert!(sorted.windows(2).all(|pair| compare_reports(&pair[0], &pair[1]).is_lt()));
+    }
+
+    fn compare_reports(a: &Report, b: &Report) -> Ordering {
+        a.version().compare(&b.version())
     }
 
     #[test]
