@@ -13,7 +13,8 @@
 //!
 //! * [`proto`] **decides**: what a line means, which report is newer, what is owed to whom, when a link is dead.
 //!   *Invariant: no socket, file, thread, clock, random source or allocation after start.* Time and random numbers
-//!   are arguments, lines go out through borrowed buffers, so a whole herd runs in one test without a network.
+//!   are arguments, lines go out through borrowed buffers, so a whole herd runs in one test without a network. It is a package
+//!   of its own (`herd-proto` in `src/proto`), without the standard library: the compiler holds it to that.
 //! * [`places`] **blocks**: it reads places files and asks services on the network, on threads of its own behind a
 //!   bounded queue. *Invariant: plain data in, plain data out; nothing of links or clients; every query is answered in
 //!   time, whatever a service does.* It also makes places files, from the command line.
