@@ -69,6 +69,7 @@ impl<const BYTES: usize> Digits<BYTES> {
 
     /// Appends the text.
     pub fn put(&self, out: &mut Out) {
+        const { assert!(2 * BYTES <= DIGITS_MAX, "the text has room for what is packed") };
         let mut text = [0; DIGITS_MAX];
         out.put(self.unpack(&mut text));
     }

@@ -8,7 +8,7 @@ use core::cmp::Ordering;
 use super::digits::{Digits, nanos_of, split_number, value_of};
 use super::limits::{CLIENT_ID_BYTES_MAX, ITEMS_MAX, POSITION_BYTES_MAX, RADIUS_KM_MAX, TIME_BYTES_MAX};
 use super::out::Out;
-use super::time::Timestamp;
+use super::time::{NANOSECONDS, Timestamp};
 
 /// White space is exactly these six bytes (PROTOCOL, Lines and fields). NBSP and 0x1C to 0x1F are not.
 #[must_use]
@@ -171,8 +171,6 @@ pub struct Seconds {
     whole: i128,
     nanoseconds: u32,
 }
-
-const NANOSECONDS: u32 = 1_000_000_000;
 
 impl Seconds {
     /// A wall clock's time.

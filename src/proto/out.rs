@@ -3,8 +3,7 @@
 //! The core must not allocate, so it cannot grow this. A caller makes sure of the room for one
 //! whole line before it asks for one; the limits say how long a line can be.
 
-/// Nanoseconds of a second.
-const NANOS: u32 = 1_000_000_000;
+use super::time::NANOSECONDS;
 
 /// Bytes written into a borrowed slice. Writing past its end is a programmer's error: it is caught
 /// in debug builds, and cut short in release builds rather than a panic on a stranger's input.
@@ -55,7 +54,7 @@ impl<'a> Out<'a> {
     /// Appends one byte.
     pub fn put_byte(&mut self, byte: u8) {
         debug_assert!(self.room() > 0, "the caller left room for a whole line");
-        // Not by `put`: that is a call of memcpy, and positions and times come byte by byte.
+        // Not by `put`: for one byte that would be a call of memcpy.
         if let Some(place) = self.bytes.get_mut(self.len) {
             *place = byte;
             self.len += 1;
@@ -75,9 +74,9 @@ impl<'a> Out<'a> {
 
     /// Appends `value` as nine decimal digits: the fraction of a second in nanoseconds.
     pub fn put_nanos(&mut self, value: u32) {
-        debug_assert!(value < NANOS);
+        debug_assert!(value < NANOSECONDS);
         // The 1 before them keeps the zeros, and is left out.
-        self.put(&itoa::Buffer::new().format(NANOS + value).as_bytes()[1..]);
+        self.put(&itoa::Buffer::new().format(NANOSECONDS + value).as_bytes()[1..]);
     }
 
     /// Appends `bytes` in lower-case hexadecimal, two digits a byte.

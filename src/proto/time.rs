@@ -5,6 +5,9 @@
 //! chip starts with a wall clock that is wrong by years and then jumps: nothing that lives by `mono`
 //! notices.
 
+/// Nanoseconds of a second.
+pub(super) const NANOSECONDS: u32 = 1_000_000_000;
+
 /// Milliseconds since the node started. Never goes back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mono(pub u64);
