@@ -7,11 +7,12 @@
 use std::cell::RefCell;
 use std::io::{ErrorKind, Read, Write};
 use std::mem::MaybeUninit;
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, TcpListener, TcpStream};
 use std::process::ExitCode;
 
 use herd::proto::out::Out;
-use herd::shell::driver::{Client, Driver, Memory, whatsat_answer};
+use herd::shell::client::{Client, whatsat_answer};
+use herd::shell::driver::{Driver, Memory};
 use herd::shell::listen::{listen, raise_descriptor_limit};
 use herd::shell::service::{CLIENTS, Service};
 use herd::shell::{Plan, Reread, RunError};
@@ -52,13 +53,13 @@ fn run(plan: Plan, _reread: Reread) -> Result<(), RunError> {
         let (ready, _) = epoll::wait(&poll, &mut events, None).map_err(system("epoll"))?;
         for event in ready {
             match event.data.u64() {
-                LISTENER => accept(&listener, |stream| {
+                LISTENER => accept(&listener, |stream, peer| {
                     let mut connections = connections.borrow_mut();
                     let entry = connections.vacant_entry();
                     let key = EventData::new_u64(entry.key() as u64);
                     // One that cannot be watched is closed.
                     if epoll::add(&poll, &stream, key, edge).is_ok() {
-                        entry.insert(Connection { stream, client: Client::default() });
+                        entry.insert(Connection { stream, client: Client::of(driver.caller(peer)) });
                     }
                 }),
                 key => {
@@ -74,11 +75,11 @@ fn run(plan: Plan, _reread: Reread) -> Result<(), RunError> {
 }
 
 /// Takes in all that wait.
-fn accept(listener: &TcpListener, mut begin: impl FnMut(TcpStream)) {
-    while let Ok((stream, _)) = listener.accept() {
+fn accept(listener: &TcpListener, mut begin: impl FnMut(TcpStream, IpAddr)) {
+    while let Ok((stream, peer)) = listener.accept() {
         let _ = stream.set_nodelay(true);
         if stream.set_nonblocking(true).is_ok() {
-            begin(stream);
+            begin(stream, peer.ip());
         }
     }
 }

@@ -68,6 +68,7 @@ fn plan(checked: Checked, me: usize, supervised: bool) -> Plan {
         neighbours,
         keys: checked.keys.map(|keys| auth::Keys::new(keys.current, keys.previous)),
         clock: checked.clock,
+        new_ids_per_day: checked.new_ids_per_day,
         places: checked.places,
         supervised,
     }

@@ -42,7 +42,14 @@ pub(super) fn check(config: &Config, surroundings: &Surroundings) -> (Option<Che
     // Without errors every address is there; the list is as long as `sorted` exactly then.
     let nodes: Vec<NodeEntry> = sorted.iter().filter_map(|node| entry(node)).collect();
     debug_assert_eq!(nodes.len(), sorted.len(), "a missing address is an error");
-    let checked = Checked { nodes, edges: edges.into_keys().collect(), keys, places, clock };
+    let checked = Checked {
+        nodes,
+        edges: edges.into_keys().collect(),
+        keys,
+        places,
+        clock,
+        new_ids_per_day: config.new_ids_per_day,
+    };
     (Some(checked), findings.finish())
 }
 

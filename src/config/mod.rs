@@ -38,7 +38,9 @@ pub(crate) use finding::{did_you_mean, quoted};
 pub use keys::{KEY_BYTES, Keys};
 pub use surroundings::Surroundings;
 
-pub use crate::proto::limits::{NEIGHBOURS_MAX, NODE_NAME_BYTES_MAX as NAME_BYTES_MAX, NODES_MAX};
+pub use crate::proto::limits::{
+    NEIGHBOURS_MAX, NEW_IDS_PER_DAY_MAX, NODE_NAME_BYTES_MAX as NAME_BYTES_MAX, NODES_MAX,
+};
 
 use crate::places::Settings;
 use finding::Findings;
@@ -69,6 +71,7 @@ pub struct Config {
     key_file: Option<At<PathBuf>>,
     places: PlacesSpec,
     clock: ClockTrust,
+    new_ids_per_day: u32,
     /// What the reader found: everything that one member shows by itself.
     findings: Findings,
     /// Whether the reader had to leave out nodes, so that a name that is not there may still be right.
@@ -174,6 +177,8 @@ pub struct Checked {
     pub places: Settings,
     /// When the wall clock is taken to be right.
     pub clock: ClockTrust,
+    /// How many new client ids one address may bring in a day; 1 to [`NEW_IDS_PER_DAY_MAX`].
+    pub new_ids_per_day: u32,
 }
 
 /// One node of a [`Checked`] map.

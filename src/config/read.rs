@@ -12,12 +12,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
 
+use crate::proto::limits::NEW_IDS_PER_DAY;
+
 use super::finding::{Findings, did_you_mean, quoted};
 use super::json::{self, Document};
 use super::keys::open_regular;
 use super::places::PlacesSpec;
 use super::{
-    At, ClockTrust, Config, EDGES_MAX, EdgeSpec, MAP_BYTES_MAX, NAME_BYTES_MAX, NODES_MAX, NodeSpec,
+    At, ClockTrust, Config, EDGES_MAX, EdgeSpec, MAP_BYTES_MAX, NAME_BYTES_MAX, NEW_IDS_PER_DAY_MAX,
+    NODES_MAX, NodeSpec,
 };
 
 /// Reads the map from a file; a file that cannot be read gives a map of one finding.
@@ -65,6 +68,7 @@ fn empty(label: String) -> Config {
         key_file: None,
         places: PlacesSpec::default(),
         clock: ClockTrust::Auto,
+        new_ids_per_day: NEW_IDS_PER_DAY,
         findings: Findings::new(label),
         lost_nodes: false,
         lost_edges: false,
@@ -151,9 +155,11 @@ impl<'a> Reader<'a> {
 
     fn root(&mut self, value: &'a RawValue) {
         let mut has_nodes = false;
-        for (name, value, _) in
-            self.known_members(value, "", &["nodes", "edges", "key_file", "places", "clock"])
-        {
+        for (name, value, _) in self.known_members(
+            value,
+            "",
+            &["nodes", "edges", "key_file", "places", "clock", "new_ids_per_day"],
+        ) {
             match name.as_ref() {
                 "nodes" => {
                     has_nodes = true;
@@ -162,6 +168,13 @@ impl<'a> Reader<'a> {
                 "edges" => self.edges(value),
                 "key_file" => self.config.key_file = self.path(value, "key_file"),
                 "places" => self.places(value),
+                "new_ids_per_day" => {
+                    let range = 1..=u64::from(NEW_IDS_PER_DAY_MAX);
+                    let given = self.number(value, "new_ids_per_day", "ids", range);
+                    if let Some(ids) = given.and_then(|ids| u32::try_from(ids).ok()) {
+                        self.config.new_ids_per_day = ids;
+                    }
+                }
                 _ => self.clock(value),
             }
         }

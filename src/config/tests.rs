@@ -45,7 +45,9 @@ fn what_is_wrong_with_the_shape_is_said_with_its_line() {
         (with(",\n\"edge\": []"), vec!["m:5: edge: unknown member (did you mean \"edges\"?)"]),
         (
             with(",\n\"colour\": 1"),
-            vec!["m:5: colour: unknown member (known here: nodes, edges, key_file, places, clock)"],
+            vec![
+                "m:5: colour: unknown member (known here: nodes, edges, key_file, places, clock, new_ids_per_day)",
+            ],
         ),
         (
             with(",\n\"edges\": []"),
@@ -114,6 +116,10 @@ fn what_is_wrong_with_the_other_members_is_said() {
         (
             with(", \"clock\": \"trused\""),
             vec!["m:4: clock: unknown value \"trused\" (did you mean \"trusted\"?)"],
+        ),
+        (
+            with(", \"new_ids_per_day\": 0"),
+            vec!["m:4: new_ids_per_day: \"0\" is out of range (whole ids, 1 to 1000000)"],
         ),
         (with(", \"clock\": true"), vec!["m:4: clock: true or false where a string is needed"]),
     ] {

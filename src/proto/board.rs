@@ -10,6 +10,7 @@ use core::ops::{Deref, DerefMut};
 
 use super::limits::TABLE_SLOTS;
 use super::names::NodeId;
+use super::newcomers::Caller;
 use super::node::{Answer, Node, SessionId};
 use super::node_links::LinkEvent;
 use super::out::Out;
@@ -33,8 +34,8 @@ impl BoardNode {
 
     /// [`Node::client_line`].
     #[inline(never)]
-    pub fn client_line(&mut self, now: &Now, line: &[u8], out: &mut Out) -> Answer {
-        self.0.client_line(now, line, out)
+    pub fn client_line(&mut self, now: &Now, caller: Caller, line: &[u8], out: &mut Out) -> Answer {
+        self.0.client_line(now, caller, line, out)
     }
 
     /// [`Node::link_line`].

@@ -40,6 +40,8 @@ counters! {
     reports_stale,
     /// Reports refused because a full table holds only larger ones.
     reports_below_floor,
+    /// Reports of clients that the table does not hold, from an address that has brought in enough of them.
+    new_ids_refused,
     /// Reports from neighbours that had outlived their age on the way.
     reports_too_old,
     /// Reports from neighbours too far ahead of a trusted clock.

@@ -11,6 +11,7 @@
 //! | [`fields`], [`client`] | what a client may say |
 //! | [`names`], [`report`] | nodes, reports, and the one strict order |
 //! | [`table`], `floor`, [`owed`] | what a node remembers, what it drops next, what it owes to whom |
+//! | [`newcomers`] | how many new ids one address may bring in |
 //! | [`auth`], [`wire`], [`digest`] | proofs and tags, the lines between nodes, how tables are compared |
 //! | [`session`], [`node`], [`board`], [`node_links`], `node_dials`, `node_digests`, [`node_reload`] | one connection, the node, one of a board's size, its links, who dials, staying in step, changed maps |
 
@@ -27,6 +28,7 @@ pub mod fields;
 mod floor;
 pub mod limits;
 pub mod names;
+pub mod newcomers;
 pub mod node;
 mod node_dials;
 mod node_digests;

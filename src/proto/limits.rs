@@ -132,6 +132,18 @@ pub const DIGEST_FIRST_MS: u64 = 1_000;
 /// Answers a node gives to the digests of one round: floors that move cannot keep two nodes talking.
 pub const DIGEST_ANSWERS_MAX: u8 = 4;
 
+/// New client ids that one address may bring in a day, unless the map says otherwise: with what it may bring in at once,
+/// a third of a table. Over it an IAMAT is answered as ever, but neither stored nor flooded. Loopback is exempt.
+#[expect(clippy::cast_possible_truncation, reason = "at most 32768 clients")]
+pub const NEW_IDS_PER_DAY: u32 = TABLE_CLIENTS as u32 / 4;
+const _: () = assert!(NEW_IDS_PER_DAY >= 1);
+/// The most that the map may ask for: no limit to speak of, for a herd behind a gateway.
+pub const NEW_IDS_PER_DAY_MAX: u32 = 1_000_000;
+/// The part of a day's new ids that may come at once: a quarter.
+pub const NEW_IDS_AT_ONCE_DIVISOR: u64 = 4;
+/// Budgets of new ids. More addresses than that share them, by a keyed hash.
+pub const NEW_ID_BUDGETS: usize = 256;
+
 /// Expired entries are swept at most so often, in milliseconds.
 pub const SWEEP_EVERY_MS: u64 = 60_000;
 

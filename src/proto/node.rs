@@ -16,14 +16,17 @@
 //! who dials whom in `node_dials.rs`, how tables are compared in `node_digests.rs`, what a changed map
 //! does in `node_reload.rs`.
 
+use core::net::IpAddr;
+
 use super::auth::Keys;
 use super::client::Command;
 use super::counters::Counters;
 use super::fields::{ClientId, ClientTime, ItemLimit, Position, Radius};
 use super::limits::{
-    AGE_S_MAX, AHEAD_NS_MAX, AT_LINE_BYTES_MAX, NEIGHBOURS_MAX, SESSIONS_MAX, SWEEP_EVERY_MS,
+    AGE_S_MAX, AHEAD_NS_MAX, AT_LINE_BYTES_MAX, NEIGHBOURS_MAX, NEW_IDS_PER_DAY, SESSIONS_MAX, SWEEP_EVERY_MS,
 };
 use super::names::{Names, NamesError, NodeId};
+use super::newcomers::{Caller, Newcomers};
 use super::out::Out;
 use super::random::Jitter;
 use super::report::{Report, Sighting, Version};
@@ -150,6 +153,7 @@ pub struct Node<const SLOTS: usize> {
     pub(super) wakes: u32,
     pub(super) cuts: heapless::Vec<(SessionId, Ended), SESSIONS_MAX>,
     pub(super) counters: Counters,
+    newcomers: Newcomers,
     age_s_max: u32,
     swept_at: Mono,
     clock_was_trusted: bool,
@@ -179,6 +183,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
             wakes: 0,
             cuts: heapless::Vec::new(),
             counters: Counters::new(),
+            newcomers: Newcomers::new(),
             age_s_max: 0,
             swept_at: Mono(0),
             clock_was_trusted: false,
@@ -204,7 +209,19 @@ impl<const SLOTS: usize> Node<SLOTS> {
         self.keys.clone_from(&setup.keys);
         self.boot = setup.seed.boot;
         self.jitter = Jitter::seeded(setup.seed.jitter);
+        self.newcomers.set_per_day(NEW_IDS_PER_DAY);
         Ok(())
+    }
+
+    /// Sets how many new ids an address may bring in a day: at a start [`NEW_IDS_PER_DAY`].
+    pub fn set_new_ids_per_day(&mut self, per_day: u32) {
+        self.newcomers.set_per_day(per_day);
+    }
+
+    /// What a client at this address is to the budget of new ids.
+    #[must_use]
+    pub fn caller(&self, address: IpAddr) -> Caller {
+        Newcomers::caller(address, self.table.hash_key())
     }
 
     /// What the node remembers.
@@ -234,11 +251,11 @@ impl<const SLOTS: usize> Node<SLOTS> {
         self.me.expect("the shell starts a node before it uses it")
     }
 
-    /// Takes a client's line, without its LF, and writes the answer with its newline.
+    /// Takes a client's line, without its LF, and writes the answer with its newline. `caller` is from [`Node::caller`].
     ///
     /// `out` must have room for [`ANSWER_BYTES_MAX`](super::limits::ANSWER_BYTES_MAX), and for the line
     /// and three bytes more.
-    pub fn client_line(&mut self, now: &Now, line: &[u8], out: &mut Out) -> Answer {
+    pub fn client_line(&mut self, now: &Now, caller: Caller, line: &[u8], out: &mut Out) -> Answer {
         match Command::parse(line) {
             Some(Command::Iamat { client, position, time }) if !self.is_ahead(now, &time) => {
                 self.counters.iamat += 1;
@@ -248,7 +265,10 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 report.version().put_at_line(&self.names, out);
                 out.put_byte(b'\n');
                 let now_s = now.mono.seconds();
-                self.admit(&report, now_s, now_s, Source::Client);
+                let may_be_new = self.newcomers.has_room(now.mono, caller);
+                if self.admit(&report, now_s, now_s, Source::Client { may_be_new }) == Admission::Newcomer {
+                    self.newcomers.spend(now.mono, caller);
+                }
                 Answer::Done
             }
             Some(Command::Whatsat { client, radius, items }) => {
@@ -306,14 +326,15 @@ impl<const SLOTS: usize> Node<SLOTS> {
     pub(super) fn admit(&mut self, report: &Report, heard_s: i32, now_s: i32, from: Source) -> Admission {
         let admission = self.table.admit(report, heard_s, now_s, from);
         let counter = match admission {
-            Admission::News => &mut self.counters.reports_news,
+            Admission::News | Admission::Newcomer => &mut self.counters.reports_news,
             Admission::Duplicate => &mut self.counters.reports_duplicate,
             Admission::Stale => &mut self.counters.reports_stale,
             Admission::BelowFloor => &mut self.counters.reports_below_floor,
             Admission::TooOld => &mut self.counters.reports_too_old,
+            Admission::OverBudget => &mut self.counters.new_ids_refused,
         };
         *counter += 1;
-        if admission == Admission::News {
+        if matches!(admission, Admission::News | Admission::Newcomer) {
             self.wake_owing();
         }
         admission

@@ -11,7 +11,7 @@ use super::node::{Node, SessionId};
 use super::out::Out;
 use super::report::{AtLineError, Report};
 use super::session::{Cut, DigestDue, Ended, Peer, Phase, Session};
-use super::table::{Admission, Source};
+use super::table::Source;
 use super::time::{Mono, Now};
 use super::wire::{self, Line};
 
@@ -316,8 +316,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
         let now_s = now.mono.seconds();
         let heard_s = now_s.saturating_sub(i32::try_from(age_s).unwrap_or(i32::MAX));
-        let admission = self.admit(&report, heard_s, now_s, Source::Neighbour(neighbour));
-        debug_assert!(admission != Admission::News || !self.table.is_empty());
+        self.admit(&report, heard_s, now_s, Source::Neighbour(neighbour));
         Ok(LinkEvent::None)
     }
 

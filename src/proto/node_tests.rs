@@ -3,6 +3,7 @@
 use super::*;
 use crate::herd_tests::{Herd, WALL_NS, keys, node};
 use crate::limits::{ANSWER_BYTES_MAX, DIGEST_EVERY_MS, NONCE_BYTES, STRANGER_MS_MIN};
+use crate::newcomers::Caller;
 use crate::node::Answer;
 use crate::time::Timestamp;
 
@@ -207,11 +208,42 @@ fn what_came_in_without_trust_is_dropped_even_if_no_tick_fell_into_that_time() {
     let mut bytes = [0; ANSWER_BYTES_MAX];
     for (trusted, held) in [(true, 0), (false, 1)] {
         let line = b"IAMAT early +1+1 9000000000";
-        assert!(matches!(node.client_line(&now(trusted), line, &mut Out::new(&mut bytes)), Answer::Done));
+        assert!(matches!(
+            node.client_line(&now(trusted), Caller::Exempt, line, &mut Out::new(&mut bytes)),
+            Answer::Done
+        ));
         assert_eq!(node.table().len(), held);
     }
     node.tick(&now(true));
     assert!(node.table().is_empty());
+}
+
+#[test]
+fn over_the_budget_new_ids_are_answered_and_not_kept_and_known_ones_are() {
+    let mut node = node(0, 2, 4, None, 1);
+    node.set_new_ids_per_day(8);
+    let now = |ms| Now { mono: Mono(ms), wall: Timestamp(WALL_NS), wall_is_trusted: true };
+    let caller = node.caller("192.0.2.7".parse().expect("an address"));
+    let mut say = |ms, caller, id: &str, time: u32| {
+        let mut bytes = [0; ANSWER_BYTES_MAX];
+        let mut out = Out::new(&mut bytes);
+        let line = format!("IAMAT {id} +1+1 {time}");
+        assert!(matches!(node.client_line(&now(ms), caller, line.as_bytes(), &mut out), Answer::Done));
+        assert!(out.written().starts_with(b"AT Campbell "), "the answer is the same in any case");
+        assert!(out.written().ends_with(format!(" {id} +1+1 {time}\n").as_bytes()));
+        (node.table().len(), node.table().owed().count(0), node.counters().new_ids_refused)
+    };
+    // Two at once; the third is neither kept nor owed to anybody.
+    assert_eq!(say(0, caller, "a", 10), (1, 1, 0));
+    assert_eq!(say(0, caller, "b", 11), (2, 2, 0));
+    assert_eq!(say(0, caller, "c", 12), (2, 2, 1));
+    assert_eq!(say(0, caller, "a", 20), (2, 2, 1), "a known id costs nothing");
+    assert_eq!(say(0, Caller::Exempt, "c", 12), (3, 3, 1));
+    assert_eq!(say(0, caller, "c", 13), (3, 3, 1), "known now, whoever brought it in");
+    assert_eq!(say(10_800_000, caller, "d", 14), (4, 4, 1), "eight a day are one in three hours");
+    assert_eq!(say(10_800_000, caller, "e", 15), (4, 4, 2), "nor does it push anybody out");
+    assert_eq!(say(10_800_000, caller, "f", 1), (4, 4, 2), "below the floor: that is counted as such");
+    assert_eq!(node.counters().reports_below_floor, 1);
 }
 
 /// Plays the acceptor Hill by hand against the dialling node Campbell.

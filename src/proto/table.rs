@@ -58,6 +58,8 @@ pub const SLOT_BYTES: usize = 2 * 4 + 8 + 2 + 2 + 2;
 pub enum Admission {
     /// It is the newest of its client and is owed to all other neighbours now.
     News,
+    /// The same, of a client that the table did not hold.
+    Newcomer,
     /// The table holds just this; nothing has changed.
     Duplicate,
     /// The table holds a larger report of this client; nothing has changed.
@@ -66,13 +68,18 @@ pub enum Admission {
     BelowFloor,
     /// It has outlived its age; nothing has changed.
     TooOld,
+    /// The table does not hold its client, and who says it may bring in no more new ones; nothing has changed.
+    OverBudget,
 }
 
 /// Where a report came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A client of this node.
-    Client,
+    Client {
+        /// It may speak of clients that the table does not hold.
+        may_be_new: bool,
+    },
     /// The neighbour of this number.
     Neighbour(usize),
 }
@@ -128,6 +135,11 @@ impl<const SLOTS: usize> Table<SLOTS> {
     /// number, with all that is owed to it.
     pub(super) fn move_neighbour(&mut self, from: usize, to: usize) {
         self.owed.move_neighbour(from, to);
+    }
+
+    /// The secret of the map's hash, for others that hash what strangers choose.
+    pub(super) fn hash_key(&self) -> (u64, u64) {
+        self.hash_key
     }
 
     /// Gives the origins of all entries other numbers, in the same order.
@@ -199,7 +211,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
     fn admit_known(&mut self, slot: usize, report: &Report, heard_s: i32, from: Source) -> Admission {
         let (old, new) = (&self.entry(slot).sighting, &report.sighting);
         // At its origin the same time and place is a duplicate whatever the clock says by now.
-        let said_before = from == Source::Client
+        let said_before = matches!(from, Source::Client { .. })
             && old.origin == new.origin
             && old.position == new.position
             && old.time.compare(&new.time).is_eq();
@@ -225,10 +237,13 @@ impl<const SLOTS: usize> Table<SLOTS> {
     }
 
     fn admit_newcomer(&mut self, key: Key, report: &Report, heard_s: i32, from: Source) -> Admission {
-        if let Some(smallest) = self.floor() {
-            if report.version().compare(&smallest).is_lt() {
-                return Admission::BelowFloor;
-            }
+        if self.floor().is_some_and(|smallest| report.version().compare(&smallest).is_lt()) {
+            return Admission::BelowFloor;
+        }
+        if from == (Source::Client { may_be_new: false }) {
+            return Admission::OverBudget;
+        }
+        if self.map.len() == self.capacity {
             self.remove(self.floor.smallest().expect("a full table has a smallest entry"));
             self.evicted += 1;
         }
@@ -239,7 +254,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
         let map = &self.map;
         self.floor.push(slot, report.sighting.time.timestamp().0, |a, b| tie(map, a, b));
         self.owe_to_others(slot, from);
-        Admission::News
+        Admission::Newcomer
     }
 
     fn owe_to_others(&mut self, slot: usize, from: Source) {

@@ -5,20 +5,23 @@
 //! taken when a socket is ready and free again before the next one is, so an idle connection holds
 //! none. What a runtime adds is waiting: see [`crate::shell::smol`].
 
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{RefCell, RefMut};
 use std::fmt;
+use std::net::IpAddr;
 
-use log::{Level, debug, info, log_enabled, warn};
+use log::{debug, info, warn};
 
+use super::client::Client;
 use super::clock::Clock;
-use super::limits::{INPUT_BYTES, OUTPUT_BYTES, REPEATED_WARNING_MS};
+use super::limits::{INPUT_BYTES, OUTPUT_BYTES};
+use super::logging::{Printable, Sparing};
 use super::{Plan, RunError};
 use crate::places::{self, Places};
 use crate::proto::board::BoardNode;
-use crate::proto::client::{Piece, Splitter};
-use crate::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, LINK_LINE_BYTES_MAX, NONCE_BYTES, TABLE_CLIENTS};
+use crate::proto::limits::{AGE_S_MAX, LINK_LINE_BYTES_MAX, NONCE_BYTES, TABLE_CLIENTS};
 use crate::proto::names::NodeId;
-use crate::proto::node::{Answer, PlacesQuery, Seed, SessionId, Setup};
+use crate::proto::newcomers::Caller;
+use crate::proto::node::{PlacesQuery, Seed, SessionId, Setup};
 use crate::proto::node_links::{LinkEvent, LinkState};
 use crate::proto::node_reload::{Reload, Reloaded};
 use crate::proto::out::Out;
@@ -57,18 +60,6 @@ impl Memory {
             buffers: Buffers { input: [0; INPUT_BYTES], output: [0; OUTPUT_BYTES] },
         }
     }
-}
-
-/// What a client connection keeps between two reads.
-#[derive(Debug, Default)]
-pub struct Client {
-    splitter: Splitter,
-    /// Bytes that came in and are not worked off: part of a line, or lines behind a WHATSAT.
-    pub rest: Box<[u8]>,
-    /// `rest` holds whole lines that can be worked off without reading more.
-    pub backlog: bool,
-    /// No more input will come.
-    pub ended: bool,
 }
 
 /// The state of one node that has nothing to do with how it waits.
@@ -116,6 +107,7 @@ impl Driver {
             seed: Seed { hash_key: (a, b), jitter, boot },
         };
         node.start(&setup).map_err(RunError::Start)?;
+        node.set_new_ids_per_day(plan.new_ids_per_day);
         let clock = Clock::start(plan.clock);
         Ok(Driver {
             node: RefCell::new(node),
@@ -137,6 +129,7 @@ impl Driver {
         self.clock.set_trust(plan.clock);
         let now = self.clock.now();
         let reloaded = self.node.borrow_mut().reload(&now, &reload).map_err(RunError::Start)?;
+        self.node.borrow_mut().set_new_ids_per_day(plan.new_ids_per_day);
         drop(self.places.replace(Places::start(plan.places.clone())));
         let Reloaded { kept, added, removed, entries_dropped } = reloaded;
         info!("the map was read again: {kept} neighbours as before, {added} new, {removed} none any more");
@@ -173,6 +166,12 @@ impl Driver {
         look(&self.node.borrow())
     }
 
+    /// What a client at this address is to the budget of new ids.
+    #[must_use]
+    pub fn caller(&self, address: IpAddr) -> Caller {
+        self.node.borrow().caller(address)
+    }
+
     /// Works off a client's input, as much as `output` has room for the answers of.
     ///
     /// Gives the bytes of `input` that are done with and, when a WHATSAT has to wait for places, the
@@ -185,40 +184,14 @@ impl Driver {
     ) -> (usize, Option<Box<PlacesQuery>>) {
         let mut node = self.node.borrow_mut();
         let now = self.clock.now();
-        let mut done = 0;
-        client.backlog = false;
-        loop {
-            let rest = &input[done..];
-            if output.room() < ANSWER_BYTES_MAX.max(rest.len() + 3) {
-                client.backlog = true;
-                return (done, None);
-            }
-            let Some((piece, taken)) = client.splitter.next(rest, client.ended) else {
-                return (done, None);
-            };
-            done += taken;
-            match piece {
-                Piece::Line(line) => {
-                    debug!("client: {}", Printable(line));
-                    let before = output.len();
-                    if let Answer::Places(query) = node.client_line(&now, line, output) {
-                        client.backlog = true;
-                        return (done, Some(Box::new(query)));
-                    }
-                    debug!("answer: {}", Printable(&output.written()[before..]));
-                }
-                Piece::LongStart(bytes) => {
-                    node.count_long_line();
-                    output.put(b"? ");
-                    output.put(bytes);
-                }
-                Piece::LongMore(bytes) => output.put(bytes),
-                Piece::LongEnd(bytes) => {
-                    output.put(bytes);
-                    output.put_byte(b'\n');
-                }
-            }
+        let refused = node.counters().new_ids_refused;
+        let done = client.work_off(&mut node, &now, input, output);
+        if node.counters().new_ids_refused != refused {
+            let why = "clients of one address bring in more new ids than new_ids_per_day of the map allows: \
+                       they are answered, and not stored";
+            self.refusals.warn(now.mono, &why);
         }
+        done
     }
 
     /// Asks for the places of a WHATSAT. `done` gets the JSON, from another thread or at once.
@@ -391,53 +364,6 @@ impl Driver {
 
 fn name(node: &BoardNode, id: NodeId) -> String {
     String::from_utf8_lossy(node.names().name(id)).into_owned()
-}
-
-/// The whole answer to a WHATSAT: the AT line, the JSON, two newlines (PROTOCOL, WHATSAT).
-#[must_use]
-pub fn whatsat_answer(query: &PlacesQuery, mut json: Vec<u8>) -> Vec<u8> {
-    places::tidy(&mut json);
-    let mut answer = Vec::with_capacity(query.at_line.len() + json.len() + 3);
-    answer.extend_from_slice(&query.at_line);
-    answer.push(b'\n');
-    answer.extend_from_slice(&json);
-    answer.extend_from_slice(b"\n\n");
-    if log_enabled!(Level::Debug) {
-        debug!("answer: {} and {} bytes of places", Printable(&query.at_line), json.len());
-    }
-    answer
-}
-
-/// Warnings that strangers can cause: one in ten seconds, with the number of those left out, so that
-/// nobody can fill a disk with them.
-#[derive(Default)]
-struct Sparing {
-    next_at: Cell<Mono>,
-    left_out: Cell<u64>,
-}
-
-impl Sparing {
-    fn warn(&self, now: Mono, message: &dyn fmt::Display) {
-        if now < self.next_at.get() {
-            self.left_out.set(self.left_out.get() + 1);
-            return;
-        }
-        self.next_at.set(now.after_ms(REPEATED_WARNING_MS));
-        match self.left_out.take() {
-            0 => warn!("{message}"),
-            left_out => warn!("{message} ({left_out} more like it before)"),
-        }
-    }
-}
-
-/// Bytes of a stranger, fit for a log: one line, nothing that moves a terminal's cursor.
-struct Printable<'a>(&'a [u8]);
-
-impl fmt::Display for Printable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let bytes = self.0.strip_suffix(b"\n").unwrap_or(self.0);
-        write!(f, "{}", bytes.escape_ascii())
-    }
 }
 
 fn fill_random(bytes: &mut [u8]) -> Result<(), RunError> {

@@ -12,10 +12,11 @@ use crate::places::{
 };
 use crate::proto::board::BoardNode;
 use crate::proto::limits::{
-    AGE_S_MAX, CLIENT_ID_BYTES_MAX, CLIENT_LINE_BYTES_MAX, LINK_LINE_BYTES_MAX, NEIGHBOURS_MAX, NODES_MAX,
-    SESSIONS_MAX, TABLE_CLIENTS,
+    AGE_S_MAX, CLIENT_ID_BYTES_MAX, CLIENT_LINE_BYTES_MAX, LINK_LINE_BYTES_MAX, NEIGHBOURS_MAX,
+    NEW_ID_BUDGETS, NEW_IDS_PER_DAY, NODES_MAX, SESSIONS_MAX, TABLE_CLIENTS,
 };
 use crate::proto::table::{ENTRY_BYTES, SLOT_BYTES};
+use crate::proto::time::Mono;
 
 /// One limit: what it bounds, how much, what that takes, and what happens when it is reached.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +59,18 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit("bytes of a client line", CLIENT_LINE_BYTES_MAX, 0, "invalid: it is copied back as it streams"),
     limit("bytes of a client id", CLIENT_ID_BYTES_MAX, 0, "invalid"),
+    limit(
+        "new ids of one address a day (new_ids_per_day)",
+        NEW_IDS_PER_DAY as usize,
+        0,
+        "answered, neither stored nor flooded; a quarter may come at once; loopback is exempt",
+    ),
+    limit(
+        "budgets of new ids",
+        NEW_ID_BUDGETS,
+        NEW_ID_BUDGETS * size_of::<Mono>(),
+        "addresses share them, by a keyed hash",
+    ),
     limit("queries that wait for places", PLACES_QUEUE_MAX, 0, "answered at once, without places"),
     limit("threads that ask for places (places.workers)", WORKERS_DEFAULT, 0, "queries wait for one"),
     limit("look-ups of the upstream's name at once", LOOKUPS_MAX, 0, "a time-out at once"),

@@ -12,15 +12,18 @@
 //!
 //! None of the forms shows, at any level, what crates that carry keys say.
 
+use std::cell::Cell;
+use std::fmt;
 use std::io::{IsTerminal, StderrLock, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record, warn};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use simple_logger::SimpleLogger;
 
-use super::limits::LOG_LINE_BYTES_MAX;
+use super::limits::{LOG_LINE_BYTES_MAX, REPEATED_WARNING_MS};
 use crate::places::is_secret_target;
+use crate::proto::time::Mono;
 
 /// Sends the log to standard error, down to `level`.
 ///
@@ -129,5 +132,37 @@ fn priority(level: Level) -> u8 {
         Level::Warn => 4,
         Level::Info => 6,
         Level::Debug | Level::Trace => 7,
+    }
+}
+
+/// Warnings that strangers can cause: one in ten seconds, with the number of those left out, so that
+/// nobody can fill a disk with them.
+#[derive(Default)]
+pub(super) struct Sparing {
+    next_at: Cell<Mono>,
+    left_out: Cell<u64>,
+}
+
+impl Sparing {
+    pub(super) fn warn(&self, now: Mono, message: &dyn fmt::Display) {
+        if now < self.next_at.get() {
+            self.left_out.set(self.left_out.get() + 1);
+            return;
+        }
+        self.next_at.set(now.after_ms(REPEATED_WARNING_MS));
+        match self.left_out.take() {
+            0 => warn!("{message}"),
+            left_out => warn!("{message} ({left_out} more like it before)"),
+        }
+    }
+}
+
+/// Bytes of a stranger, fit for a log: one line, nothing that moves a terminal's cursor.
+pub(super) struct Printable<'a>(pub(super) &'a [u8]);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let bytes = self.0.strip_suffix(b"\n").unwrap_or(self.0);
+        write!(f, "{}", bytes.escape_ascii())
     }
 }

@@ -4,6 +4,7 @@
 //! waits. Neither knows how a map is written; a [`Plan`] is all they are told.
 
 pub mod budget;
+pub mod client;
 pub mod clock;
 pub mod driver;
 pub mod footprint;
@@ -47,6 +48,8 @@ pub struct Plan {
     pub keys: Option<Keys>,
     /// Whether the wall clock is known to be right.
     pub clock: ClockTrust,
+    /// How many new client ids one address may bring in a day.
+    pub new_ids_per_day: u32,
     /// Where places come from.
     pub places: places::Settings,
     /// Another process holds this node's standard input open as long as it is to run.

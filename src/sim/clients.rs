@@ -6,6 +6,7 @@ use super::plan::{Fault, pick};
 use super::world::World;
 use crate::proto::client::{Piece, Splitter};
 use crate::proto::limits::{AHEAD_NS_MAX, ANSWER_BYTES_MAX, AT_LINE_BYTES_MAX};
+use crate::proto::newcomers::Caller;
 use crate::proto::node::Answer;
 use crate::proto::out::Out;
 use crate::proto::report::{Report, Version};
@@ -129,7 +130,7 @@ impl World {
         let mut bytes = [0; ANSWER_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
         let Some(node) = self.hosts[host].node.as_mut() else { return };
-        let answer = node.client_line(&now, said.line().as_bytes(), &mut out);
+        let answer = node.client_line(&now, Caller::Exempt, said.line().as_bytes(), &mut out);
         let text = String::from_utf8_lossy(out.written()).into_owned();
         self.trace.bytes(text.as_bytes());
         self.say(|world| format!("{} is told {:?}: {}", world.names[host], said.line(), text.trim_end()));

@@ -4,12 +4,14 @@
 //! waits alone.
 
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::time::Duration;
 
+use herd::proto::newcomers::Caller;
 use herd::proto::node::PlacesQuery;
 use herd::proto::out::Out;
 use herd::proto::time::Mono;
-use herd::shell::driver::{Client, whatsat_answer};
+use herd::shell::client::{Client, whatsat_answer};
 use herd::shell::limits::ACCEPT_PAUSE_MS;
 use log::debug;
 use slab::Slab;
@@ -58,7 +60,7 @@ pub(crate) async fn accept(shell: &'static Shell, listener: TcpListener) {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 debug!("client {peer} has come");
-                begin(shell, stream);
+                begin(shell, stream, peer.ip());
                 // A crowd that waits to be accepted must not hold up those who are in.
                 yield_now().await;
             }
@@ -71,13 +73,14 @@ pub(crate) async fn accept(shell: &'static Shell, listener: TcpListener) {
 }
 
 /// Gives a client its task.
-fn begin(shell: &'static Shell, stream: TcpStream) {
+fn begin(shell: &'static Shell, stream: TcpStream, peer: IpAddr) {
     // Answers leave in one write each, so nothing is gained by holding them back.
     let _ = stream.set_nodelay(true);
     let mut clients = shell.clients.borrow_mut();
     clients.make_room();
     let entry = clients.slots.vacant_entry();
-    let task = Task::start(serve(shell, stream, entry.key()));
+    let caller = shell.driver.caller(peer);
+    let task = Task::start(serve(shell, stream, entry.key(), caller));
     entry.insert(Slot { _task: task, active_at: shell.driver.clock().now().mono });
 }
 
@@ -94,8 +97,8 @@ enum Next {
 }
 
 /// One connection, from its first byte to its last.
-async fn serve(shell: &'static Shell, stream: TcpStream, key: usize) {
-    let mut client = Client::default();
+async fn serve(shell: &'static Shell, stream: TcpStream, key: usize, caller: Caller) {
+    let mut client = Client::of(caller);
     loop {
         let (unwritten, next) = turn(shell, &stream, &mut client, key);
         // What seldom has to be waited for has memory of its own: it is no part of every connection.

@@ -5,7 +5,7 @@
 //! alone.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +17,11 @@ use slab::Slab;
 use smol::Task;
 
 use super::Shell;
+use crate::proto::newcomers::Caller;
 use crate::proto::node::PlacesQuery;
 use crate::proto::out::Out;
 use crate::proto::time::Mono;
-use crate::shell::driver::{Client, whatsat_answer};
+use crate::shell::client::{Client, whatsat_answer};
 use crate::shell::limits::ACCEPT_PAUSE_MS;
 
 /// The connections there are. Dropping a task closes its socket.
@@ -63,7 +64,7 @@ pub(super) async fn accept(shell: &'static Shell, listener: TcpListener) {
                 debug!("client {peer} has come");
                 // Nobody shares it, and what it lies in has a price.
                 if let Some(stream) = Arc::into_inner(stream.into()) {
-                    begin(shell, stream);
+                    begin(shell, stream, peer.ip());
                 }
                 // A crowd that waits to be accepted must not hold up those who are in.
                 yield_now().await;
@@ -77,13 +78,14 @@ pub(super) async fn accept(shell: &'static Shell, listener: TcpListener) {
 }
 
 /// Gives a client its task.
-fn begin(shell: &'static Shell, stream: Async<TcpStream>) {
+fn begin(shell: &'static Shell, stream: Async<TcpStream>, peer: IpAddr) {
     // Answers leave in one write each, so nothing is gained by holding them back.
     let _ = stream.get_ref().set_nodelay(true);
     let mut clients = shell.clients.borrow_mut();
     clients.make_room();
     let entry = clients.slots.vacant_entry();
-    let task = shell.executor.spawn(serve(shell, stream, entry.key()));
+    let caller = shell.driver.caller(peer);
+    let task = shell.executor.spawn(serve(shell, stream, entry.key(), caller));
     entry.insert(Slot { _task: task, active_at: shell.driver.clock().now().mono });
 }
 
@@ -100,8 +102,8 @@ enum Next {
 }
 
 /// One connection, from its first byte to its last.
-async fn serve(shell: &'static Shell, stream: Async<TcpStream>, key: usize) {
-    let mut client = Client::default();
+async fn serve(shell: &'static Shell, stream: Async<TcpStream>, key: usize, caller: Caller) {
+    let mut client = Client::of(caller);
     loop {
         let (unwritten, next) = turn(shell, &stream, &mut client, key);
         // What seldom has to be waited for has memory of its own: it is no part of every connection.

@@ -1,0 +1,96 @@
+//! A client connection's half of the driver: lines cut out of its input, and their answers.
+//!
+//! Invariant: what a connection keeps is bounded, since a line that is too long is answered as it streams.
+
+use log::{Level, debug, log_enabled};
+
+use super::logging::Printable;
+use crate::places;
+use crate::proto::board::BoardNode;
+use crate::proto::client::{Piece, Splitter};
+use crate::proto::limits::ANSWER_BYTES_MAX;
+use crate::proto::newcomers::Caller;
+use crate::proto::node::{Answer, PlacesQuery};
+use crate::proto::out::Out;
+use crate::proto::time::Now;
+
+/// What a client connection keeps between two reads.
+#[derive(Debug, Default)]
+pub struct Client {
+    splitter: Splitter,
+    /// Whose budget of new ids its reports draw on.
+    caller: Caller,
+    /// Bytes that came in and are not worked off: part of a line, or lines behind a WHATSAT.
+    pub rest: Box<[u8]>,
+    /// `rest` holds whole lines that can be worked off without reading more.
+    pub backlog: bool,
+    /// No more input will come.
+    pub ended: bool,
+}
+
+impl Client {
+    /// A client that has just come: `caller` is from [`Driver::caller`](super::driver::Driver::caller).
+    #[must_use]
+    pub fn of(caller: Caller) -> Self {
+        Client { caller, ..Client::default() }
+    }
+
+    /// Works off input: see [`Driver::client_input`](super::driver::Driver::client_input).
+    pub(super) fn work_off(
+        &mut self,
+        node: &mut BoardNode,
+        now: &Now,
+        input: &[u8],
+        output: &mut Out,
+    ) -> (usize, Option<Box<PlacesQuery>>) {
+        let mut done = 0;
+        self.backlog = false;
+        loop {
+            let rest = &input[done..];
+            if output.room() < ANSWER_BYTES_MAX.max(rest.len() + 3) {
+                self.backlog = true;
+                return (done, None);
+            }
+            let Some((piece, taken)) = self.splitter.next(rest, self.ended) else {
+                return (done, None);
+            };
+            done += taken;
+            match piece {
+                Piece::Line(line) => {
+                    debug!("client: {}", Printable(line));
+                    let before = output.len();
+                    if let Answer::Places(query) = node.client_line(now, self.caller, line, output) {
+                        self.backlog = true;
+                        return (done, Some(Box::new(query)));
+                    }
+                    debug!("answer: {}", Printable(&output.written()[before..]));
+                }
+                Piece::LongStart(bytes) => {
+                    node.count_long_line();
+                    output.put(b"? ");
+                    output.put(bytes);
+                }
+                Piece::LongMore(bytes) => output.put(bytes),
+                Piece::LongEnd(bytes) => {
+                    output.put(bytes);
+                    output.put_byte(b'\n');
+                }
+            }
+        }
+    }
+}
+
+/// The whole answer to a WHATSAT: the AT line, the JSON, two newlines (PROTOCOL, WHATSAT).
+#[must_use]
+pub fn whatsat_answer(query: &PlacesQuery, mut json: Vec<u8>) -> Vec<u8> {
+    places::tidy(&mut json);
+    let mut answer = Vec::with_capacity(query.at_line.len() + json.len() + 3);
+    answer.extend_from_slice(&query.at_line);
+    answer.push(b'\n');
+    answer.extend_from_slice(&json);
+    answer.extend_from_slice(b"\n\n");
+    if log_enabled!(Level::Debug) {
+        debug!("answer: {} and {} bytes of places", Printable(&query.at_line), json.len());
+    }
+    answer
+}
