@@ -36,7 +36,7 @@ pub(super) fn issued_at(issued: &[(Sighting, u64)], sighting: &Sighting) -> Opti
     issued.iter().rev().find(|(other, _)| other == sighting).map(|(_, at)| *at)
 }
 
-fn is_ahead(now: &Now, sighting: &Sighting) -> bool {
+pub(super) fn is_ahead(now: &Now, sighting: &Sighting) -> bool {
     now.wall_is_trusted && sighting.time.timestamp().0 > now.wall.0.saturating_add(AHEAD_NS_MAX)
 }
 

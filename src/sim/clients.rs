@@ -1,10 +1,11 @@
 //! Clients: what they say, split at any byte, and that each line gets its one answer, in order.
 
 use super::check::Told;
-use super::host::{WALL_NS, client_name, client_number};
+use super::host::{BUDGETS, TIGHT_IDS_PER_DAY, WALL_NS, client_name, client_number};
 use super::plan::{Fault, pick};
 use super::world::World;
 use crate::proto::client::{Piece, Splitter};
+use crate::proto::fields::ClientId;
 use crate::proto::limits::{AHEAD_NS_MAX, ANSWER_BYTES_MAX, AT_LINE_BYTES_MAX};
 use crate::proto::newcomers::Caller;
 use crate::proto::node::Answer;
@@ -126,11 +127,18 @@ impl World {
     }
 
     fn command(&mut self, host: usize, said: &Said) {
+        // While things go wrong clients come from a few addresses: what the herd owes them then is an answer.
+        let tight = self.plan.has(Fault::TightBudgets) && !self.healed;
+        let budget = tight.then(|| self.rng.usize(0..BUDGETS));
+        let number = budget.and_then(|budget| u8::try_from(budget).ok());
+        let caller = number.map_or(Caller::Exempt, Caller::Budget);
         let now = self.hosts[host].now(self.now);
         let mut bytes = [0; ANSWER_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
         let Some(node) = self.hosts[host].node.as_mut() else { return };
-        let answer = node.client_line(&now, Caller::Exempt, said.line().as_bytes(), &mut out);
+        let refusals = node.counters().new_ids_refused;
+        let answer = node.client_line(&now, caller, said.line().as_bytes(), &mut out);
+        let over_budget = node.counters().new_ids_refused > refusals;
         let text = String::from_utf8_lossy(out.written()).into_owned();
         self.trace.bytes(text.as_bytes());
         self.say(|world| format!("{} is told {:?}: {}", world.names[host], said.line(), text.trim_end()));
@@ -142,10 +150,13 @@ impl World {
                 if ahead {
                     refused
                 } else {
-                    {
-                        told = self.take_answer(host, *client, fields, &text);
-                        told.is_some()
+                    told = self.take_answer(host, *client, fields, &text);
+                    let (is_right, was_known) = (told.is_some(), self.at_line(host, *client).is_some());
+                    told = told.filter(|_| !over_budget);
+                    if let Some(budget) = budget.filter(|_| !was_known && !over_budget) {
+                        self.bring_in(host, *client, budget);
                     }
+                    is_right && !(over_budget && was_known)
                 }
             }
             (Said::Whatsat { client, .. }, Answer::Places(query)) => {
@@ -161,6 +172,19 @@ impl World {
         }
         self.check(host, told);
         self.settle(host);
+    }
+
+    /// A client that the node did not know has spoken. It counts if the node knows it now.
+    fn bring_in(&mut self, host: usize, client: usize, budget: usize) {
+        let board = &mut self.hosts[host];
+        let (now_s, id) =
+            (board.now(self.now).mono.seconds(), ClientId::parse(client_name(client).as_bytes()));
+        let known =
+            board.node.as_ref().zip(id).is_some_and(|(node, id)| node.table().get(&id, now_s).is_some());
+        board.brought_in[budget] += u32::from(known);
+        if board.brought_in[budget] > TIGHT_IDS_PER_DAY / 4 {
+            self.fail("an address brings in no more than its budget", self.names[host].clone());
+        }
     }
 
     /// The report that an IAMAT's answer issues, if the answer holds what it should.
@@ -183,7 +207,7 @@ impl World {
         if i64::from(age_s) >= i64::from(self.plan.age_s_max) {
             return None;
         }
-        let client = crate::proto::fields::ClientId::parse(client_name(client).as_bytes())?;
+        let client = ClientId::parse(client_name(client).as_bytes())?;
         let mut bytes = [0; AT_LINE_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
         let version = Version { client: &client, sighting: &held.sighting };

@@ -9,7 +9,7 @@ use crate::proto::node_reload::Reload;
 /// Ten years.
 const WALL_STEP_NS_MAX: i64 = 10 * 365 * 86_400 * 1_000_000_000;
 /// Faults that strike again and again.
-const STRIKES: [Fault; 9] = [
+const STRIKES: [Fault; 10] = [
     Fault::Cuts,
     Fault::Stalls,
     Fault::Partitions,
@@ -19,6 +19,7 @@ const STRIKES: [Fault; 9] = [
     Fault::WallSteps,
     Fault::UntrustedClocks,
     Fault::Strangers,
+    Fault::Insiders,
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,6 +112,7 @@ impl World {
                     self.stranger(host);
                 }
             }
+            Fault::Insiders => self.insider(host),
             _ => {}
         }
     }

@@ -7,6 +7,7 @@
 
 use super::clients::Said;
 use super::host::client_name;
+use super::net::State;
 use super::plan::{CLIENTS_MAX, Fault};
 use super::world::{Event, FIRST_KEY, SECOND_KEY, World};
 use crate::proto::fields::{ClientId, Position};
@@ -69,7 +70,8 @@ impl World {
         }
         for conn in 0..self.conns.len() {
             let is_link = self.conns[conn].edge.is_some() && !self.conns[conn].is_over();
-            if is_link && self.plan.fresh_start {
+            let is_insider = self.conns[conn].ends[0].state == State::Insider;
+            if is_link && self.plan.fresh_start || is_insider {
                 self.cut_off(conn, true);
             }
             for end in 0..2 {

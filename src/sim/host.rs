@@ -11,6 +11,11 @@ use crate::proto::time::{Mono, Now, Timestamp};
 /// What a right wall clock shows when the world begins.
 pub(super) const WALL_NS: i64 = 1_700_000_000_000_000_000;
 
+/// Addresses that clients come from where budgets of new ids are tight.
+pub(super) const BUDGETS: usize = 3;
+/// New ids that an address may bring in a day there, a quarter of them at once: a world lasts no hour and a half.
+pub(super) const TIGHT_IDS_PER_DAY: u32 = 16;
+
 /// An entry as it was when the node was last touched.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
@@ -43,6 +48,8 @@ pub(super) struct Host {
     /// By client.
     pub(super) held: [Option<Held>; CLIENTS_MAX],
     pub(super) evicted: u64,
+    /// By budget of new ids: those brought in.
+    pub(super) brought_in: [u32; BUDGETS],
     /// By neighbour, a bit for each client: what must be owed to it.
     pub(super) owes: [u64; NEIGHBOURS_MAX],
 }
@@ -64,6 +71,7 @@ impl Host {
             sessions: [None; SESSIONS_MAX],
             held: [None; CLIENTS_MAX],
             evicted: 0,
+            brought_in: [0; BUDGETS],
             owes: [0; NEIGHBOURS_MAX],
         }
     }
@@ -89,6 +97,7 @@ impl Host {
         self.sessions = [None; SESSIONS_MAX];
         self.held = [None; CLIENTS_MAX];
         self.evicted = 0;
+        self.brought_in = [0; BUDGETS];
         self.owes = [0; NEIGHBOURS_MAX];
     }
 

@@ -13,7 +13,7 @@
 //! | `plan.rs` | what a seed decides: the herd's shape, the faults |
 //! | `world.rs`, `wires.rs` | nodes and events; connections between them |
 //! | `net.rs` | byte pipes: late, thin, in pieces, stalled, cut |
-//! | `faults.rs`, `hostile.rs` | what goes wrong; strangers, and somebody on the way |
+//! | `faults.rs`, `hostile.rs`, `insider.rs` | what goes wrong; strangers, and somebody on the way; one who has the key |
 //! | `clients.rs` | what clients say, and what they must be told |
 //! | `check.rs` | what must hold at every step |
 //! | `heal.rs` | what must hold once nothing goes wrong any more |
@@ -82,6 +82,7 @@ mod faults;
 mod heal;
 mod host;
 mod hostile;
+mod insider;
 mod many;
 mod net;
 mod plan;

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use super::insider::Insider;
 use super::plan::Ways;
 use crate::proto::node::SessionId;
 use crate::proto::report::Sighting;
@@ -34,8 +35,15 @@ pub(super) enum Kind {
     },
     Digest,
     Ping,
-    /// From a stranger.
+    /// From a stranger, or of no consequence.
     Wild,
+    /// An insider's: it must end the link.
+    Nonsense,
+    /// An insider's report, which counts as issued unless its time is refused.
+    Claim {
+        client: usize,
+        sighting: Sighting,
+    },
 }
 
 #[derive(Debug)]
@@ -150,6 +158,8 @@ pub(super) enum State {
     Stranger {
         echoes: bool,
     },
+    /// Somebody who is no node and has the key.
+    Insider,
     Gone,
 }
 
@@ -173,7 +183,7 @@ impl End {
     }
 
     pub(super) fn is_stranger(&self) -> bool {
-        self.host.is_none()
+        matches!(self.state, State::Stranger { .. })
     }
 }
 
@@ -188,16 +198,23 @@ pub(super) struct Conn {
     pub(super) quality: Ways,
     /// The number of reloads at the dialling node when it dialled.
     pub(super) epoch: u64,
+    /// Who end 0 is, if he is that.
+    pub(super) insider: Option<Box<Insider>>,
 }
 
 impl Conn {
     pub(super) fn new(ends: [End; 2], edge: Option<usize>, quality: Ways, epoch: u64) -> Self {
-        Conn { ends, ways: Default::default(), edge, quality, epoch }
+        Conn { ends, ways: Default::default(), edge, quality, epoch, insider: None }
+    }
+
+    /// The node at an end, or the one that an insider says he is.
+    pub(super) fn node_at(&self, end: usize) -> Option<usize> {
+        self.ends[end].host.or_else(|| self.insider.as_ref().filter(|_| end == 0).map(|insider| insider.who))
     }
 
     /// Both ends are gone: nothing of it matters any more.
     pub(super) fn is_over(&self) -> bool {
-        self.ends.iter().all(|end| matches!(end.state, State::Gone | State::Stranger { .. }))
+        self.ends.iter().all(|end| matches!(end.state, State::Gone | State::Stranger { .. } | State::Insider))
     }
 
     pub(super) fn forget(&mut self) {

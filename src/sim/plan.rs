@@ -53,6 +53,10 @@ pub(super) enum Fault {
     KeyRotation,
     /// Strangers connect to link ports and say what they like.
     Strangers,
+    /// Somebody who has the key calls link ports in a neighbour's name, and says what no node would.
+    Insiders,
+    /// Few new clients are taken from an address.
+    TightBudgets,
     /// Somebody on the way changes, repeats, drops and replays lines.
     Middleman,
     /// More clients than a table holds.
@@ -63,7 +67,7 @@ pub(super) enum Fault {
     ShortAges,
 }
 
-pub(super) const FAULTS: [Fault; 22] = [
+pub(super) const FAULTS: [Fault; 24] = [
     Fault::SlowLinks,
     Fault::ThinLinks,
     Fault::Splits,
@@ -82,6 +86,8 @@ pub(super) const FAULTS: [Fault; 22] = [
     Fault::WrongKeys,
     Fault::KeyRotation,
     Fault::Strangers,
+    Fault::Insiders,
+    Fault::TightBudgets,
     Fault::Middleman,
     Fault::FullTables,
     Fault::UnlikeCapacities,
@@ -160,6 +166,7 @@ impl Plan {
             keyed: has(Fault::WrongKeys)
                 || has(Fault::KeyRotation)
                 || has(Fault::Strangers)
+                || has(Fault::Insiders)
                 || has(Fault::Middleman)
                 || rng.u8(0..4) != 0,
             clients,

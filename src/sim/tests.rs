@@ -2,10 +2,6 @@
 
 use super::{Options, Summary, run};
 
-/// What no seed can reach: all nodes of a world have one map and one life of reports, which they tell in its first
-/// nine tenths, and whoever has the key makes sense.
-const OUT_OF_REACH: [&str; 3] = ["origins_unknown", "lines_nonsense", "reports_too_old"];
-
 fn held(seed: u64, options: &Options) -> Summary {
     run(seed, options).unwrap_or_else(|failure| panic!("{failure}"))
 }
@@ -31,7 +27,7 @@ fn a_hundred_seeds_hold_and_reach_all_that_a_node_counts() {
         }
     }
     for (name, sum) in sums {
-        assert_eq!(sum == 0, OUT_OF_REACH.contains(&name), "{name}: {sum}");
+        assert_ne!(sum, 0, "{name}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Connections of the world: dials, accepts, bytes written and read, ends.
 
-use super::check::Told;
+use super::check::{Told, is_ahead};
 use super::host::client_number;
 use super::net::{Arrival, Conn, End, Kind, Meta, State};
 use super::plan::{Fault, GOOD_WAYS};
@@ -158,7 +158,7 @@ impl World {
         self.trace.bytes(line);
         let other = self.conns[conn].ends[1 - end].host;
         self.say(|world| {
-            let to = other.map_or("a stranger", |other| &world.names[other]);
+            let to = other.map_or("somebody", |other| &world.names[other]);
             format!("{} -> {to} #{conn} {}", world.names[host], String::from_utf8_lossy(line).trim_end())
         });
         let Some(kind) = self.check_written(conn, end, host, line) else { return };
@@ -210,6 +210,8 @@ impl World {
                 (State::Open(id), Arrival::Bytes(bytes)) => self.read(conn, end, id, &bytes),
                 (State::Open(id), Arrival::Fin) => self.read_end(conn, end, id),
                 (State::Stranger { echoes: true }, Arrival::Bytes(bytes)) => self.echo(conn, end, &bytes),
+                (State::Insider, Arrival::Bytes(bytes)) => self.insider_reads(conn, &bytes),
+                (State::Insider, Arrival::Fin) => self.conns[conn].ends[end].state = State::Gone,
                 // Nobody is there to read. A board that is up says so; one that is not says nothing.
                 (State::Gone, Arrival::Bytes(_)) if self.is_up_at(conn, end) => self.leave(conn, end),
                 _ => {}
@@ -280,11 +282,19 @@ impl World {
             let line = String::from_utf8_lossy(line);
             self.fail("nobody but a neighbour is let in", format!("{} after {line}", self.names[host]));
         }
-        let from = self.conns[conn].ends[1 - end].host.and_then(|from| self.neighbour(host, from));
+        if meta.kind == Kind::Nonsense && is_up {
+            let line = String::from_utf8_lossy(line);
+            self.fail("what makes no sense ends the link", format!("{} after {line}", self.names[host]));
+        }
+        let from = self.conns[conn].node_at(1 - end).and_then(|from| self.neighbour(host, from));
         let told = match meta.kind {
             Kind::Update { client, sighting, hidden_ms } if is_up => {
                 let hidden_ms = hidden_ms + self.now - meta.pulled_at + 1_000;
                 Some(Told { client, sighting, hidden_ms, from })
+            }
+            Kind::Claim { client, sighting } if is_up && !is_ahead(&now, &sighting) => {
+                self.issued[client].push((sighting, self.now));
+                Some(Told { client, sighting, hidden_ms: 1_000, from })
             }
             _ => None,
         };
@@ -322,7 +332,7 @@ impl World {
             Some(Line::Update { age_s, report: Ok(report) }) => {
                 self.updates += 1;
                 let client = client_number(&report.client);
-                let to = self.conns[conn].ends[1 - end].host.and_then(|to| self.neighbour(host, to));
+                let to = self.conns[conn].node_at(1 - end).and_then(|to| self.neighbour(host, to));
                 self.check_update(host, age_s, client, &report.sighting, to)
             }
             Some(Line::Digest { floor: Ok(_), .. }) => Some(Kind::Digest),

@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 use fastrand::Rng;
 
 use super::faults::Mishap;
-use super::host::{Host, keys};
+use super::host::{Host, TIGHT_IDS_PER_DAY, keys};
 use super::net::Conn;
 use super::plan::{CLIENTS_MAX, Fault, Plan, SLOTS, Ways};
 use super::trace::Trace;
@@ -64,6 +64,10 @@ pub(super) enum Event {
     },
     Client {
         host: usize,
+    },
+    /// An insider says something.
+    Insider {
+        conn: usize,
     },
     Mishap(Mishap),
 }
@@ -209,7 +213,7 @@ impl World {
             Event::Pump { conn, end } | Event::Arrive { conn, end } => self.conns[conn].ends[end].host,
             Event::Accept { conn } => self.conns[conn].ends[1].host,
             Event::Dialled { conn } => self.conns[conn].ends[0].host,
-            Event::Start { .. } | Event::Connect { .. } | Event::Mishap(_) => None,
+            Event::Start { .. } | Event::Connect { .. } | Event::Insider { .. } | Event::Mishap(_) => None,
         };
         let paused_until = host.map_or(0, |host| self.hosts[host].paused_until);
         if paused_until > self.now {
@@ -225,6 +229,7 @@ impl World {
             Event::Dialled { conn } => self.dialled(conn),
             Event::DialFailed { host, epoch, to } => self.dial_failed(host, epoch, to),
             Event::Client { host } => self.client(host),
+            Event::Insider { conn } => self.insider_speaks(conn),
             Event::Mishap(mishap) => self.mishap(mishap),
         }
     }
@@ -251,6 +256,9 @@ impl World {
             },
         };
         node.start(&setup).expect("the plan keeps to the limits");
+        if self.plan.has(Fault::TightBudgets) {
+            node.set_new_ids_per_day(TIGHT_IDS_PER_DAY);
+        }
         board.node = Some(node);
         board.started_at = self.now;
         board.tick_at = u64::MAX;
