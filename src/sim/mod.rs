@@ -18,6 +18,7 @@
 //! | `check.rs` | what must hold at every step |
 //! | `heal.rs` | what must hold once nothing goes wrong any more |
 //! | `many.rs` | the program: one seed, or many on all cores |
+//! | `scale.rs`, `plot.rs` | what a report costs as a herd grows, in figures and as a picture |
 //! | `trace.rs` | a run as one number |
 //!
 //! # Is it blind?
@@ -86,6 +87,8 @@ mod insider;
 mod many;
 mod net;
 mod plan;
+mod plot;
+mod scale;
 mod trace;
 mod wires;
 mod world;

@@ -178,6 +178,24 @@ impl Plan {
         }
     }
 
+    /// A herd of which nothing goes wrong.
+    pub(super) fn calm(shape: Shape, nodes: usize, edges: Vec<(usize, usize)>) -> Self {
+        Plan {
+            faults: 0,
+            shape,
+            nodes,
+            ways: vec![GOOD_WAYS; edges.len()],
+            edges,
+            capacities: vec![CAPACITY_MAX; nodes],
+            age_s_max: AGE_S_MAX,
+            keyed: true,
+            clients: 8,
+            reports: 0,
+            faulty_ms: 1,
+            fresh_start: false,
+        }
+    }
+
     pub(super) fn has(&self, fault: Fault) -> bool {
         self.faults & 1 << fault as u32 != 0
     }
@@ -231,7 +249,7 @@ fn draw_faults(rng: &mut Rng) -> u32 {
     faults
 }
 
-fn draw_edges(rng: &mut Rng, shape: Shape, nodes: usize) -> Vec<(usize, usize)> {
+pub(super) fn draw_edges(rng: &mut Rng, shape: Shape, nodes: usize) -> Vec<(usize, usize)> {
     let chain = (1..nodes).map(|n| (n - 1, n));
     let mut edges: Vec<(usize, usize)> = match shape {
         Shape::Ring if nodes > 2 => chain.chain([(0, nodes - 1)]).collect(),

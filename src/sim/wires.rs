@@ -331,6 +331,7 @@ impl World {
         match Line::parse(line, names) {
             Some(Line::Update { age_s, report: Ok(report) }) => {
                 self.updates += 1;
+                self.update_bytes += written.len() as u64;
                 let client = client_number(&report.client);
                 let to = self.conns[conn].node_at(1 - end).and_then(|to| self.neighbour(host, to));
                 self.check_update(host, age_s, client, &report.sighting, to)

@@ -95,6 +95,7 @@ pub(super) struct World {
     pub(super) differs: u64,
     pub(super) lines: u64,
     pub(super) updates: u64,
+    pub(super) update_bytes: u64,
     pub(super) converged_ms: u64,
     pub(super) counters: Vec<(&'static str, u64)>,
     /// Lines that somebody on the way has written down.
@@ -108,6 +109,10 @@ impl World {
     pub(super) fn new(seed: u64, options: &Options) -> Self {
         let mut rng = Rng::with_seed(seed);
         let plan = Plan::of(&mut rng, options);
+        World::of(seed, plan, rng, options)
+    }
+
+    pub(super) fn of(seed: u64, plan: Plan, rng: Rng, options: &Options) -> Self {
         let mut world = World {
             seed,
             now: 1_000,
@@ -125,6 +130,7 @@ impl World {
             differs: 0,
             lines: 0,
             updates: 0,
+            update_bytes: 0,
             converged_ms: 0,
             counters: Counters::new().each().collect(),
             recorded: vec![],

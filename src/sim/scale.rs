@@ -1,0 +1,193 @@
+//! What flooding costs as a herd grows: lines, bytes and time for one report, by the core itself, against the formula.
+//!
+//! With n nodes and m edges a report crosses each edge once at least, where it is news to one end, and twice at most,
+//! where both ends have heard of it on other ways and their lines cross; on the n - 1 edges by which a node first heard
+//! of it it is not sent back. So a report costs m to 2m - n + 1 lines, and a node sends its degree less one of them on
+//! average, however large the herd is.
+//!
+//! The same seed gives the same figures and the same picture to the last byte.
+
+use std::fmt::Write as _;
+
+use fastrand::Rng;
+
+use super::clients::Said;
+use super::plan::{Plan, Shape};
+use super::plot;
+use super::world::World;
+use super::{Failure, Options};
+use crate::proto::limits::NEIGHBOURS_MAX;
+
+const SEED: u64 = 1;
+const SIZES: [usize; 8] = [5, 10, 20, 50, 100, 200, 500, 1000];
+/// One after another, each by another node.
+const REPORTS: usize = 20;
+/// All links are up and have compared their tables by then, in milliseconds.
+const SETTLED_MS: u64 = 60_000;
+/// A report that has not reached every node by then never will, in milliseconds.
+const LOST_MS: u64 = 60_000;
+/// Until the last lines of a report have arrived, in milliseconds.
+const AFTER_MS: u64 = 1_000;
+
+/// How one herd did, for one report on average.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cost {
+    pub(super) nodes: usize,
+    pub(super) edges: usize,
+    /// Lines on all edges together.
+    pub(super) lines: f64,
+    /// Their bytes, tags and line ends included.
+    pub(super) bytes: f64,
+    /// Until the last node had it, in milliseconds.
+    pub(super) reached_ms: f64,
+}
+
+impl Cost {
+    /// The fewest and the most lines that a report may cost.
+    pub(super) fn bounds(&self) -> (usize, usize) {
+        (self.edges, 2 * self.edges + 1 - self.nodes)
+    }
+}
+
+/// A shape and its herds, the smallest first.
+pub(super) type Series = (&'static str, Vec<Cost>);
+
+/// Measures all shapes and sizes: a table for people, and the picture.
+///
+/// # Errors
+/// [`Failure`]: a report went nowhere, or cost more than it may.
+pub(super) fn run() -> Result<(String, String), Box<Failure>> {
+    let shapes = [("ring", Shape::Ring), ("grid", Shape::Grid), ("random, degree 4", Shape::Random)];
+    let mut series: Vec<Series> = vec![];
+    for (name, shape) in shapes {
+        let costs = SIZES.iter().map(|&nodes| cost(shape, nodes)).collect::<Result<_, _>>()?;
+        series.push((name, costs));
+    }
+    Ok((table(&series), plot::picture(&series)))
+}
+
+fn cost(shape: Shape, nodes: usize) -> Result<Cost, Box<Failure>> {
+    let mut rng = Rng::with_seed(SEED);
+    let edges = match shape {
+        Shape::Random => random_edges(&mut rng, nodes),
+        _ => super::plan::draw_edges(&mut rng, shape, nodes),
+    };
+    let plan = Plan::calm(shape, nodes, edges);
+    let mut world = World::of(SEED, plan, rng, &Options::default());
+    let edges = world.plan.edges.len();
+    world.healed = true;
+    world.run_until(SETTLED_MS);
+    let (mut reached_ms, lines, bytes) = (0, world.updates, world.update_bytes);
+    for report in 0..REPORTS {
+        reached_ms += world.flood(report)?;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "averages for people")]
+    let each = |sum: u64| sum as f64 / REPORTS as f64;
+    let (lines, bytes) = (each(world.updates - lines), each(world.update_bytes - bytes));
+    Ok(Cost { nodes, edges, lines, bytes, reached_ms: each(reached_ms) })
+}
+
+/// A tree that grows at random, and edges at random until the nodes have four neighbours on average.
+fn random_edges(rng: &mut Rng, nodes: usize) -> Vec<(usize, usize)> {
+    let mut edges: Vec<(usize, usize)> = vec![];
+    let mut degrees = vec![0; nodes];
+    let mut join = |edges: &mut Vec<(usize, usize)>, a: usize, b: usize| {
+        let edge = (a.min(b), a.max(b));
+        if a != b && degrees[a].max(degrees[b]) < NEIGHBOURS_MAX && !edges.contains(&edge) {
+            degrees[a] += 1;
+            degrees[b] += 1;
+            edges.push(edge);
+        }
+    };
+    for node in 1..nodes {
+        while edges.len() < node {
+            join(&mut edges, rng.usize(0..node), node);
+        }
+    }
+    let most = nodes * (nodes - 1) / 2;
+    while edges.len() < most.min(2 * nodes) {
+        join(&mut edges, rng.usize(0..nodes), rng.usize(0..nodes));
+    }
+    edges
+}
+
+impl World {
+    /// A client reports, and the whole herd hears of it. Gives how long that took, in milliseconds.
+    fn flood(&mut self, number: usize) -> Result<u64, Box<Failure>> {
+        let (host, said_at) = (self.rng.usize(0..self.plan.nodes), self.now);
+        let (lines, differs) = (self.updates, self.differs);
+        let (time, time_ns) = self.time(0);
+        let client = number % self.plan.clients;
+        self.say_all(host, &[Said::iamat(client, "+34.068930-118.445127", &time, time_ns)]);
+        let newest = self.issued[client].last().map(|(sighting, _)| *sighting);
+        let mut waiting: Vec<usize> = (0..self.plan.nodes).collect();
+        while !waiting.is_empty() && self.now < said_at + LOST_MS {
+            self.run_until(self.now + 1);
+            waiting.retain(|&host| self.hosts[host].held[client].map(|held| held.sighting) != newest);
+        }
+        let reached_ms = self.now - said_at;
+        self.run_until(self.now + AFTER_MS);
+        let most = (2 * self.plan.edges.len() + 1 - self.plan.nodes) as u64;
+        let lines = self.updates - lines;
+        // A digest that crosses the report on its way differs, and its bucket is sent again.
+        let too_many = lines > most && self.differs == differs;
+        if !waiting.is_empty() || lines < self.plan.edges.len() as u64 || too_many {
+            let detail = format!("{lines} lines, at most {most}; {} nodes do not hold it", waiting.len());
+            self.fail("a report reaches every node, for what the formula says", detail);
+        }
+        self.failure.take().map_or(Ok(reached_ms), Err)
+    }
+}
+
+fn table(series: &[Series]) -> String {
+    let mut text = format!(
+        "{:<17} {:>5} {:>6} {:>13} {:>8} {:>15} {:>14} {:>6}\n",
+        "shape", "nodes", "edges", "by formula", "lines", "lines per node", "bytes per node", "ms"
+    );
+    for (name, costs) in series {
+        for cost in costs {
+            let Cost { nodes, edges, lines, bytes, reached_ms } = cost;
+            let (low, high) = cost.bounds();
+            #[expect(clippy::cast_precision_loss, reason = "averages for people")]
+            let (n, between) = (*nodes as f64, format!("{low} to {high}"));
+            let _ = writeln!(
+                text,
+                "{name:<17} {nodes:>5} {edges:>6} {between:>13} {lines:>8.1} {:>15.2} {:>14.0} {reached_ms:>6.0}",
+                lines / n,
+                bytes / n
+            );
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_random_herd_is_connected_and_of_degree_four() {
+        for nodes in SIZES {
+            let edges = random_edges(&mut Rng::with_seed(3), nodes);
+            let plan = Plan::calm(Shape::Random, nodes, edges);
+            assert_eq!(plan.edges.len(), (2 * nodes).min(nodes * (nodes - 1) / 2));
+            let mut reached = vec![0];
+            for i in 0..nodes {
+                let next = plan.neighbours(reached[i]).into_iter().filter(|n| !reached.contains(n));
+                let next: Vec<usize> = next.collect();
+                reached.extend(next);
+            }
+        }
+    }
+
+    #[test]
+    fn a_report_costs_what_the_formula_says() {
+        // On a line nothing can cross: exactly one line an edge.
+        let line = cost(Shape::Line, 12).unwrap_or_else(|failure| panic!("{failure}"));
+        assert_eq!((line.edges, line.bounds()), (11, (11, 11)));
+        assert!((line.lines - 11.0).abs() < 1e-9, "{line:?}");
+        let ring = cost(Shape::Ring, 10).unwrap_or_else(|failure| panic!("{failure}"));
+        assert_eq!(ring.bounds(), (10, 11));
+        assert!(ring.reached_ms < line.reached_ms, "{ring:?} {line:?}");
+    }
+}
