@@ -23,59 +23,68 @@
 //!
 //! # Is it blind?
 //!
-//! Faults put into the core by hand, one at a time, without the core's own assertions, and the first of the seeds 0 to
-//! 1999 that failed, by which check. 41 of 44 were caught; of the others the table says why not.
+//! Faults put into the core by hand, one at a time, without the core's own assertions, and the first of the seeds from 0 on
+//! that failed, by which check. 49 of 52 were caught, 48 of them by the 2,000 seeds that CI runs; of the others the table says why
+//! not.
 //!
 //! | fault | the check that failed | seed |
 //! |---|---|---|
-//! | client time alone decides (no tie-break) | all tables hold the newest of all | 1 |
-//! | no tie-break by origin | all tables hold the newest of all | 2 |
+//! | client time alone decides (no tie-break) | all tables hold the newest of all | 0 |
+//! | no tie-break by origin | all tables hold the newest of all | 1 |
 //! | no tie-break by the text of a time | **not caught**: an origin takes two texts of one time for one report, so no herd has both; a test of `report.rs` catches it | |
 //! | no split horizon | who tells it has it | 0 |
-//! | a report is owed back to who has just sent it | who tells it has it | 0 |
-//! | the entry heard longest ago gives way | only the smallest of a full table gives way | 0 |
-//! | newcomers below the floor are taken | only the smallest of a full table gives way | 0 |
+//! | a report is owed back to who has just sent it | who tells it has it | 2 |
+//! | the entry heard longest ago gives way | only the smallest of a full table gives way | 6 |
+//! | newcomers below the floor are taken | only the smallest of a full table gives way | 6 |
 //! | older reports replace newer ones | a client's report never goes back | 0 |
 //! | skew is lost on the way | the answer is the right one | 0 |
-//! | digest leaves out the skew | a spoilt entry is noticed | 1 |
-//! | digest leaves out the position | a spoilt entry is noticed | 5 |
-//! | digest leaves out its last bucket | a spoilt entry is noticed | 38 |
-//! | digests at different floors are compared | a quiet herd is silent | 8 |
-//! | no digest when a link comes up | all tables hold the newest of all | 1581 |
-//! | digests are sent once and never again | a spoilt entry is noticed | 1 |
-//! | what differs is not sent | all tables hold the newest of all | 1 |
-//! | a link stays in step though digests differ | not in step once digests differ | 53 |
+//! | digest leaves out the skew | a spoilt entry is noticed | 4 |
+//! | digest leaves out the position | a spoilt entry is noticed | 0 |
+//! | digest leaves out its last bucket | a spoilt entry is noticed | 321 |
+//! | digests at different floors are compared | a quiet herd is silent | 14 |
+//! | no digest when a link comes up | all tables hold the newest of all | 2433 |
+//! | digests are sent once and never again | a spoilt entry is noticed | 0 |
+//! | what differs is not sent | all tables hold the newest of all | 0 |
+//! | a link stays in step though digests differ | not in step once digests differ | 18 |
 //! | a digest waits for ever for owed reports | **not caught**: it goes out as soon as nothing is owed, and the links of a healed herd are idle at times | |
-//! | tag leaves out the line counter | nobody but a neighbour is let in | 4 |
-//! | tags are not checked | nobody but a neighbour is let in | 4 |
+//! | tag leaves out the line counter | nobody but a neighbour is let in | 2 |
+//! | tags are not checked | nobody but a neighbour is let in | 2 |
 //! | any PROOF will do, to the dialler | no line before its time | 4 |
 //! | any PROOF will do, to the acceptor | no line before its time | 4 |
-//! | proof leaves out the nonces | nobody but a neighbour is let in | 209 |
-//! | proof leaves out the role | nobody but a neighbour is let in | 4 |
+//! | proof leaves out the nonces | nobody but a neighbour is let in | 21 |
+//! | proof leaves out the role | nobody but a neighbour is let in | 10 |
 //! | a withdrawn key keeps its links | no link outlives its key | 4 |
-//! | an old key is accepted for ever | no line before its time | 4 |
-//! | owed bits do not move with `swap_remove` | news is owed until it is sent | 0 |
-//! | owed bits stay when their entry goes | an owed bit implies an entry | 52 |
-//! | heap does not move with `swap_remove` | news is kept | 0 |
-//! | heap is not told of a new time | only the smallest of a full table gives way | 0 |
-//! | the last tenth of a life is told | nothing is told in the last tenth of its life | 14 |
+//! | an old key is accepted for ever | all tables hold the newest of all | 4 |
+//! | what makes no sense is passed over | what makes no sense ends the link | 14 |
+//! | a malformed report is passed over | what makes no sense ends the link | 35 |
+//! | a report of an unknown origin is taken for the first node's | every stored report was issued | 14 |
+//! | reports past their age are taken | every stored report was issued | 14 |
+//! | an address has no budget of new ids | an address brings in no more than its budget | 14 |
+//! | what is over the budget is stored | an address brings in no more than its budget | 14 |
+//! | a new id costs nothing | an address brings in no more than its budget | 14 |
+//! | known ids draw on the budget | the answer is the right one | 103 |
+//! | owed bits do not move with `swap_remove` | news is owed until it is sent | 6 |
+//! | owed bits stay when their entry goes | an owed bit implies an entry | 89 |
+//! | heap does not move with `swap_remove` | only the smallest of a full table gives way | 6 |
+//! | heap is not told of a new time | only the smallest of a full table gives way | 6 |
+//! | the last tenth of a life is told | nothing is told in the last tenth of its life | 18 |
 //! | an age starts anew at each node | an age is true, and within a life | 0 |
-//! | nothing is swept | what has outlived its age is gone | 0 |
-//! | what has outlived its age is answered | the answer is the right one | 12 |
-//! | reports ahead of a trusted clock are taken from neighbours | news is owed until it is sent | 107 |
-//! | a clock that comes right sweeps nothing | all tables hold the newest of all | 87 |
+//! | nothing is swept | what has outlived its age is gone | 6 |
+//! | what has outlived its age is answered | the answer is the right one | 18 |
+//! | reports ahead of a trusted clock are taken from neighbours | every stored report was issued | 21 |
+//! | a clock that comes right sweeps nothing | all tables hold the newest of all | 102 |
 //! | writers are not woken for news | a report reaches every node | 0 |
 //! | the last neighbour is owed nothing | news is owed until it is sent | 0 |
 //! | silent links are not cut | a timer that is due does something | 0 |
-//! | pings are not echoed | all links are in step | 9 |
-//! | a dial that failed is not tried again | all links are in step | 0 |
+//! | pings are not echoed | all links are in step | 1 |
+//! | a dial that failed is not tried again | all tables hold the newest of all | 0 |
 //! | knocks are not answered | **not caught**: the next dial comes within 30 s, so only time is lost, and the bounds allow for it | |
-//! | a newer link does not replace an older one | a neighbour has one link | 4 |
+//! | a newer link does not replace an older one | a neighbour has one link | 2 |
 //! | an IAMAT is answered twice | the answer is the right one | 0 |
 //!
-//! What no seed has: steady clocks that drift against each other, maps that differ or change by more than their keys, a
-//! neighbour with the right key that makes no sense, a trusted clock that is wrong by years while clients claim times
-//! ahead (what it took then stays for up to a tenth of a life), and nodes that let entries live for unlike times.
+//! What no seed has: steady clocks that drift against each other, maps that differ or change by more than their keys, a trusted
+//! clock that is wrong by years while clients claim times ahead (what it took then stays for up to a tenth of a life), and
+//! nodes that let entries live for unlike times.
 
 mod check;
 mod clients;
