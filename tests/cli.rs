@@ -16,6 +16,7 @@ const HELP: &[(&str, &str)] = &[
     ("help-up-short.txt", "up -h"),
     ("help-serve.txt", "serve --help"),
     ("help-send.txt", "send --help"),
+    ("help-status.txt", "status --help"),
     ("help-check.txt", "check --help"),
     ("help-footprint.txt", "footprint --help"),
     ("help-places.txt", "places --help"),

@@ -13,6 +13,7 @@ mod man;
 mod output;
 mod parse;
 mod send;
+mod status;
 #[cfg(feature = "up")]
 mod supervise;
 mod table;
@@ -96,6 +97,9 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
         }
         Command::Serve { .. } => unreachable!("it was carried out above"),
         Command::Send { to, map, lines } => send::run(to.as_deref(), map.as_deref(), &lines, &mut out),
+        Command::Status { name, request, watches } => {
+            status::run(name.as_deref(), request, watches, &mut out)
+        }
         Command::Check { map } => check(&read(map.as_deref()), &mut out),
         Command::Footprint => glue::footprint(&mut out).map_err(Failure::CouldNotRun),
         Command::PlacesNear { lat_deg, lon_deg, radius_km, items, file } => {

@@ -13,6 +13,7 @@ use super::help::{self, Detail, spelled};
 use super::table::{COMMANDS, Entry, Flag, LOG_LEVELS};
 use crate::config::{did_you_mean, quoted};
 use crate::places::import::{Columns, Format, Import, kind_of_word};
+use crate::shell::control::Request;
 
 /// The limits of WHATSAT (PROTOCOL), which `places near` answers like.
 const RADIUS_KM_MAX: f64 = 50.0;
@@ -38,6 +39,11 @@ pub(super) enum Command {
         to: Option<String>,
         map: Option<PathBuf>,
         lines: Vec<OsString>,
+    },
+    Status {
+        name: Option<String>,
+        request: Request,
+        watches: bool,
     },
     Check {
         map: Option<PathBuf>,
@@ -363,6 +369,11 @@ fn build(given: &Given) -> Result<Command, UsageError> {
             let to = given.flag("to").map(|to| given.text("--to", to)).transpose()?;
             Command::Send { to, map, lines: given.operands.clone() }
         }
+        ["status"] => Command::Status {
+            name: given.operands.first().map(|name| given.text("NAME", name)).transpose()?,
+            request: if given.flag("json").is_some() { Request::Json } else { Request::Text },
+            watches: given.flag("watch").is_some(),
+        },
         ["check"] => Command::Check { map },
         ["footprint"] => Command::Footprint,
         ["places", "near"] => given.near()?,

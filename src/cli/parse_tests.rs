@@ -32,6 +32,11 @@ fn each_command_is_understood() {
                 lines: ["a", "-5", "--to", "-h"].map(OsString::from).to_vec(),
             },
         ),
+        ("status", Command::Status { name: None, request: Request::Text, watches: false }),
+        (
+            "status --watch Hill --json",
+            Command::Status { name: Some("Hill".into()), request: Request::Json, watches: true },
+        ),
         ("check --map m", Command::Check { map: path("m") }),
         ("footprint", Command::Footprint),
         (

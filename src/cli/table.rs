@@ -141,6 +141,35 @@ pub(super) const COMMANDS: &[Entry] = &[
         ],
     },
     Entry {
+        words: &["status"],
+        operands: "[NAME]",
+        operand_counts: (0, 1),
+        short: "tells how the nodes on this machine are: links, table, clients, places, counters",
+        long: &[
+            "Without a NAME every node of this machine is asked that answers: a node's control socket is for its user and \
+             for root. A NAME with a slash is a path to such a socket.",
+            "In step means that both ends of a link held the same when they last compared, and that nothing has been left \
+             unsaid since.",
+        ],
+        flags: &[
+            Flag {
+                name: "json",
+                value: None,
+                is_required: false,
+                short: "for programs: an object a node, each on a line of its own",
+                long: "",
+            },
+            Flag {
+                name: "watch",
+                value: None,
+                is_required: false,
+                short: "again every two seconds, until Ctrl-C",
+                long: "",
+            },
+        ],
+        examples: &["herd status", "sudo herd status --watch kitchen"],
+    },
+    Entry {
         words: &["check"],
         operands: "",
         operand_counts: (0, 0),

@@ -6,6 +6,7 @@
 //! admission is followed by [`Breaker::succeeded`] or [`Breaker::failed`], so a probe cannot be lost.
 
 use super::failure::Failure;
+use super::health::seconds_until;
 use std::time::{Duration, Instant};
 
 /// Failures in a row after which an upstream is left alone.
@@ -49,6 +50,11 @@ impl Breaker {
             .as_ref()
             .map_or((String::new(), "UNKNOWN_ERROR"), |last| (last.to_string(), last.status()));
         Err((Failure::Paused(words, seconds), status))
+    }
+
+    /// For how many seconds more the upstream is left alone.
+    pub(super) fn paused_for_s(&self, now: Instant) -> Option<u64> {
+        self.paused_until.and_then(|until| seconds_until(until, now))
     }
 
     /// The upstream answered. Gives whether that ends a row of failures.

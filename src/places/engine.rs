@@ -9,6 +9,7 @@ use super::breaker::{Admission, Breaker};
 use super::cache::Shelf;
 use super::error::PlacesError;
 use super::failure::{Failure, Phase};
+use super::health::source_word;
 use super::offline::Offline;
 use super::render::{error_form, error_json};
 use super::settings::{Settings, Source};
@@ -65,6 +66,18 @@ impl Engine {
     /// Whether answers come from elsewhere and so may take their time.
     pub(super) fn is_online(&self) -> bool {
         matches!(self.settings.source, Source::Google(_) | Source::GoogleLegacy(_))
+    }
+
+    /// Where answers come from, in a word.
+    pub(super) fn source_word(&self) -> &'static str {
+        source_word(&self.settings.source)
+    }
+
+    /// For how many seconds the upstream is left alone, and the failure last told with its age in seconds.
+    pub(super) fn troubles(&self) -> (Option<u64>, Option<(String, u64)>) {
+        let paused_s = lock(&self.breaker).paused_for_s(Instant::now());
+        let told = lock(&self.told).as_ref().map(|(words, at)| (words.clone(), at.elapsed().as_secs()));
+        (paused_s, told)
     }
 
     /// Whether there is anything to ask.

@@ -9,6 +9,7 @@
 
 use super::engine::{Answer, Engine};
 use super::error::PlacesError;
+use super::health::Health;
 use super::render::error_form;
 use super::settings::{Settings, Source, WORKERS_MAX};
 use super::{Places, Query};
@@ -133,6 +134,22 @@ impl Places {
     /// What has been asked so far.
     pub fn counters(&self) -> Counters {
         self.shared.lock().counters
+    }
+
+    /// How all of it is at this moment.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let (paused_s, last_failure) = self.shared.engine.troubles();
+        let state = self.shared.lock();
+        Health {
+            source: self.shared.engine.source_word(),
+            waiting: state.waiting,
+            queue_max: self.shared.queue_max,
+            workers: state.workers.len(),
+            paused_s,
+            last_failure,
+            counters: state.counters,
+        }
     }
 
     /// The threads at this moment, and how many of them have nothing to do.

@@ -30,7 +30,7 @@ use super::newcomers::{Caller, Newcomers};
 use super::out::Out;
 use super::random::Jitter;
 use super::report::{Report, Sighting, Version};
-use super::session::{Ended, Session};
+use super::session::{Cut, Ended, Session};
 use super::table::{Admission, Source, Table};
 use super::time::{Mono, Now};
 
@@ -114,6 +114,12 @@ pub(super) struct Link {
     pub(super) up_since: Mono,
     /// When the neighbour's digest was last equal to ours, if it has not differed since.
     pub(super) equal_at: Option<Mono>,
+    /// When the link last went down; 0 if it never was up.
+    pub(super) down_since: Mono,
+    /// Why this node last ended a connection with the neighbour.
+    pub(super) last_cut: Option<Cut>,
+    /// How long the last ping took there and back, in milliseconds, at the dialling end.
+    pub(super) round_trip_ms: Option<u64>,
     /// The neighbour's last boot number: another one means that it has restarted.
     pub(super) boot: Option<u64>,
 }
@@ -131,6 +137,9 @@ impl Link {
             session: None,
             up_since: Mono(0),
             equal_at: None,
+            down_since: Mono(0),
+            last_cut: None,
+            round_trip_ms: None,
             boot: None,
         }
     }

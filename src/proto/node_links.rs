@@ -52,6 +52,14 @@ pub struct LinkState {
     pub equal_at: Option<Mono>,
     /// Entries owed to the neighbour.
     pub owed: usize,
+    /// Since when the link has been down, if it was ever up.
+    pub down_since: Option<Mono>,
+    /// When the neighbour is dialled next; none while there is a link or a dial is under way.
+    pub dial_at: Option<Mono>,
+    /// Why this node last ended a connection with the neighbour, if it has.
+    pub last_cut: Option<Cut>,
+    /// How long the last ping took there and back, in milliseconds. The dialling end alone knows.
+    pub round_trip_ms: Option<u64>,
 }
 
 impl LinkState {
@@ -70,6 +78,10 @@ impl<const SLOTS: usize> Node<SLOTS> {
             up_since: link.session.map(|_| link.up_since),
             equal_at: link.equal_at,
             owed: self.table.owed().count(neighbour),
+            down_since: Some(link.down_since).filter(|at| link.session.is_none() && at.0 > 0),
+            dial_at: Some(link.dial_due_at()).filter(|at| *at != Mono::NEVER),
+            last_cut: link.last_cut,
+            round_trip_ms: link.round_trip_ms,
         })
     }
 
@@ -139,6 +151,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
             if self.links[neighbour].session == Some(id.index) {
                 let link = &mut self.links[neighbour];
                 link.session = None;
+                link.down_since = now;
+                link.round_trip_ms = None;
                 if now.since_ms(link.up_since) >= LINK_GOOD_AFTER_MS {
                     link.backoff_ms = 0;
                 }
@@ -146,6 +160,11 @@ impl<const SLOTS: usize> Node<SLOTS> {
             } else if dialled {
                 self.back_off(now, neighbour);
             }
+        }
+        if let (Some(neighbour), Some(cut)) = (neighbour, cut)
+            && !matches!(cut, Cut::Knock | Cut::Replaced)
+        {
+            self.links[neighbour].last_cut = Some(cut);
         }
         if let Some(cut) = cut {
             debug_assert!(!self.cuts.is_full(), "the shell takes all cuts after each call");
@@ -288,7 +307,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 Err(AtLineError::UnknownOrigin) => Ok(self.count_unknown_origin()),
                 Err(AtLineError::Malformed) => Err(Cut::Nonsense),
             },
-            Some(Line::Ping(n)) => Ok(self.take_ping(index, n)),
+            Some(Line::Ping(n)) => Ok(self.take_ping(now.mono, index, neighbour, n)),
             Some(Line::Proof(_)) if self.keys.is_none() => Err(Cut::Unexpected),
             Some(Line::Proof(_) | Line::Hello { .. }) | None => Err(Cut::Nonsense),
         }
@@ -326,8 +345,10 @@ impl<const SLOTS: usize> Node<SLOTS> {
     }
 
     /// The acceptor echoes; the dialler takes it as the answer it waited for.
-    fn take_ping(&mut self, index: usize, n: u64) -> LinkEvent {
-        if !self.sessions[index].dialled {
+    fn take_ping(&mut self, now: Mono, index: usize, neighbour: usize, n: u64) -> LinkEvent {
+        if let Some((_, at)) = self.sessions[index].pinged.filter(|(sent, _)| *sent == n) {
+            self.links[neighbour].round_trip_ms = Some(now.since_ms(at));
+        } else if !self.sessions[index].dialled {
             self.sessions[index].echo_due = Some(n);
             self.wakes |= 1 << index;
         }

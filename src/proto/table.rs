@@ -173,6 +173,12 @@ impl<const SLOTS: usize> Table<SLOTS> {
         self.evicted
     }
 
+    /// Seconds since the origin of the oldest entry heard it; none for an empty table. Looks at all entries.
+    #[must_use]
+    pub fn oldest_s(&self, now_s: i32) -> Option<i32> {
+        self.map.values().map(|entry| self.age_s(entry, now_s)).max()
+    }
+
     /// What is owed to whom.
     #[must_use]
     pub fn owed(&self) -> &Owed<SLOTS> {

@@ -13,8 +13,10 @@ use log::{debug, info, warn};
 
 use super::client::Client;
 use super::clock::Clock;
+use super::control::Request;
 use super::limits::{INPUT_BYTES, OUTPUT_BYTES};
-use super::logging::{Printable, Sparing};
+use super::logging::{Printable, Sparing, lines_lost};
+use super::status::{Facts, Status};
 use super::{Plan, RunError};
 use crate::places::{self, Places};
 use crate::proto::board::BoardNode;
@@ -69,6 +71,8 @@ pub struct Driver {
     clock: Clock,
     places: RefCell<Places>,
     refusals: Sparing,
+    /// Why neighbours could not be reached, the last time: one each at most.
+    dial_errors: RefCell<Vec<(NodeId, String)>>,
 }
 
 impl fmt::Debug for Driver {
@@ -115,6 +119,7 @@ impl Driver {
             clock,
             places: RefCell::new(Places::start(plan.places.clone())),
             refusals: Sparing::default(),
+            dial_errors: RefCell::default(),
         })
     }
 
@@ -130,6 +135,7 @@ impl Driver {
         let now = self.clock.now();
         let reloaded = self.node.borrow_mut().reload(&now, &reload).map_err(RunError::Start)?;
         self.node.borrow_mut().set_new_ids_per_day(plan.new_ids_per_day);
+        self.dial_errors.borrow_mut().clear();
         drop(self.places.replace(Places::start(plan.places.clone())));
         let Reloaded { kept, added, removed, entries_dropped } = reloaded;
         info!("the map was read again: {kept} neighbours as before, {added} new, {removed} none any more");
@@ -148,6 +154,23 @@ impl Driver {
         let in_step = node.links().filter(LinkState::is_in_step).count();
         let (known, capacity) = (node.table().len(), node.table().capacity());
         format!("{up} of {links} links up, {in_step} in step; {known} of {capacity} clients known")
+    }
+
+    /// What is to be said to somebody at the control socket.
+    #[must_use]
+    pub fn answer(&self, request: Request, facts: Facts) -> String {
+        let (node, now) = (self.node.borrow(), self.clock.now());
+        let facts = Facts { log_lines_lost: lines_lost(), ..facts };
+        let errors = self.dial_errors.borrow();
+        let error_of = |link: &LinkState| {
+            let error = errors.iter().find(|(node, _)| *node == link.node && link.up_since.is_none());
+            error.map(|(_, words)| words.clone())
+        };
+        let status = Status::of(&node, &now, self.places.borrow().health(), facts, error_of);
+        match request {
+            Request::Text => status.text(),
+            Request::Json => status.json(),
+        }
     }
 
     /// The node's clocks.
@@ -220,6 +243,9 @@ impl Driver {
     /// A neighbour could not be reached.
     pub fn dial_failed(&self, node: NodeId, error: &dyn fmt::Display) {
         self.node.borrow_mut().dial_failed(self.clock.now().mono, node);
+        let mut errors = self.dial_errors.borrow_mut();
+        errors.retain(|(other, _)| *other != node);
+        errors.push((node, error.to_string()));
         // A neighbour that is down is dialled for ever: its coming and going is worth a line, each try is not.
         debug!("link to {}: {error}", self.name(node));
     }

@@ -25,6 +25,15 @@ use super::limits::{LOG_LINE_BYTES_MAX, REPEATED_WARNING_MS};
 use crate::places::is_secret_target;
 use crate::proto::time::Mono;
 
+/// Lines lost since the start.
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// How many lines of the log nobody had room for, since the start.
+#[must_use]
+pub fn lines_lost() -> u64 {
+    LOST.load(Ordering::Relaxed)
+}
+
 /// Sends the log to standard error, down to `level`.
 ///
 /// A second call changes nothing: the first logger stays.
@@ -78,7 +87,7 @@ impl Log for Logger {
         // Held until the line is written, so that no other thread takes the room that was found.
         let mut stderr = std::io::stderr().lock();
         if !has_room(&stderr) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.lose_one();
             return;
         }
         let lost = self.lost.swap(0, Ordering::Relaxed);
@@ -89,7 +98,7 @@ impl Log for Logger {
                 &Record::builder().level(Level::Warn).target(record.target()).args(words).build(),
             );
             if !has_room(&stderr) {
-                self.lost.fetch_add(1, Ordering::Relaxed);
+                self.lose_one();
                 return;
             }
         }
@@ -100,6 +109,11 @@ impl Log for Logger {
 }
 
 impl Logger {
+    fn lose_one(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+        LOST.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn write(&self, stderr: &mut StderrLock, record: &Record) {
         let mut line = match &self.form {
             Form::Terminal(logger) => return logger.log(record),

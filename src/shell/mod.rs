@@ -6,6 +6,7 @@
 pub mod budget;
 pub mod client;
 pub mod clock;
+pub mod control;
 pub mod driver;
 pub mod footprint;
 pub mod limits;
@@ -14,6 +15,7 @@ pub mod logging;
 pub mod service;
 #[cfg(feature = "smol")]
 pub mod smol;
+pub mod status;
 pub mod wake;
 
 use std::fmt;

@@ -16,7 +16,7 @@ mod supervised;
 
 pub(crate) use client::{Client, exchange};
 pub(crate) use herd::{Builder, Herd, key};
-pub(crate) use node::{Log, LogReader, Node, answers, command, places_file, program};
+pub(crate) use node::{Log, LogReader, Node, answers, command, places_file, program, runs_beside};
 pub(crate) use proxy::{Fault, Proxy};
 pub(crate) use scenes::*;
 pub(crate) use stranger::Stranger;

@@ -28,7 +28,14 @@ pub(crate) fn command(descriptors: Option<u32>) -> Command {
         }
     };
     command.env_remove("CREDENTIALS_DIRECTORY").env_remove("JOURNAL_STREAM").stdin(Stdio::null());
+    // Whose nodes are to be asked how they are says where: see `runs_beside`.
+    command.env_remove("RUNTIME_DIRECTORY").env("XDG_RUNTIME_DIR", "/dev/null");
     command
+}
+
+/// Has the nodes of this command make their control sockets beside their map.
+pub(crate) fn runs_beside<'a>(command: &'a mut Command, map: &Path) -> &'a mut Command {
+    command.env("XDG_RUNTIME_DIR", map.parent().expect("a map is in a folder"))
 }
 
 /// The lines that a process has written to its standard error.
@@ -119,6 +126,7 @@ impl Node {
         self.log = Log::default();
         let mut command = command(self.launch.descriptors);
         command.args(["serve", self.name, "--log-level", self.launch.log_level, "--map"]);
+        runs_beside(&mut command, &self.launch.map);
         command.arg(&self.launch.map).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be run");
         let stderr = child.stderr.take().expect("it is a pipe");

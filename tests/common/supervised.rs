@@ -6,7 +6,7 @@ use std::process::{Child, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::node::command;
+use super::node::{command, runs_beside};
 use super::{Herd, Log, until, until_some};
 
 /// A running `herd up`. Its end is its nodes' end, so nothing is left when this goes.
@@ -22,6 +22,7 @@ impl Up {
     /// Starts it on this map without waiting for anything.
     pub(crate) fn launch(map: &Path) -> Up {
         let mut command = command(None);
+        runs_beside(&mut command, map);
         command.args(["up", "--map"]).arg(map).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be run");
         let up = Log::default();

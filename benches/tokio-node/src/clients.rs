@@ -13,6 +13,7 @@ use herd::proto::out::Out;
 use herd::proto::time::Mono;
 use herd::shell::client::{Client, whatsat_answer};
 use herd::shell::limits::ACCEPT_PAUSE_MS;
+use herd::shell::status::Facts;
 use log::debug;
 use slab::Slab;
 use tokio::net::{TcpListener, TcpStream};
@@ -38,6 +39,11 @@ struct Slot {
 impl Clients {
     pub(crate) fn new(max: usize) -> Self {
         Clients { slots: Slab::new(), max, pushed_out: 0 }
+    }
+
+    pub(crate) fn facts(&self) -> Facts {
+        let Clients { slots, max, pushed_out } = self;
+        Facts { clients: slots.len(), clients_max: *max, clients_pushed_out: *pushed_out, ..Facts::default() }
     }
 
     /// Makes room for one more by closing the connection that has longest had no answer.

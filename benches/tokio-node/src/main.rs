@@ -1,6 +1,7 @@
 //! The herd's node on tokio: see `node.rs`.
 
 mod clients;
+mod control;
 mod links;
 mod node;
 mod stop;

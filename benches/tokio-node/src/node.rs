@@ -25,6 +25,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{sleep, sleep_until};
 
 use crate::clients::{self, Clients};
+use crate::control;
 use crate::links::{self, Links};
 use crate::stop::{Reload, Stop};
 use crate::task::Task;
@@ -87,6 +88,7 @@ pub(crate) fn run(plan: Plan, reread: Reread) -> Result<(), RunError> {
         spawn_local(keep_time(shell));
         spawn_local(keep_told(shell));
         spawn_local(keep_map(shell, reload));
+        let _control = control::serve(shell, &me.name);
         info!("{} listens to clients on {} and to its neighbours on {}", me.name, me.clients, me.links);
         shell.work();
         shell.service.ready(shell.driver.status());

@@ -23,6 +23,7 @@ use crate::proto::out::Out;
 use crate::proto::time::Mono;
 use crate::shell::client::{Client, whatsat_answer};
 use crate::shell::limits::ACCEPT_PAUSE_MS;
+use crate::shell::status::Facts;
 
 /// The connections there are. Dropping a task closes its socket.
 pub(super) struct Clients {
@@ -40,6 +41,11 @@ struct Slot {
 impl Clients {
     pub(super) fn new(max: usize) -> Self {
         Clients { slots: Slab::new(), max, pushed_out: 0 }
+    }
+
+    pub(super) fn facts(&self) -> Facts {
+        let Clients { slots, max, pushed_out } = self;
+        Facts { clients: slots.len(), clients_max: *max, clients_pushed_out: *pushed_out, ..Facts::default() }
     }
 
     /// Makes room for one more by closing the connection that has longest had no answer.

@@ -8,6 +8,7 @@
 //! Invariant: no borrow of the node or of the shared buffers is held over an `.await`.
 
 mod clients;
+mod control;
 mod links;
 mod signal;
 
@@ -15,7 +16,7 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use async_io::Timer;
+use async_io::{Async, Timer};
 use async_net::TcpListener;
 use futures_lite::future;
 use log::{error, info};
@@ -23,6 +24,7 @@ use smol::{LocalExecutor, Task};
 use static_cell::ConstStaticCell;
 
 use super::budget::Budget;
+use super::control::Control;
 use super::driver::{Driver, Memory, Work};
 use super::limits::{STATUS_FIRST_MS, TURN_TASKS, UNREAD_BYTES_MAX};
 use super::listen::raise_descriptor_limit;
@@ -86,6 +88,8 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), RunError> {
         shell.executor.spawn(keep_time(shell)).detach();
         shell.executor.spawn(keep_told(shell)).detach();
         shell.executor.spawn(keep_map(shell)).detach();
+        // It is taken away again when the node stops.
+        let _control = shell.control(&me.name);
         info!("{} listens to clients on {} and to its neighbours on {}", me.name, me.clients, me.links);
         shell.work();
         shell.service.ready(shell.driver.status());
@@ -175,6 +179,13 @@ impl Shell {
             self.listeners.borrow_mut().links = Some(task);
         }
         Ok(())
+    }
+
+    /// Answers those on the board who ask how the node is.
+    fn control(&'static self, name: &str) -> Option<Control> {
+        let (control, listener) = Control::listen(name)?;
+        self.executor.spawn(control::serve(self, Async::new(listener).ok()?)).detach();
+        Some(control)
     }
 
     /// Takes the map as it is now. If it cannot be taken the old one stays in force.

@@ -1,0 +1,98 @@
+//! How the places are doing: what `herd status` shows of them.
+
+use std::fmt;
+use std::time::Instant;
+
+use super::settings::Source;
+use super::worker::Counters;
+
+/// How the source of places is at one moment.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// `offline`, `google`, `google-legacy`, or `none`.
+    pub source: &'static str,
+    /// Queries that wait.
+    pub waiting: usize,
+    /// Queries that may wait.
+    pub queue_max: usize,
+    /// Threads at this moment.
+    pub workers: usize,
+    /// For so long the upstream is left alone, in seconds.
+    pub paused_s: Option<u64>,
+    /// The failure last told in the log, and how long ago, in seconds.
+    pub last_failure: Option<(String, u64)>,
+    /// What has been asked.
+    pub counters: Counters,
+}
+
+impl Counters {
+    /// Name and value of each.
+    pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let Counters { asked, refused_queue_full, failed, joined, from_cache, from_fallback } = *self;
+        [
+            ("asked", asked),
+            ("refused_queue_full", refused_queue_full),
+            ("failed", failed),
+            ("joined", joined),
+            ("from_cache", from_cache),
+            ("from_fallback", from_fallback),
+        ]
+        .into_iter()
+    }
+}
+
+pub(super) fn source_word(source: &Source) -> &'static str {
+    match source {
+        Source::Offline { .. } => "offline",
+        Source::Google(_) => "google",
+        Source::GoogleLegacy(_) => "google-legacy",
+        Source::Missing => "none",
+    }
+}
+
+/// Whole seconds from now on, rounded up; none when the time has come.
+pub(super) fn seconds_until(at: Instant, now: Instant) -> Option<u64> {
+    at.checked_duration_since(now).map(|left| left.as_secs() + 1)
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Health { source, waiting, queue_max, .. } = self;
+        write!(f, "{source}; {waiting} of {queue_max} queries wait")?;
+        for (name, value) in self.counters.each().filter(|(_, value)| *value > 0) {
+            write!(f, ", {value} {}", name.replace('_', " "))?;
+        }
+        if let Some(s) = self.paused_s {
+            write!(f, "; left alone for {s} s")?;
+        }
+        match &self.last_failure {
+            Some((words, ago_s)) => write!(f, "; last failure {ago_s} s ago: {words}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_told_in_one_line() {
+        let mut health = Health {
+            source: "google",
+            waiting: 3,
+            queue_max: 64,
+            workers: 2,
+            paused_s: None,
+            last_failure: None,
+            counters: Counters { asked: 9, from_fallback: 2, ..Counters::default() },
+        };
+        assert_eq!(health.to_string(), "google; 3 of 64 queries wait, 9 asked, 2 from fallback");
+        health.paused_s = Some(12);
+        health.last_failure = Some(("no answer".to_owned(), 4));
+        assert_eq!(
+            health.to_string(),
+            "google; 3 of 64 queries wait, 9 asked, 2 from fallback; left alone for 12 s; last failure 4 s ago: no answer"
+        );
+    }
+}

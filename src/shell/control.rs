@@ -1,0 +1,166 @@
+//! A node's control socket: where somebody on the board asks how the node is. Never the client port.
+//!
+//! A Unix socket that the node's user and root can open, in a folder that lives as long as the machine: systemd's
+//! RuntimeDirectory; without systemd `$XDG_RUNTIME_DIR/herd/NAME`, and without that a folder of /run or /tmp. A node
+//! that cannot have one runs without: it says so once.
+//!
+//! Whoever connects sends one line and reads to the end. One at a time is answered, so strangers on the board can take
+//! neither memory nor time from the node. Knows nothing of how a runtime waits.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use log::warn;
+
+/// The longest request, in bytes, with its line end. A longer one is no request.
+pub const REQUEST_BYTES_MAX: usize = 32;
+/// Who asks is given so long, in milliseconds, all in all.
+pub const CONTROL_MS_MAX: u64 = 2_000;
+
+const SOCKET: &str = "control";
+
+/// What may be asked, a word each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// How the node is, for people.
+    Text,
+    /// How the node is, for programs.
+    Json,
+}
+
+impl Request {
+    /// The line that asks for it, without its end.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Request::Text => "status text",
+            Request::Json => "status json",
+        }
+    }
+
+    /// Reads a request, with its line end. `None` for anything else.
+    #[must_use]
+    pub fn parse(line: &[u8]) -> Option<Self> {
+        let line = line.strip_suffix(b"\n")?;
+        [Request::Text, Request::Json].into_iter().find(|request| request.word().as_bytes() == line)
+    }
+}
+
+/// The socket of a node, removed when this goes.
+#[derive(Debug)]
+pub struct Control {
+    path: PathBuf,
+}
+
+impl Control {
+    /// Listens for those who ask after the node of this name; says in the log why that cannot be.
+    #[must_use]
+    pub fn listen(name: &str) -> Option<(Self, UnixListener)> {
+        let folder = own_folder(name)?;
+        match bind(&folder) {
+            Ok((path, listener)) => Some((Control { path }, listener)),
+            Err(error) => {
+                warn!("herd status will not reach this node: {}: {error}", folder.join(SOCKET).display());
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Where a node of this name makes its socket.
+fn own_folder(name: &str) -> Option<PathBuf> {
+    // systemd gives a folder to each unit, and a unit is a node.
+    let given = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from).filter(|path| path.is_absolute());
+    given.or_else(|| bases().into_iter().next().map(|base| base.join(name)))
+}
+
+/// The folders that hold a folder for each node, the one that this process would use first.
+fn bases() -> Vec<PathBuf> {
+    let user = rustix::process::getuid();
+    let of_user = std::env::var_os("XDG_RUNTIME_DIR").map(|base| Path::new(&base).join("herd"));
+    let of_system = Some(PathBuf::from("/run/herd"));
+    let last = Some(PathBuf::from(format!("/tmp/herd-{}", user.as_raw())));
+    let mut bases = if user.is_root() { vec![of_user, of_system] } else { vec![of_user, last, of_system] };
+    bases.retain(Option::is_some);
+    bases.into_iter().flatten().collect()
+}
+
+/// Where the node of this name may be found, if it runs.
+#[must_use]
+pub fn paths(name: &str) -> Vec<PathBuf> {
+    bases().into_iter().map(|base| base.join(name).join(SOCKET)).collect()
+}
+
+/// The nodes on this machine that could be asked, by name.
+#[must_use]
+pub fn names() -> Vec<String> {
+    let folders = bases().into_iter().filter_map(|base| fs::read_dir(base).ok()).flatten().flatten();
+    let with_socket = folders.filter(|folder| folder.path().join(SOCKET).exists());
+    let mut names: Vec<String> =
+        with_socket.filter_map(|folder| folder.file_name().into_string().ok()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn bind(folder: &Path) -> io::Result<(PathBuf, UnixListener)> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    // In /tmp anybody could have made it, to have what is said there.
+    let owner = fs::symlink_metadata(folder)?.uid();
+    if owner != rustix::process::getuid().as_raw() && std::env::var_os("RUNTIME_DIRECTORY").is_none() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the folder is another user's"));
+    }
+    let path = folder.join(SOCKET);
+    if UnixStream::connect(&path).is_ok() {
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another node of this name listens there"));
+    }
+    // What a node left that was killed.
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+    listener.set_nonblocking(true)?;
+    Ok((path, listener))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_one_line_of_those_there_are() {
+        for request in [Request::Text, Request::Json] {
+            let line = format!("{}\n", request.word());
+            assert!(line.len() <= REQUEST_BYTES_MAX);
+            assert_eq!(Request::parse(line.as_bytes()), Some(request));
+        }
+        for wrong in ["", "\n", "status", "status text", "status text \n", "GET / HTTP/1.1\r\n"] {
+            assert_eq!(Request::parse(wrong.as_bytes()), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_socket_that_was_left_is_taken_over_and_one_in_use_is_not() {
+        let folder = std::env::temp_dir().join(format!("herd-control-{}", std::process::id()));
+        let (path, listener) = bind(&folder).expect("nobody is there");
+        assert_eq!(bind(&folder).map(|_| ()).map_err(|error| error.kind()), Err(io::ErrorKind::AddrInUse));
+        assert_eq!(fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o600);
+        drop(listener);
+        assert!(path.exists(), "a node that was killed removes nothing");
+        let (path, _listener) = bind(&folder).expect("nobody listens any more");
+        drop(Control { path: path.clone() });
+        assert!(!path.exists());
+        fs::remove_dir(&folder).expect("it is empty");
+    }
+}

@@ -1,0 +1,381 @@
+//! How a node is: what `herd status` shows, for people and for programs.
+//!
+//! A snapshot of plain values, made when somebody asks, and two ways to write it down. No position is in it.
+
+use std::fmt::Write as _;
+
+use crate::places;
+use crate::proto::board::BoardNode;
+use crate::proto::node_links::LinkState;
+use crate::proto::time::Now;
+
+/// What the shell adds of its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts {
+    /// Clients connected.
+    pub clients: usize,
+    /// Clients that there is room for.
+    pub clients_max: usize,
+    /// Clients closed for a newcomer.
+    pub clients_pushed_out: u64,
+    /// Clients closed because all leave too much unread.
+    pub unread_refused: u64,
+    /// Lines of the log that nobody had room for.
+    pub log_lines_lost: u64,
+}
+
+/// One link of a [`Status`].
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// The neighbour.
+    pub node: String,
+    /// Whether the link is up.
+    pub is_up: bool,
+    /// For how long it has been up or down, in milliseconds; none if it was never up.
+    pub for_ms: Option<u64>,
+    /// Whether both held the same when they last compared, and nothing was left unsaid since.
+    pub is_in_step: bool,
+    /// How long ago that was, in milliseconds.
+    pub equal_ago_ms: Option<u64>,
+    /// Reports owed to the neighbour.
+    pub owed: usize,
+    /// Of the last ping, in milliseconds; the dialling end alone knows.
+    pub round_trip_ms: Option<u64>,
+    /// When the neighbour is dialled next, in milliseconds.
+    pub dials_in_ms: Option<u64>,
+    /// What last went wrong, in words.
+    pub last_error: Option<String>,
+}
+
+/// How a node is at one moment.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Its name.
+    pub node: String,
+    /// Since when it runs, in milliseconds.
+    pub up_ms: u64,
+    /// Whether its wall clock is known to be right.
+    pub clock_is_trusted: bool,
+    /// Its links.
+    pub links: Vec<Link>,
+    /// Clients it remembers, and at most.
+    pub entries: (usize, usize),
+    /// Reports that gave way to newer ones.
+    pub evicted: u64,
+    /// The age of the oldest entry, in seconds.
+    pub oldest_s: Option<i32>,
+    /// The client time of the smallest entry of a full table, in nanoseconds since 1970: below it reports are refused.
+    pub floor_ns: Option<i64>,
+    /// Where places come from, and how that goes.
+    pub places: places::Health,
+    /// What it has of its own in memory, in KB, where the system tells.
+    pub private_kb: Option<u64>,
+    /// Counters of the core.
+    pub counters: Vec<(&'static str, u64)>,
+    /// What the runtime's half knows.
+    pub facts: Facts,
+}
+
+impl Status {
+    /// Looks at a node. `errors` says what last went wrong with a neighbour that could not be reached.
+    pub(super) fn of(
+        node: &BoardNode,
+        now: &Now,
+        places: places::Health,
+        facts: Facts,
+        error_of: impl Fn(&LinkState) -> Option<String>,
+    ) -> Self {
+        let name = |id| String::from_utf8_lossy(node.names().name(id)).into_owned();
+        let since = |at| now.mono.since_ms(at);
+        let links = node.links().map(|link| Link {
+            node: name(link.node),
+            is_up: link.up_since.is_some(),
+            for_ms: link.up_since.or(link.down_since).map(since),
+            is_in_step: link.is_in_step(),
+            equal_ago_ms: link.equal_at.map(since),
+            owed: link.owed,
+            round_trip_ms: link.round_trip_ms,
+            dials_in_ms: link.dial_at.map(|at| at.since_ms(now.mono)),
+            last_error: error_of(&link).or_else(|| link.last_cut.map(|cut| cut.reason().to_owned())),
+        });
+        let table = node.table();
+        Status {
+            node: name(node.me()),
+            up_ms: now.mono.0,
+            clock_is_trusted: now.wall_is_trusted,
+            links: links.collect(),
+            entries: (table.len(), table.capacity()),
+            evicted: table.evicted(),
+            oldest_s: table.oldest_s(now.mono.seconds()),
+            floor_ns: table.floor().map(|floor| floor.sighting.time.timestamp().0),
+            places,
+            private_kb: private_kb(),
+            counters: node.counters().each().collect(),
+            facts,
+        }
+    }
+
+    /// Lines for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let version = env!("CARGO_PKG_VERSION");
+        let clock = if self.clock_is_trusted { "clock trusted" } else { "clock not trusted" };
+        let _ = writeln!(text, "{}: up {}, herd {version}, {clock}", self.node, Span(self.up_ms));
+        let width = self.links.iter().map(|link| link.node.len()).max().unwrap_or(0);
+        for link in &self.links {
+            let _ = writeln!(text, "  link     {:width$}  {}", link.node, link.words());
+        }
+        let (entries, capacity) = self.entries;
+        let _ = write!(text, "  table    {entries} of {capacity} clients");
+        if let Some(oldest_s) = self.oldest_s {
+            let oldest_ms = u64::try_from(oldest_s).unwrap_or(0) * 1_000;
+            let _ = write!(text, ", the oldest heard {} ago", Span(oldest_ms));
+        }
+        let _ = writeln!(text, "; {} gave way to newer ones", self.evicted);
+        let Facts { clients, clients_max, clients_pushed_out, unread_refused, .. } = self.facts;
+        let _ = writeln!(
+            text,
+            "  clients  {clients} connected of {clients_max}; {clients_pushed_out} closed for newcomers, {unread_refused} that did not read"
+        );
+        let _ = writeln!(text, "  places   {}", self.places);
+        if let Some(kb) = self.private_kb {
+            let _ = writeln!(text, "  memory   {kb} KB of its own");
+        }
+        for (name, value) in self.counters.iter().filter(|(_, value)| *value > 0) {
+            let _ = writeln!(text, "  counter  {name} {value}");
+        }
+        text
+    }
+
+    /// One JSON object and a line feed.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let mut json = Json::default();
+        json.text("node", &self.node);
+        json.text("version", env!("CARGO_PKG_VERSION"));
+        json.number("up_ms", Some(self.up_ms));
+        json.flag("clock_is_trusted", self.clock_is_trusted);
+        json.open("links", '[');
+        for link in &self.links {
+            json.open("", '{');
+            link.json(&mut json);
+            json.close('}');
+        }
+        json.close(']');
+        json.open("table", '{');
+        json.number("entries", Some(self.entries.0));
+        json.number("capacity", Some(self.entries.1));
+        json.number("evicted", Some(self.evicted));
+        json.number("oldest_s", self.oldest_s);
+        json.number("floor_ns", self.floor_ns);
+        json.close('}');
+        json.open("clients", '{');
+        json.number("connected", Some(self.facts.clients));
+        json.number("max", Some(self.facts.clients_max));
+        json.number("pushed_out", Some(self.facts.clients_pushed_out));
+        json.number("unread_refused", Some(self.facts.unread_refused));
+        json.close('}');
+        json.open("places", '{');
+        places_json(&self.places, &mut json);
+        json.close('}');
+        json.number("private_kb", self.private_kb);
+        json.number("log_lines_lost", Some(self.facts.log_lines_lost));
+        json.open("counters", '{');
+        for (name, value) in &self.counters {
+            json.number(name, Some(*value));
+        }
+        json.close('}');
+        json.finish()
+    }
+}
+
+impl Link {
+    fn words(&self) -> String {
+        let mut words = match (self.is_up, self.for_ms) {
+            (true, Some(ms)) => format!("up {}", Span(ms)),
+            (true, None) => "up".to_owned(),
+            (false, Some(ms)) => format!("down {}", Span(ms)),
+            (false, None) => "never up".to_owned(),
+        };
+        let _ = match (self.is_up, self.is_in_step, self.equal_ago_ms) {
+            (true, true, Some(ms)) => write!(words, ", in step {} ago", Span(ms)),
+            _ => write!(words, ", not in step, {} owed", self.owed),
+        };
+        if let Some(ms) = self.round_trip_ms {
+            let _ = write!(words, ", {ms} ms there and back");
+        }
+        if let Some(ms) = self.dials_in_ms {
+            let _ = write!(words, ", dialled in {}", Span(ms));
+        }
+        if let Some(error) = &self.last_error {
+            let _ = write!(words, "; last error: {error}");
+        }
+        words
+    }
+
+    fn json(&self, json: &mut Json) {
+        json.text("node", &self.node);
+        json.flag("is_up", self.is_up);
+        json.number("for_ms", self.for_ms);
+        json.flag("is_in_step", self.is_in_step);
+        json.number("equal_ago_ms", self.equal_ago_ms);
+        json.number("owed", Some(self.owed));
+        json.number("round_trip_ms", self.round_trip_ms);
+        json.number("dials_in_ms", self.dials_in_ms);
+        json.optional_text("last_error", self.last_error.as_deref());
+    }
+}
+
+fn places_json(places: &places::Health, json: &mut Json) {
+    json.text("source", places.source);
+    json.number("waiting", Some(places.waiting));
+    json.number("queue_max", Some(places.queue_max));
+    json.number("workers", Some(places.workers));
+    json.number("paused_s", places.paused_s);
+    json.optional_text("last_failure", places.last_failure.as_ref().map(|(words, _)| words.as_str()));
+    json.number("last_failure_ago_s", places.last_failure.as_ref().map(|(_, ago_s)| ago_s));
+    for (name, value) in places.counters.each() {
+        json.number(name, Some(value));
+    }
+}
+
+/// A time in milliseconds, in the two largest units that say something.
+struct Span(u64);
+
+impl std::fmt::Display for Span {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let s = self.0 / 1_000;
+        match s {
+            0..60 => write!(f, "{s} s"),
+            60..3_600 => write!(f, "{} min {} s", s / 60, s % 60),
+            3_600..86_400 => write!(f, "{} h {} min", s / 3_600, s / 60 % 60),
+            _ => write!(f, "{} d {} h", s / 86_400, s / 3_600 % 24),
+        }
+    }
+}
+
+/// JSON as it is written, member by member: the values are few and plain, and a tree of them would be larger than they are.
+#[derive(Debug)]
+struct Json {
+    text: String,
+    /// The next member needs no comma.
+    is_first: bool,
+}
+
+impl Default for Json {
+    fn default() -> Self {
+        Json { text: "{".to_owned(), is_first: true }
+    }
+}
+
+impl Json {
+    fn name(&mut self, name: &str) {
+        if !std::mem::take(&mut self.is_first) {
+            self.text.push(',');
+        }
+        if !name.is_empty() {
+            self.string(name);
+            self.text.push(':');
+        }
+    }
+
+    fn string(&mut self, text: &str) {
+        self.text.push('"');
+        for c in text.chars() {
+            let _ = match c {
+                '"' | '\\' => write!(self.text, "\\{c}"),
+                c if c.is_control() => write!(self.text, "\\u{:04x}", u32::from(c)),
+                c => write!(self.text, "{c}"),
+            };
+        }
+        self.text.push('"');
+    }
+
+    fn text(&mut self, name: &str, text: &str) {
+        self.name(name);
+        self.string(text);
+    }
+
+    fn optional_text(&mut self, name: &str, text: Option<&str>) {
+        match text {
+            Some(text) => self.text(name, text),
+            None => self.number(name, None::<u64>),
+        }
+    }
+
+    fn number(&mut self, name: &str, number: Option<impl std::fmt::Display>) {
+        self.name(name);
+        let _ = match number {
+            Some(number) => write!(self.text, "{number}"),
+            None => write!(self.text, "null"),
+        };
+    }
+
+    fn flag(&mut self, name: &str, flag: bool) {
+        self.number(name, Some(flag));
+    }
+
+    fn open(&mut self, name: &str, bracket: char) {
+        self.name(name);
+        self.text.push(bracket);
+        self.is_first = true;
+    }
+
+    fn close(&mut self, bracket: char) {
+        self.text.push(bracket);
+        self.is_first = false;
+    }
+
+    fn finish(mut self) -> String {
+        self.text.push_str("}\n");
+        self.text
+    }
+}
+
+/// What a process has in memory that no other shares, by the kernel's account.
+fn private_kb() -> Option<u64> {
+    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").ok()?;
+    let private = rollup.lines().filter(|line| line.starts_with("Private_"));
+    let kb = |line: &str| line.split_whitespace().nth(1)?.parse::<u64>().ok();
+    Some(private.filter_map(kb).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_in_two_units() {
+        for (ms, words) in [
+            (0, "0 s"),
+            (59_999, "59 s"),
+            (60_000, "1 min 0 s"),
+            (3_725_000, "1 h 2 min"),
+            (90_061_000, "1 d 1 h"),
+        ] {
+            assert_eq!(Span(ms).to_string(), words);
+        }
+    }
+
+    #[test]
+    fn json_is_json_whatever_a_name_holds() {
+        let mut json = Json::default();
+        json.text("a\"b\\", "x\ny\u{1}é");
+        json.open("list", '[');
+        json.open("", '{');
+        json.number("none", None::<u64>);
+        json.close('}');
+        json.open("", '{');
+        json.flag("yes", true);
+        json.close('}');
+        json.close(']');
+        json.number("n", Some(-5));
+        let text = json.finish();
+        assert_eq!(
+            text,
+            "{\"a\\\"b\\\\\":\"x\\u000ay\\u0001é\",\"list\":[{\"none\":null},{\"yes\":true}],\"n\":-5}\n"
+        );
+        assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
+    }
+}
