@@ -68,6 +68,10 @@ counters! {
     handshakes_pushed_out,
     /// Knocks of neighbours that wait for this node to dial them.
     knocks,
+    /// Censuses forgotten for newer ones.
+    censuses_dropped,
+    /// What neighbours said of a census that nobody waited for any more.
+    census_strays,
     /// Lines whose tag was wrong or missing.
     tags_wrong,
     /// Lines with a right tag that made no sense.

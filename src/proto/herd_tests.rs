@@ -35,6 +35,8 @@ pub(super) struct Herd {
     /// Every line that crossed, as `from -> to line`.
     pub(super) traffic: Vec<String>,
     pub(super) reachable: bool,
+    /// Nothing crosses, and nobody is told.
+    pub(super) hold_lines: bool,
 }
 
 pub(super) fn node(me: usize, count: usize, capacity: usize, keys: Option<Keys>, boot: u64) -> Box<Node<64>> {
@@ -67,6 +69,7 @@ impl Herd {
             events: vec![],
             traffic: vec![],
             reachable: true,
+            hold_lines: false,
         }
     }
 
@@ -164,6 +167,9 @@ impl Herd {
 
     pub(super) fn pump(&mut self, p: usize, now: &Now) -> bool {
         let mut moved = false;
+        if self.hold_lines {
+            return false;
+        }
         for end in 0..2 {
             let (n, id) = self.pipes[p].ends[end];
             let mut bytes = [0; LINK_LINE_BYTES_MAX + 1];

@@ -14,12 +14,14 @@
 //! | [`newcomers`] | how many new ids one address may bring in |
 //! | [`auth`], [`wire`], [`digest`] | proofs and tags, the lines between nodes, how tables are compared |
 //! | [`session`], [`node`], [`board`], [`node_links`], `node_dials`, `node_digests`, [`node_reload`] | one connection, the node, one of a board's size, its links, who dials, staying in step, changed maps |
+//! | [`census`], [`node_census`] | how the whole herd is, asked through one node |
 
 // The tests may allocate.
 #![cfg_attr(not(test), no_std)]
 
 pub mod auth;
 pub mod board;
+pub mod census;
 pub mod client;
 pub mod counters;
 pub mod digest;
@@ -30,6 +32,7 @@ pub mod limits;
 pub mod names;
 pub mod newcomers;
 pub mod node;
+pub mod node_census;
 mod node_dials;
 mod node_digests;
 pub mod node_links;

@@ -144,6 +144,24 @@ pub const NEW_IDS_AT_ONCE_DIVISOR: u64 = 4;
 /// Budgets of new ids. More addresses than that share them, by a keyed hash.
 pub const NEW_ID_BUDGETS: usize = 256;
 
+/// Censuses that a node knows of at once. When full the oldest is forgotten: whoever waits for it learns of fewer nodes.
+pub const CENSUSES_MAX: usize = 4;
+/// The longest that a node waits for the others in a census, in milliseconds.
+pub const CENSUS_MS_MAX: u64 = 60_000;
+/// What a node leaves of a census' time to the one that asked it, in milliseconds: an R on its way.
+pub const CENSUS_HOP_MS: u64 = 250;
+// The longest R: numbers, a mask, two sets of nodes, half hashes, a floor, the tag.
+const _: () = assert!(
+    LINK_LINE_BYTES_MAX
+        > 2 + 3 * 21
+            + 17
+            + 2 * (NODES_MAX / 4 + 1)
+            + DIGEST_BUCKETS * 8
+            + 1
+            + AT_LINE_BYTES_MAX
+            + TAG_FIELD_BYTES
+);
+
 /// Expired entries are swept at most so often, in milliseconds.
 pub const SWEEP_EVERY_MS: u64 = 60_000;
 

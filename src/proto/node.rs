@@ -19,6 +19,7 @@
 use core::net::IpAddr;
 
 use super::auth::Keys;
+use super::census::Censuses;
 use super::client::Command;
 use super::counters::Counters;
 use super::fields::{ClientId, ClientTime, ItemLimit, Position, Radius};
@@ -163,6 +164,7 @@ pub struct Node<const SLOTS: usize> {
     pub(super) cuts: heapless::Vec<(SessionId, Ended), SESSIONS_MAX>,
     pub(super) counters: Counters,
     newcomers: Newcomers,
+    pub(super) censuses: Censuses,
     age_s_max: u32,
     swept_at: Mono,
     clock_was_trusted: bool,
@@ -193,6 +195,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
             cuts: heapless::Vec::new(),
             counters: Counters::new(),
             newcomers: Newcomers::new(),
+            censuses: Censuses::new(),
             age_s_max: 0,
             swept_at: Mono(0),
             clock_was_trusted: false,
@@ -363,6 +366,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     /// Does what is due by the clock.
     pub fn tick(&mut self, now: &Now) {
         self.tick_sessions(now.mono);
+        self.tick_censuses(now.mono);
         let clock_came_right = now.wall_is_trusted && !self.clock_was_trusted;
         self.clock_was_trusted = now.wall_is_trusted;
         if now.mono >= self.sweep_at() || (clock_came_right && !self.table.is_empty()) {
@@ -399,7 +403,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
             session.wake_at(owing)
         });
         let dials = self.links.iter().map(Link::dial_due_at);
-        sessions.chain(dials).fold(self.sweep_at(), Mono::min)
+        sessions.chain(dials).fold(self.sweep_at().min(self.census_wake_at()), Mono::min)
     }
 
     /// The sessions whose writers have something to pull: bit i stands for the session of index i.

@@ -76,7 +76,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         event
     }
 
-    fn own_floor(&self) -> Option<Report> {
+    pub(super) fn own_floor(&self) -> Option<Report> {
         self.table.floor().map(|floor| Report { client: floor.client.clone(), sighting: *floor.sighting })
     }
 

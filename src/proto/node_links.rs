@@ -153,6 +153,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 link.session = None;
                 link.down_since = now;
                 link.round_trip_ms = None;
+                self.lose_from_censuses(neighbour);
+                let link = &mut self.links[neighbour];
                 if now.since_ms(link.up_since) >= LINK_GOOD_AFTER_MS {
                     link.backoff_ms = 0;
                 }
@@ -308,6 +310,15 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 Err(AtLineError::Malformed) => Err(Cut::Nonsense),
             },
             Some(Line::Ping(n)) => Ok(self.take_ping(now.mono, index, neighbour, n)),
+            Some(
+                Line::Question { question: Err(AtLineError::Malformed), .. }
+                | Line::Sum { sum: Err(AtLineError::Malformed), .. },
+            ) => Err(Cut::Nonsense),
+            Some(Line::Question { number, question }) => {
+                Ok(self.take_question(now.mono, neighbour, question, number))
+            }
+            Some(Line::Sum { number, sum: Ok(sum) }) => Ok(self.take_neighbours_sum(neighbour, number, &sum)),
+            Some(Line::Sum { sum: Err(AtLineError::UnknownOrigin), .. }) => Ok(self.count_unknown_origin()),
             Some(Line::Proof(_)) if self.keys.is_none() => Err(Cut::Unexpected),
             Some(Line::Proof(_) | Line::Hello { .. }) | None => Err(Cut::Nonsense),
         }
@@ -412,6 +423,10 @@ impl<const SLOTS: usize> Node<SLOTS> {
             return true;
         }
         let neighbour = usize::from(session.neighbour.expect("the link is up"));
+        if self.pull_census(neighbour, out) {
+            return true;
+        }
+        let session = &self.sessions[index];
         let overdue = session.digest.due.as_ref().is_some_and(|due| due.at_latest <= now);
         if !overdue && let Some((version, age_s)) = self.table.take_owed(neighbour, now.seconds()) {
             wire::put_update(&version, age_s, &self.names, out);

@@ -77,6 +77,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
         let is_dropped = |sighting: &Sighting| renumbering.of(sighting.origin).is_none();
         let entries_dropped = self.table.sweep(now.mono.seconds(), is_dropped);
         self.table.renumber(|origin| renumbering.of(origin).expect("those without a number were dropped"));
+        // Their sets and neighbours are numbered by the old map.
+        self.censuses.clear();
         let before = self.links.len();
         let removed = self.remove_links(now.mono, |link| {
             renumbering.of(link.node).is_none_or(|node| !neighbours.contains(&node))

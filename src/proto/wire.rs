@@ -7,6 +7,8 @@
 //! D <round> <hashes> -                       64 hashes of 16 hex digits, without blanks
 //! D <round> <hashes> AT <origin> …           the same with a floor, in the form of an AT line
 //! P <n>                                      ping and its answer
+//! Q <number> <names> <ms> <floor>            a census: how are you, all of you
+//! R <number> <strangers> <owed> <differs> <answered> <troubled> <halves> <floor>
 //! ```
 //! A connection from the node whose name sorts last is a knock: it ends after both PROOFs (both HELLOs
 //! where there is no key), and the other node dials.
@@ -15,6 +17,7 @@
 //! file knows no state: whether a line may come now is for [`session`](super::session) to say.
 
 use super::auth::{KEYS_MAX, PROOF_BYTES, Said, TAG_BYTES};
+use super::census::{NodeSet, Question, Sum};
 use super::digest::Buckets;
 use super::digits::value_of;
 use super::limits::{DIGEST_BUCKETS, NONCE_BYTES, TAG_FIELD_BYTES};
@@ -62,6 +65,20 @@ pub enum Line<'a> {
     },
     /// A sign of life, or its echo.
     Ping(u64),
+    /// A census is asked for.
+    Question {
+        /// Its number.
+        number: u64,
+        /// What is asked; or why not.
+        question: Result<Question, AtLineError>,
+    },
+    /// What the sender has heard of a census.
+    Sum {
+        /// Its number.
+        number: u64,
+        /// The sum; or why there is none.
+        sum: Result<Sum, AtLineError>,
+    },
 }
 
 impl<'a> Line<'a> {
@@ -79,6 +96,8 @@ impl<'a> Line<'a> {
             }
             b"D" => parse_digest(rest, names),
             b"P" => Some(Line::Ping(number(rest)?)),
+            b"Q" => parse_question(rest, names),
+            b"R" => parse_sum(rest, names),
             _ => None,
         }
     }
@@ -128,8 +147,61 @@ fn parse_digest<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
         read_hex(digits, &mut bytes)?;
         *bucket = u64::from_be_bytes(bytes);
     }
-    let floor = if floor == b"-" { Ok(None) } else { Report::parse_at_line(floor, names).map(Some) };
-    Some(Line::Digest { round: number(round)?, buckets, floor })
+    Some(Line::Digest { round: number(round)?, buckets, floor: parse_floor(floor, names) })
+}
+
+fn parse_floor(field: &[u8], names: &Names) -> Result<Option<Report>, AtLineError> {
+    if field == b"-" { Ok(None) } else { Report::parse_at_line(field, names).map(Some) }
+}
+
+fn parse_question<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
+    let (census, rest) = split(rest)?;
+    let (names_hash, rest) = split(rest)?;
+    let (within_ms, floor) = split(rest)?;
+    let (census, names_hash, within_ms) = (number(census)?, number(names_hash)?, number(within_ms)?);
+    let question = |floor| Question { number: census, names: names_hash, within_ms, floor };
+    Some(Line::Question { number: census, question: parse_floor(floor, names).map(question) })
+}
+
+fn parse_sum<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
+    let (census, rest) = split(rest)?;
+    let (strangers, rest) = split(rest)?;
+    let (owed, rest) = split(rest)?;
+    let (differs, rest) = split(rest)?;
+    let (answered, rest) = split(rest)?;
+    let (troubled, rest) = split(rest)?;
+    let (halves, floor) = split(rest)?;
+    let mut sum = Sum {
+        strangers: u32::try_from(number(strangers)?).ok()?,
+        owed: u32::try_from(number(owed)?).ok()?,
+        ..Sum::NONE
+    };
+    let mut bytes = [0; 8];
+    read_hex(differs, &mut bytes)?;
+    sum.differs = u64::from_be_bytes(bytes);
+    read_set(answered, &mut sum.answered)?;
+    read_set(troubled, &mut sum.troubled)?;
+    if halves.len() != DIGEST_BUCKETS * 8 {
+        return None;
+    }
+    for (half, digits) in sum.halves.iter_mut().zip(halves.chunks_exact(8)) {
+        let mut bytes = [0; 4];
+        read_hex(digits, &mut bytes)?;
+        *half = u32::from_be_bytes(bytes);
+    }
+    let sum = match parse_floor(floor, names) {
+        Ok(floor) => {
+            sum.floor = floor;
+            Ok(sum)
+        }
+        Err(error) => Err(error),
+    };
+    Some(Line::Sum { number: number(census)?, sum })
+}
+
+/// A set is hexadecimal, `-` when it is empty.
+fn read_set(field: &[u8], set: &mut NodeSet) -> Option<()> {
+    if field == b"-" { Some(()) } else { read_hex(field, set.bytes_mut(field.len() / 2)?) }
 }
 
 /// Takes the tag off a line. `None` when it has none.
@@ -187,10 +259,47 @@ pub fn put_digest(round: u64, buckets: &Buckets, floor: Option<&Report>, names: 
         out.put_hex(&bucket.to_be_bytes());
     }
     out.put_byte(b' ');
+    put_floor(floor, names, out);
+}
+
+fn put_floor(floor: Option<&Report>, names: &Names, out: &mut Out) {
     match floor {
         Some(floor) => floor.version().put_at_line(names, out),
         None => out.put_byte(b'-'),
     }
+}
+
+/// Appends a Q.
+pub fn put_question(question: &Question, names: &Names, out: &mut Out) {
+    out.put(b"Q ");
+    for number in [question.number, question.names, question.within_ms] {
+        out.put_u128(u128::from(number));
+        out.put_byte(b' ');
+    }
+    put_floor(question.floor.as_ref(), names, out);
+}
+
+/// Appends an R.
+pub fn put_sum(census: u64, sum: &Sum, names: &Names, out: &mut Out) {
+    out.put(b"R ");
+    for number in [census, u64::from(sum.strangers), u64::from(sum.owed)] {
+        out.put_u128(u128::from(number));
+        out.put_byte(b' ');
+    }
+    out.put_hex(&sum.differs.to_be_bytes());
+    for set in [&sum.answered, &sum.troubled] {
+        out.put_byte(b' ');
+        match set.bytes() {
+            [] => out.put_byte(b'-'),
+            bytes => out.put_hex(bytes),
+        }
+    }
+    out.put_byte(b' ');
+    for half in sum.halves {
+        out.put_hex(&half.to_be_bytes());
+    }
+    out.put_byte(b' ');
+    put_floor(sum.floor.as_ref(), names, out);
 }
 
 /// Appends a P.

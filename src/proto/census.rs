@@ -1,0 +1,209 @@
+//! A census: how the whole herd is, asked through one node.
+//!
+//! The echo algorithm (Chang, "Echo algorithms: depth parallel operations on general graphs", 1982). The asking node sends Q to
+//! its neighbours. A node that hears of a census for the first time takes the sender for its parent, sends Q to all
+//! others, and waits until each of them has said Q or R; then it sends its parent R, the sum of what it has heard and
+//! of itself. So two lines cross each edge, every node holds one sum whatever the herd's size, and a neighbour that does
+//! not answer is waited for no longer than the time that came with Q.
+//!
+//! What is summed: which nodes have answered, which of them are in trouble (a link that is down or has not been found equal),
+//! and for each bucket of clients whether all tables hold the same (see [`digest`](super::digest)), from the highest
+//! floor of all upwards.
+//!
+//! This file is the sum, and what a census remembers; when lines come and go is in `node_census.rs`.
+
+use super::digest::Buckets;
+use super::limits::{CENSUSES_MAX, DIGEST_BUCKETS, NODES_MAX};
+use super::names::NodeId;
+use super::report::Report;
+use super::time::Mono;
+
+/// A set of nodes, by their place in the map's sorted list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeSet([u8; NODES_MAX / 8]);
+
+impl NodeSet {
+    /// None.
+    pub(super) const EMPTY: NodeSet = NodeSet([0; NODES_MAX / 8]);
+
+    pub(super) fn add(&mut self, node: NodeId) {
+        self.0[node.index() / 8] |= 1 << (node.index() % 8);
+    }
+
+    /// Whether the node at this place is one of them.
+    #[must_use]
+    pub fn has(&self, index: usize) -> bool {
+        self.0.get(index / 8).is_some_and(|byte| byte & (1 << (index % 8)) != 0)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|byte| byte.count_ones() as usize).sum()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn join(&mut self, other: &NodeSet) {
+        self.0.iter_mut().zip(other.0).for_each(|(byte, other)| *byte |= other);
+    }
+
+    /// Its bytes, without those of zero at the end.
+    pub(super) fn bytes(&self) -> &[u8] {
+        let len = self.0.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        &self.0[..len]
+    }
+
+    /// The first `len` bytes; `None` if it has fewer.
+    pub(super) fn bytes_mut(&mut self, len: usize) -> Option<&mut [u8]> {
+        self.0.get_mut(..len)
+    }
+}
+
+/// Half of each bucket's hash: a census is asked again until all is well, and salted anew each time.
+pub type Halves = [u32; DIGEST_BUCKETS];
+
+/// The lower halves of the hashes of buckets.
+#[must_use]
+pub fn halves(buckets: &Buckets) -> Halves {
+    #[expect(clippy::cast_possible_truncation, reason = "half of it is meant")]
+    buckets.map(|bucket| bucket as u32)
+}
+
+/// What some nodes say together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sum {
+    /// Those that have answered.
+    pub answered: NodeSet,
+    /// Those that are in trouble: a link is down, or has not been found equal since it last differed.
+    pub troubled: NodeSet,
+    /// Nodes whose map lists other nodes: they are in neither set.
+    pub strangers: u32,
+    /// Reports that nodes owe to each other.
+    pub owed: u32,
+    /// The buckets in which tables differ, a bit each.
+    pub differs: u64,
+    /// The hashes of the buckets in which they do not.
+    pub halves: Halves,
+    /// The highest floor of all: below it some table is full.
+    pub floor: Option<Report>,
+}
+const _: () = assert!(DIGEST_BUCKETS <= u64::BITS as usize);
+
+impl Sum {
+    /// What nobody says.
+    pub(super) const NONE: Sum = Sum {
+        answered: NodeSet::EMPTY,
+        troubled: NodeSet::EMPTY,
+        strangers: 0,
+        owed: 0,
+        differs: 0,
+        halves: [0; DIGEST_BUCKETS],
+        floor: None,
+    };
+
+    /// Adds what others say together.
+    pub(super) fn add(&mut self, other: &Sum) {
+        // Whoever has a sum of nobody has no table to compare.
+        if self.answered.is_empty() {
+            self.halves = other.halves;
+        } else if !other.answered.is_empty() {
+            for (bucket, (ours, theirs)) in self.halves.iter().zip(&other.halves).enumerate() {
+                self.differs |= u64::from(ours != theirs) << bucket;
+            }
+        }
+        self.answered.join(&other.answered);
+        self.troubled.join(&other.troubled);
+        self.strangers = self.strangers.saturating_add(other.strangers);
+        self.owed = self.owed.saturating_add(other.owed);
+        self.differs |= other.differs;
+        self.floor = higher(self.floor.take(), other.floor.clone());
+    }
+}
+
+/// The higher of two floors; none is the lowest.
+pub(super) fn higher(a: Option<Report>, b: Option<Report>) -> Option<Report> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if a.version().compare(&b.version()).is_ge() { a } else { b }),
+        (a, b) => a.or(b),
+    }
+}
+
+/// What Q asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Tells this census from all others, and salts its hashes: random.
+    pub number: u64,
+    /// A hash of the asker's list of nodes.
+    pub names: u64,
+    /// So long whoever gets it may take for its R, in milliseconds.
+    pub within_ms: u64,
+    /// Tables are compared from here upwards.
+    pub floor: Option<Report>,
+}
+
+/// A census that passes through this node, or did.
+#[derive(Debug)]
+pub(super) struct Census {
+    pub(super) question: Question,
+    /// The neighbour that is told the sum; none at the asking node.
+    pub(super) parent: Option<u8>,
+    /// Neighbours that Q is still to be sent to, a bit each.
+    pub(super) asks: u16,
+    /// Neighbours whose Q or R is waited for, a bit each.
+    pub(super) awaits: u16,
+    pub(super) until: Mono,
+    pub(super) sum: Sum,
+    pub(super) phase: Phase,
+}
+
+/// How far a census has come here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Others are waited for.
+    Open,
+    /// The sum is there, and is to be told.
+    Summed,
+    /// It has been told. Kept so that a Q that comes late is known.
+    Told,
+}
+
+/// The censuses that a node knows of. When full the oldest gives way: whoever waits for it learns of fewer nodes.
+pub(super) type Censuses = heapless::Vec<Census, CENSUSES_MAX>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum(node: usize, half: u32) -> Sum {
+        let mut sum = Sum { owed: 1, halves: [half; DIGEST_BUCKETS], ..Sum::NONE };
+        sum.answered.add(NodeId::at(node).expect("within the limit"));
+        sum
+    }
+
+    #[test]
+    fn sums_agree_until_one_differs_whatever_the_order() {
+        let mut equal = sum(0, 5);
+        equal.add(&sum(1023, 5));
+        assert_eq!((equal.answered.len(), equal.owed, equal.differs), (2, 2, 0));
+        assert!(equal.answered.has(0) && equal.answered.has(1023) && !equal.answered.has(1024));
+        let mut other = sum(2, 5);
+        other.halves[63] = 6;
+        for (mut a, b) in [(equal.clone(), other.clone()), (other, equal)] {
+            a.add(&b);
+            assert_eq!((a.differs, a.answered.len()), (1 << 63, 3));
+        }
+    }
+
+    #[test]
+    fn whoever_has_another_map_compares_nothing() {
+        let stranger = Sum { strangers: 1, halves: [9; DIGEST_BUCKETS], ..Sum::NONE };
+        let mut all = sum(1, 5);
+        all.add(&stranger);
+        assert_eq!((all.strangers, all.differs), (1, 0));
+    }
+}

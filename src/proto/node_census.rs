@@ -1,0 +1,206 @@
+//! How a census comes and goes: see [`census`](super::census) for what it is.
+//!
+//! Part of [`Node`]; apart from it for length only. A census waits for nothing but links that are up, and for each no
+//! longer than its time; a node that knows of too many forgets the oldest. So whatever neighbours say, it ends.
+
+use core::hash::Hasher;
+
+use siphasher::sip::SipHasher13;
+
+use super::census::{Census, Phase, Question, Sum, halves};
+use super::digest::{Salt, buckets};
+use super::limits::{CENSUS_HOP_MS, CENSUS_MS_MAX};
+use super::node::Node;
+use super::node_links::LinkEvent;
+use super::out::Out;
+use super::report::{AtLineError, Report};
+use super::time::Mono;
+use super::wire;
+
+impl<const SLOTS: usize> Node<SLOTS> {
+    /// Asks the whole herd how it is. `number` must be random. [`Node::take_sum`] has the answer within `within_ms`.
+    pub fn ask_herd(&mut self, now: Mono, number: u64, within_ms: u64, floor: Option<Report>) {
+        let question = Question { number, names: self.names_hash(), within_ms, floor };
+        self.begin_census(now, question, None);
+    }
+
+    /// What the herd said, once it has: the census is over then.
+    pub fn take_sum(&mut self, number: u64) -> Option<Sum> {
+        let place = self.censuses.iter().position(|census| {
+            census.question.number == number && census.parent.is_none() && census.phase == Phase::Summed
+        })?;
+        Some(self.censuses.remove(place).sum)
+    }
+
+    fn begin_census(&mut self, now: Mono, question: Question, parent: Option<u8>) {
+        let up = self.links.iter().enumerate().filter(|(_, link)| link.session.is_some());
+        let others = up.filter(|(neighbour, _)| parent.map(usize::from) != Some(*neighbour));
+        let others = others.fold(0, |mask, (neighbour, _)| mask | 1_u16 << neighbour);
+        let until = now.after_ms(question.within_ms);
+        let sum = self.own_sum(now, &question);
+        self.keep_census(Census {
+            question,
+            parent,
+            asks: others,
+            awaits: others,
+            until,
+            sum,
+            phase: Phase::Open,
+        });
+    }
+
+    fn keep_census(&mut self, census: Census) {
+        if self.censuses.is_full() {
+            self.counters.censuses_dropped += 1;
+            self.censuses.remove(0);
+        }
+        for neighbour in (0..self.links.len()).filter(|neighbour| census.asks & 1 << neighbour != 0) {
+            self.wake_neighbour(neighbour);
+        }
+        let _ = self.censuses.push(census);
+        self.settle_census(self.censuses.len() - 1);
+    }
+
+    fn wake_neighbour(&mut self, neighbour: usize) {
+        if let Some(session) = self.links[neighbour].session {
+            self.wakes |= 1 << session;
+        }
+    }
+
+    /// The sum is there when nobody is waited for any more.
+    fn settle_census(&mut self, place: usize) {
+        let census = &mut self.censuses[place];
+        if census.phase == Phase::Open && census.awaits == 0 {
+            census.phase = Phase::Summed;
+            if let Some(parent) = census.parent.map(usize::from) {
+                self.wake_neighbour(parent);
+            }
+        }
+    }
+
+    fn own_sum(&self, now: Mono, question: &Question) -> Sum {
+        let salt = Salt { round: question.number, secret: 0 };
+        let buckets = buckets(&self.table, &self.names, now.seconds(), question.floor.as_ref(), salt);
+        let mut sum = Sum { halves: halves(&buckets), floor: self.own_floor(), ..Sum::NONE };
+        sum.answered.add(self.me());
+        if self.links().any(|link| link.up_since.is_none() || link.equal_at.is_none()) {
+            sum.troubled.add(self.me());
+        }
+        let owed: usize = self.links().map(|link| link.owed).sum();
+        sum.owed = u32::try_from(owed).unwrap_or(u32::MAX);
+        sum
+    }
+
+    fn names_hash(&self) -> u64 {
+        let mut hasher = SipHasher13::new();
+        for name in self.names.each() {
+            hasher.write(name);
+            hasher.write_u8(b' ');
+        }
+        hasher.finish()
+    }
+
+    /// A neighbour asks, or has heard of a census that this node told it of.
+    pub(super) fn take_question(
+        &mut self,
+        now: Mono,
+        neighbour: usize,
+        question: Result<Question, AtLineError>,
+        number: u64,
+    ) -> LinkEvent {
+        let known = self.censuses.iter().position(|census| census.question.number == number);
+        if let Some(place) = known {
+            let census = &mut self.censuses[place];
+            census.asks &= !(1 << neighbour);
+            census.awaits &= !(1 << neighbour);
+            self.settle_census(place);
+            return LinkEvent::None;
+        }
+        let parent = u8::try_from(neighbour).ok();
+        match question {
+            Ok(question) if question.names == self.names_hash() => {
+                let within_ms = question.within_ms.min(CENSUS_MS_MAX).saturating_sub(CENSUS_HOP_MS);
+                self.begin_census(now, Question { within_ms, ..question }, parent);
+            }
+            // Its sets would be of other nodes: all it says is that it is there.
+            _ => self.keep_census(Census {
+                question: Question { number, names: 0, within_ms: 0, floor: None },
+                parent,
+                asks: 0,
+                awaits: 0,
+                until: now,
+                sum: Sum { strangers: 1, ..Sum::NONE },
+                phase: Phase::Open,
+            }),
+        }
+        LinkEvent::None
+    }
+
+    /// A neighbour says what it has heard. What was not asked, or is not waited for any more, is passed over.
+    pub(super) fn take_neighbours_sum(&mut self, neighbour: usize, number: u64, sum: &Sum) -> LinkEvent {
+        let place = self.censuses.iter().position(|census| {
+            census.question.number == number
+                && census.phase == Phase::Open
+                && census.awaits & 1 << neighbour != 0
+        });
+        match place {
+            Some(place) => {
+                let census = &mut self.censuses[place];
+                census.awaits &= !(1 << neighbour);
+                census.sum.add(sum);
+                self.settle_census(place);
+            }
+            None => self.counters.census_strays += 1,
+        }
+        LinkEvent::None
+    }
+
+    /// A link is down: nobody is waited for there.
+    pub(super) fn lose_from_censuses(&mut self, neighbour: usize) {
+        for place in 0..self.censuses.len() {
+            let census = &mut self.censuses[place];
+            census.asks &= !(1 << neighbour);
+            census.awaits &= !(1 << neighbour);
+            if census.parent.map(usize::from) == Some(neighbour) {
+                census.phase = Phase::Told;
+            }
+            self.settle_census(place);
+        }
+    }
+
+    /// Gives up waiting where the time is over.
+    pub(super) fn tick_censuses(&mut self, now: Mono) {
+        for place in 0..self.censuses.len() {
+            let census = &mut self.censuses[place];
+            if census.phase == Phase::Open && census.until <= now {
+                census.awaits = 0;
+                self.settle_census(place);
+            }
+        }
+    }
+
+    pub(super) fn census_wake_at(&self) -> Mono {
+        let open = self.censuses.iter().filter(|census| census.phase == Phase::Open);
+        open.map(|census| census.until).min().unwrap_or(Mono::NEVER)
+    }
+
+    pub(super) fn pull_census(&mut self, neighbour: usize, out: &mut Out) -> bool {
+        for census in &mut self.censuses {
+            if census.asks & 1 << neighbour != 0 {
+                census.asks &= !(1 << neighbour);
+                wire::put_question(&census.question, &self.names, out);
+                return true;
+            }
+            if census.phase == Phase::Summed && census.parent.map(usize::from) == Some(neighbour) {
+                census.phase = Phase::Told;
+                wire::put_sum(census.question.number, &census.sum, &self.names, out);
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+#[path = "node_census_tests.rs"]
+mod tests;

@@ -1,0 +1,95 @@
+//! Censuses of small herds.
+
+use super::*;
+use crate::herd_tests::{Herd, keys};
+use crate::limits::CENSUSES_MAX;
+
+const WITHIN_MS: u64 = 5_000;
+
+/// What the herd says to this node, after `ms` milliseconds.
+fn asked(herd: &mut Herd, node: usize, number: u64, ms: u64) -> Option<Sum> {
+    let now = herd.now().mono;
+    herd.nodes[node].ask_herd(now, number, WITHIN_MS, None);
+    herd.run(ms);
+    herd.nodes[node].take_sum(number)
+}
+
+fn settled(capacities: &[usize]) -> Herd {
+    let mut herd = Herd::of(capacities, &keys());
+    herd.run(5_000);
+    herd
+}
+
+#[test]
+fn all_answer_and_agree_whoever_asks() {
+    let mut herd = settled(&[32; 3]);
+    herd.iamat(0, "IAMAT kiwi +1+1 1");
+    herd.run(1_000);
+    for node in 0..3 {
+        let sum = asked(&mut herd, node, 7 + node as u64, 100).expect("nobody is waited for");
+        assert_eq!((sum.answered.len(), sum.troubled.len(), sum.strangers), (3, 0, 0));
+        assert_eq!((sum.differs, sum.owed, &sum.floor), (0, 0, &None));
+    }
+}
+
+#[test]
+fn what_differs_and_what_is_down_shows() {
+    let mut herd = settled(&[32; 3]);
+    herd.iamat(0, "IAMAT kiwi +1+1 1");
+    // Nothing has been passed on yet, and the question goes first.
+    let sum = asked(&mut herd, 2, 1, 100).expect("nobody is waited for");
+    assert_eq!((sum.differs.count_ones(), sum.answered.len()), (1, 3));
+
+    herd.reachable = false;
+    herd.cut_all();
+    let sum = asked(&mut herd, 1, 2, 100).expect("nobody can be waited for");
+    assert_eq!((sum.answered.len(), sum.troubled.len()), (1, 1));
+    assert!(sum.answered.has(1) && sum.troubled.has(1));
+}
+
+#[test]
+fn floors_are_told_so_that_unlike_boards_can_be_compared() {
+    let mut herd = settled(&[32, 2, 32]);
+    for client in ["a", "b", "c"] {
+        herd.iamat(0, &format!("IAMAT {client} +1+1 {}", u32::from(client.as_bytes()[0])));
+    }
+    herd.run(3_000);
+    let sum = asked(&mut herd, 0, 1, 100).expect("nobody is waited for");
+    assert_ne!(sum.differs, 0, "the small one has forgotten one of them");
+    let floor = sum.floor.expect("the small one is full");
+    assert_eq!(floor.client.as_bytes(), b"b");
+    let now = herd.now().mono;
+    herd.nodes[0].ask_herd(now, 2, WITHIN_MS, Some(floor));
+    herd.run(100);
+    let sum = herd.nodes[0].take_sum(2).expect("nobody is waited for");
+    assert_eq!((sum.differs, sum.answered.len()), (0, 3));
+}
+
+#[test]
+fn silence_is_waited_for_no_longer_than_was_given() {
+    let mut herd = settled(&[32; 3]);
+    herd.hold_lines = true;
+    assert_eq!(asked(&mut herd, 0, 1, WITHIN_MS - 10), None);
+    herd.run(20);
+    let sum = herd.nodes[0].take_sum(1).expect("the time is over");
+    assert_eq!(sum.answered.len(), 1);
+    herd.hold_lines = false;
+    herd.run(1_000);
+    assert!(herd.nodes.iter().map(|node| node.counters().census_strays).sum::<u64>() <= 2);
+}
+
+#[test]
+fn many_censuses_push_out_the_oldest_and_each_node_asks_for_itself() {
+    let mut herd = settled(&[32; 2]);
+    let now = herd.now().mono;
+    for number in 0..=CENSUSES_MAX as u64 {
+        herd.nodes[0].ask_herd(now, number, WITHIN_MS, None);
+    }
+    assert_eq!(herd.nodes[0].counters().censuses_dropped, 1);
+    herd.run(100);
+    assert_eq!(herd.nodes[0].take_sum(0), None);
+    for number in 1..=CENSUSES_MAX as u64 {
+        let sum = herd.nodes[0].take_sum(number).expect("nobody is waited for");
+        assert_eq!(sum.answered.len(), 2, "{number}");
+    }
+}
