@@ -13,7 +13,7 @@
 //! This file is the sum, and what a census remembers; when lines come and go is in `node_census.rs`.
 
 use super::digest::Buckets;
-use super::limits::{CENSUSES_MAX, DIGEST_BUCKETS, NODES_MAX};
+use super::limits::{CENSUS_KEPT_MS, CENSUSES_MAX, CENSUSES_SEEN_MAX, DIGEST_BUCKETS, NODES_MAX};
 use super::names::NodeId;
 use super::report::Report;
 use super::time::Mono;
@@ -146,7 +146,7 @@ pub struct Question {
     pub floor: Option<Report>,
 }
 
-/// A census that passes through this node, or did.
+/// A census that passes through this node.
 #[derive(Debug)]
 pub(super) struct Census {
     pub(super) question: Question,
@@ -168,12 +168,43 @@ pub(super) enum Phase {
     Open,
     /// The sum is there, and is to be told.
     Summed,
-    /// It has been told. Kept so that a Q that comes late is known.
-    Told,
 }
 
-/// The censuses that a node knows of. When full the oldest gives way: whoever waits for it learns of fewer nodes.
-pub(super) type Censuses = heapless::Vec<Census, CENSUSES_MAX>;
+/// The censuses that a node takes part in, and the numbers of those it has.
+#[derive(Debug)]
+pub(super) struct Censuses {
+    pub(super) list: heapless::Vec<Census, CENSUSES_MAX>,
+    /// With the time until which their questions may still come.
+    seen: heapless::Vec<(u64, Mono), CENSUSES_SEEN_MAX>,
+}
+
+impl Censuses {
+    pub(super) const fn new() -> Self {
+        Censuses { list: heapless::Vec::new(), seen: heapless::Vec::new() }
+    }
+
+    /// Whether this node has heard of it.
+    pub(super) fn has_seen(&self, number: u64) -> bool {
+        self.seen.iter().any(|(seen, _)| *seen == number)
+    }
+
+    /// Takes one in. `None` if there is no room; gives its place otherwise.
+    pub(super) fn keep(&mut self, now: Mono, census: Census) -> Option<usize> {
+        self.seen.retain(|(_, until)| *until > now);
+        if self.list.is_full() || self.seen.is_full() {
+            return None;
+        }
+        let seen_until = census.until.after_ms(CENSUS_KEPT_MS);
+        let _ = self.seen.push((census.question.number, seen_until));
+        let _ = self.list.push(census);
+        Some(self.list.len() - 1)
+    }
+
+    /// Forgets all: nodes have other numbers now.
+    pub(super) fn clear(&mut self) {
+        self.list.clear();
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -68,8 +68,8 @@ counters! {
     handshakes_pushed_out,
     /// Knocks of neighbours that wait for this node to dial them.
     knocks,
-    /// Censuses forgotten for newer ones.
-    censuses_dropped,
+    /// Censuses that this node took no part in, because of others.
+    censuses_refused,
     /// What neighbours said of a census that nobody waited for any more.
     census_strays,
     /// Lines whose tag was wrong or missing.

@@ -144,8 +144,14 @@ pub const NEW_IDS_AT_ONCE_DIVISOR: u64 = 4;
 /// Budgets of new ids. More addresses than that share them, by a keyed hash.
 pub const NEW_ID_BUDGETS: usize = 256;
 
-/// Censuses that a node knows of at once. When full the oldest is forgotten: whoever waits for it learns of fewer nodes.
+/// Censuses that a node takes part in at once. When full it takes no part in further ones: whoever waits for it learns of
+/// fewer nodes, and later. Which would be passed on again and again if the oldest were forgotten instead.
 pub const CENSUSES_MAX: usize = 4;
+/// Censuses that a node remembers for as long as their questions may still be on their way. When full it takes no part
+/// in further ones.
+pub const CENSUSES_SEEN_MAX: usize = 64;
+/// A sum that nobody takes is kept for so long, in milliseconds.
+pub const CENSUS_KEPT_MS: u64 = 5_000;
 /// The longest that a node waits for the others in a census, in milliseconds.
 pub const CENSUS_MS_MAX: u64 = 60_000;
 /// What a node leaves of a census' time to the one that asked it, in milliseconds: an R on its way.

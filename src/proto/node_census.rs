@@ -1,7 +1,7 @@
 //! How a census comes and goes: see [`census`](super::census) for what it is.
 //!
 //! Part of [`Node`]; apart from it for length only. A census waits for nothing but links that are up, and for each no
-//! longer than its time; a node that knows of too many forgets the oldest. So whatever neighbours say, it ends.
+//! longer than its time; a question is passed on once, and not without time left. So whatever neighbours say, it ends.
 
 use core::hash::Hasher;
 
@@ -9,7 +9,7 @@ use siphasher::sip::SipHasher13;
 
 use super::census::{Census, Phase, Question, Sum, halves};
 use super::digest::{Salt, buckets};
-use super::limits::{CENSUS_HOP_MS, CENSUS_MS_MAX};
+use super::limits::{CENSUS_HOP_MS, CENSUS_KEPT_MS, CENSUS_MS_MAX};
 use super::node::Node;
 use super::node_links::LinkEvent;
 use super::out::Out;
@@ -18,7 +18,8 @@ use super::time::Mono;
 use super::wire;
 
 impl<const SLOTS: usize> Node<SLOTS> {
-    /// Asks the whole herd how it is. `number` must be random. [`Node::take_sum`] has the answer within `within_ms`.
+    /// Asks the whole herd how it is. `number` must be random. [`Node::take_sum`] has the answer within `within_ms`, unless
+    /// too many ask already.
     pub fn ask_herd(&mut self, now: Mono, number: u64, within_ms: u64, floor: Option<Report>) {
         let question = Question { number, names: self.names_hash(), within_ms, floor };
         self.begin_census(now, question, None);
@@ -26,39 +27,36 @@ impl<const SLOTS: usize> Node<SLOTS> {
 
     /// What the herd said, once it has: the census is over then.
     pub fn take_sum(&mut self, number: u64) -> Option<Sum> {
-        let place = self.censuses.iter().position(|census| {
+        let place = self.censuses.list.iter().position(|census| {
             census.question.number == number && census.parent.is_none() && census.phase == Phase::Summed
         })?;
-        Some(self.censuses.remove(place).sum)
+        Some(self.censuses.list.remove(place).sum)
     }
 
     fn begin_census(&mut self, now: Mono, question: Question, parent: Option<u8>) {
         let up = self.links.iter().enumerate().filter(|(_, link)| link.session.is_some());
         let others = up.filter(|(neighbour, _)| parent.map(usize::from) != Some(*neighbour));
+        // A question without time left is not passed on: so it cannot go round for ever.
+        let others = others.filter(|_| question.within_ms > 0);
         let others = others.fold(0, |mask, (neighbour, _)| mask | 1_u16 << neighbour);
         let until = now.after_ms(question.within_ms);
         let sum = self.own_sum(now, &question);
-        self.keep_census(Census {
-            question,
-            parent,
-            asks: others,
-            awaits: others,
-            until,
-            sum,
-            phase: Phase::Open,
-        });
+        self.keep_census(
+            now,
+            Census { question, parent, asks: others, awaits: others, until, sum, phase: Phase::Open },
+        );
     }
 
-    fn keep_census(&mut self, census: Census) {
-        if self.censuses.is_full() {
-            self.counters.censuses_dropped += 1;
-            self.censuses.remove(0);
-        }
-        for neighbour in (0..self.links.len()).filter(|neighbour| census.asks & 1 << neighbour != 0) {
+    fn keep_census(&mut self, now: Mono, census: Census) {
+        let asks = census.asks;
+        let Some(place) = self.censuses.keep(now, census) else {
+            self.counters.censuses_refused += 1;
+            return;
+        };
+        for neighbour in (0..self.links.len()).filter(|neighbour| asks & 1 << neighbour != 0) {
             self.wake_neighbour(neighbour);
         }
-        let _ = self.censuses.push(census);
-        self.settle_census(self.censuses.len() - 1);
+        self.settle_census(place);
     }
 
     fn wake_neighbour(&mut self, neighbour: usize) {
@@ -69,7 +67,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
 
     /// The sum is there when nobody is waited for any more.
     fn settle_census(&mut self, place: usize) {
-        let census = &mut self.censuses[place];
+        let census = &mut self.censuses.list[place];
         if census.phase == Phase::Open && census.awaits == 0 {
             census.phase = Phase::Summed;
             if let Some(parent) = census.parent.map(usize::from) {
@@ -108,12 +106,15 @@ impl<const SLOTS: usize> Node<SLOTS> {
         question: Result<Question, AtLineError>,
         number: u64,
     ) -> LinkEvent {
-        let known = self.censuses.iter().position(|census| census.question.number == number);
+        let known = self.censuses.list.iter().position(|census| census.question.number == number);
         if let Some(place) = known {
-            let census = &mut self.censuses[place];
+            let census = &mut self.censuses.list[place];
             census.asks &= !(1 << neighbour);
             census.awaits &= !(1 << neighbour);
             self.settle_census(place);
+            return LinkEvent::None;
+        }
+        if self.censuses.has_seen(number) {
             return LinkEvent::None;
         }
         let parent = u8::try_from(neighbour).ok();
@@ -123,29 +124,32 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 self.begin_census(now, Question { within_ms, ..question }, parent);
             }
             // Its sets would be of other nodes: all it says is that it is there.
-            _ => self.keep_census(Census {
-                question: Question { number, names: 0, within_ms: 0, floor: None },
-                parent,
-                asks: 0,
-                awaits: 0,
-                until: now,
-                sum: Sum { strangers: 1, ..Sum::NONE },
-                phase: Phase::Open,
-            }),
+            _ => self.keep_census(
+                now,
+                Census {
+                    question: Question { number, names: 0, within_ms: 0, floor: None },
+                    parent,
+                    asks: 0,
+                    awaits: 0,
+                    until: now,
+                    sum: Sum { strangers: 1, ..Sum::NONE },
+                    phase: Phase::Open,
+                },
+            ),
         }
         LinkEvent::None
     }
 
     /// A neighbour says what it has heard. What was not asked, or is not waited for any more, is passed over.
     pub(super) fn take_neighbours_sum(&mut self, neighbour: usize, number: u64, sum: &Sum) -> LinkEvent {
-        let place = self.censuses.iter().position(|census| {
+        let place = self.censuses.list.iter().position(|census| {
             census.question.number == number
                 && census.phase == Phase::Open
                 && census.awaits & 1 << neighbour != 0
         });
         match place {
             Some(place) => {
-                let census = &mut self.censuses[place];
+                let census = &mut self.censuses.list[place];
                 census.awaits &= !(1 << neighbour);
                 census.sum.add(sum);
                 self.settle_census(place);
@@ -155,45 +159,48 @@ impl<const SLOTS: usize> Node<SLOTS> {
         LinkEvent::None
     }
 
-    /// A link is down: nobody is waited for there.
+    /// A link is down: nobody is waited for there, nor told.
     pub(super) fn lose_from_censuses(&mut self, neighbour: usize) {
-        for place in 0..self.censuses.len() {
-            let census = &mut self.censuses[place];
+        self.censuses.list.retain(|census| census.parent.map(usize::from) != Some(neighbour));
+        for place in 0..self.censuses.list.len() {
+            let census = &mut self.censuses.list[place];
             census.asks &= !(1 << neighbour);
             census.awaits &= !(1 << neighbour);
-            if census.parent.map(usize::from) == Some(neighbour) {
-                census.phase = Phase::Told;
-            }
             self.settle_census(place);
         }
     }
 
-    /// Gives up waiting where the time is over.
+    /// Gives up waiting where the time is over, and what nobody has taken.
     pub(super) fn tick_censuses(&mut self, now: Mono) {
-        for place in 0..self.censuses.len() {
-            let census = &mut self.censuses[place];
+        self.censuses.list.retain(|census| census.until.after_ms(CENSUS_KEPT_MS) > now);
+        for place in 0..self.censuses.list.len() {
+            let census = &mut self.censuses.list[place];
             if census.phase == Phase::Open && census.until <= now {
-                census.awaits = 0;
+                (census.asks, census.awaits) = (0, 0);
                 self.settle_census(place);
             }
         }
     }
 
     pub(super) fn census_wake_at(&self) -> Mono {
-        let open = self.censuses.iter().filter(|census| census.phase == Phase::Open);
-        open.map(|census| census.until).min().unwrap_or(Mono::NEVER)
+        let due = self.censuses.list.iter().map(|census| match census.phase {
+            Phase::Open => census.until,
+            Phase::Summed => census.until.after_ms(CENSUS_KEPT_MS),
+        });
+        due.min().unwrap_or(Mono::NEVER)
     }
 
     pub(super) fn pull_census(&mut self, neighbour: usize, out: &mut Out) -> bool {
-        for census in &mut self.censuses {
+        for place in 0..self.censuses.list.len() {
+            let census = &mut self.censuses.list[place];
             if census.asks & 1 << neighbour != 0 {
                 census.asks &= !(1 << neighbour);
                 wire::put_question(&census.question, &self.names, out);
                 return true;
             }
             if census.phase == Phase::Summed && census.parent.map(usize::from) == Some(neighbour) {
-                census.phase = Phase::Told;
                 wire::put_sum(census.question.number, &census.sum, &self.names, out);
+                self.censuses.list.remove(place);
                 return true;
             }
         }

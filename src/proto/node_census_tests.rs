@@ -79,17 +79,21 @@ fn silence_is_waited_for_no_longer_than_was_given() {
 }
 
 #[test]
-fn many_censuses_push_out_the_oldest_and_each_node_asks_for_itself() {
+fn of_many_censuses_the_last_ones_are_refused_and_none_goes_round() {
     let mut herd = settled(&[32; 2]);
     let now = herd.now().mono;
     for number in 0..=CENSUSES_MAX as u64 {
         herd.nodes[0].ask_herd(now, number, WITHIN_MS, None);
     }
-    assert_eq!(herd.nodes[0].counters().censuses_dropped, 1);
+    assert_eq!(herd.nodes[0].counters().censuses_refused, 1);
     herd.run(100);
-    assert_eq!(herd.nodes[0].take_sum(0), None);
-    for number in 1..=CENSUSES_MAX as u64 {
+    for number in 0..CENSUSES_MAX as u64 {
         let sum = herd.nodes[0].take_sum(number).expect("nobody is waited for");
         assert_eq!(sum.answered.len(), 2, "{number}");
     }
+    assert_eq!(herd.nodes[0].take_sum(CENSUSES_MAX as u64), None);
+    // One that nobody takes is not kept for ever.
+    herd.nodes[0].ask_herd(now, 77, WITHIN_MS, None);
+    herd.run(WITHIN_MS + CENSUS_KEPT_MS + 1);
+    assert_eq!(herd.nodes[0].take_sum(77), None);
 }

@@ -30,7 +30,6 @@ pub const VERSION: u64 = 1;
 
 /// A line between nodes, its tag taken off.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "the core has no heap to put a digest on")]
 pub enum Line<'a> {
     /// Who is there.
     Hello {

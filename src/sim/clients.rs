@@ -6,7 +6,7 @@ use super::plan::{Fault, pick};
 use super::world::World;
 use crate::proto::client::{Piece, Splitter};
 use crate::proto::fields::ClientId;
-use crate::proto::limits::{AHEAD_NS_MAX, ANSWER_BYTES_MAX, AT_LINE_BYTES_MAX};
+use crate::proto::limits::{AHEAD_NS_MAX, ANSWER_BYTES_MAX, AT_LINE_BYTES_MAX, CENSUS_MS_MAX, CENSUSES_MAX};
 use crate::proto::newcomers::Caller;
 use crate::proto::node::Answer;
 use crate::proto::out::Out;
@@ -45,6 +45,9 @@ impl World {
         if !self.hosts[host].is_up() {
             return;
         }
+        if self.rng.u8(0..8) == 0 {
+            self.ask_around(host);
+        }
         let count = self.rng.usize(1..=3);
         let said: Vec<Said> = (0..count).map(|_| self.draw_line()).collect();
         self.say_all(host, &said);
@@ -57,6 +60,18 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Somebody wants to know how the herd is, more often than a node remembers at times.
+    fn ask_around(&mut self, host: usize) {
+        let now = self.hosts[host].now(self.now).mono;
+        for _ in 0..self.rng.usize(1..=CENSUSES_MAX) {
+            let (number, within_ms) = (self.rng.u64(..), self.rng.u64(0..2 * CENSUS_MS_MAX));
+            if let Some(node) = self.node(host) {
+                node.ask_herd(now, number, within_ms, None);
+            }
+        }
+        self.settle(host);
     }
 
     fn draw_line(&mut self) -> Said {

@@ -10,8 +10,9 @@ use super::host::client_name;
 use super::net::State;
 use super::plan::{CLIENTS_MAX, Fault};
 use super::world::{Event, FIRST_KEY, SECOND_KEY, World};
+use crate::proto::census::Sum;
 use crate::proto::fields::{ClientId, Position};
-use crate::proto::limits::SWEEP_EVERY_MS;
+use crate::proto::limits::{CENSUS_MS_MAX, SWEEP_EVERY_MS};
 use crate::proto::names::NodeId;
 use crate::proto::report::{Report, Sighting, Version};
 
@@ -40,6 +41,7 @@ impl World {
                 Self::await_links,
                 Self::prove_tables,
                 Self::prove_silence,
+                Self::prove_census,
                 Self::prove_one_update,
                 Self::prove_repair,
             ]
@@ -200,10 +202,11 @@ impl World {
     }
 
     fn prove_silence(&mut self) {
-        let (before, differs) = (self.updates, self.differs);
+        let (before, differs) = (self.updates + self.census_lines, self.differs);
         self.run_until(self.now + ROUND_MS);
-        if self.updates > before || self.differs > differs {
-            self.fail("a quiet herd is silent", format!("{} reports crossed", self.updates - before));
+        let crossed = self.updates + self.census_lines - before;
+        if crossed > 0 || self.differs > differs {
+            self.fail("a quiet herd is silent", format!("{crossed} reports and lines of censuses crossed"));
         }
         self.prove_honesty();
     }
@@ -233,6 +236,40 @@ impl World {
         }
         self.prove_links();
         self.prove_honesty();
+    }
+
+    /// What the herd says through one of its nodes, compared from the highest floor of all upwards.
+    fn census(&mut self, host: usize) -> Option<Sum> {
+        let mut floor = None;
+        loop {
+            let (number, mono) = (self.rng.u64(..), self.hosts[host].now(self.now).mono);
+            let before = self.census_lines;
+            self.node(host)?.ask_herd(mono, number, CENSUS_MS_MAX, floor.clone());
+            self.settle(host);
+            self.run_until(self.now + self.flood_ms());
+            let sum = self.node(host)?.take_sum(number)?;
+            if self.census_lines - before > 2 * self.plan.edges.len() as u64 {
+                let lines = self.census_lines - before;
+                self.fail("a census costs two lines an edge", format!("{lines} lines"));
+            }
+            if sum.floor == floor {
+                return Some(sum);
+            }
+            floor = sum.floor;
+        }
+    }
+
+    /// A healed herd says that it is in step, whoever is asked.
+    fn prove_census(&mut self) {
+        let host = self.rng.usize(0..self.plan.nodes);
+        let sum = self.census(host);
+        let is_well = |sum: &Sum| {
+            let all = sum.answered.len() == self.plan.nodes && sum.strangers == 0;
+            all && sum.troubled.is_empty() && sum.differs == 0 && sum.owed == 0
+        };
+        if !sum.as_ref().is_some_and(is_well) {
+            self.fail("a healed herd says so", format!("{} hears {sum:?}", self.names[host]));
+        }
     }
 
     /// Another value in one field.
@@ -268,6 +305,15 @@ impl World {
         self.issued[0].push((held.sighting, at));
         let union = self.union[0].expect("it was just reported");
         self.union[0] = Some(if held.sighting.compare(&union).is_gt() { held.sighting } else { union });
+        let asked = self.rng.usize(0..self.plan.nodes);
+        if self.differs == differs
+            && !self.census(asked).is_some_and(|sum| sum.differs != 0 || self.differs > differs)
+        {
+            self.fail(
+                "a census notices a spoilt entry",
+                format!("at {}, asked at {}", self.names[host], self.names[asked]),
+            );
+        }
         self.run_until(self.now + ROUND_MS);
         if self.differs == differs {
             self.fail("a spoilt entry is noticed", format!("at {}", self.names[host]));

@@ -147,7 +147,8 @@ impl World {
                     (0..DIGEST_BUCKETS).map(|_| format!("{:016x}", self.rng.u64(..))).collect();
                 (format!("D {} {hashes} -", self.rng.u64(..)).into_bytes(), Kind::Digest)
             }
-            6 => (format!("P {}", self.rng.u64(..)).into_bytes(), Kind::Ping),
+            6 if self.rng.bool() => (format!("P {}", self.rng.u64(..)).into_bytes(), Kind::Ping),
+            6 => (self.draw_census(), Kind::Ping),
             _ => self.issue(&at_line),
         }
     }
@@ -163,6 +164,16 @@ impl World {
         (format!("U 0 {at_line}").into_bytes(), kind)
     }
 
+    /// Of a herd that is not, or that he has made up.
+    fn draw_census(&mut self) -> Vec<u8> {
+        let number = self.rng.u64(..);
+        if self.rng.bool() {
+            return format!("Q {number} {} {} -", self.rng.u64(..), self.rng.u64(..)).into_bytes();
+        }
+        let halves = "5a".repeat(4 * DIGEST_BUCKETS);
+        format!("R {number} 4294967295 4294967295 ffffffffffffffff ff - {halves} -").into_bytes()
+    }
+
     fn draw_nonsense(&mut self, at_line: &str) -> Vec<u8> {
         let long_id = "c".repeat(CLIENT_ID_BYTES_MAX + 1);
         match self.rng.u8(0..9) {
@@ -172,7 +183,8 @@ impl World {
             3 => format!("U 0 {}", at_line.replace("+5+5", "+91+5")).into_bytes(),
             4 => format!("U 0 AT n0000 +0.000000000 {long_id} +1+1 1").into_bytes(),
             5 => format!("U 4294967296 {at_line}").into_bytes(),
-            6 => b"D 1 00 -".to_vec(),
+            6 => (*pick(&mut self.rng, &[&b"D 1 00 -"[..], b"Q 1 2 -", b"Q 1 2 3 ?", b"R 1 0 0 - - - - -"]))
+                .to_vec(),
             7 => format!("HELLO 1 n0000 1 1 {}", "00".repeat(NONCE_BYTES)).into_bytes(),
             // No byte of it is a line end.
             _ => (0..self.rng.usize(1..200)).map(|_| self.rng.u8(128..)).collect(),

@@ -34,6 +34,7 @@ pub(super) enum Kind {
         hidden_ms: u64,
     },
     Digest,
+    /// Or a line of a census.
     Ping,
     /// From a stranger, or of no consequence.
     Wild,

@@ -96,6 +96,7 @@ pub(super) struct World {
     pub(super) lines: u64,
     pub(super) updates: u64,
     pub(super) update_bytes: u64,
+    pub(super) census_lines: u64,
     pub(super) converged_ms: u64,
     pub(super) counters: Vec<(&'static str, u64)>,
     /// Lines that somebody on the way has written down.
@@ -131,6 +132,7 @@ impl World {
             lines: 0,
             updates: 0,
             update_bytes: 0,
+            census_lines: 0,
             converged_ms: 0,
             counters: Counters::new().each().collect(),
             recorded: vec![],
