@@ -128,3 +128,57 @@ fn nobody_at_the_control_socket_can_disturb_a_node() {
     until("the node answers again", || status(&herd, &["Hill"]).0 == Some(0));
     drop(silent);
 }
+
+/// Asks until the herd says that it is in step.
+fn wait_until_in_step(herd: &Herd, name: &str) {
+    until("the herd is in step", || status(herd, &["--all", name]).0 == Some(0));
+}
+
+#[test]
+fn one_node_speaks_for_the_herd() {
+    let mut herd = Herd::five().keyed().start();
+    wait_until_in_step(&herd, "Hill");
+    for round in 0..20 {
+        herd["Smith"].ask(&format!("IAMAT client{round} +1+1 {round}"));
+    }
+    // Any of them, at once, without a pause for the reports to settle.
+    for name in ["Campbell", "Hill", "Jaquez", "Singleton", "Smith"] {
+        let (code, text, messages) = status(&herd, &["--all", name]);
+        assert_eq!(
+            (code, text.as_str(), messages.as_str()),
+            (Some(0), "in step: 5 of 5 nodes answer, and all hold the same\n", "")
+        );
+    }
+    herd["Jaquez"].kill();
+    let (code, text, messages) = status(&herd, &["--all", "--json", "Hill"]);
+    assert_eq!((code, messages.as_str()), (Some(1), ""), "{text}");
+    let said: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!(said["in_step"], false);
+    assert_eq!(said["silent"], serde_json::json!(["Jaquez"]));
+    assert_eq!(said["troubled"], serde_json::json!(["Hill", "Singleton"]));
+    assert_eq!(said["differing_parts"], 0, "the others hold the same");
+    let (code, text, _) = status(&herd, &["--all", "Hill"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        text,
+        "not in step: 4 of 5 nodes answer\n  no answer from Jaquez\n  \
+         a link is down, or not found equal yet, at Hill, Singleton\n"
+    );
+    herd["Jaquez"].start();
+    wait_until_in_step(&herd, "Campbell");
+}
+
+#[test]
+fn a_link_that_is_cut_is_no_herd_in_step_though_all_answer() {
+    let herd = Herd::five().proxied("Hill", "Smith").start();
+    wait_until_in_step(&herd, "Hill");
+    herd.proxy("Hill", "Smith").cut();
+    let (code, text, _) = status(&herd, &["--all", "Campbell"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert_eq!(
+        text,
+        "not in step: 5 of 5 nodes answer\n  a link is down, or not found equal yet, at Hill, Smith\n"
+    );
+    herd.proxy("Hill", "Smith").heal();
+    wait_until_in_step(&herd, "Campbell");
+}

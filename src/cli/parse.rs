@@ -371,7 +371,12 @@ fn build(given: &Given) -> Result<Command, UsageError> {
         }
         ["status"] => Command::Status {
             name: given.operands.first().map(|name| given.text("NAME", name)).transpose()?,
-            request: if given.flag("json").is_some() { Request::Json } else { Request::Text },
+            request: match (given.flag("all").is_some(), given.flag("json").is_some()) {
+                (false, false) => Request::Text,
+                (false, true) => Request::Json,
+                (true, false) => Request::HerdText,
+                (true, true) => Request::HerdJson,
+            },
             watches: given.flag("watch").is_some(),
         },
         ["check"] => Command::Check { map },

@@ -37,6 +37,11 @@ fn each_command_is_understood() {
             "status --watch Hill --json",
             Command::Status { name: Some("Hill".into()), request: Request::Json, watches: true },
         ),
+        ("status --all", Command::Status { name: None, request: Request::HerdText, watches: false }),
+        (
+            "status --all --json Hill",
+            Command::Status { name: Some("Hill".into()), request: Request::HerdJson, watches: false },
+        ),
         ("check --map m", Command::Check { map: path("m") }),
         ("footprint", Command::Footprint),
         (

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use super::Failure;
 use crate::config::{did_you_mean, quoted};
-use crate::shell::control::{self, CONTROL_MS_MAX, Request};
+use crate::shell::control::{self, Request};
 
 /// How often `--watch` looks.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
-/// More than a node takes for its answer, all in all.
-const PATIENCE: Duration = Duration::from_millis(CONTROL_MS_MAX + 1_000);
+/// How much longer than a node may take its answer is waited for.
+const PATIENCE: Duration = Duration::from_millis(2_000);
 /// The longest answer that is taken, in bytes: a node writes some 4 KB.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 /// Clears a terminal.
@@ -33,13 +33,16 @@ pub(super) fn run(
         ErrorKind::BrokenPipe => Failure::Told,
         _ => Failure::CouldNotRun(format!("status: standard output: {error}")),
     };
-    let clears = watches && request == Request::Text && io::stdout().is_terminal();
+    let clears =
+        watches && matches!(request, Request::Text | Request::HerdText) && io::stdout().is_terminal();
     loop {
         let answers = name.map_or_else(|| all(request), |name| ask(name, request))?;
+        let in_step = !request.is_of_herd() || Request::says_in_step(&answers);
         let text = if clears { format!("{CLEAR}{answers}") } else { answers };
         out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(told)?;
         if !watches {
-            return Ok(());
+            // For scripts: what was printed says why.
+            return if in_step { Ok(()) } else { Err(Failure::Told) };
         }
         thread::sleep(WATCH_EVERY);
     }
@@ -52,6 +55,10 @@ fn all(request: Request) -> Result<String, Failure> {
         // One that was killed leaves its socket.
         if let Some(answer) = running(&name).and_then(|stream| exchange(stream, request).ok()) {
             answers += &answer;
+            if request.is_of_herd() {
+                // Any node speaks for all.
+                break;
+            }
         }
     }
     if answers.is_empty() {
@@ -94,7 +101,7 @@ fn sockets(name: &str) -> Vec<PathBuf> {
 }
 
 fn exchange(mut stream: UnixStream, request: Request) -> io::Result<String> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(PATIENCE + Duration::from_millis(request.ms_max())))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.write_all(format!("{}\n", request.word()).as_bytes())?;
     let mut answer = String::new();

@@ -144,14 +144,23 @@ pub(super) const COMMANDS: &[Entry] = &[
         words: &["status"],
         operands: "[NAME]",
         operand_counts: (0, 1),
-        short: "tells how the nodes on this machine are: links, table, clients, places, counters",
+        short: "tells how the nodes on this machine are, or with --all whether the whole herd is in step",
         long: &[
             "Without a NAME every node of this machine is asked that answers: a node's control socket is for its user and \
              for root. A NAME with a slash is a path to such a socket.",
             "In step means that both ends of a link held the same when they last compared, and that nothing has been left \
              unsaid since.",
+            "With --all one node of this machine asks the herd: exit status 0 if every node of the map answers, all links are \
+             up, and all tables hold the same; else 1, after ten seconds at most, and the reasons by name.",
         ],
         flags: &[
+            Flag {
+                name: "all",
+                value: None,
+                is_required: false,
+                short: "is the whole herd in step? The exit status says it too",
+                long: "",
+            },
             Flag {
                 name: "json",
                 value: None,
@@ -167,7 +176,7 @@ pub(super) const COMMANDS: &[Entry] = &[
                 long: "",
             },
         ],
-        examples: &["herd status", "sudo herd status --watch kitchen"],
+        examples: &["herd status", "herd status --all", "sudo herd status --watch kitchen"],
     },
     Entry {
         words: &["check"],

@@ -24,7 +24,7 @@ pub struct NodeSet([u8; NODES_MAX / 8]);
 
 impl NodeSet {
     /// None.
-    pub(super) const EMPTY: NodeSet = NodeSet([0; NODES_MAX / 8]);
+    pub const EMPTY: NodeSet = NodeSet([0; NODES_MAX / 8]);
 
     pub(super) fn add(&mut self, node: NodeId) {
         self.0[node.index() / 8] |= 1 << (node.index() % 8);
@@ -64,7 +64,7 @@ impl NodeSet {
     }
 }
 
-/// Half of each bucket's hash: a census is asked again until all is well, and salted anew each time.
+/// Half of each bucket's hash: of two buckets that differ one in four thousand million looks equal.
 pub type Halves = [u32; DIGEST_BUCKETS];
 
 /// The lower halves of the hashes of buckets.
@@ -96,7 +96,7 @@ const _: () = assert!(DIGEST_BUCKETS <= u64::BITS as usize);
 
 impl Sum {
     /// What nobody says.
-    pub(super) const NONE: Sum = Sum {
+    pub const NONE: Sum = Sum {
         answered: NodeSet::EMPTY,
         troubled: NodeSet::EMPTY,
         strangers: 0,
@@ -136,8 +136,10 @@ pub(super) fn higher(a: Option<Report>, b: Option<Report>) -> Option<Report> {
 /// What Q asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// Tells this census from all others, and salts its hashes: random.
+    /// Tells this census from all others: random.
     pub number: u64,
+    /// Salts the hashes: the same again makes the buckets of two censuses those of the same clients.
+    pub salt: u64,
     /// A hash of the asker's list of nodes.
     pub names: u64,
     /// So long whoever gets it may take for its R, in milliseconds.

@@ -88,6 +88,18 @@ impl Names {
         self.0.iter().map(heapless::Vec::as_slice)
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none: before the start.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The name of `node`.
     #[must_use]
     pub fn name(&self, node: NodeId) -> &[u8] {

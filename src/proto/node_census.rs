@@ -18,10 +18,10 @@ use super::time::Mono;
 use super::wire;
 
 impl<const SLOTS: usize> Node<SLOTS> {
-    /// Asks the whole herd how it is. `number` must be random. [`Node::take_sum`] has the answer within `within_ms`, unless
+    /// Asks the whole herd how it is. `number` and `salt` must be random. [`Node::take_sum`] has the answer within `within_ms`, unless
     /// too many ask already.
-    pub fn ask_herd(&mut self, now: Mono, number: u64, within_ms: u64, floor: Option<Report>) {
-        let question = Question { number, names: self.names_hash(), within_ms, floor };
+    pub fn ask_herd(&mut self, now: Mono, number: u64, salt: u64, within_ms: u64, floor: Option<Report>) {
+        let question = Question { number, salt, names: self.names_hash(), within_ms, floor };
         self.begin_census(now, question, None);
     }
 
@@ -77,7 +77,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     }
 
     fn own_sum(&self, now: Mono, question: &Question) -> Sum {
-        let salt = Salt { round: question.number, secret: 0 };
+        let salt = Salt { round: question.salt, secret: 0 };
         let buckets = buckets(&self.table, &self.names, now.seconds(), question.floor.as_ref(), salt);
         let mut sum = Sum { halves: halves(&buckets), floor: self.own_floor(), ..Sum::NONE };
         sum.answered.add(self.me());
@@ -127,7 +127,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
             _ => self.keep_census(
                 now,
                 Census {
-                    question: Question { number, names: 0, within_ms: 0, floor: None },
+                    question: Question { number, salt: 0, names: 0, within_ms: 0, floor: None },
                     parent,
                     asks: 0,
                     awaits: 0,

@@ -9,7 +9,7 @@ const WITHIN_MS: u64 = 5_000;
 /// What the herd says to this node, after `ms` milliseconds.
 fn asked(herd: &mut Herd, node: usize, number: u64, ms: u64) -> Option<Sum> {
     let now = herd.now().mono;
-    herd.nodes[node].ask_herd(now, number, WITHIN_MS, None);
+    herd.nodes[node].ask_herd(now, number, 3, WITHIN_MS, None);
     herd.run(ms);
     herd.nodes[node].take_sum(number)
 }
@@ -59,7 +59,7 @@ fn floors_are_told_so_that_unlike_boards_can_be_compared() {
     let floor = sum.floor.expect("the small one is full");
     assert_eq!(floor.client.as_bytes(), b"b");
     let now = herd.now().mono;
-    herd.nodes[0].ask_herd(now, 2, WITHIN_MS, Some(floor));
+    herd.nodes[0].ask_herd(now, 2, 3, WITHIN_MS, Some(floor));
     herd.run(100);
     let sum = herd.nodes[0].take_sum(2).expect("nobody is waited for");
     assert_eq!((sum.differs, sum.answered.len()), (0, 3));
@@ -83,7 +83,7 @@ fn of_many_censuses_the_last_ones_are_refused_and_none_goes_round() {
     let mut herd = settled(&[32; 2]);
     let now = herd.now().mono;
     for number in 0..=CENSUSES_MAX as u64 {
-        herd.nodes[0].ask_herd(now, number, WITHIN_MS, None);
+        herd.nodes[0].ask_herd(now, number, 3, WITHIN_MS, None);
     }
     assert_eq!(herd.nodes[0].counters().censuses_refused, 1);
     herd.run(100);
@@ -93,7 +93,7 @@ fn of_many_censuses_the_last_ones_are_refused_and_none_goes_round() {
     }
     assert_eq!(herd.nodes[0].take_sum(CENSUSES_MAX as u64), None);
     // One that nobody takes is not kept for ever.
-    herd.nodes[0].ask_herd(now, 77, WITHIN_MS, None);
+    herd.nodes[0].ask_herd(now, 77, 3, WITHIN_MS, None);
     herd.run(WITHIN_MS + CENSUS_KEPT_MS + 1);
     assert_eq!(herd.nodes[0].take_sum(77), None);
 }

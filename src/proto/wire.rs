@@ -7,7 +7,7 @@
 //! D <round> <hashes> -                       64 hashes of 16 hex digits, without blanks
 //! D <round> <hashes> AT <origin> …           the same with a floor, in the form of an AT line
 //! P <n>                                      ping and its answer
-//! Q <number> <names> <ms> <floor>            a census: how are you, all of you
+//! Q <number> <salt> <names> <ms> <floor>            a census: how are you, all of you
 //! R <number> <strangers> <owed> <differs> <answered> <troubled> <halves> <floor>
 //! ```
 //! A connection from the node whose name sorts last is a knock: it ends after both PROOFs (both HELLOs
@@ -155,10 +155,12 @@ fn parse_floor(field: &[u8], names: &Names) -> Result<Option<Report>, AtLineErro
 
 fn parse_question<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
     let (census, rest) = split(rest)?;
+    let (salt, rest) = split(rest)?;
     let (names_hash, rest) = split(rest)?;
     let (within_ms, floor) = split(rest)?;
-    let (census, names_hash, within_ms) = (number(census)?, number(names_hash)?, number(within_ms)?);
-    let question = |floor| Question { number: census, names: names_hash, within_ms, floor };
+    let (census, salt) = (number(census)?, number(salt)?);
+    let (names_hash, within_ms) = (number(names_hash)?, number(within_ms)?);
+    let question = |floor| Question { number: census, salt, names: names_hash, within_ms, floor };
     Some(Line::Question { number: census, question: parse_floor(floor, names).map(question) })
 }
 
@@ -271,7 +273,7 @@ fn put_floor(floor: Option<&Report>, names: &Names, out: &mut Out) {
 /// Appends a Q.
 pub fn put_question(question: &Question, names: &Names, out: &mut Out) {
     out.put(b"Q ");
-    for number in [question.number, question.names, question.within_ms] {
+    for number in [question.number, question.salt, question.names, question.within_ms] {
         out.put_u128(u128::from(number));
         out.put_byte(b' ');
     }

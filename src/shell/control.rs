@@ -4,8 +4,8 @@
 //! RuntimeDirectory; without systemd `$XDG_RUNTIME_DIR/herd/NAME`, and without that a folder of /run or /tmp. A node
 //! that cannot have one runs without: it says so once.
 //!
-//! Whoever connects sends one line and reads to the end. One at a time is answered, so strangers on the board can take
-//! neither memory nor time from the node. Knows nothing of how a runtime waits.
+//! Whoever connects sends one line and reads to the end. A few at a time are answered, each in bounded time, so strangers
+//! on the board can take neither memory nor time from the node. Knows nothing of how a runtime waits.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -15,9 +15,13 @@ use std::path::{Path, PathBuf};
 
 use log::warn;
 
+use super::inquiry::INQUIRY_MS_MAX;
+
 /// The longest request, in bytes, with its line end. A longer one is no request.
 pub const REQUEST_BYTES_MAX: usize = 32;
-/// Who asks is given so long, in milliseconds, all in all.
+/// Those who are answered at the same time. Whoever comes beyond that waits with the kernel.
+pub const CONTROLS_MAX: usize = 4;
+/// Who asks has so long to say so, in milliseconds, and as long to read.
 pub const CONTROL_MS_MAX: u64 = 2_000;
 
 const SOCKET: &str = "control";
@@ -29,15 +33,41 @@ pub enum Request {
     Text,
     /// How the node is, for programs.
     Json,
+    /// Whether the herd is in step, for people: the first words say it.
+    HerdText,
+    /// The same for programs: the first member says it.
+    HerdJson,
 }
 
 impl Request {
+    const ALL: [Request; 4] = [Request::Text, Request::Json, Request::HerdText, Request::HerdJson];
+
+    /// Whether it is about the herd, which takes longer.
+    #[must_use]
+    pub fn is_of_herd(self) -> bool {
+        matches!(self, Request::HerdText | Request::HerdJson)
+    }
+
+    /// Who asks for this is given so long, in milliseconds, all in all.
+    #[must_use]
+    pub fn ms_max(self) -> u64 {
+        if self.is_of_herd() { CONTROL_MS_MAX + INQUIRY_MS_MAX } else { CONTROL_MS_MAX }
+    }
+
+    /// Whether an answer to a request about the herd says that it is in step.
+    #[must_use]
+    pub fn says_in_step(answer: &str) -> bool {
+        answer.starts_with("in step") || answer.starts_with("{\"in_step\":true")
+    }
+
     /// The line that asks for it, without its end.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Request::Text => "status text",
             Request::Json => "status json",
+            Request::HerdText => "herd text",
+            Request::HerdJson => "herd json",
         }
     }
 
@@ -45,7 +75,7 @@ impl Request {
     #[must_use]
     pub fn parse(line: &[u8]) -> Option<Self> {
         let line = line.strip_suffix(b"\n")?;
-        [Request::Text, Request::Json].into_iter().find(|request| request.word().as_bytes() == line)
+        Request::ALL.into_iter().find(|request| request.word().as_bytes() == line)
     }
 }
 
@@ -140,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_request_is_one_line_of_those_there_are() {
-        for request in [Request::Text, Request::Json] {
+        for request in Request::ALL {
             let line = format!("{}\n", request.word());
             assert!(line.len() <= REQUEST_BYTES_MAX);
             assert_eq!(Request::parse(line.as_bytes()), Some(request));

@@ -14,13 +14,15 @@ use log::{debug, info, warn};
 use super::client::Client;
 use super::clock::Clock;
 use super::control::Request;
+use super::inquiry::{INQUIRY_MS_MAX, Inquiry, ROUND_MS_MIN};
 use super::limits::{INPUT_BYTES, OUTPUT_BYTES};
 use super::logging::{Printable, Sparing, lines_lost};
 use super::status::{Facts, Status};
 use super::{Plan, RunError};
 use crate::places::{self, Places};
 use crate::proto::board::BoardNode;
-use crate::proto::limits::{AGE_S_MAX, LINK_LINE_BYTES_MAX, NONCE_BYTES, TABLE_CLIENTS};
+use crate::proto::census::Sum;
+use crate::proto::limits::{AGE_S_MAX, CENSUS_HOP_MS, LINK_LINE_BYTES_MAX, NONCE_BYTES, TABLE_CLIENTS};
 use crate::proto::names::NodeId;
 use crate::proto::newcomers::Caller;
 use crate::proto::node::{PlacesQuery, Seed, SessionId, Setup};
@@ -167,10 +169,48 @@ impl Driver {
             error.map(|(_, words)| words.clone())
         };
         let status = Status::of(&node, &now, self.places.borrow().health(), facts, error_of);
-        match request {
-            Request::Text => status.text(),
-            Request::Json => status.json(),
-        }
+        if request == Request::Text { status.text() } else { status.json() }
+    }
+
+    /// Begins a round of an inquiry about the herd; gives the number of its census.
+    ///
+    /// # Errors
+    /// [`RunError::System`] when the system has no random bytes.
+    pub fn ask_herd(&self, inquiry: &Inquiry) -> Result<u64, RunError> {
+        let [number, ..] = random_words()?;
+        let mut node = self.node.borrow_mut();
+        // An answer from the farthest node of a line passes through all the others.
+        let within_ms = ROUND_MS_MIN + CENSUS_HOP_MS * node.names().len() as u64;
+        let within_ms = within_ms.min(INQUIRY_MS_MAX / 2);
+        node.ask_herd(self.clock.now().mono, number, inquiry.salt, within_ms, inquiry.floor.clone());
+        Ok(number)
+    }
+
+    /// What the herd said, once it has.
+    pub fn take_sum(&self, number: u64) -> Option<Sum> {
+        self.node.borrow_mut().take_sum(number)
+    }
+
+    /// A new inquiry about the herd.
+    ///
+    /// # Errors
+    /// [`RunError::System`] when the system has no random bytes.
+    pub fn inquiry(&self) -> Result<Inquiry, RunError> {
+        let [salt, ..] = random_words()?;
+        Ok(Inquiry::new(salt))
+    }
+
+    /// Whether the herd is in step, by what it has said so far.
+    #[must_use]
+    pub fn is_in_step(&self, inquiry: &Inquiry) -> bool {
+        inquiry.is_in_step(self.node.borrow().names().len())
+    }
+
+    /// What is to be said to somebody who asks after the herd.
+    #[must_use]
+    pub fn herd_answer(&self, request: Request, inquiry: &Inquiry) -> String {
+        let outcome = inquiry.outcome(self.node.borrow().names());
+        if request == Request::HerdText { outcome.text() } else { outcome.json() }
     }
 
     /// The node's clocks.

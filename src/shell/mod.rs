@@ -9,6 +9,7 @@ pub mod clock;
 pub mod control;
 pub mod driver;
 pub mod footprint;
+pub mod inquiry;
 pub mod limits;
 pub mod listen;
 pub mod logging;

@@ -257,7 +257,7 @@ impl std::fmt::Display for Span {
 
 /// JSON as it is written, member by member: the values are few and plain, and a tree of them would be larger than they are.
 #[derive(Debug)]
-struct Json {
+pub(super) struct Json {
     text: String,
     /// The next member needs no comma.
     is_first: bool,
@@ -292,7 +292,7 @@ impl Json {
         self.text.push('"');
     }
 
-    fn text(&mut self, name: &str, text: &str) {
+    pub(super) fn text(&mut self, name: &str, text: &str) {
         self.name(name);
         self.string(text);
     }
@@ -304,7 +304,7 @@ impl Json {
         }
     }
 
-    fn number(&mut self, name: &str, number: Option<impl std::fmt::Display>) {
+    pub(super) fn number(&mut self, name: &str, number: Option<impl std::fmt::Display>) {
         self.name(name);
         let _ = match number {
             Some(number) => write!(self.text, "{number}"),
@@ -312,7 +312,15 @@ impl Json {
         };
     }
 
-    fn flag(&mut self, name: &str, flag: bool) {
+    pub(super) fn texts(&mut self, name: &str, texts: &[String]) {
+        self.open(name, '[');
+        for text in texts {
+            self.text("", text);
+        }
+        self.close(']');
+    }
+
+    pub(super) fn flag(&mut self, name: &str, flag: bool) {
         self.number(name, Some(flag));
     }
 
@@ -327,7 +335,7 @@ impl Json {
         self.is_first = false;
     }
 
-    fn finish(mut self) -> String {
+    pub(super) fn finish(mut self) -> String {
         self.text.push_str("}\n");
         self.text
     }

@@ -244,7 +244,7 @@ impl World {
         loop {
             let (number, mono) = (self.rng.u64(..), self.hosts[host].now(self.now).mono);
             let before = self.census_lines;
-            self.node(host)?.ask_herd(mono, number, CENSUS_MS_MAX, floor.clone());
+            self.node(host)?.ask_herd(mono, number, number, CENSUS_MS_MAX, floor.clone());
             self.settle(host);
             self.run_until(self.now + self.flood_ms());
             let sum = self.node(host)?.take_sum(number)?;

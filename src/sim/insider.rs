@@ -168,7 +168,8 @@ impl World {
     fn draw_census(&mut self) -> Vec<u8> {
         let number = self.rng.u64(..);
         if self.rng.bool() {
-            return format!("Q {number} {} {} -", self.rng.u64(..), self.rng.u64(..)).into_bytes();
+            return format!("Q {number} {} {} {} -", self.rng.u64(..), self.rng.u64(..), self.rng.u64(..))
+                .into_bytes();
         }
         let halves = "5a".repeat(4 * DIGEST_BUCKETS);
         format!("R {number} 4294967295 4294967295 ffffffffffffffff ff - {halves} -").into_bytes()

@@ -1,8 +1,9 @@
-//! The control socket's task: whoever asks how the node is gets one answer.
+//! The control socket's tasks: whoever asks how the node or the herd is gets one answer.
 
 use std::io;
-use std::os::unix::net::UnixListener;
-use std::time::Duration;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use async_io::{Async, Timer};
 use futures_lite::future::or;
@@ -10,28 +11,53 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use log::debug;
 
 use super::Shell;
-use crate::shell::control::{CONTROL_MS_MAX, REQUEST_BYTES_MAX, Request};
+use crate::shell::control::{CONTROL_MS_MAX, CONTROLS_MAX, REQUEST_BYTES_MAX, Request};
+use crate::shell::inquiry::{INQUIRY_MS_MAX, Inquiry, LOOK_EVERY_MS, ROUND_EVERY_MS};
 use crate::shell::limits::ACCEPT_PAUSE_MS;
 use crate::shell::status::Facts;
 
-/// Answers one after another, for ever.
+/// Answers for ever, a few at a time.
 pub(super) async fn serve(shell: &'static Shell, listener: Async<UnixListener>) {
+    // Each task that answers holds one.
+    let places = Rc::new(());
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let accepted =
+            if Rc::strong_count(&places) > CONTROLS_MAX { None } else { listener.accept().await.ok() };
+        let Some((stream, _)) = accepted else {
             Timer::after(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
             continue;
         };
-        let in_time = async {
-            Timer::after(Duration::from_millis(CONTROL_MS_MAX)).await;
-            Err(io::ErrorKind::TimedOut.into())
+        let place = places.clone();
+        let task = async move {
+            if let Err(error) = answer(shell, stream).await {
+                debug!("somebody at the control socket was not answered: {error}");
+            }
+            drop(place);
         };
-        if let Err(error) = or(answer(shell, stream), in_time).await {
-            debug!("somebody at the control socket was not answered: {error}");
-        }
+        shell.executor.spawn(task).detach();
     }
 }
 
-async fn answer(shell: &Shell, mut stream: Async<std::os::unix::net::UnixStream>) -> io::Result<()> {
+async fn answer(shell: &'static Shell, mut stream: Async<UnixStream>) -> io::Result<()> {
+    let request = in_time(CONTROL_MS_MAX, read_request(&mut stream)).await?;
+    let answer = if request.is_of_herd() {
+        herd_answer(shell, request).await?
+    } else {
+        let clients = shell.clients.borrow().facts();
+        shell.driver.answer(request, Facts { unread_refused: shell.unread.refused(), ..clients })
+    };
+    in_time(CONTROL_MS_MAX, stream.write_all(answer.as_bytes())).await
+}
+
+async fn in_time<T>(ms: u64, done: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let late = async {
+        Timer::after(Duration::from_millis(ms)).await;
+        Err(io::ErrorKind::TimedOut.into())
+    };
+    or(done, late).await
+}
+
+async fn read_request(stream: &mut Async<UnixStream>) -> io::Result<Request> {
     let mut bytes = [0; REQUEST_BYTES_MAX];
     let mut len = 0;
     while len < bytes.len() && !bytes[..len].contains(&b'\n') {
@@ -40,9 +66,31 @@ async fn answer(shell: &Shell, mut stream: Async<std::os::unix::net::UnixStream>
             read => len += read,
         }
     }
-    let Some(request) = Request::parse(&bytes[..len]) else { return Err(io::ErrorKind::InvalidData.into()) };
-    let clients = shell.clients.borrow().facts();
-    let facts = Facts { unread_refused: shell.unread.refused(), ..clients };
-    let answer = shell.driver.answer(request, facts);
-    stream.write_all(answer.as_bytes()).await
+    Request::parse(&bytes[..len]).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Asks the herd, round after round, until it is in step or the time is over.
+async fn herd_answer(shell: &'static Shell, request: Request) -> io::Result<String> {
+    let until = Instant::now() + Duration::from_millis(INQUIRY_MS_MAX);
+    let mut inquiry = shell.driver.inquiry().map_err(io::Error::other)?;
+    loop {
+        ask(shell, &mut inquiry, until).await?;
+        if shell.driver.is_in_step(&inquiry) || Instant::now() >= until {
+            return Ok(shell.driver.herd_answer(request, &inquiry));
+        }
+        Timer::after(Duration::from_millis(ROUND_EVERY_MS)).await;
+    }
+}
+
+async fn ask(shell: &'static Shell, inquiry: &mut Inquiry, until: Instant) -> io::Result<()> {
+    let number = shell.driver.ask_herd(inquiry).map_err(io::Error::other)?;
+    shell.work();
+    while Instant::now() < until {
+        if let Some(sum) = shell.driver.take_sum(number) {
+            inquiry.take(sum);
+            break;
+        }
+        Timer::after(Duration::from_millis(LOOK_EVERY_MS)).await;
+    }
+    Ok(())
 }

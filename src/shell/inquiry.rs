@@ -1,0 +1,180 @@
+//! Whether the whole herd is in step: censuses, one after another, until all is well or the time is over.
+//!
+//! In a herd where reports come in all the time no two tables are the same at one moment. So the buckets of clients
+//! are looked at apart: one that was the same everywhere in any of the rounds is in step, and what differs in every round
+//! is a difference. Full tables are compared from the highest floor of all upwards, which the first round tells.
+
+use super::status::Json;
+use crate::proto::census::Sum;
+use crate::proto::names::{Names, NodeId};
+use crate::proto::report::Report;
+
+/// The pause between two rounds, in milliseconds.
+pub const ROUND_EVERY_MS: u64 = 250;
+/// A round takes so long at least, if somebody does not answer, in milliseconds.
+pub const ROUND_MS_MIN: u64 = 1_000;
+/// How often it is looked whether a round is over, in milliseconds.
+pub const LOOK_EVERY_MS: u64 = 10;
+/// All rounds together take no longer than this, in milliseconds.
+pub const INQUIRY_MS_MAX: u64 = 10_000;
+
+/// The rounds so far.
+#[derive(Debug)]
+pub struct Inquiry {
+    /// The buckets that were the same everywhere once, a bit each.
+    agreed: u64,
+    /// Where the next round compares from.
+    pub(super) floor: Option<Report>,
+    /// Salts all rounds, so that their buckets are those of the same clients.
+    pub(super) salt: u64,
+    last: Option<Sum>,
+}
+
+impl Inquiry {
+    /// Before the first round.
+    #[must_use]
+    pub fn new(salt: u64) -> Self {
+        Inquiry { agreed: 0, floor: None, salt, last: None }
+    }
+
+    /// Takes what the herd says in a round.
+    pub fn take(&mut self, sum: Sum) {
+        self.agreed |= !sum.differs;
+        if sum.floor.is_some() {
+            self.floor.clone_from(&sum.floor);
+        }
+        self.last = Some(sum);
+    }
+
+    /// Whether all nodes of the map answer, are well, and hold the same.
+    #[must_use]
+    pub fn is_in_step(&self, nodes: usize) -> bool {
+        let is_well =
+            |sum: &Sum| sum.answered.len() == nodes && sum.troubled.is_empty() && sum.strangers == 0;
+        self.agreed == u64::MAX && self.last.as_ref().is_some_and(is_well)
+    }
+
+    /// What has come of it, as the first words of both forms say: `in step` or not.
+    pub(super) fn outcome(&self, names: &Names) -> Outcome {
+        let last = self.last.as_ref().unwrap_or(&Sum::NONE);
+        let all = || (0..names.len()).filter_map(|index| names.id(index));
+        let of = |has: &dyn Fn(usize) -> bool| -> Vec<String> {
+            let word = |node: NodeId| String::from_utf8_lossy(names.name(node)).into_owned();
+            all().filter(|node| has(node.index())).map(word).collect()
+        };
+        Outcome {
+            is_in_step: self.is_in_step(names.len()),
+            nodes: names.len(),
+            silent: of(&|index| !last.answered.has(index)),
+            troubled: of(&|index| last.troubled.has(index)),
+            other_map: last.strangers,
+            differing_parts: (!self.agreed).count_ones(),
+            owed: last.owed,
+        }
+    }
+}
+
+/// What has come of an [`Inquiry`].
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) is_in_step: bool,
+    pub(super) nodes: usize,
+    pub(super) silent: Vec<String>,
+    pub(super) troubled: Vec<String>,
+    pub(super) other_map: u32,
+    pub(super) differing_parts: u32,
+    pub(super) owed: u32,
+}
+
+impl Outcome {
+    pub(super) fn text(&self) -> String {
+        let Outcome { nodes, silent, troubled, other_map, differing_parts, .. } = self;
+        let answered = nodes - silent.len();
+        if self.is_in_step {
+            return format!("in step: {answered} of {nodes} nodes answer, and all hold the same\n");
+        }
+        let mut text = format!("not in step: {answered} of {nodes} nodes answer\n");
+        let mut say = |words: String| text = format!("{text}  {words}\n");
+        if !silent.is_empty() {
+            say(format!("no answer from {}", silent.join(", ")));
+        }
+        if !troubled.is_empty() {
+            say(format!("a link is down, or not found equal yet, at {}", troubled.join(", ")));
+        }
+        if *other_map > 0 {
+            say(format!("{other_map} have a map of other nodes: give all the same"));
+        }
+        if *differing_parts > 0 {
+            say(format!("tables differ, in {differing_parts} of 64 parts"));
+        }
+        text
+    }
+
+    pub(super) fn json(&self) -> String {
+        let mut json = Json::default();
+        json.flag("in_step", self.is_in_step);
+        json.number("nodes", Some(self.nodes));
+        json.texts("silent", &self.silent);
+        json.texts("troubled", &self.troubled);
+        json.number("other_map", Some(self.other_map));
+        json.number("differing_parts", Some(self.differing_parts));
+        json.number("owed", Some(self.owed));
+        json.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome() -> Outcome {
+        Outcome {
+            is_in_step: true,
+            nodes: 3,
+            silent: vec![],
+            troubled: vec![],
+            other_map: 0,
+            differing_parts: 0,
+            owed: 0,
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_by_name() {
+        assert_eq!(outcome().text(), "in step: 3 of 3 nodes answer, and all hold the same\n");
+        let wrong = Outcome {
+            is_in_step: false,
+            silent: vec!["Smith".to_owned()],
+            troubled: vec!["Hill".to_owned(), "Jaquez".to_owned()],
+            other_map: 1,
+            differing_parts: 2,
+            ..outcome()
+        };
+        assert_eq!(
+            wrong.text(),
+            "not in step: 2 of 3 nodes answer\n  no answer from Smith\n  \
+             a link is down, or not found equal yet, at Hill, Jaquez\n  \
+             1 have a map of other nodes: give all the same\n  tables differ, in 2 of 64 parts\n"
+        );
+        assert_eq!(
+            wrong.json(),
+            "{\"in_step\":false,\"nodes\":3,\"silent\":[\"Smith\"],\"troubled\":[\"Hill\",\"Jaquez\"],\"other_map\":1,\
+             \"differing_parts\":2,\"owed\":0}\n"
+        );
+    }
+
+    #[test]
+    fn a_part_that_agreed_once_is_in_step_and_one_that_never_did_is_not() {
+        let mut inquiry = Inquiry::new(1);
+        assert!(!inquiry.is_in_step(0), "nobody has been asked");
+        for differs in [1, 2, 1 << 63] {
+            inquiry.take(Sum { differs, ..Sum::NONE });
+        }
+        assert!(inquiry.is_in_step(0));
+        let mut inquiry = Inquiry::new(1);
+        for differs in [5, 4, 6] {
+            inquiry.take(Sum { differs, ..Sum::NONE });
+        }
+        assert_eq!((inquiry.is_in_step(0), (!inquiry.agreed).count_ones()), (false, 1));
+    }
+}
