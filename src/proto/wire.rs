@@ -312,7 +312,8 @@ pub fn put_ping(n: u64, out: &mut Out) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::LINK_LINE_BYTES_MAX;
+    use crate::limits::{LINK_LINE_BYTES_MAX, NODES_MAX};
+    use crate::names::NodeId;
     use crate::report::tests::{any_report, names};
     use proptest::prelude::*;
 
@@ -360,7 +361,35 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_without_a_panic(line in proptest::collection::vec(any::<u8>(), 0..200), word in "(HELLO|PROOF|U|D|P) .{0,40}") {
+        fn questions_and_sums_read_as_they_were_written(
+            floor in proptest::option::of(any_report()),
+            numbers: [u64; 4],
+            small: [u32; 2],
+            nodes in proptest::collection::vec(0..NODES_MAX, 0..40),
+        ) {
+            let names = names();
+            let [number, salt, names_hash, within_ms] = numbers;
+            let question = Question { number, salt, names: names_hash, within_ms, floor: floor.clone() };
+            let line = written(|out| put_question(&question, &names, out));
+            let read = Line::parse(&line, &names);
+            let Some(Line::Question { number: n, question: Ok(back) }) = read else { panic!("{read:?}") };
+            prop_assert_eq!((n, back), (number, question));
+
+            let mut sum = Sum { strangers: small[0], owed: small[1], differs: salt, floor, ..Sum::NONE };
+            sum.halves = core::array::from_fn(|i| small[0].wrapping_mul(i as u32 + 1));
+            for (i, node) in nodes.iter().enumerate() {
+                let set = if i % 2 == 0 { &mut sum.answered } else { &mut sum.troubled };
+                set.add(NodeId::at(*node).expect("within the limit"));
+            }
+            let line = written(|out| put_sum(number, &sum, &names, out));
+            prop_assert!(line.len() + TAG_FIELD_BYTES <= LINK_LINE_BYTES_MAX);
+            let read = Line::parse(&line, &names);
+            let Some(Line::Sum { number: n, sum: Ok(back) }) = read else { panic!("{read:?}") };
+            prop_assert_eq!((n, back), (number, sum));
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_a_panic(line in proptest::collection::vec(any::<u8>(), 0..200), word in "(HELLO|PROOF|U|D|P|Q|R) .{0,40}") {
             let _ = Line::parse(&line, &names());
             let _ = Line::parse(word.as_bytes(), &names());
             let _ = split_tag(&line);
@@ -396,6 +425,9 @@ mod tests {
             "PROOF 00",
             "HELLO 1 Hill 1 1",
             "X 1",
+            "Q 1 2 -",
+            "R 1 0 0 0000000000000000 - - - -",
+            "R 1 0 0 0000000000000000 0 - 00 -",
             "U 4294967296 AT",
         ] {
             assert!(Line::parse(wrong.as_bytes(), &names()).is_none(), "{wrong}");
