@@ -376,7 +376,9 @@ mod tests {
             prop_assert_eq!((n, back), (number, question));
 
             let mut sum = Sum { strangers: small[0], owed: small[1], differs: salt, floor, ..Sum::NONE };
-            sum.halves = core::array::from_fn(|i| small[0].wrapping_mul(i as u32 + 1));
+            for (half, factor) in sum.halves.iter_mut().zip(1..) {
+                *half = small[0].wrapping_mul(factor);
+            }
             for (i, node) in nodes.iter().enumerate() {
                 let set = if i % 2 == 0 { &mut sum.answered } else { &mut sum.troubled };
                 set.add(NodeId::at(*node).expect("within the limit"));

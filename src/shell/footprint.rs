@@ -2,6 +2,7 @@
 //!
 //! Sizes come from the types themselves, so the table cannot say what the program does not do.
 
+use super::control::CONTROLS_MAX;
 use super::limits::{
     CLIENTS_MAX, INPUT_BYTES, LISTEN_BACKLOG, LOG_LINE_BYTES_MAX, OUTPUT_BYTES, UNREAD_BYTES_MAX,
 };
@@ -12,7 +13,7 @@ use crate::places::{
 };
 use crate::proto::board::BoardNode;
 use crate::proto::limits::{
-    AGE_S_MAX, CLIENT_ID_BYTES_MAX, CLIENT_LINE_BYTES_MAX, LINK_LINE_BYTES_MAX, NEIGHBOURS_MAX,
+    AGE_S_MAX, CENSUSES_MAX, CLIENT_ID_BYTES_MAX, CLIENT_LINE_BYTES_MAX, LINK_LINE_BYTES_MAX, NEIGHBOURS_MAX,
     NEW_ID_BUDGETS, NEW_IDS_PER_DAY, NODES_MAX, SESSIONS_MAX, TABLE_CLIENTS,
 };
 use crate::proto::table::{ENTRY_BYTES, SLOT_BYTES};
@@ -71,6 +72,8 @@ pub const LIMITS: &[Limit] = &[
         NEW_ID_BUDGETS * size_of::<Mono>(),
         "addresses share them, by a keyed hash",
     ),
+    limit("those answered at once at the control socket", CONTROLS_MAX, 0, "they wait with the kernel"),
+    limit("censuses at once", CENSUSES_MAX, 0, "the node takes no part in a further one"),
     limit("queries that wait for places", PLACES_QUEUE_MAX, 0, "answered at once, without places"),
     limit("threads that ask for places (places.workers)", WORKERS_DEFAULT, 0, "queries wait for one"),
     limit("look-ups of the upstream's name at once", LOOKUPS_MAX, 0, "a time-out at once"),
