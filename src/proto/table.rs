@@ -386,5 +386,8 @@ fn tie<const SLOTS: usize>(map: &Map<SLOTS>, a: usize, b: usize) -> Ordering {
 mod sim;
 
 #[cfg(test)]
+#[path = "table_model_tests.rs"]
+mod model_tests;
+#[cfg(test)]
 #[path = "table_tests.rs"]
 mod tests;

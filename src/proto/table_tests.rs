@@ -1,4 +1,4 @@
-//! The table against a plainly right one, and the laws of the merge.
+//! The table, operation by operation; against a plain model it is in `table_model_tests.rs`.
 
 use super::*;
 use crate::report::tests::{any_report, report};
@@ -58,24 +58,6 @@ proptest! {
     #[test]
     fn holds_what_the_model_holds_when_nothing_is_evicted(reports in many()) {
         prop_assert_eq!(after(32, &reports), model(32, &reports));
-    }
-
-    #[test]
-    fn merge_is_idempotent_and_order_does_not_matter(
-        (reports, shuffled) in many().prop_flat_map(|reports| (Just(reports.clone()), Just(reports).prop_shuffle())),
-    ) {
-        let once = after(32, &reports);
-        prop_assert_eq!(&after(32, &shuffled), &once);
-        let twice: Vec<Report> = reports.iter().chain(&reports).cloned().collect();
-        prop_assert_eq!(&after(32, &twice), &once);
-    }
-
-    #[test]
-    fn a_small_table_is_a_prefix_of_a_large_one_once_both_have_heard_all(reports in many(), capacity in 1..6_usize) {
-        // A client may leave a small table and come back with a newer report: what was said in between
-        // is said again by the neighbours' digests. Two rounds stand for that.
-        let twice: Vec<Report> = reports.iter().chain(&model(32, &reports)).cloned().collect();
-        prop_assert_eq!(after(capacity, &twice), model(capacity, &reports));
     }
 
     #[test]

@@ -1,0 +1,344 @@
+//! The table against a plain model, and the laws of merging.
+//!
+//! The model is a `BTreeMap` and a few sets, slow and plain: what each operation does is written down a second time
+//! here, with nothing of the table's heap, slots and bits.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::digest::{Salt, buckets};
+use crate::fields::{ClientTime, Position};
+use crate::names::Names;
+use crate::report::tests::names;
+use crate::time::Timestamp;
+
+const NEIGHBOURS: usize = 3;
+const LIFE_S: i32 = 100;
+/// In the last tenth of its life an entry is not told any more.
+const TOLD_S: i32 = 90;
+
+type Client = Vec<u8>;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Admit {
+        report: Report,
+        age_s: i32,
+        from: Source,
+    },
+    TakeOwed {
+        neighbour: usize,
+    },
+    /// Entries of every other client are owed.
+    OweHalf {
+        neighbour: usize,
+        odd: bool,
+    },
+    Wait {
+        s: i32,
+    },
+    Sweep,
+    /// A node is in the map no more.
+    Drop {
+        origin: NodeId,
+    },
+}
+
+struct Model {
+    capacity: usize,
+    now_s: i32,
+    entries: BTreeMap<Client, (Sighting, i32)>,
+    owed: [BTreeSet<Client>; NEIGHBOURS],
+    evicted: u64,
+}
+
+impl Model {
+    fn new(capacity: usize) -> Self {
+        Model { capacity, now_s: 0, entries: BTreeMap::new(), owed: Default::default(), evicted: 0 }
+    }
+
+    fn is_expired(&self, heard_s: i32) -> bool {
+        self.now_s - heard_s >= LIFE_S
+    }
+
+    fn is_told(&self, client: &Client) -> bool {
+        self.entries.get(client).is_some_and(|(_, heard_s)| self.now_s - heard_s < TOLD_S)
+    }
+
+    fn forget(&mut self, client: &Client) {
+        self.entries.remove(client);
+        for owed in &mut self.owed {
+            owed.remove(client);
+        }
+    }
+
+    fn smallest(&self) -> Option<(Client, Sighting)> {
+        let order = |a: &(&Client, &(Sighting, i32)), b: &(&Client, &(Sighting, i32))| {
+            a.1.0.compare(&b.1.0).then_with(|| a.0.cmp(b.0))
+        };
+        let (client, (sighting, _)) = self.entries.iter().min_by(order)?;
+        Some((client.clone(), *sighting))
+    }
+
+    fn admit(&mut self, report: &Report, heard_s: i32, from: Source) -> Admission {
+        if self.is_expired(heard_s) {
+            return Admission::TooOld;
+        }
+        let (client, new) = (report.client.as_bytes().to_vec(), report.sighting);
+        if self.entries.get(&client).is_some_and(|(_, heard_s)| self.is_expired(*heard_s)) {
+            self.forget(&client);
+        }
+        let admission = match self.entries.get(&client).map(|(old, _)| *old) {
+            Some(old) => {
+                let is_client = matches!(from, Source::Client { .. });
+                let same_place = old.origin == new.origin && old.position == new.position;
+                if is_client && same_place && old.time.compare(&new.time).is_eq() {
+                    return Admission::Duplicate;
+                }
+                match new.compare(&old) {
+                    Ordering::Less => return Admission::Stale,
+                    Ordering::Equal => {
+                        if let Source::Neighbour(neighbour) = from {
+                            self.owed[neighbour].remove(&client);
+                        }
+                        return Admission::Duplicate;
+                    }
+                    Ordering::Greater => Admission::News,
+                }
+            }
+            None => {
+                if self.entries.len() == self.capacity {
+                    let (smallest, sighting) = self.smallest().expect("it is full");
+                    if new.compare(&sighting).then_with(|| client.cmp(&smallest)).is_lt() {
+                        return Admission::BelowFloor;
+                    }
+                    if from == (Source::Client { may_be_new: false }) {
+                        return Admission::OverBudget;
+                    }
+                    self.forget(&smallest);
+                    self.evicted += 1;
+                }
+                if from == (Source::Client { may_be_new: false }) {
+                    return Admission::OverBudget;
+                }
+                Admission::Newcomer
+            }
+        };
+        self.entries.insert(client.clone(), (new, heard_s));
+        for (neighbour, owed) in self.owed.iter_mut().enumerate() {
+            if from == Source::Neighbour(neighbour) {
+                owed.remove(&client);
+            } else {
+                owed.insert(client.clone());
+            }
+        }
+        admission
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Sighting, i32) -> bool) -> usize {
+        let gone = self.entries.iter().filter(|(_, (sighting, heard_s))| !keep(sighting, *heard_s));
+        let gone: Vec<Client> = gone.map(|(client, _)| client.clone()).collect();
+        gone.iter().for_each(|client| self.forget(client));
+        gone.len()
+    }
+
+    /// What is owed to a neighbour and will be told.
+    fn told(&self, neighbour: usize) -> BTreeSet<Client> {
+        self.owed[neighbour].iter().filter(|client| self.is_told(client)).cloned().collect()
+    }
+}
+
+fn is_odd(client: &[u8]) -> bool {
+    client[0] % 2 == 1
+}
+
+fn play(table: &mut Table<16>, model: &mut Model, op: &Op) {
+    let now_s = model.now_s;
+    match op {
+        Op::Admit { report, age_s, from } => {
+            let heard_s = now_s - age_s;
+            assert_eq!(table.admit(report, heard_s, now_s, *from), model.admit(report, heard_s, *from));
+        }
+        Op::TakeOwed { neighbour } => {
+            let told = model.told(*neighbour);
+            match table.take_owed(*neighbour, now_s) {
+                None => assert!(told.is_empty(), "{told:?} is owed"),
+                Some((version, age_s)) => {
+                    let client = version.client.as_bytes().to_vec();
+                    assert!(told.contains(&client), "{client:?} is not owed");
+                    let (sighting, heard_s) = model.entries[&client];
+                    assert_eq!(
+                        (*version.sighting, i32::try_from(age_s)),
+                        (sighting, Ok((now_s - heard_s).max(0)))
+                    );
+                    model.owed[*neighbour].remove(&client);
+                }
+            }
+        }
+        Op::OweHalf { neighbour, odd } => {
+            let half: Vec<Client> =
+                model.entries.keys().filter(|client| is_odd(client) == *odd).cloned().collect();
+            let half: Vec<Client> = half.into_iter().filter(|client| model.is_told(client)).collect();
+            let count =
+                table.owe_where(*neighbour, now_s, |version| is_odd(version.client.as_bytes()) == *odd);
+            assert_eq!(count, half.len());
+            model.owed[*neighbour].extend(half);
+        }
+        Op::Wait { s } => model.now_s += s,
+        Op::Sweep => {
+            let swept = model.retain(|_, heard_s| now_s - heard_s < LIFE_S);
+            assert_eq!(table.sweep(now_s, |_| false), swept);
+        }
+        Op::Drop { origin } => {
+            let swept =
+                model.retain(|sighting, heard_s| sighting.origin != *origin && now_s - heard_s < LIFE_S);
+            assert_eq!(table.sweep(now_s, |sighting| sighting.origin == *origin), swept);
+        }
+    }
+}
+
+fn compare(table: &Table<16>, model: &Model) {
+    let held: BTreeMap<Client, (Sighting, i32)> = table
+        .map
+        .iter()
+        .map(|(key, entry)| (key.client.as_bytes().to_vec(), (entry.sighting, entry.heard_s)))
+        .collect();
+    assert_eq!(held, model.entries);
+    assert_eq!((table.len(), table.evicted()), (model.entries.len(), model.evicted));
+    for (client, (sighting, heard_s)) in &model.entries {
+        let id = ClientId::parse(client).expect("a token");
+        assert_eq!(table.get(&id, model.now_s), (!model.is_expired(*heard_s)).then_some(sighting));
+    }
+    let floor = table.floor().map(|floor| (floor.client.as_bytes().to_vec(), *floor.sighting));
+    assert_eq!(floor, model.smallest().filter(|_| model.entries.len() == model.capacity));
+    for neighbour in 0..NEIGHBOURS {
+        let slots = table.map.keys().enumerate().filter(|(slot, _)| table.owed.is_set(neighbour, *slot));
+        let owed: BTreeSet<Client> = slots.map(|(_, key)| key.client.as_bytes().to_vec()).collect();
+        assert_eq!(owed.len(), table.owed.count(neighbour), "an owed bit implies an entry");
+        // What is not told any more may be struck off when others are looked for.
+        assert!(owed.is_subset(&model.owed[neighbour]));
+        assert!(model.told(neighbour).is_subset(&owed));
+    }
+    let advertised = table.advertised(model.now_s).count();
+    assert_eq!(advertised, model.entries.keys().filter(|client| model.is_told(client)).count());
+}
+
+fn table_of(capacity: usize) -> Box<Table<16>> {
+    let mut table = Box::new(Table::new());
+    table.start(capacity, LIFE_S.unsigned_abs(), (1, 2), NEIGHBOURS);
+    table
+}
+
+fn any_origin() -> impl Strategy<Value = NodeId> {
+    (0..3_usize).prop_map(|index| names().id(index).expect("there are three"))
+}
+
+fn any_report() -> impl Strategy<Value = Report> {
+    let times = prop_oneof![Just("1"), Just("1.0"), Just("2"), Just("3"), Just("4"), Just("-5.5")];
+    let positions = prop_oneof![Just("+1+1"), Just("-1+1")];
+    (any_origin(), 0..2_i64, "[a-h]", positions, times).prop_map(|(origin, heard, client, position, time)| {
+        let sighting = Sighting {
+            time: ClientTime::parse(time.as_bytes()).expect("of the list"),
+            origin,
+            position: Position::parse(position.as_bytes()).expect("of the list"),
+            heard: Timestamp(heard),
+        };
+        Report { client: ClientId::parse(client.as_bytes()).expect("one letter"), sighting }
+    })
+}
+
+fn any_op() -> impl Strategy<Value = Op> {
+    let from = prop_oneof![
+        2 => any::<bool>().prop_map(|may_be_new| Source::Client { may_be_new }),
+        3 => (0..NEIGHBOURS).prop_map(Source::Neighbour),
+    ];
+    prop_oneof![
+        8 => (any_report(), 0..110_i32, from).prop_map(|(report, age_s, from)| {
+            // Those of a node's own clients are new; most others are young.
+            let age_s = if matches!(from, Source::Client { .. }) { 0 } else { age_s * age_s / 110 };
+            Op::Admit { report, age_s, from }
+        }),
+        4 => (0..NEIGHBOURS).prop_map(|neighbour| Op::TakeOwed { neighbour }),
+        1 => (0..NEIGHBOURS, any::<bool>()).prop_map(|(neighbour, odd)| Op::OweHalf { neighbour, odd }),
+        1 => (0..60_i32).prop_map(|s| Op::Wait { s }),
+        1 => Just(Op::Sweep),
+        1 => any_origin().prop_map(|origin| Op::Drop { origin }),
+    ]
+}
+
+/// The table after these reports, in this order.
+fn merged<'a>(
+    capacity: usize,
+    reports: impl IntoIterator<Item = &'a Report>,
+) -> (Vec<String>, crate::digest::Buckets) {
+    let names: Names = names();
+    let mut table = table_of(capacity);
+    for report in reports {
+        table.admit(report, 0, 0, Source::Neighbour(0));
+    }
+    let mut held: Vec<String> = table.advertised(0).map(|version| format!("{version:?}")).collect();
+    held.sort();
+    (held, buckets(&table, &names, 0, None, Salt { round: 3, secret: 4 }))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_table_does_what_a_plain_map_does(
+        capacity in 1..=8_usize,
+        ops in proptest::collection::vec(any_op(), 0..120),
+    ) {
+        let (mut table, mut model) = (table_of(capacity), Model::new(capacity));
+        for op in &ops {
+            play(&mut table, &mut model, op);
+            compare(&table, &model);
+        }
+    }
+
+    /// Commutative and associative: the order of sets, and within them, does not matter; idempotent: nor does it how
+    /// often anything comes. Also where the table is full.
+    #[test]
+    fn merging_is_of_sets(
+        capacity in 1..=8_usize,
+        a in proptest::collection::vec(any_report(), 0..12),
+        b in proptest::collection::vec(any_report(), 0..12),
+        c in proptest::collection::vec(any_report(), 0..12),
+        turn in any::<proptest::sample::Index>(),
+    ) {
+        let expected = merged(capacity, a.iter().chain(&b).chain(&c));
+        prop_assert_eq!(&merged(capacity, c.iter().chain(&a).chain(&b)), &expected);
+        prop_assert_eq!(&merged(capacity, b.iter().rev().chain(&c).chain(&a)), &expected);
+        let mut all: Vec<&Report> = a.iter().chain(&b).chain(&c).collect();
+        prop_assert_eq!(&merged(capacity, all.iter().copied().chain(all.iter().copied())), &expected);
+        if !all.is_empty() {
+            let at = turn.index(all.len());
+            all.rotate_left(at);
+            prop_assert_eq!(&merged(capacity, all), &expected);
+        }
+    }
+
+    /// A small board holds the newest of what a large one holds.
+    #[test]
+    fn a_smaller_table_is_the_beginning_of_a_larger(
+        small in 1..=8_usize,
+        reports in proptest::collection::vec(any_report(), 0..30),
+    ) {
+        let hold = |capacity| {
+            let mut table = table_of(capacity);
+            for report in &reports {
+                table.admit(report, 0, 0, Source::Neighbour(0));
+            }
+            let mut held: Vec<Report> = table
+                .advertised(0)
+                .map(|version| Report { client: version.client.clone(), sighting: *version.sighting })
+                .collect();
+            held.sort_by(|a, b| b.version().compare(&a.version()));
+            held
+        };
+        let (large, small) = (hold(8), hold(small));
+        prop_assert_eq!(&small[..], &large[..small.len()]);
+    }
+}
