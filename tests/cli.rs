@@ -130,7 +130,7 @@ fn a_wrong_map_is_told_whole_and_starts_nothing() {
     );
     let (name, folder) = (map.name(), Path::new(map.name()).parent().expect("a folder").display());
     let findings = [
-        format!("{name}:3: nodes.Smith.port: unknown member (known here: clients, links)\n"),
+        format!("{name}:3: nodes.Smith.port: unknown member (known here: clients, links, http)\n"),
         format!(
             "{name}:3: nodes.Smith.clients: 127.0.0.1:8001 is taken by nodes.Hill.clients on line 2 (give one of them another port)\n"
         ),

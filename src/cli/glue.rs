@@ -60,8 +60,12 @@ pub(super) fn serve(
 /// The map as one node sees it.
 fn plan(checked: Checked, me: usize, supervised: bool) -> Plan {
     let neighbours = checked.neighbours(me);
-    let address =
-        |node: config::NodeEntry| Address { name: node.name, clients: node.clients, links: node.links };
+    let address = |node: config::NodeEntry| Address {
+        name: node.name,
+        clients: node.clients,
+        links: node.links,
+        http: node.http,
+    };
     Plan {
         nodes: checked.nodes.into_iter().map(address).collect(),
         me,

@@ -54,7 +54,8 @@ pub(super) fn check(config: &Config, surroundings: &Surroundings) -> (Option<Che
 }
 
 fn entry(node: &NodeSpec) -> Option<NodeEntry> {
-    Some(NodeEntry { name: node.name.clone(), clients: node.clients?.value, links: node.links?.value })
+    let http = node.http.map(|http| http.value);
+    Some(NodeEntry { name: node.name.clone(), clients: node.clients?.value, links: node.links?.value, http })
 }
 
 /// The edges as pairs of indices into `sorted`, each with its place in the file, and whether none of them is lost.

@@ -41,7 +41,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     for (node, spec) in config.nodes.iter().enumerate() {
         let machine =
             spec.links.map_or(Machine::OfNode(node), |links| machine(links.value.ip().to_canonical(), node));
-        for (member, address) in [("clients", spec.clients), ("links", spec.links)] {
+        for (member, address) in [("clients", spec.clients), ("links", spec.links), ("http", spec.http)] {
             if let Some(mut address) = address {
                 address.value.set_ip(address.value.ip().to_canonical());
                 listeners.push(Listener { node, name: &spec.name, member, address, machine });

@@ -87,6 +87,7 @@ struct NodeSpec {
     line: usize,
     clients: Option<At<SocketAddr>>,
     links: Option<At<SocketAddr>>,
+    http: Option<At<SocketAddr>>,
 }
 
 /// An element of `edges`.
@@ -190,6 +191,8 @@ pub struct NodeEntry {
     pub clients: SocketAddr,
     /// Where the node listens for its neighbours, and where they dial it; a wildcard only for a node that nobody dials.
     pub links: SocketAddr,
+    /// Where the node says how it is over HTTP; nowhere by default.
+    pub http: Option<SocketAddr>,
 }
 
 /// When a node takes its wall clock to be right, and so refuses times far ahead of it.

@@ -210,8 +210,8 @@ impl<'a> Reader<'a> {
             );
             self.error(line, &path, message, remedy);
         }
-        let mut node = NodeSpec { name, line, clients: None, links: None };
-        let members = self.known_members(value, &path, &["clients", "links"]);
+        let mut node = NodeSpec { name, line, clients: None, links: None, http: None };
+        let members = self.known_members(value, &path, &["clients", "links", "http"]);
         let is_object = json::kind(value) == "an object";
         for wanted in ["clients", "links"] {
             let given = members.iter().find(|(name, _, _)| name == wanted);
@@ -221,6 +221,9 @@ impl<'a> Reader<'a> {
                 self.error(line, &path, message, format!("{wanted:?}: \"ADDRESS:PORT\""));
             }
             *(if wanted == "clients" { &mut node.clients } else { &mut node.links }) = address;
+        }
+        if let Some((_, value, _)) = members.iter().find(|(name, _, _)| name == "http") {
+            node.http = self.address(value, &join(&path, "http"));
         }
         self.config.nodes.push(node);
     }

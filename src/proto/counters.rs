@@ -15,6 +15,11 @@ macro_rules! counters {
                 Counters { $($name: 0,)+ }
             }
 
+            /// Name and meaning of each, in the order of this file.
+            pub fn described() -> impl Iterator<Item = (&'static str, &'static str)> {
+                [$((stringify!($name), concat!($($doc),+).trim_ascii()),)+].into_iter()
+            }
+
             /// Name and value of each, in the order of this file.
             pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name),)+].into_iter()

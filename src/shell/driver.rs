@@ -158,9 +158,16 @@ impl Driver {
         format!("{up} of {links} links up, {in_step} in step; {known} of {capacity} clients known")
     }
 
-    /// What is to be said to somebody at the control socket.
+    /// What is to be said to somebody who asks after the node at the control socket.
     #[must_use]
     pub fn answer(&self, request: Request, facts: Facts) -> String {
+        let status = self.status_now(facts);
+        if request == Request::Text { status.text() } else { status.json() }
+    }
+
+    /// How the node is at this moment.
+    #[must_use]
+    pub fn status_now(&self, facts: Facts) -> Status {
         let (node, now) = (self.node.borrow(), self.clock.now());
         let facts = Facts { log_lines_lost: lines_lost(), ..facts };
         let errors = self.dial_errors.borrow();
@@ -168,8 +175,7 @@ impl Driver {
             let error = errors.iter().find(|(node, _)| *node == link.node && link.up_since.is_none());
             error.map(|(_, words)| words.clone())
         };
-        let status = Status::of(&node, &now, self.places.borrow().health(), facts, error_of);
-        if request == Request::Text { status.text() } else { status.json() }
+        Status::of(&node, &now, self.places.borrow().health(), facts, error_of)
     }
 
     /// Begins a round of an inquiry about the herd; gives the number of its census.

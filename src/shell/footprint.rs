@@ -3,6 +3,7 @@
 //! Sizes come from the types themselves, so the table cannot say what the program does not do.
 
 use super::control::CONTROLS_MAX;
+use super::http::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX};
 use super::limits::{
     CLIENTS_MAX, INPUT_BYTES, LISTEN_BACKLOG, LOG_LINE_BYTES_MAX, OUTPUT_BYTES, UNREAD_BYTES_MAX,
 };
@@ -73,6 +74,8 @@ pub const LIMITS: &[Limit] = &[
         "addresses share them, by a keyed hash",
     ),
     limit("those answered at once at the control socket", CONTROLS_MAX, 0, "they wait with the kernel"),
+    limit("connections to the HTTP port", HTTP_CONNECTIONS_MAX, 0, "they wait with the kernel"),
+    limit("bytes of the head of an HTTP request", HTTP_HEAD_BYTES_MAX, 0, "answered by 431"),
     limit("censuses at once", CENSUSES_MAX, 0, "the node takes no part in a further one"),
     limit("queries that wait for places", PLACES_QUEUE_MAX, 0, "answered at once, without places"),
     limit("threads that ask for places (places.workers)", WORKERS_DEFAULT, 0, "queries wait for one"),

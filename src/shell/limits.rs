@@ -6,8 +6,9 @@ use crate::proto::limits::{ANSWER_BYTES_MAX, CLIENT_LINE_BYTES_MAX, LINK_LINE_BY
 /// whole command.
 pub const CLIENTS_MAX: usize = 4096;
 
-/// Descriptors a node needs beside its clients: listeners, links, reactor, places, standard streams.
-pub const DESCRIPTORS_BESIDE_CLIENTS: u64 = 96;
+/// Descriptors a node needs beside its clients: listeners, links, reactor, places, those at the
+/// control socket and the HTTP port, standard streams.
+pub const DESCRIPTORS_BESIDE_CLIENTS: u64 = 128;
 
 /// Bytes taken from a socket in one read.
 pub const READ_BYTES: usize = 4096;

@@ -9,10 +9,12 @@ pub mod clock;
 pub mod control;
 pub mod driver;
 pub mod footprint;
+pub mod http;
 pub mod inquiry;
 pub mod limits;
 pub mod listen;
 pub mod logging;
+pub mod metrics;
 pub mod service;
 #[cfg(feature = "smol")]
 pub mod smol;
@@ -36,6 +38,8 @@ pub struct Address {
     pub clients: SocketAddr,
     /// Where it listens to its neighbours.
     pub links: SocketAddr,
+    /// Where it says how it is over HTTP, if anywhere.
+    pub http: Option<SocketAddr>,
 }
 
 /// What a node is to do: made from a checked map.

@@ -120,7 +120,7 @@ fn a_client_that_does_not_read_costs_a_buffer_at_most() {
 #[test]
 fn a_full_table_of_clients_closes_the_one_that_was_longest_idle() {
     let files = allow_many_files();
-    fills_up(Herd::one().descriptors(160).start(), 64);
+    fills_up(Herd::one().descriptors(192).start(), 64);
     // As many as a node takes by itself, where this machine allows it.
     if files >= 4096 + SPARE {
         fills_up(Herd::one().start(), 4096);

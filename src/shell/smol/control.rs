@@ -6,15 +6,13 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use async_io::{Async, Timer};
-use futures_lite::future::or;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use log::debug;
 
-use super::Shell;
+use super::{Shell, in_time};
 use crate::shell::control::{CONTROL_MS_MAX, CONTROLS_MAX, REQUEST_BYTES_MAX, Request};
 use crate::shell::inquiry::{INQUIRY_MS_MAX, Inquiry, LOOK_EVERY_MS, ROUND_EVERY_MS};
 use crate::shell::limits::ACCEPT_PAUSE_MS;
-use crate::shell::status::Facts;
 
 /// Answers for ever, a few at a time.
 pub(super) async fn serve(shell: &'static Shell, listener: Async<UnixListener>) {
@@ -43,18 +41,9 @@ async fn answer(shell: &'static Shell, mut stream: Async<UnixStream>) -> io::Res
     let answer = if request.is_of_herd() {
         herd_answer(shell, request).await?
     } else {
-        let clients = shell.clients.borrow().facts();
-        shell.driver.answer(request, Facts { unread_refused: shell.unread.refused(), ..clients })
+        shell.driver.answer(request, shell.facts())
     };
     in_time(CONTROL_MS_MAX, stream.write_all(answer.as_bytes())).await
-}
-
-async fn in_time<T>(ms: u64, done: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let late = async {
-        Timer::after(Duration::from_millis(ms)).await;
-        Err(io::ErrorKind::TimedOut.into())
-    };
-    or(done, late).await
 }
 
 async fn read_request(stream: &mut Async<UnixStream>) -> io::Result<Request> {

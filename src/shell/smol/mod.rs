@@ -9,10 +9,12 @@
 
 mod clients;
 mod control;
+mod http;
 mod links;
 mod signal;
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -29,6 +31,7 @@ use super::driver::{Driver, Memory, Work};
 use super::limits::{STATUS_FIRST_MS, TURN_TASKS, UNREAD_BYTES_MAX};
 use super::listen::raise_descriptor_limit;
 use super::service::{CLIENTS, LINKS, Service};
+use super::status::Facts;
 use super::wake::Wake;
 use super::{Plan, Reread, RunError};
 use crate::proto::time::Mono;
@@ -66,6 +69,7 @@ struct Shell {
 struct Listeners {
     clients: Option<Task<()>>,
     links: Option<Task<()>>,
+    http: Option<Task<()>>,
 }
 
 /// Runs the node until it is told to stop: by SIGTERM, SIGINT, or the end of standard input where the
@@ -90,6 +94,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), RunError> {
         shell.executor.spawn(keep_map(shell)).detach();
         // It is taken away again when the node stops.
         let _control = shell.control(&me.name);
+        shell.listen_http(me.http).await?;
         info!("{} listens to clients on {} and to its neighbours on {}", me.name, me.clients, me.links);
         shell.work();
         shell.service.ready(shell.driver.status());
@@ -150,6 +155,15 @@ async fn end(acceptor: Option<Task<()>>) {
     }
 }
 
+/// What comes in time, or else an error.
+async fn in_time<T>(ms: u64, done: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let late = async {
+        Timer::after(Duration::from_millis(ms)).await;
+        Err(io::ErrorKind::TimedOut.into())
+    };
+    future::or(done, late).await
+}
+
 /// A listener of this runtime.
 fn listen(service: &Service, member: &'static str, address: SocketAddr) -> Result<TcpListener, RunError> {
     let listener = crate::shell::listen::listen(service, member, address)?;
@@ -181,6 +195,26 @@ impl Shell {
         Ok(())
     }
 
+    /// Answers on this address over HTTP, instead of the one before, if on any.
+    async fn listen_http(&'static self, address: Option<SocketAddr>) -> Result<(), RunError> {
+        let old = self.listeners.borrow_mut().http.take();
+        end(old).await;
+        if let Some(address) = address {
+            let member = "http";
+            let listener = TcpListener::bind(address).await;
+            let listener = listener.map_err(|error| RunError::Bind { member, address, error })?;
+            info!("how the node is can be read at http://{address}/metrics");
+            let task = self.executor.spawn(http::serve(self, listener));
+            self.listeners.borrow_mut().http = Some(task);
+        }
+        Ok(())
+    }
+
+    /// What the driver does not know of the node.
+    fn facts(&self) -> Facts {
+        Facts { unread_refused: self.unread.refused(), ..self.clients.borrow().facts() }
+    }
+
     /// Answers those on the board who ask how the node is.
     fn control(&'static self, name: &str) -> Option<Control> {
         let (control, listener) = Control::listen(name)?;
@@ -197,10 +231,16 @@ impl Shell {
         };
         let clients = (old.clients != new.clients).then_some(new.clients);
         let links = (old.links != new.links).then_some(new.links);
-        let listening = self.listen(clients, links).await.map_err(|error| error.to_string());
+        let mut listening = self.listen(clients, links).await.map_err(|error| error.to_string());
+        if listening.is_ok() && old.http != new.http {
+            listening = self.listen_http(new.http).await.map_err(|error| error.to_string());
+        }
         let taken = listening.and_then(|()| self.driver.reload(&plan).map_err(|error| error.to_string()));
         if let Err(why) = taken {
             let back = self.listen(clients.map(|_| old.clients), links.map(|_| old.links)).await;
+            if old.http != new.http {
+                let _ = self.listen_http(old.http).await;
+            }
             return Err(back.err().map_or(why.clone(), |error| format!("{why}; and then {error}")));
         }
         *self.plan.borrow_mut() = plan;

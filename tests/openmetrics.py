@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Starts a node and reads its figures with the parser of Prometheus' own client, which refuses what OpenMetrics 1.0.0 does
+not allow. `openmetrics.py PROGRAM`."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+WANTED = {"herd_build": "info", "herd_uptime_seconds": "gauge", "herd_iamat": "counter", "herd_new_ids_refused": "counter"}
+
+
+def free_addresses(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = ["{}:{}".format(*held.getsockname()) for held in sockets]
+    for held in sockets:
+        held.close()
+    return addresses
+
+
+def fetched(url):
+    for _ in range(100):
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.headers["Content-Type"], answer.read().decode()
+        except OSError:
+            time.sleep(0.1)
+    sys.exit(f"{url}: nobody answers")
+
+
+def check(url):
+    kind, text = fetched(url)
+    if not kind.startswith("application/openmetrics-text; version=1.0.0"):
+        sys.exit(f"it says that it is {kind}")
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    for name, kind in WANTED.items():
+        if name not in families or families[name].type != kind:
+            sys.exit(f"{name} is missing, or is no {kind}")
+    samples = sum(len(family.samples) for family in families.values())
+    print(f"{len(families)} families, {samples} samples: all is OpenMetrics")
+
+
+def main():
+    clients, links, other, other_links, http = free_addresses(5)
+    nodes = {
+        "Hill": {"clients": clients, "links": links, "http": http},
+        "Smith": {"clients": other, "links": other_links},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "map.json")
+        with open(path, "w") as file:
+            json.dump({"nodes": nodes, "edges": [["Hill", "Smith"]]}, file)
+        environment = {**os.environ, "XDG_RUNTIME_DIR": folder}
+        node = subprocess.Popen([sys.argv[1], "serve", "Hill", "--map", path], env=environment)
+        try:
+            check(f"http://{http}/metrics")
+        finally:
+            node.terminate()
+            node.wait()
+
+
+main()
