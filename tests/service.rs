@@ -259,3 +259,40 @@ fn who_connects_while_a_node_starts_again_waits_and_is_answered() {
     assert_eq!(hill.0.wait().expect("it is our child").code(), Some(1));
     assert!(common::is_free(new));
 }
+
+#[test]
+fn a_node_says_how_it_is_when_it_is_told_to() {
+    let herd = Herd::pair().start();
+    herd["Hill"].ask("IAMAT kiwi +1+1 1");
+    herd["Hill"].signal(Signal::USR1);
+    herd["Hill"].log.wait_for("1 of 1 links up, ");
+    herd["Hill"].log.wait_for("; 1 of 4096 clients known");
+    assert!(herd["Hill"].ask("IAMAT kiwi +1+1 2").starts_with("AT Hill "), "it goes on");
+}
+
+#[test]
+fn the_log_is_json_for_those_who_collect_it() {
+    let herd = Herd::one().build();
+    let name = herd.names()[0];
+    let mut node = command(None);
+    node.args(["serve", name, "--log-format", "json", "--map"]).arg(herd.map(name));
+    let mut node = node.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program can be run");
+    until("it serves", || common::answers(herd[name].clients));
+    let pid = Pid::from_child(&node);
+    rustix::process::kill_process(pid, Signal::TERM).expect("it runs");
+    let log = {
+        let mut log = String::new();
+        let mut stderr = node.stderr.take().expect("it is a pipe");
+        std::io::Read::read_to_string(&mut stderr, &mut log).expect("UTF-8");
+        log
+    };
+    node.wait().expect("it was told to end");
+    assert!(log.lines().count() >= 2, "{log}");
+    for line in log.lines() {
+        let read: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(read["unix_ms"].as_u64().is_some_and(|ms| ms > 1_700_000_000_000), "{line}");
+        assert!(["info", "warn"].contains(&read["level"].as_str().unwrap_or_default()), "{line}");
+    }
+    assert!(log.contains("listens to clients on"), "{log}");
+}

@@ -13,12 +13,14 @@ use crate::places::import::{Import, Progress};
 use crate::places::{self, Query};
 use crate::proto::auth;
 use crate::shell::footprint::{LIMITS, NODE_BYTES};
+use crate::shell::logging::LogFormat;
 use crate::shell::{self, Address, Plan};
 
 /// How a node is run.
 #[derive(Debug)]
 pub(super) struct ServeOptions {
     pub(super) log_level: LevelFilter,
+    pub(super) log_format: LogFormat,
     /// Whether the node is to stop at the end of its standard input, which `herd up` holds open. The key has been read
     /// from it already; nothing more will come.
     pub(super) stops_with_stdin: bool,
@@ -50,7 +52,7 @@ pub(super) fn serve(
     reread: impl Fn() -> Result<(Checked, usize), String> + 'static,
     node: RunNode,
 ) -> Result<(), String> {
-    shell::logging::start(options.log_level);
+    shell::logging::start(options.log_level, options.log_format);
     let name = checked.nodes[me].name.clone();
     let supervised = options.stops_with_stdin;
     let reread = move || reread().map(|(checked, me)| plan(checked, me, supervised));

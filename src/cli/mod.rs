@@ -28,7 +28,7 @@ use std::process::ExitCode;
 use log::{Level, LevelFilter};
 
 use crate::config::{self, Checked, Config, Finding, Keys, Severity, Surroundings, did_you_mean, quoted};
-use crate::shell::logging::tell;
+use crate::shell::logging::{LogFormat, tell};
 use crate::shell::{Plan, Reread, RunError, service};
 use parse::Command;
 
@@ -70,8 +70,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, node: RunNode) -> ExitCode 
 
 fn carry_out(command: Command, node: RunNode) -> Result<(), Failure> {
     match command {
-        Command::Serve { name, map, log_level, supervised } => {
-            serve(&name, map.as_deref(), log_level, supervised, node)
+        Command::Serve { name, map, log_level, log_format, supervised } => {
+            serve(&name, map.as_deref(), (log_level, log_format), supervised, node)
         }
         other => carry_out_briefly(other),
     }
@@ -180,12 +180,12 @@ fn summary(checked: Option<&Checked>, findings: &[Finding]) -> String {
 fn serve(
     name: &str,
     map: Option<&Path>,
-    log_level: LevelFilter,
+    (log_level, log_format): (LevelFilter, LogFormat),
     supervised: bool,
     node: RunNode,
 ) -> Result<(), Failure> {
     let served = ready_to_serve(name, map, supervised).and_then(|(checked, me, keys)| {
-        let options = glue::ServeOptions { log_level, stops_with_stdin: supervised };
+        let options = glue::ServeOptions { log_level, log_format, stops_with_stdin: supervised };
         let (name, map) = (name.to_owned(), map.map(Path::to_path_buf));
         let reread = move || reread(&name, map.as_deref(), keys.clone());
         glue::serve(checked, me, &options, reread, node).map_err(Failure::CouldNotRun)

@@ -14,6 +14,7 @@ use super::table::{COMMANDS, Entry, Flag, LOG_LEVELS};
 use crate::config::{did_you_mean, quoted};
 use crate::places::import::{Columns, Format, Import, kind_of_word};
 use crate::shell::control::Request;
+use crate::shell::logging::LogFormat;
 
 /// The limits of WHATSAT (PROTOCOL), which `places near` answers like.
 const RADIUS_KM_MAX: f64 = 50.0;
@@ -33,6 +34,7 @@ pub(super) enum Command {
         name: String,
         map: Option<PathBuf>,
         log_level: LevelFilter,
+        log_format: LogFormat,
         supervised: bool,
     },
     Send {
@@ -266,6 +268,18 @@ impl Given {
         })
     }
 
+    fn log_format(&self) -> Result<LogFormat, UsageError> {
+        let Some(value) = self.flag("log-format") else { return Ok(LogFormat::Auto) };
+        let typed = value.to_string_lossy();
+        let known = LogFormat::WORDS.iter().find(|(word, _)| *word == typed);
+        known.map(|(_, format)| *format).ok_or_else(|| {
+            let words = LogFormat::WORDS.map(|(word, _)| word);
+            let near = did_you_mean(&typed, words);
+            let remedy = if near.is_empty() { format!("one of: {}", words.join(", ")) } else { near };
+            self.wrong(format!("unknown format {} for --log-format", quoted(&typed)), &remedy)
+        })
+    }
+
     fn log_level(&self) -> Result<LevelFilter, UsageError> {
         let Some(value) = self.flag("log-level") else { return Ok(LevelFilter::Info) };
         let typed = value.to_string_lossy();
@@ -363,6 +377,7 @@ fn build(given: &Given) -> Result<Command, UsageError> {
             name: given.text("NAME", &given.operands[0])?,
             map,
             log_level: given.log_level()?,
+            log_format: given.log_format()?,
             supervised: given.flag("supervised").is_some(),
         },
         ["send"] => {

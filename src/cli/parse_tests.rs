@@ -21,7 +21,13 @@ fn each_command_is_understood() {
         ),
         (
             "serve --supervised Hill --map m",
-            Command::Serve { name: "Hill".into(), map: path("m"), log_level: info, supervised: true },
+            Command::Serve {
+                name: "Hill".into(),
+                map: path("m"),
+                log_level: info,
+                log_format: LogFormat::Auto,
+                supervised: true,
+            },
         ),
         ("send", Command::Send { to: None, map: None, lines: vec![] }),
         (

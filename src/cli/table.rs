@@ -99,11 +99,19 @@ pub(super) const COMMANDS: &[Entry] = &[
         short: "runs one node of the map",
         long: &[
             "This is what a board runs, mostly under systemd. It stops cleanly at SIGTERM and SIGINT, and reads its map \
-             again at SIGHUP: links that are in the old map and the new one stay up.",
+             again at SIGHUP: links that are in the old map and the new one stay up. At SIGUSR1 it says in a line of its log how it is.",
         ],
         flags: &[
             MAP,
             LOG_LEVEL,
+            Flag {
+                name: "log-format",
+                value: Some("FORMAT"),
+                is_required: false,
+                short: "what a line of the log is: auto, journal, text or json; default auto",
+                long: "At auto: with priorities under systemd, coloured on a terminal, plain elsewhere. At json: an object a line, \
+                       with unix_ms, level and message.",
+            },
             Flag {
                 name: "supervised",
                 value: None,

@@ -1,7 +1,8 @@
 //! Where log lines go: to standard error, in the form that whoever reads it can use.
 //!
 //! On a terminal that is `simple_logger`. Under systemd each line starts with its priority
-//! (sd-daemon(3)), and the journal adds the time. Anywhere else, a file or a pipe, lines are plain.
+//! (sd-daemon(3)), and the journal adds the time. Anywhere else, a file or a pipe, lines are plain. Whoever collects logs may ask
+//! for lines of JSON instead.
 //!
 //! A node must not die of its log, nor wait for it. So a line is only written when whoever reads has
 //! room for it: else it is lost and counted, and the count is told once there is room again. A pipe
@@ -16,12 +17,14 @@ use std::cell::Cell;
 use std::fmt;
 use std::io::{IsTerminal, StderrLock, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use log::{Level, LevelFilter, Log, Metadata, Record, warn};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use simple_logger::SimpleLogger;
 
 use super::limits::{LOG_LINE_BYTES_MAX, REPEATED_WARNING_MS};
+use super::status::Json;
 use crate::places::is_secret_target;
 use crate::proto::time::Mono;
 
@@ -34,19 +37,54 @@ pub fn lines_lost() -> u64 {
     LOST.load(Ordering::Relaxed)
 }
 
+/// The form of the log's lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// By where standard error leads: a terminal, the journal, or anything else.
+    #[default]
+    Auto,
+    /// A priority before each line, for systemd's journal.
+    Journal,
+    /// Level and words.
+    Text,
+    /// A JSON object a line: `unix_ms`, `level`, `message`.
+    Json,
+}
+
+impl LogFormat {
+    /// The formats by the words that the command line has for them.
+    pub const WORDS: [(&'static str, LogFormat); 4] = [
+        ("auto", LogFormat::Auto),
+        ("journal", LogFormat::Journal),
+        ("text", LogFormat::Text),
+        ("json", LogFormat::Json),
+    ];
+}
+
 /// Sends the log to standard error, down to `level`.
 ///
 /// A second call changes nothing: the first logger stays.
-pub fn start(level: LevelFilter) {
-    let form = if std::env::var_os("JOURNAL_STREAM").is_some() {
-        Form::Journal
-    } else if std::io::stderr().is_terminal() {
-        Form::Terminal(SimpleLogger::new().with_level(level))
-    } else {
-        Form::Plain
+pub fn start(level: LevelFilter, format: LogFormat) {
+    let form = match format {
+        LogFormat::Auto => Form::of_standard_error(level),
+        LogFormat::Journal => Form::Journal,
+        LogFormat::Text => Form::Plain,
+        LogFormat::Json => Form::Json,
     };
     if log::set_boxed_logger(Box::new(Logger { form, lost: AtomicU64::new(0) })).is_ok() {
         log::set_max_level(level);
+    }
+}
+
+impl Form {
+    fn of_standard_error(level: LevelFilter) -> Self {
+        if std::env::var_os("JOURNAL_STREAM").is_some() {
+            Form::Journal
+        } else if std::io::stderr().is_terminal() {
+            Form::Terminal(SimpleLogger::new().with_level(level))
+        } else {
+            Form::Plain
+        }
     }
 }
 
@@ -67,6 +105,7 @@ enum Form {
     Terminal(SimpleLogger),
     Journal,
     Plain,
+    Json,
 }
 
 struct Logger {
@@ -119,6 +158,7 @@ impl Logger {
             Form::Terminal(logger) => return logger.log(record),
             Form::Journal => format!("<{}>{}", priority(record.level()), record.args()),
             Form::Plain => format!("{:<5} {}", record.level(), record.args()),
+            Form::Json => json_line(unix_ms(), record),
         }
         .into_bytes();
         line.truncate(LOG_LINE_BYTES_MAX - 1);
@@ -136,6 +176,34 @@ fn has_room(stderr: &StderrLock) -> bool {
     match poll(&mut polled, Some(&Timespec::default())) {
         Ok(_) => polled[0].revents().contains(PollFlags::OUT) && !polled[0].revents().intersects(gone),
         Err(_) => false,
+    }
+}
+
+fn unix_ms() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis())
+}
+
+/// A line of JSON that is whole however long the message is.
+fn json_line(unix_ms: u128, record: &Record) -> String {
+    let mut message = record.args().to_string();
+    let line = |message: &str| {
+        let mut json = Json::default();
+        json.number("unix_ms", Some(unix_ms));
+        json.text("level", &record.level().as_str().to_ascii_lowercase());
+        json.text("message", message);
+        json.finish().trim_end().to_owned()
+    };
+    loop {
+        let whole = line(&message);
+        if whole.len() < LOG_LINE_BYTES_MAX {
+            return whole;
+        }
+        // An escape is several bytes: what is left in proportion may still be too long, and is cut again then.
+        let mut end = (message.len() * LOG_LINE_BYTES_MAX / whole.len()).saturating_sub(16);
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        message.truncate(end);
     }
 }
 
@@ -178,5 +246,30 @@ impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let bytes = self.0.strip_suffix(b"\n").unwrap_or(self.0);
         write!(f, "{}", bytes.escape_ascii())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_json_is_whole_however_long_it_is() {
+        for message in
+            ["a \"b\"\n".to_owned(), "é\u{1}".repeat(LOG_LINE_BYTES_MAX), "x".repeat(2 * LOG_LINE_BYTES_MAX)]
+        {
+            let line =
+                json_line(7, &Record::builder().level(Level::Warn).args(format_args!("{message}")).build());
+            assert!(line.len() < LOG_LINE_BYTES_MAX && !line.contains('\n'), "{} bytes", line.len());
+            let read: serde_json::Value =
+                serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            assert_eq!((&read["unix_ms"], &read["level"]), (&7.into(), &"warn".into()));
+            let told = read["message"].as_str().expect("a string");
+            assert!(
+                message.starts_with(told) && (told == message || told.len() > 600),
+                "{} bytes",
+                told.len()
+            );
+        }
     }
 }

@@ -27,7 +27,7 @@ use tokio::time::{sleep, sleep_until};
 use crate::clients::{self, Clients};
 use crate::control;
 use crate::links::{self, Links};
-use crate::stop::{Reload, Stop};
+use crate::stop::{Reload, Stop, Told};
 use crate::task::Task;
 
 /// The node's memory: all zero, so it is no part of the program file, and resident only as touched.
@@ -88,6 +88,13 @@ pub(crate) fn run(plan: Plan, reread: Reread) -> Result<(), RunError> {
         spawn_local(keep_time(shell));
         spawn_local(keep_told(shell));
         spawn_local(keep_map(shell, reload));
+        let mut told = Told::new()?;
+        spawn_local(async move {
+            loop {
+                told.next().await;
+                info!("{}", shell.driver.status());
+            }
+        });
         let _control = control::serve(shell, &me.name);
         info!("{} listens to clients on {} and to its neighbours on {}", me.name, me.clients, me.links);
         shell.work();

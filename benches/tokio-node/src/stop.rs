@@ -76,6 +76,20 @@ impl Reload {
     }
 }
 
+/// The wish that the node say how it is: SIGUSR1.
+pub(crate) struct Told(Signal);
+
+impl Told {
+    pub(crate) fn new() -> Result<Self, RunError> {
+        listen_for(SignalKind::user_defined1()).map(Told)
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}
+
 async fn until_end(input: &Receiver) {
     let mut ignored = [0; 64];
     while input.readable().await.is_ok() {

@@ -87,7 +87,8 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), RunError> {
     async_io::block_on(async {
         shell.listen(Some(me.clients), Some(me.links)).await?;
         let outside = signal::Outside::new(supervised)?;
-        let stopped = async move { shell.stopped.set(Some(outside.wait(&shell.reload_wake).await)) };
+        let tell = || info!("{}", shell.driver.status());
+        let stopped = async move { shell.stopped.set(Some(outside.wait(&shell.reload_wake, tell).await)) };
         shell.executor.spawn(stopped).detach();
         shell.executor.spawn(keep_time(shell)).detach();
         shell.executor.spawn(keep_told(shell)).detach();

@@ -1,5 +1,5 @@
 //! What makes a node stop: SIGTERM, SIGINT, and the end of standard input of a supervised one. What makes
-//! it read its map again: SIGHUP.
+//! it read its map again: SIGHUP; and say how it is: SIGUSR1.
 
 use std::io::{IsTerminal, Read, Stdin};
 
@@ -19,7 +19,7 @@ pub(super) struct Outside {
 
 impl Outside {
     pub(super) fn new(supervised: bool) -> Result<Self, RunError> {
-        let mut wanted = vec![Signal::Term, Signal::Int];
+        let mut wanted = vec![Signal::Term, Signal::Int, Signal::Usr1];
         // On a terminal SIGHUP says that the terminal has gone, and ends the node as it ends any program.
         if !std::io::stderr().is_terminal() {
             wanted.push(Signal::Hup);
@@ -30,13 +30,15 @@ impl Outside {
         Ok(Outside { signals, input })
     }
 
-    /// Rings `reload` whenever the map is to be read again, until the node is to stop; says why.
-    pub(super) async fn wait(mut self, reload: &Wake) -> &'static str {
+    /// Rings `reload` whenever the map is to be read again, calls `tell` whenever somebody wants to know how the node is,
+    /// until it is to stop; says why.
+    pub(super) async fn wait(mut self, reload: &Wake, tell: impl Fn()) -> &'static str {
         let input = self.input;
         let signal = async {
             loop {
                 match self.signals.next().await {
                     Some(Ok(Signal::Hup)) => reload.wake(),
+                    Some(Ok(Signal::Usr1)) => tell(),
                     Some(Ok(Signal::Int)) => return "interrupted",
                     _ => return "told to terminate",
                 }
