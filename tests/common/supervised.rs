@@ -21,7 +21,12 @@ pub(crate) struct Up {
 impl Up {
     /// Starts it on this map without waiting for anything.
     pub(crate) fn launch(map: &Path) -> Up {
-        let mut command = command(None);
+        Up::launch_within(None, map)
+    }
+
+    /// The same; it and each node may have so many descriptors.
+    pub(crate) fn launch_within(descriptors: Option<u32>, map: &Path) -> Up {
+        let mut command = command(descriptors);
         runs_beside(&mut command, map);
         command.args(["up", "--map"]).arg(map).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be run");

@@ -1,0 +1,59 @@
+//! Five real nodes, and everything that a network, a power supply and clients can do to them.
+//!
+//! ```text
+//! cargo test --locked --test storm -- --minutes 2              the storm (root: it makes network namespaces)
+//! cargo test --locked --test storm -- --minutes 2 --seed 7     the same plan again
+//! cargo test --release --locked --test storm -- --soak --minutes 60    an hour of clients who come and go
+//! ```
+
+mod client;
+#[path = "../common/mod.rs"]
+mod common;
+mod memory;
+mod soak;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo test --test storm -- [--soak] [--minutes M] [--seed S]";
+
+struct Options {
+    minutes: f64,
+    seed: u64,
+    is_soak: bool,
+}
+
+fn options() -> Result<Options, String> {
+    let mut options = Options { minutes: 2.0, seed: u64::from(std::process::id()), is_soak: false };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or_else(|| format!("{word} wants a value"));
+        match word.as_str() {
+            "--minutes" => {
+                let minutes = value()?.parse().ok().filter(|minutes| (0.1..=10_000.0).contains(minutes));
+                options.minutes = minutes.ok_or("--minutes: a number from 0.1")?;
+            }
+            "--seed" => options.seed = value()?.parse().map_err(|_| "--seed: a whole number")?,
+            "--soak" => options.is_soak = true,
+            _ => return Err(format!("unknown word {word}")),
+        }
+    }
+    Ok(options)
+}
+
+fn main() -> ExitCode {
+    let options = match options() {
+        Ok(options) => options,
+        Err(why) => {
+            eprintln!("storm: {why}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let ended = soak::run(options.minutes, options.seed);
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("storm: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
