@@ -9,9 +9,16 @@
 mod client;
 #[path = "../common/mod.rs"]
 mod common;
+mod ledger;
+mod load;
 mod memory;
+mod nodes;
+mod plan;
 mod soak;
+mod storm;
+mod world;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo test --test storm -- [--soak] [--minutes M] [--seed S]";
@@ -48,10 +55,39 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let ended = soak::run(options.minutes, options.seed);
+    let ended = if options.is_soak {
+        soak::run(options.minutes, options.seed)
+    } else if let Some(folder) = world::folder() {
+        storm::run(&folder, options.minutes, options.seed)
+    } else {
+        return outside();
+    };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
+            eprintln!("storm: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Makes the folder of the run and starts the program again inside namespaces. After a failure the logs stay.
+fn outside() -> ExitCode {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("storm-{}", std::process::id()));
+    let ended = std::fs::create_dir_all(&folder)
+        .map_err(|error| format!("{}: {error}", folder.display()))
+        .and_then(|()| world::enter(&folder));
+    match ended {
+        Ok(status) if status.success() => {
+            let _ = std::fs::remove_dir_all(&folder);
+            ExitCode::SUCCESS
+        }
+        Ok(_) => {
+            eprintln!("storm: failed; what happened and what the nodes said is in {}", folder.display());
+            ExitCode::FAILURE
+        }
+        Err(why) => {
+            let _ = std::fs::remove_dir_all(&folder);
             eprintln!("storm: {why}");
             ExitCode::FAILURE
         }

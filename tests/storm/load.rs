@@ -1,0 +1,213 @@
+//! The clients of the storm: each has ids of its own, stays with a node for a while, and moves on when it likes or must.
+//!
+//! A client writes down what it sends before it sends it and what it is told as it is told, so the ledger knows of every
+//! report that any node may ever have heard. When a connection breaks, the client says some of what was not answered
+//! again, word for word, to the next node: as clients do.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::client::{Line, Wrong};
+use crate::common::Dice;
+use crate::ledger::{Ledger, Time};
+use crate::nodes::Shared;
+use crate::world::{NAMES, client_address};
+
+pub(crate) const CLIENTS: usize = 12;
+/// Some 3,000 in all, fewer than a table holds: what a full table does is the soak's and the simulator's.
+pub(crate) const IDS_PER_CLIENT: usize = 250;
+/// Clients that fall silent half-way: their last reports are there at the end only if they were kept.
+const SILENT_EVERY: usize = 5;
+/// How long a client waits for a node before it goes to another.
+const PATIENCE: Duration = Duration::from_secs(2);
+const BATCH_EVERY: Duration = Duration::from_millis(100);
+const BATCH_LINES_MAX: u64 = 6;
+const STAY_BATCHES_MAX: u64 = 120;
+
+pub(crate) fn id_of(client: usize, index: usize) -> String {
+    format!("storm-{client}-{index}.example.org")
+}
+
+/// A request that was sent.
+enum Sent {
+    Report(String),
+    Query { line: String, id: String, demand: Option<Time> },
+    Nonsense(String),
+}
+
+pub(crate) struct Client {
+    number: usize,
+    dice: Dice,
+    ledger: Shared,
+    last_ns: u64,
+    /// Reports that were not answered and are said again.
+    again: Vec<String>,
+    silent_from: Instant,
+}
+
+impl Client {
+    pub(crate) fn new(number: usize, seed: u64, ledger: Shared, silent_from: Instant) -> Client {
+        let dice = Dice::new(seed.wrapping_mul(1000) + number as u64);
+        Client { number, dice, ledger, last_ns: 0, again: Vec::new(), silent_from }
+    }
+
+    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+        self.ledger.lock().expect("nobody panics with it")
+    }
+
+    fn below(&mut self, count: usize) -> usize {
+        usize::try_from(self.dice.roll() % count as u64).unwrap_or(0)
+    }
+
+    /// Sends and reads until it is told that it is over.
+    pub(crate) fn run(mut self, is_over: &AtomicBool) {
+        while !is_over.load(Ordering::Relaxed) {
+            let node = self.below(NAMES.len());
+            let life = self.ledger().life(node);
+            if let Ok(mut line) = Line::connect(client_address(node), PATIENCE) {
+                self.visit(node, life, &mut line, is_over);
+            }
+            std::thread::sleep(BATCH_EVERY);
+        }
+    }
+
+    /// Stays with a node.
+    fn visit(&mut self, node: usize, life: u64, line: &mut Line, is_over: &AtomicBool) {
+        let batches = 1 + self.dice.roll() % STAY_BATCHES_MAX;
+        for _ in 0..batches {
+            if is_over.load(Ordering::Relaxed) {
+                return;
+            }
+            let begin = Instant::now();
+            let batch = self.batch(node);
+            match self.exchange(node, life, line, &batch) {
+                Ok(()) => {}
+                Err((at, Wrong::Gone(_))) => return self.give_up(&batch[at..]),
+                Err((at, Wrong::Answer(what))) => {
+                    self.give_up(&batch[at..]);
+                    return self.ledger().fault(what);
+                }
+            }
+            std::thread::sleep(BATCH_EVERY.saturating_sub(begin.elapsed()));
+        }
+    }
+
+    /// What is sent at once: reports mostly, some old, some a second time; queries; and what is no command.
+    fn batch(&mut self, node: usize) -> Vec<Sent> {
+        let mut batch: Vec<Sent> = std::mem::take(&mut self.again).into_iter().map(Sent::Report).collect();
+        for _ in 0..1 + self.dice.roll() % BATCH_LINES_MAX {
+            let sent = match self.below(100) {
+                0..=71 => self.report(),
+                72..=75 => self.old_report(),
+                76..=94 => self.query(node),
+                _ => Sent::Nonsense(format!("IAMAT storm-{} +34.0 {}", self.number, self.dice.roll())),
+            };
+            if let (1, Sent::Report(report)) = (self.below(40), &sent) {
+                batch.push(Sent::Report(report.clone()));
+            }
+            batch.push(sent);
+        }
+        let mut ledger = self.ledger();
+        for sent in &batch {
+            if let Sent::Report(report) = sent {
+                ledger.issues(node, report);
+            }
+        }
+        drop(ledger);
+        batch
+    }
+
+    fn report(&mut self) -> Sent {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // Never the same twice.
+        self.last_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).max(self.last_ns + 1);
+        self.report_of(self.last_ns)
+    }
+
+    /// A client whose clock is behind.
+    fn old_report(&mut self) -> Sent {
+        let behind = 1_000_000_000 + self.dice.roll() % 60_000_000_000;
+        self.last_ns += 1;
+        self.report_of(self.last_ns.saturating_sub(behind))
+    }
+
+    fn report_of(&mut self, ns: u64) -> Sent {
+        let mut index = self.below(IDS_PER_CLIENT);
+        if index % SILENT_EVERY == 0 && Instant::now() > self.silent_from {
+            index += 1;
+        }
+        let (latitude, longitude) = (self.dice.roll() % 90, self.dice.roll() % 180);
+        let id = id_of(self.number, index);
+        Sent::Report(format!(
+            "IAMAT {id} +{latitude}.068930-{longitude}.445127 {}.{:09}",
+            ns / 1_000_000_000,
+            ns % 1_000_000_000
+        ))
+    }
+
+    /// A query about anybody.
+    fn query(&mut self, node: usize) -> Sent {
+        let (client, index) = (self.below(CLIENTS), self.below(IDS_PER_CLIENT));
+        let id = id_of(client, index);
+        let what = if self.below(4) == 0 { "10 5" } else { "0 0" };
+        let demand = self.ledger().surely(node, &id);
+        Sent::Query { line: format!("WHATSAT {id} {what}"), id, demand }
+    }
+
+    /// Sends a batch and checks its answers, which come in its order. Fails with the first that was not answered.
+    fn exchange(
+        &self,
+        node: usize,
+        life: u64,
+        line: &mut Line,
+        batch: &[Sent],
+    ) -> Result<(), (usize, Wrong)> {
+        let mut text = String::new();
+        for sent in batch {
+            let (Sent::Report(line) | Sent::Query { line, .. } | Sent::Nonsense(line)) = sent;
+            text.push_str(line);
+            text.push('\n');
+        }
+        line.send(text.as_bytes()).map_err(|error| (0, error.into()))?;
+        for (at, sent) in batch.iter().enumerate() {
+            self.answer(node, life, line, sent).map_err(|wrong| (at, wrong))?;
+        }
+        Ok(())
+    }
+
+    fn answer(&self, node: usize, life: u64, line: &mut Line, sent: &Sent) -> Result<(), Wrong> {
+        match sent {
+            Sent::Report(report) => {
+                let at = line.iamat(report, NAMES[node])?;
+                self.ledger().acknowledged(node, life, &at);
+            }
+            Sent::Query { line: query, id, demand } => {
+                let at = line.whatsat(query)?;
+                self.ledger().answered(node, id, *demand, at.as_deref());
+            }
+            Sent::Nonsense(nonsense) => {
+                let echo = line.line()?;
+                if echo != format!("? {nonsense}") {
+                    return Err(Wrong::Answer(format!(
+                        "{nonsense:?} to {} is answered by {echo:?}",
+                        NAMES[node]
+                    )));
+                }
+                self.ledger().counts.echoes += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was not answered may have been heard or not. Half of it is said again elsewhere.
+    fn give_up(&mut self, batch: &[Sent]) {
+        for sent in batch {
+            if let Sent::Report(report) = sent {
+                self.ledger().counts.lost += 1;
+                if self.below(2) == 0 {
+                    self.again.push(report.clone());
+                }
+            }
+        }
+    }
+}
