@@ -1,0 +1,289 @@
+//! One node, one honest client, and a crowd that means harm: how much later is the honest client answered?
+//!
+//! ```text
+//! cargo bench --bench hostile                    all crowds, about four minutes
+//! cargo bench --bench hostile -- fuzz-links      one of them; --list names them
+//! ```
+//!
+//! For each crowd the honest client is measured alone, then beside the crowd, then the next: A B A B, so that a machine that
+//! grows slower slows both, and a ratio is of the same minute. It sends an IAMAT each two milliseconds; when an answer is so late
+//! that the next is due, that one counts from when it was due.
+//!
+//! Who gets which core decides such a figure, so it is said: the node has core 0 for itself. The crowd and the honest
+//! client have core 1, the crowd at the least niceness and the honest client at a real-time priority, as it stands for a
+//! machine of its own: what it waits for is the node. Crowds go as fast as half of this machine lets them.
+//! Exit status 1 when the node does not answer, or keeps over [`GROWTH_KIB_MAX`] of what a crowd made it take.
+
+mod attacks;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use attacks::{ATTACKS, Target};
+
+const EVERY: Duration = Duration::from_millis(2);
+const ALONE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(20);
+/// What 4,096 connections and a full table take in a node, and some.
+const GROWTH_KIB_MAX: u64 = 8 * 1024;
+
+/// A node that runs until this is dropped.
+struct Node {
+    process: Child,
+    at: Target,
+    folder: PathBuf,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Words before a program: its core and its priority. The honest client's needs root; without, it is one of many.
+fn placed(core: &str, priority: &[&str]) -> Vec<String> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut words: Vec<String> = priority.iter().map(|word| (*word).to_owned()).collect();
+    if cores > 1 {
+        words.extend(["taskset", "-c", core].map(str::to_owned));
+    }
+    words
+}
+
+fn command(before: Vec<String>, program: &str, words: &[&str]) -> Command {
+    let all: Vec<String> =
+        before.into_iter().chain([program.to_owned()]).chain(words.iter().map(|w| (*w).to_owned())).collect();
+    let mut command = Command::new(&all[0]);
+    command.args(&all[1..]);
+    command
+}
+
+impl Node {
+    /// Hill, whose neighbour Smith is never there: a name that strangers can say.
+    fn start() -> Node {
+        use std::os::unix::fs::PermissionsExt;
+        let held: Vec<TcpListener> =
+            (0..4).map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has free ports")).collect();
+        let at = |i: usize| held[i].local_addr().expect("it is bound");
+        let node = |i: usize| format!(r#"{{ "clients": "{}", "links": "{}" }}"#, at(i), at(i + 1));
+        let text = format!(
+            r#"{{ "nodes": {{ "Hill": {}, "Smith": {} }}, "edges": [["Hill", "Smith"]], "key_file": "key" }}"#,
+            node(0),
+            node(2)
+        );
+        let folder = std::env::temp_dir().join(format!("herd-hostile-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a temporary folder");
+        let (map, key) = (folder.join("herd.json"), folder.join("key"));
+        std::fs::write(&map, text).expect("a map file");
+        std::fs::write(&key, "5a".repeat(32)).expect("a key file");
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("our own file");
+        let target = Target { clients: at(0), links: at(1) };
+        drop(held);
+        let map = map.to_str().expect("a plain path").to_owned();
+        let mut command =
+            command(placed("0", &[]), env!("CARGO_BIN_EXE_herd"), &["serve", "Hill", "--map", &map]);
+        let process = command.env("MALLOC_ARENA_MAX", "1").stdin(Stdio::null()).stderr(Stdio::null()).spawn();
+        let node = Node {
+            process: process.expect("taskset, and the program that was just built"),
+            at: target,
+            folder,
+        };
+        let begin = Instant::now();
+        while TcpStream::connect(target.clients).is_err() {
+            assert!(begin.elapsed() < PATIENCE, "the node does not start");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        node
+    }
+
+    fn private_kib(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.process.id()))
+            .expect("the node runs");
+        let lines = text.lines().filter(|line| line.starts_with("Private_") && !line.contains("Hugetlb"));
+        lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+    }
+
+    /// Seconds on a processor, of all threads.
+    fn cpu_s(&self) -> f64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).expect("the node runs");
+        let ns = tasks.flatten().filter_map(|task| {
+            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            text.split_whitespace().next()?.parse::<f64>().ok()
+        });
+        ns.sum::<f64>() / 1e9
+    }
+}
+
+/// The honest client, in a process of its own.
+struct Honest {
+    process: Child,
+}
+
+/// Microseconds, of so many answers.
+#[derive(Clone, Copy)]
+struct Times {
+    p50: f64,
+    p99: f64,
+    max: f64,
+    count: usize,
+}
+
+impl Honest {
+    fn start(at: Target) -> Honest {
+        let me = std::env::current_exe().expect("this program has a file");
+        let me = me.to_str().expect("a plain path");
+        let may_be_first =
+            Command::new("chrt").args(["-f", "10", "true"]).status().is_ok_and(|status| status.success());
+        let priority: &[&str] = if may_be_first { &["chrt", "-f", "10"] } else { &[] };
+        let mut command = command(placed("1", priority), me, &["honest", &at.clients.to_string()]);
+        let process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        Honest { process: process.expect("this program can be started again") }
+    }
+
+    /// Ends it; gives what it measured. `Err` if it was not answered.
+    fn end(mut self) -> Result<Times, String> {
+        drop(self.process.stdin.take());
+        let mut said = String::new();
+        let _ = self.process.stdout.take().expect("it is a pipe").read_to_string(&mut said);
+        let status = self.process.wait().map_err(|error| error.to_string())?;
+        let numbers: Vec<f64> = said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        match numbers[..] {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a count")]
+            [p50, p99, max, count] if status.success() => Ok(Times { p50, p99, max, count: count as usize }),
+            _ => Err(format!("the honest client was not answered: {said}")),
+        }
+    }
+}
+
+/// The life of the honest client: until its standard input ends.
+fn honest(at: SocketAddr) -> std::io::Result<()> {
+    let (over, is_over) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        drop(over);
+    });
+    let stream = TcpStream::connect(at)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = BufReader::new(stream);
+    let (mut times, mut answer) = (Vec::new(), String::new());
+    let mut due = Instant::now();
+    while is_over.try_recv() != Err(std::sync::mpsc::TryRecvError::Disconnected) {
+        due += EVERY;
+        let pause = due.saturating_duration_since(Instant::now());
+        std::thread::sleep(pause);
+        // Late because of the answer before: then it counts from when it was due.
+        let since = if pause.is_zero() { due } else { Instant::now() };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let line = format!(
+            "IAMAT honest.example.org +34.068930-118.445127 {}.{:09}\n",
+            now.as_secs(),
+            now.subsec_nanos()
+        );
+        stream.get_mut().write_all(line.as_bytes())?;
+        answer.clear();
+        stream.read_line(&mut answer)?;
+        if !answer.starts_with("AT Hill ") || !answer.ends_with(&line["IAMAT ".len()..]) {
+            return Err(std::io::Error::other(format!("{line:?} is answered by {answer:?}")));
+        }
+        times.push(since.elapsed().as_secs_f64() * 1e6);
+    }
+    times.sort_by(f64::total_cmp);
+    let at = |percent: usize| times[times.len() * percent / 100];
+    println!("{:.1} {:.1} {:.1} {}", at(50), at(99), times[times.len() - 1], times.len());
+    Ok(())
+}
+
+/// One crowd: a row of the table.
+fn row(node: &Node, (name, what, unit): (&str, &str, &str)) -> Result<(), String> {
+    let client = Honest::start(node.at);
+    std::thread::sleep(ALONE);
+    let alone = client.end()?;
+    let before_kib = node.private_kib();
+    let client = Honest::start(node.at);
+    std::thread::sleep(Duration::from_millis(200));
+    let (begin, cpu_before) = (Instant::now(), node.cpu_s());
+    let me = std::env::current_exe().expect("this program has a file");
+    let (clients, links) = (node.at.clients.to_string(), node.at.links.to_string());
+    let mut crowd = command(
+        placed("1", &["nice", "-n", "19"]),
+        me.to_str().expect("a plain path"),
+        &["attack", name, &clients, &links],
+    );
+    let said = crowd.stderr(Stdio::inherit()).output().map_err(|error| error.to_string())?;
+    let (seconds, cpu_s) = (begin.elapsed().as_secs_f64(), node.cpu_s() - cpu_before);
+    let beside = client.end()?;
+    let done: f64 = String::from_utf8_lossy(&said.stdout)
+        .trim()
+        .parse()
+        .map_err(|_| format!("{name}: the crowd failed"))?;
+    // Connections that have gone are closed in the node's own time.
+    std::thread::sleep(Duration::from_secs(1));
+    let after_kib = node.private_kib();
+    println!(
+        "| {what} | {done} {unit} | {seconds:.1} | {:.0} | {:.2} | {:.0} | {:.0} | {:.0} | {:.1} | {:.1} | {before_kib} | {after_kib} |",
+        100.0 * cpu_s / seconds,
+        cpu_s * 1e6 / done,
+        alone.p50,
+        beside.p50,
+        alone.p99,
+        beside.p99 / alone.p99,
+        beside.max / 1e3,
+    );
+    println!("  p99 {:.0} us beside it; {} and {} answers", beside.p99, alone.count, beside.count);
+    if after_kib > before_kib + GROWTH_KIB_MAX {
+        return Err(format!(
+            "{name}: {before_kib} KiB became {after_kib}; {GROWTH_KIB_MAX} more is the most"
+        ));
+    }
+    Ok(())
+}
+
+fn measure(wanted: &[String]) -> Result<(), String> {
+    if let Some(unknown) = wanted.iter().find(|word| !ATTACKS.iter().any(|(name, ..)| name == word)) {
+        return Err(format!("no crowd is called {unknown}; --list names them"));
+    }
+    println!(
+        "| crowd | how much | s | % of a core, node | us each, node | p50 alone, us | p50 beside | p99 alone | p99 ratio | worst, ms | KiB before | KiB after |"
+    );
+    println!("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
+    for attack in
+        ATTACKS.iter().filter(|(name, ..)| wanted.is_empty() || wanted.iter().any(|word| word == name))
+    {
+        let node = Node::start();
+        row(&node, *attack)?;
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    // Cargo adds `--bench`.
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let address = |at: usize| words.get(at).and_then(|word| word.parse::<SocketAddr>().ok());
+    let done = match (words.first().map(String::as_str), address(1), address(2), address(3)) {
+        (Some("honest"), Some(at), ..) => honest(at).map_err(|error| {
+            println!("{error}");
+            error.to_string()
+        }),
+        (Some("attack"), _, Some(clients), Some(links)) => attacks::run(&words[1], Target { clients, links })
+            .map(|done| println!("{done}"))
+            .ok_or("no such crowd".to_owned()),
+        (Some("--list"), ..) => {
+            ATTACKS.iter().for_each(|(name, what, _)| println!("{name:14} {what}"));
+            Ok(())
+        }
+        _ => measure(&words),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("hostile: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
