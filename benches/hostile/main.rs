@@ -9,9 +9,11 @@
 //! grows slower slows both, and a ratio is of the same minute. It sends an IAMAT each two milliseconds; when an answer is so late
 //! that the next is due, that one counts from when it was due.
 //!
-//! Who gets which core decides such a figure, so it is said: the node has core 0 for itself. The crowd and the honest
-//! client have core 1, the crowd at the least niceness and the honest client at a real-time priority, as it stands for a
-//! machine of its own: what it waits for is the node. Crowds go as fast as half of this machine lets them.
+//! Who gets which core decides such a figure, so it is said: node and honest client have core 0, the client at a real-time
+//! priority (chrt, which wants root), as it stands for a machine of its own; it takes a few hundredths of the core. The
+//! node has none: it would starve the kernel's own thread for packets, and be measured by that. The crowd has core 1 at
+//! the least niceness, and goes as fast as that lets it: up to two million lines a second. What else the machine does is
+//! in the figures, so it should do nothing else.
 //! Exit status 1 when the node does not answer, or keeps over [`GROWTH_KIB_MAX`] of what a crowd made it take.
 
 mod attacks;
@@ -45,20 +47,34 @@ impl Drop for Node {
     }
 }
 
-/// Words before a program: its core and its priority. The honest client's needs root; without, it is one of many.
-fn placed(core: &str, priority: &[&str]) -> Vec<String> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut words: Vec<String> = priority.iter().map(|word| (*word).to_owned()).collect();
-    if cores > 1 {
-        words.extend(["taskset", "-c", core].map(str::to_owned));
+/// Where a process runs, and before whom.
+enum Place {
+    Node,
+    /// Without root it is no more than the node is.
+    Honest,
+    Crowd,
+}
+
+/// Words before a program that put it there.
+fn placed(place: &Place) -> Vec<&'static str> {
+    let may_be_first =
+        || Command::new("chrt").args(["-f", "10", "true"]).status().is_ok_and(|status| status.success());
+    let (mut words, core) = match place {
+        Place::Honest if may_be_first() => (vec!["chrt", "-f", "10"], "0"),
+        Place::Node | Place::Honest => (Vec::new(), "0"),
+        Place::Crowd => (vec!["nice", "-n", "19"], "1"),
+    };
+    if std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) {
+        words.extend(["taskset", "-c", core]);
     }
     words
 }
 
-fn command(before: Vec<String>, program: &str, words: &[&str]) -> Command {
-    let all: Vec<String> =
-        before.into_iter().chain([program.to_owned()]).chain(words.iter().map(|w| (*w).to_owned())).collect();
-    let mut command = Command::new(&all[0]);
+fn command(place: &Place, program: &str, words: &[&str]) -> Command {
+    let mut all = placed(place);
+    all.push(program);
+    all.extend(words);
+    let mut command = Command::new(all[0]);
     command.args(&all[1..]);
     command
 }
@@ -86,7 +102,7 @@ impl Node {
         drop(held);
         let map = map.to_str().expect("a plain path").to_owned();
         let mut command =
-            command(placed("0", &[]), env!("CARGO_BIN_EXE_herd"), &["serve", "Hill", "--map", &map]);
+            command(&Place::Node, env!("CARGO_BIN_EXE_herd"), &["serve", "Hill", "--map", &map]);
         let process = command.env("MALLOC_ARENA_MAX", "1").stdin(Stdio::null()).stderr(Stdio::null()).spawn();
         let node = Node {
             process: process.expect("taskset, and the program that was just built"),
@@ -137,10 +153,7 @@ impl Honest {
     fn start(at: Target) -> Honest {
         let me = std::env::current_exe().expect("this program has a file");
         let me = me.to_str().expect("a plain path");
-        let may_be_first =
-            Command::new("chrt").args(["-f", "10", "true"]).status().is_ok_and(|status| status.success());
-        let priority: &[&str] = if may_be_first { &["chrt", "-f", "10"] } else { &[] };
-        let mut command = command(placed("1", priority), me, &["honest", &at.clients.to_string()]);
+        let mut command = command(&Place::Honest, me, &["honest", &at.clients.to_string()]);
         let process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         Honest { process: process.expect("this program can be started again") }
     }
@@ -210,11 +223,8 @@ fn row(node: &Node, (name, what, unit): (&str, &str, &str)) -> Result<(), String
     let (begin, cpu_before) = (Instant::now(), node.cpu_s());
     let me = std::env::current_exe().expect("this program has a file");
     let (clients, links) = (node.at.clients.to_string(), node.at.links.to_string());
-    let mut crowd = command(
-        placed("1", &["nice", "-n", "19"]),
-        me.to_str().expect("a plain path"),
-        &["attack", name, &clients, &links],
-    );
+    let mut crowd =
+        command(&Place::Crowd, me.to_str().expect("a plain path"), &["attack", name, &clients, &links]);
     let said = crowd.stderr(Stdio::inherit()).output().map_err(|error| error.to_string())?;
     let (seconds, cpu_s) = (begin.elapsed().as_secs_f64(), node.cpu_s() - cpu_before);
     let beside = client.end()?;
@@ -226,16 +236,17 @@ fn row(node: &Node, (name, what, unit): (&str, &str, &str)) -> Result<(), String
     std::thread::sleep(Duration::from_secs(1));
     let after_kib = node.private_kib();
     println!(
-        "| {what} | {done} {unit} | {seconds:.1} | {:.0} | {:.2} | {:.0} | {:.0} | {:.0} | {:.1} | {:.1} | {before_kib} | {after_kib} |",
+        "| {what} | {done} {unit} | {seconds:.1} | {:.0} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} | {:.1} | {:.1} | {} | {before_kib} | {after_kib} |",
         100.0 * cpu_s / seconds,
         cpu_s * 1e6 / done,
         alone.p50,
         beside.p50,
         alone.p99,
+        beside.p99,
         beside.p99 / alone.p99,
         beside.max / 1e3,
+        beside.count,
     );
-    println!("  p99 {:.0} us beside it; {} and {} answers", beside.p99, alone.count, beside.count);
     if after_kib > before_kib + GROWTH_KIB_MAX {
         return Err(format!(
             "{name}: {before_kib} KiB became {after_kib}; {GROWTH_KIB_MAX} more is the most"
@@ -249,9 +260,9 @@ fn measure(wanted: &[String]) -> Result<(), String> {
         return Err(format!("no crowd is called {unknown}; --list names them"));
     }
     println!(
-        "| crowd | how much | s | % of a core, node | us each, node | p50 alone, us | p50 beside | p99 alone | p99 ratio | worst, ms | KiB before | KiB after |"
+        "| crowd | how much | s | % of a core, node | us each, node | p50 alone, us | p50 beside | p99 alone | p99 beside | ratio | worst, ms | answers | KiB before | KiB after |"
     );
-    println!("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
+    println!("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
     for attack in
         ATTACKS.iter().filter(|(name, ..)| wanted.is_empty() || wanted.iter().any(|word| word == name))
     {
