@@ -9,11 +9,11 @@
 //! grows slower slows both, and a ratio is of the same minute. It sends an IAMAT each two milliseconds; when an answer is so late
 //! that the next is due, that one counts from when it was due.
 //!
-//! Who gets which core decides such a figure, so it is said: node and honest client have core 0, the client at a real-time
-//! priority (chrt, which wants root), as it stands for a machine of its own; it takes a few hundredths of the core. The
-//! node has none: it would starve the kernel's own thread for packets, and be measured by that. The crowd has core 1 at
-//! the least niceness, and goes as fast as that lets it: up to two million lines a second. What else the machine does is
-//! in the figures, so it should do nothing else.
+//! Who gets which core decides such a figure, so it is said: node and honest client have core 0, both at real-time priorities
+//! (chrt, which wants root), so that nothing else of this machine is in the figures; the honest client's is the higher,
+//! as it stands for a machine of its own, and it takes a few hundredths of the core. The crowd has core 1 at the least
+//! niceness, and goes as fast as that lets it: up to two million lines a second. Those who never read go slower: a node
+//! that keeps its core busy at such a priority starves the kernel's own thread for packets, and would be measured by that.
 //! Exit status 1 when the node does not answer, or keeps over [`GROWTH_KIB_MAX`] of what a crowd made it take.
 
 mod attacks;
@@ -50,7 +50,6 @@ impl Drop for Node {
 /// Where a process runs, and before whom.
 enum Place {
     Node,
-    /// Without root it is no more than the node is.
     Honest,
     Crowd,
 }
@@ -61,6 +60,7 @@ fn placed(place: &Place) -> Vec<&'static str> {
         || Command::new("chrt").args(["-f", "10", "true"]).status().is_ok_and(|status| status.success());
     let (mut words, core) = match place {
         Place::Honest if may_be_first() => (vec!["chrt", "-f", "10"], "0"),
+        Place::Node if may_be_first() => (vec!["chrt", "-f", "5"], "0"),
         Place::Node | Place::Honest => (Vec::new(), "0"),
         Place::Crowd => (vec!["nice", "-n", "19"], "1"),
     };
