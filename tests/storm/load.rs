@@ -17,7 +17,7 @@ pub(crate) const CLIENTS: usize = 12;
 /// Some 3,000 in all, fewer than a table holds: what a full table does is the soak's and the simulator's.
 pub(crate) const IDS_PER_CLIENT: usize = 250;
 /// Clients that fall silent half-way: their last reports are there at the end only if they were kept.
-const SILENT_EVERY: usize = 5;
+pub(crate) const SILENT_EVERY: usize = 5;
 /// How long a client waits for a node before it goes to another.
 const PATIENCE: Duration = Duration::from_secs(2);
 const BATCH_EVERY: Duration = Duration::from_millis(100);
@@ -133,7 +133,7 @@ impl Client {
 
     fn report_of(&mut self, ns: u64) -> Sent {
         let mut index = self.below(IDS_PER_CLIENT);
-        if index % SILENT_EVERY == 0 && Instant::now() > self.silent_from {
+        if index.is_multiple_of(SILENT_EVERY) && Instant::now() > self.silent_from {
             index += 1;
         }
         let (latitude, longitude) = (self.dice.roll() % 90, self.dice.roll() % 180);

@@ -20,6 +20,7 @@ mod world;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const USAGE: &str = "usage: cargo test --test storm -- [--soak] [--minutes M] [--seed S]";
 
@@ -30,7 +31,9 @@ struct Options {
 }
 
 fn options() -> Result<Options, String> {
-    let mut options = Options { minutes: 2.0, seed: u64::from(std::process::id()), is_soak: false };
+    // The number of the process is the same in each run: it is the first of its namespace.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut options = Options { minutes: 2.0, seed: u64::from(now.subsec_nanos()), is_soak: false };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} wants a value"));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::common::program;
+use crate::common::{program, runs_beside};
 use crate::ledger::Ledger;
 use crate::memory::{Look, look};
 use crate::world::{NAMES, at_node, client_address};
@@ -39,7 +39,11 @@ impl Nodes {
     pub(crate) fn start(&mut self, node: usize) -> Result<(), String> {
         let mut command = at_node(node);
         command.arg(program()).args(["serve", NAMES[node], "--log-level", "info", "--map"]).arg(&self.map);
-        command.env_remove("CREDENTIALS_DIRECTORY").env_remove("JOURNAL_STREAM");
+        command
+            .env_remove("CREDENTIALS_DIRECTORY")
+            .env_remove("JOURNAL_STREAM")
+            .env_remove("RUNTIME_DIRECTORY");
+        runs_beside(&mut command, &self.map);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| format!("nsenter: {error}"))?;
         let log = child.stderr.take().expect("it is a pipe");

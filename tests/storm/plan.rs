@@ -26,6 +26,7 @@ const SHORT_MS: (u64, u64) = (200, 6_000);
 const STRANGER_BYTES: usize = 1 << 16;
 
 /// What ends an event.
+#[derive(Clone, Copy)]
 enum Undo {
     Wire { edge: usize, began: Instant },
     Flap { edge: usize, began: Instant, left: u64 },
@@ -109,7 +110,11 @@ impl Storm {
 
     /// Short, mostly.
     fn trouble(&mut self, most_ms: u64) -> Duration {
-        if self.dice.roll() % 4 == 0 { self.millis((SHORT_MS.1, most_ms)) } else { self.millis(SHORT_MS) }
+        if self.dice.roll().is_multiple_of(4) {
+            self.millis((SHORT_MS.1, most_ms))
+        } else {
+            self.millis(SHORT_MS)
+        }
     }
 
     fn below(&mut self, count: usize) -> usize {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::client::{Line, Wrong};
 use crate::common::{key, places_file};
 use crate::ledger::{Ledger, time_of};
-use crate::load::{CLIENTS, Client, IDS_PER_CLIENT, id_of};
+use crate::load::{CLIENTS, Client, IDS_PER_CLIENT, SILENT_EVERY, id_of};
 use crate::nodes::{Nodes, Shared};
 use crate::plan::Storm;
 use crate::world::{NAMES, World, client_address, write_map};
@@ -22,7 +22,7 @@ use crate::world::{NAMES, World, client_address, write_map};
 const EQUAL_WITHIN: Duration = Duration::from_secs(90);
 const LINKS_WITHIN: Duration = Duration::from_secs(60);
 /// A node with 3,000 clients known, after all that: in its release build, and with the assertions of a debug build.
-const PRIVATE_KIB_MAX: u64 = if cfg!(debug_assertions) { 4096 } else { 1536 };
+const PRIVATE_KIB_MAX: u64 = if cfg!(debug_assertions) { 2048 } else { 1536 };
 /// Listeners, links, reactor, places, standard streams: what is left when all clients have gone.
 const DESCRIPTORS_MAX: u64 = 48;
 /// Of the clients that were acknowledged, so many in a hundred have a newest report that must be there at the end.
@@ -185,7 +185,8 @@ fn judge(ledger: &Shared, table: &Table) {
             ledger.fault(format!("a report of {id} of {least:?} ns must be there, and there is {answer:?}"));
         }
         demanded += usize::from(least >= Some(newest));
-        demanded_silent += usize::from(least >= Some(newest) && at % IDS_PER_CLIENT % 5 == 0);
+        demanded_silent +=
+            usize::from(least >= Some(newest) && (at % IDS_PER_CLIENT).is_multiple_of(SILENT_EVERY));
         kept += usize::from(has >= Some(newest));
     }
     let c = ledger.counts;
