@@ -1,0 +1,157 @@
+//! A client's bytes, through the splitter and a node, against the rules of PROTOCOL and a plain table.
+//!
+//! Input: a line of sizes, each byte the length of a read, over and over (255 stands for 2,000); then all that
+//! the client sends. Checked: what comes out is, byte for byte, what the rules of the protocol and a table of
+//! the newest reports say; it does not depend on how the bytes were cut; nothing is held back that could be said; the table
+//! keeps to its capacity.
+
+use std::fmt::Write;
+
+use herd::proto::client::{Piece, Splitter};
+use herd::proto::limits::{ANSWER_BYTES_MAX, AGE_S_MAX, CLIENT_LINE_BYTES_MAX};
+use herd::proto::node::{Answer, Node, Seed, Setup};
+use herd::proto::out::Out;
+use herd::proto::time::{Mono, Now, Timestamp};
+
+use crate::grammar::{self, Fix, Said};
+
+/// So few that a short input fills the table.
+const CAPACITY: usize = 4;
+const WALL_NS: i64 = 1_700_000_000_123_456_789;
+const NOW: Now = Now { mono: Mono(5_000), wall: Timestamp(WALL_NS), wall_is_trusted: true };
+/// The size of a read that holds more than a line may have.
+const LONG_READ: usize = 2_000;
+
+/// See the head of the file.
+pub fn client_line(data: &[u8]) {
+    let end = data.iter().position(|&byte| byte == b'\n').unwrap_or(data.len());
+    let sizes: Vec<usize> = data[..end]
+        .iter()
+        .map(|&byte| if byte == u8::MAX { LONG_READ } else { usize::from(byte).max(1) })
+        .collect();
+    let input = data.get(end + 1..).unwrap_or_default();
+    let expected = expected(input);
+    let whole = answers(input, &[usize::MAX]);
+    assert_eq!(String::from_utf8_lossy(&whole), String::from_utf8_lossy(&expected));
+    assert_eq!(whole, expected);
+    if !sizes.is_empty() {
+        assert!(answers(input, &sizes) == whole, "answers depend on how the input is cut: {sizes:?}");
+    }
+}
+
+fn node() -> Box<Node<16>> {
+    let mut node = Box::new(Node::new());
+    let setup = Setup {
+        names: &["Hill"],
+        me: 0,
+        neighbours: &[],
+        keys: None,
+        capacity: CAPACITY,
+        age_s_max: AGE_S_MAX,
+        seed: Seed { hash_key: (1, 2), jitter: 3, boot: 4 },
+    };
+    node.start(&setup).expect("the setup is right");
+    node
+}
+
+/// What a shell would send back when the bytes come in reads of these sizes.
+fn answers(input: &[u8], sizes: &[usize]) -> Vec<u8> {
+    let mut node = node();
+    let (mut splitter, mut held, mut sent) = (Splitter::default(), Vec::new(), Vec::new());
+    let (mut rest, mut sizes) = (input, sizes.iter().cycle());
+    loop {
+        let size = (*sizes.next().expect("a cycle")).min(rest.len());
+        held.extend_from_slice(&rest[..size]);
+        rest = &rest[size..];
+        while let Some((piece, taken)) = splitter.next(&held, rest.is_empty()) {
+            answer(&mut node, piece, &mut sent);
+            assert!(node.table().len() <= CAPACITY, "the table keeps to its capacity");
+            held.drain(..taken);
+        }
+        assert!(held.len() <= CLIENT_LINE_BYTES_MAX && !held.contains(&b'\n'), "a line is held back");
+        if rest.is_empty() {
+            assert!(held.is_empty(), "the end of input ends the last line");
+            return sent;
+        }
+    }
+}
+
+fn answer(node: &mut Node<16>, piece: Piece, sent: &mut Vec<u8>) {
+    // As the contract of `client_line` has it: a line over the limit that came in one read needs room for itself.
+    let line_bytes = if let Piece::Line(line) = piece { line.len() } else { 0 };
+    let mut bytes = vec![0; ANSWER_BYTES_MAX.max(line_bytes + 3)];
+    let mut out = Out::new(&mut bytes);
+    match piece {
+        Piece::Line(line) => match node.client_line(&NOW, line, &mut out) {
+            Answer::Done => sent.extend_from_slice(out.written()),
+            Answer::Places(query) => {
+                assert!(out.is_empty(), "the answer is the places' to give");
+                sent.extend_from_slice(&query.at_line);
+                sent.extend_from_slice(near(query.radius.metres(), query.items.get()).as_bytes());
+            }
+        },
+        Piece::LongStart(bytes) => {
+            node.count_long_line();
+            sent.extend_from_slice(b"? ");
+            sent.extend_from_slice(bytes);
+        }
+        Piece::LongMore(bytes) => sent.extend_from_slice(bytes),
+        Piece::LongEnd(bytes) => {
+            sent.extend_from_slice(bytes);
+            sent.push(b'\n');
+        }
+    }
+}
+
+/// What stands for the JSON of an answer.
+fn near(radius_m: f64, items: u8) -> String {
+    // To the metre: how the last millimetre is rounded is nobody's concern.
+    format!("\nnear {radius_m:.0} {items}\n")
+}
+
+/// What the rules say.
+fn expected(input: &[u8]) -> Vec<u8> {
+    let mut sent = Vec::new();
+    let mut table: Vec<Fix> = Vec::new();
+    let mut lines: Vec<&[u8]> = input.split(|&byte| byte == b'\n').collect();
+    // What follows the last newline is a line only if it is anything.
+    lines.pop_if(|last| last.is_empty());
+    for line in lines {
+        let at_line = |fix: &Fix| {
+            let (client, position, time) = (&fix.client[..], &fix.position[..], &fix.time[..]);
+            let skew = fix.skew(WALL_NS);
+            [b"AT Hill", skew.as_bytes(), client, position, time].join(&b' ')
+        };
+        match grammar::read(line, WALL_NS) {
+            Some(Said::Iamat(fix)) => {
+                sent.extend(at_line(&fix));
+                sent.push(b'\n');
+                admit(&mut table, fix);
+            }
+            Some(Said::Whatsat { client, radius_km, items }) if table.iter().any(|fix| fix.client == client) => {
+                let fix = table.iter().find(|fix| fix.client == client).expect("just seen");
+                sent.extend(at_line(fix));
+                let mut json = String::new();
+                write!(json, "{}", near((radius_km * 1_000_000.0).trunc() / 1_000.0, items)).expect("a String");
+                sent.extend(json.into_bytes());
+            }
+            _ => sent.extend([b"? ", line, b"\n"].concat()),
+        }
+    }
+    sent
+}
+
+/// The newest of each client, and of those the newest that there is room for.
+fn admit(table: &mut Vec<Fix>, fix: Fix) {
+    if let Some(old) = table.iter_mut().find(|old| old.client == fix.client) {
+        if fix.compare(old).is_gt() && !fix.is_said_before(old) {
+            *old = fix;
+        }
+        return;
+    }
+    table.push(fix);
+    if table.len() > CAPACITY {
+        let smallest = (0..table.len()).min_by(|&a, &b| table[a].compare(&table[b])).expect("it is full");
+        table.remove(smallest);
+    }
+}

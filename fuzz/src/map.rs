@@ -1,0 +1,126 @@
+//! A map file of any bytes, read and checked, against what is promised of findings and of a map without errors.
+//!
+//! Input: the file. Files that it names are looked for in a folder that is not there; this program's own stands for a
+//! places file. Checked: each finding is one line
+//! of text and has a line of the file; errors and a map to start from exclude each other; the map that nodes are built
+//! from is as `Checked` promises, and a node of it starts; the same bytes give the same findings.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use herd::config::{
+    Checked, Config, FINDINGS_MAX, Finding, NAME_BYTES_MAX, NEIGHBOURS_MAX, NODES_MAX, Severity, Surroundings,
+};
+use herd::proto::limits::AGE_S_MAX;
+use herd::proto::node::{Node, Seed, Setup};
+
+use crate::scratch;
+
+/// Where relative paths of the map lead: nowhere.
+const FILE: &str = "/nonexistent/herd.json";
+
+/// See the head of the file.
+pub fn map(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return not_utf8(data) };
+    // An absolute path leads out of the folder, to what this machine happens to have.
+    if text.contains("\"/") || text.contains("\\") && text.contains("file") {
+        return;
+    }
+    let check = || Config::parse(text, Path::new(FILE)).check_in(&surroundings());
+    let (checked, findings) = check();
+    check_findings(text, &findings);
+    let is_wrong = findings.iter().any(|finding| finding.severity == Severity::Error);
+    assert_eq!(checked.is_none(), is_wrong, "{findings:?}");
+    assert_eq!(check(), (checked.clone(), findings), "the same map gives the same findings");
+    if let Some(checked) = checked {
+        check_nodes(&checked);
+        check_edges(&checked);
+        check_addresses(&checked);
+        check_start(&checked);
+    }
+}
+
+/// Where nothing is but a file that may be taken for a places file: its kind is all that a check looks at.
+fn surroundings() -> Surroundings {
+    Surroundings { credentials: None, places_files: vec![PathBuf::from("/proc/self/exe")] }
+}
+
+fn not_utf8(data: &[u8]) {
+    let (checked, findings) = Config::read(scratch::file_of(data)).check_in(&surroundings());
+    let bad = std::str::from_utf8(data).expect_err("it is not").valid_up_to();
+    let line = 1 + data[..bad].iter().filter(|byte| **byte == b'\n').count();
+    assert!(checked.is_none());
+    assert_eq!(findings.iter().map(|finding| finding.line).collect::<Vec<_>>(), [Some(line)]);
+    assert!(findings[0].message.contains("UTF-8"));
+}
+
+fn check_findings(text: &str, findings: &[Finding]) {
+    let lines = 1 + text.matches('\n').count();
+    assert!(findings.len() <= FINDINGS_MAX + 1, "a file of mistakes gives a bounded list");
+    for finding in findings {
+        let shown = finding.to_string();
+        assert!(finding.line.is_none_or(|line| (1..=lines).contains(&line)), "{lines} lines: {shown}");
+        assert!(!finding.message.trim().is_empty() && finding.file == FILE, "{shown:?}");
+        assert!(!shown.contains(char::is_control), "a finding is printed on one line: {shown:?}");
+        // Quoted pieces are cut; what the text names in full is a name or a path.
+        assert!(shown.len() <= 4 * 1024, "a finding is short: {} bytes", shown.len());
+    }
+}
+
+fn check_nodes(checked: &Checked) {
+    assert!((1..=NODES_MAX).contains(&checked.nodes.len()));
+    assert!(checked.nodes.is_sorted_by(|a, b| a.name < b.name), "names are sorted, and each is there once");
+    for (index, node) in checked.nodes.iter().enumerate() {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        assert!((1..=NAME_BYTES_MAX).contains(&node.name.len()) && node.name.bytes().all(is_plain));
+        assert!(node.name.as_bytes()[0].is_ascii_alphanumeric(), "{}", node.name);
+        assert_eq!(checked.index_of(&node.name), Some(index));
+    }
+}
+
+fn check_edges(checked: &Checked) {
+    let nodes = checked.nodes.len();
+    assert!(checked.edges.is_sorted_by(|a, b| a < b), "edges are sorted, and each is there once");
+    assert!(checked.edges.iter().all(|&(a, b)| a < b && b < nodes));
+    let mut reached = BTreeSet::from([0]);
+    let mut waiting = vec![0];
+    while let Some(node) = waiting.pop() {
+        let neighbours = checked.neighbours(node);
+        assert!(neighbours.len() <= NEIGHBOURS_MAX);
+        waiting.extend(neighbours.into_iter().filter(|&neighbour| reached.insert(neighbour)));
+    }
+    assert_eq!(reached.len(), nodes, "there is a path between any two nodes");
+}
+
+fn check_addresses(checked: &Checked) {
+    let all = || checked.nodes.iter().flat_map(|node| [node.clients, node.links]);
+    let is_loopback = all().all(|address| address.ip().to_canonical().is_loopback());
+    assert!(checked.keys.is_some() || is_loopback, "without keys the herd is on loopback");
+    assert!(all().all(|address| address.port() != 0));
+    // Those of loopback are on one machine for certain.
+    let local: Vec<_> = all().filter(|address| address.ip().to_canonical().is_loopback()).collect();
+    let distinct: BTreeSet<_> =
+        local.iter().map(|address| (address.ip().to_canonical(), address.port())).collect();
+    assert_eq!(distinct.len(), local.len(), "no two listeners want the same port");
+    for &(_, dialled) in &checked.edges {
+        assert!(!checked.nodes[dialled].links.ip().to_canonical().is_unspecified(), "it can be dialled");
+    }
+}
+
+/// The core takes what the map's checks let through, for the node with the most neighbours.
+fn check_start(checked: &Checked) {
+    let names: Vec<&str> = checked.nodes.iter().map(|node| node.name.as_str()).collect();
+    let me = (0..names.len()).max_by_key(|&node| checked.neighbours(node).len()).expect("one at least");
+    let mut node: Box<Node<16>> = Box::new(Node::new());
+    let setup = Setup {
+        names: &names,
+        me,
+        neighbours: &checked.neighbours(me),
+        keys: None,
+        capacity: 8,
+        age_s_max: AGE_S_MAX,
+        seed: Seed { hash_key: (1, 2), jitter: 3, boot: 4 },
+    };
+    assert_eq!(node.start(&setup), Ok(()));
+    assert_eq!(node.links().count(), setup.neighbours.len());
+}
