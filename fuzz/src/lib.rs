@@ -10,19 +10,23 @@
 mod client_line;
 mod grammar;
 mod json_cut;
+mod link_line;
 mod map;
+mod neighbour;
 mod scratch;
 
 pub use client_line::client_line;
 pub use json_cut::json_cut;
+pub use link_line::link_line;
 pub use map::map;
 
 /// A target: it panics on a finding.
 pub type Target = fn(&[u8]);
 
 /// All targets by name: each has a folder of that name in `corpus`.
-pub const TARGETS: [(&str, Target); 3] = [
+pub const TARGETS: [(&str, Target); 4] = [
     ("client_line", client_line),
+    ("link_line", link_line),
     ("map", map),
     ("json_cut", json_cut),
 ];

@@ -1,0 +1,331 @@
+//! A neighbour with the right key, which says anything at all, and somebody on the way, who changes lines.
+//!
+//! Input: text. The first line holds letters: `d` the node dials (else it is dialled), `t` its wall clock is trusted, `s`
+//! reports live for 100 s. Then a step a line, by its first character:
+//!
+//! | | |
+//! |---|---|
+//! | `=` | the rest comes signed; in `D 7 @ -`, `@` stands for the hashes that the node itself would send, `#` for others |
+//! | `!` | the rest comes with a tag of which one bit is wrong |
+//! | `?` | the rest comes without a tag |
+//! | `c` | a client of the node says the rest |
+//! | `p` | the node is asked for all that it has to write |
+//! | `t` | so many seconds pass |
+//! | `w` | the wall clock is trusted from now on, or no longer |
+//!
+//! Checked: a wrong tag changes nothing and ends the link, with its counter; a signed line that is none ends it too; any
+//! other does to table and counters just what a plain table says, and the link stays; no report names a node that
+//! the map does not list; what the node writes is signed and can be read; the table keeps to its capacity.
+
+use herd::proto::counters::Counters;
+use herd::proto::digest::{Salt, buckets};
+use herd::proto::fields::ClientTime;
+use herd::proto::limits::{AGE_S_MAX, AHEAD_NS_MAX, ANSWER_BYTES_MAX, DIGEST_BUCKETS, LINK_LINE_BYTES_MAX};
+use herd::proto::limits::TAG_FIELD_BYTES;
+use herd::proto::node::{Node, Seed, Setup};
+use herd::proto::node_links::LinkEvent;
+use herd::proto::out::Out;
+use herd::proto::report::{AtLineError, Report};
+use herd::proto::session::Cut;
+use herd::proto::time::{Mono, Now, Timestamp};
+use herd::proto::wire::Line;
+
+use crate::neighbour::{Neighbour, keys, pull};
+
+const NAMES: [&str; 5] = ["Campbell", "Hill", "Jaquez", "Singleton", "Smith"];
+/// Jaquez: it dials Singleton and is dialled by Hill.
+const ME: usize = 2;
+const CAPACITY: usize = 4;
+const WALL_NS: i64 = 1_700_000_000_000_000_000;
+const SHORT_AGE_S: u32 = 100;
+/// Steps of an input that are played.
+const STEPS_MAX: usize = 200;
+
+/// See the head of the file.
+pub fn link_line(data: &[u8]) {
+    let mut steps = data.split(|&byte| byte == b'\n');
+    let head = steps.next().unwrap_or_default();
+    let mut play = Play::new(head);
+    for step in steps.take(STEPS_MAX) {
+        let Some((&what, rest)) = step.split_first() else { continue };
+        // The shell cuts the link at a longer line, and shows the core none of it.
+        let rest = &rest[..rest.len().min(LINK_LINE_BYTES_MAX - TAG_FIELD_BYTES)];
+        match what {
+            b'=' => play.say_signed(rest),
+            b'!' => play.say_unsigned(rest, true),
+            b'?' => play.say_unsigned(rest, false),
+            b'c' => play.hear_client(rest),
+            b'p' => play.read_all(),
+            b't' => play.pass_seconds(rest),
+            b'w' => play.trusted = !play.trusted,
+            _ => {}
+        }
+        play.check();
+    }
+    play.read_all();
+}
+
+struct Play {
+    node: Box<Node<16>>,
+    neighbour: Neighbour,
+    node_dials: bool,
+    trusted: bool,
+    age_s_max: u32,
+    now_ms: u64,
+}
+
+/// What a signed line must come to.
+#[derive(Debug, PartialEq)]
+enum Effect {
+    Nonsense,
+    /// This counter grows by one, and the table holds these reports.
+    Counted(&'static str, Vec<Report>),
+    Ping(u64),
+}
+
+impl Play {
+    fn new(head: &[u8]) -> Self {
+        let age_s_max = if head.contains(&b's') { SHORT_AGE_S } else { AGE_S_MAX };
+        let mut node = Box::new(Node::new());
+        let setup = Setup {
+            names: &NAMES,
+            me: ME,
+            neighbours: &[1, 3],
+            keys: Some(keys()),
+            capacity: CAPACITY,
+            age_s_max,
+            seed: Seed { hash_key: (1, 2), jitter: 3, boot: 4 },
+        };
+        node.start(&setup).expect("the setup is right");
+        let (node_dials, trusted) = (head.contains(&b'd'), head.contains(&b't'));
+        let now = Now { mono: Mono(1_000), wall: Timestamp(WALL_NS), wall_is_trusted: trusted };
+        let neighbour = meet(&mut node, &now, node_dials);
+        Play { node, neighbour, node_dials, trusted, age_s_max, now_ms: 1_000 }
+    }
+
+    fn now(&self) -> Now {
+        let passed_ns = i64::try_from(self.now_ms).expect("an input lasts weeks") * 1_000_000;
+        let wall = Timestamp(WALL_NS.saturating_add(passed_ns));
+        Now { mono: Mono(self.now_ms), wall, wall_is_trusted: self.trusted }
+    }
+
+    /// All that the table holds, by rising order; what has outlived its age is in it until it is swept.
+    fn reports(&self) -> Vec<Report> {
+        // At the beginning of time nothing is too old to be told.
+        let all = self.node.table().advertised(i32::MIN);
+        sorted(all.map(|v| Report { client: v.client.clone(), sighting: *v.sighting }).collect())
+    }
+
+    /// The link is to be gone, for this reason; it is made anew.
+    fn expect_cut(&mut self, cut: Cut) {
+        let (id, ended) = self.node.take_cut().expect("the link is cut");
+        assert_eq!((id, ended.cut), (self.neighbour.id, cut));
+        assert!(!self.node.is_open(id) && self.node.peer(id).is_none(), "nothing more is heard on it");
+        let now = self.now();
+        assert_eq!(self.node.link_line(&now, id, b"P 1"), LinkEvent::None);
+        assert!(pull(&mut self.node, &now, id).is_none());
+        self.meet_again();
+    }
+
+    fn meet_again(&mut self) {
+        let now = self.now();
+        self.neighbour = meet(&mut self.node, &now, self.node_dials);
+        while self.node.take_cut().is_some() {}
+    }
+
+    fn say_unsigned(&mut self, line: &[u8], with_tag: bool) {
+        let (before, counters) = (self.reports(), *self.node.counters());
+        let mut whole = if with_tag { self.neighbour.signed(line) } else { line.to_vec() };
+        if with_tag {
+            let last = whole.last_mut().expect("a tag has digits");
+            *last = if *last == b'0' { b'1' } else { b'0' };
+        }
+        let now = self.now();
+        assert_eq!(self.node.link_line(&now, self.neighbour.id, &whole), LinkEvent::None);
+        assert!(self.reports() == before, "a wrong tag changes nothing");
+        self.expect_growth(&counters, &["tags_wrong", "links_down"]);
+        self.expect_cut(Cut::WrongTag);
+    }
+
+    fn expect_growth(&self, before: &Counters, names: &[&str]) {
+        for ((name, was), (_, is)) in before.each().zip(self.node.counters().each()) {
+            assert_eq!(is - was, u64::from(names.contains(&name)), "{name}, where {names:?} should grow");
+        }
+    }
+
+    fn say_signed(&mut self, line: &[u8]) {
+        let line = self.filled(line);
+        let now = self.now();
+        let effect = self.effect(&line, &now);
+        let digest = self.digest_event(&line, &now);
+        let counters = *self.node.counters();
+        let whole = self.neighbour.signed(&line);
+        let event = self.node.link_line(&now, self.neighbour.id, &whole);
+        let shown = || String::from_utf8_lossy(&line).into_owned();
+        match effect {
+            Effect::Nonsense => {
+                self.expect_growth(&counters, &["lines_nonsense", "links_down"]);
+                return self.expect_cut(Cut::Nonsense);
+            }
+            Effect::Counted(name, reports) => {
+                assert_eq!(self.reports(), reports, "after {}", shown());
+                self.expect_growth(&counters, &[name]);
+            }
+            Effect::Ping(number) => {
+                self.expect_growth(&counters, &[]);
+                if !self.node_dials {
+                    let echo = pull(&mut self.node, &now, self.neighbour.id).expect("an echo is due");
+                    assert_eq!(self.neighbour.opened(&echo), format!("P {number}").as_bytes());
+                }
+            }
+        }
+        match digest {
+            Some(is_equal) => assert_eq!(matches!(event, LinkEvent::Equal { .. }), is_equal, "{}", shown()),
+            None => assert_eq!(event, LinkEvent::None, "{}", shown()),
+        }
+        assert!(self.node.take_cut().is_none() && self.node.is_open(self.neighbour.id), "{}", shown());
+    }
+
+    /// What a line must come to, by the rules at the head of `table.rs` and a plain list.
+    fn effect(&self, line: &[u8], now: &Now) -> Effect {
+        let reports = self.reports();
+        match Line::parse(line, self.node.names()) {
+            None | Some(Line::Hello { .. } | Line::Proof(_)) => Effect::Nonsense,
+            Some(
+                Line::Update { report: Err(AtLineError::Malformed), .. }
+                | Line::Digest { floor: Err(AtLineError::Malformed), .. },
+            ) => Effect::Nonsense,
+            Some(
+                Line::Update { report: Err(AtLineError::UnknownOrigin), .. }
+                | Line::Digest { floor: Err(AtLineError::UnknownOrigin), .. },
+            ) => Effect::Counted("origins_unknown", reports),
+            Some(Line::Ping(number)) => Effect::Ping(number),
+            Some(Line::Digest { .. }) => match self.digest_event(line, now) {
+                Some(true) => Effect::Counted("digests_equal", reports),
+                Some(false) => Effect::Counted("digests_differ", reports),
+                None => Effect::Counted("", reports),
+            },
+            Some(Line::Update { age_s, report: Ok(report) }) => self.update(age_s, &report, reports, now),
+        }
+    }
+
+    fn update(&self, age_s: u32, report: &Report, mut reports: Vec<Report>, now: &Now) -> Effect {
+        if is_ahead(now, &report.sighting.time) {
+            return Effect::Counted("reports_ahead", reports);
+        }
+        let heard_s = i64::from(now.mono.seconds()) - i64::from(age_s);
+        // Whatever is older than a node's life is too old, and a life fits 32 bits.
+        if i64::from(now.mono.seconds()) - heard_s >= i64::from(self.age_s_max) {
+            return Effect::Counted("reports_too_old", reports);
+        }
+        if let Some(at) = reports.iter().position(|old| old.client == report.client) {
+            let is_alive = self.node.table().get(&report.client, now.mono.seconds()).is_some();
+            match report.sighting.compare(&reports[at].sighting) {
+                std::cmp::Ordering::Less if is_alive => return Effect::Counted("reports_stale", reports),
+                std::cmp::Ordering::Equal if is_alive => return Effect::Counted("reports_duplicate", reports),
+                _ => reports.remove(at),
+            };
+        } else if reports.len() == CAPACITY {
+            if report.version().compare(&reports[0].version()).is_lt() {
+                return Effect::Counted("reports_below_floor", reports);
+            }
+            reports.remove(0);
+        }
+        reports.push(report.clone());
+        Effect::Counted("reports_news", sorted(reports))
+    }
+
+    /// Whether a digest equals the node's; nothing where the two cannot be compared.
+    fn digest_event(&self, line: &[u8], now: &Now) -> Option<bool> {
+        let Some(Line::Digest { round, buckets: theirs, floor: Ok(floor) }) =
+            Line::parse(line, self.node.names())
+        else {
+            return None;
+        };
+        let table = self.node.table();
+        let reaches = table.floor().is_none_or(|ours| {
+            floor.as_ref().is_some_and(|floor| ours.compare(&floor.version()).is_le())
+        });
+        let salt = Salt { round, secret: self.neighbour.digest_secret() };
+        let seconds = now.mono.seconds();
+        reaches.then(|| buckets(table, self.node.names(), seconds, floor.as_ref(), salt) == theirs)
+    }
+
+    /// The line with its hashes, where it leaves them to this target.
+    fn filled(&self, line: &[u8]) -> Vec<u8> {
+        let Some(at) = line.iter().position(|byte| b"@#".contains(byte)) else { return line.to_vec() };
+        let zeros = [b'0'; 16 * DIGEST_BUCKETS];
+        let with = |hashes: &[u8]| [&line[..at], hashes, &line[at + 1..]].concat();
+        let draft = with(&zeros);
+        match Line::parse(&draft, self.node.names()) {
+            Some(Line::Digest { round, floor: Ok(floor), .. }) if line[at] == b'@' => {
+                let salt = Salt { round, secret: self.neighbour.digest_secret() };
+                let seconds = self.now().mono.seconds();
+                let sums = buckets(self.node.table(), self.node.names(), seconds, floor.as_ref(), salt);
+                with(sums.map(|sum| format!("{sum:016x}")).concat().as_bytes())
+            }
+            Some(Line::Digest { .. }) => draft,
+            _ => line.to_vec(),
+        }
+    }
+
+    fn hear_client(&mut self, line: &[u8]) {
+        let mut bytes = vec![0; ANSWER_BYTES_MAX.max(line.len() + 3)];
+        let now = self.now();
+        let _ = self.node.client_line(&now, line, &mut Out::new(&mut bytes));
+    }
+
+    fn read_all(&mut self) {
+        let now = self.now();
+        while let Some(line) = pull(&mut self.node, &now, self.neighbour.id) {
+            let line = self.neighbour.opened(&line);
+            let held = self.reports();
+            match Line::parse(&line, self.node.names()) {
+                Some(Line::Update { age_s, report: Ok(report) }) => {
+                    assert!(held.contains(&report), "what is sent is what is held");
+                    assert!(age_s < self.age_s_max - self.age_s_max / 10, "{age_s} s is too old to be told");
+                }
+                Some(Line::Digest { floor: Ok(_), .. } | Line::Ping(_)) => {}
+                _ => panic!("what a node writes can be read: {}", String::from_utf8_lossy(&line)),
+            }
+        }
+    }
+
+    fn pass_seconds(&mut self, digits: &[u8]) {
+        let digits = &digits[..digits.len().min(5)];
+        let seconds = std::str::from_utf8(digits).ok().and_then(|text| text.parse::<u64>().ok()).unwrap_or(1);
+        self.now_ms += seconds * 1_000;
+        let now = self.now();
+        self.node.tick(&now);
+        if let Some((_, ended)) = self.node.take_cut() {
+            assert!(ended.cut == Cut::Silent && seconds >= 30, "{:?} after {seconds} s", ended.cut);
+            self.meet_again();
+        }
+    }
+
+    fn check(&self) {
+        let table = self.node.table();
+        assert!(table.len() <= CAPACITY, "the table keeps to its capacity");
+        for version in table.advertised(i32::MIN) {
+            let origin = version.sighting.origin;
+            assert_eq!(self.node.names().id(origin.index()), Some(origin), "an origin is of the map");
+        }
+        let slots = |neighbour: usize| (0..table.len()).filter(move |&slot| table.owed().is_set(neighbour, slot));
+        for neighbour in 0..2 {
+            assert_eq!(slots(neighbour).count(), table.owed().count(neighbour), "what is owed is there");
+        }
+    }
+}
+
+fn meet(node: &mut Node<16>, now: &Now, node_dials: bool) -> Neighbour {
+    Neighbour::meet(node, now, if node_dials { "Singleton" } else { "Hill" }, node_dials)
+}
+
+fn sorted(mut reports: Vec<Report>) -> Vec<Report> {
+    reports.sort_by(|a, b| a.version().compare(&b.version()));
+    reports
+}
+
+fn is_ahead(now: &Now, time: &ClientTime) -> bool {
+    now.wall_is_trusted && time.timestamp().0 > now.wall.0.saturating_add(AHEAD_NS_MAX)
+}
