@@ -13,21 +13,24 @@ mod json_cut;
 mod link_line;
 mod map;
 mod neighbour;
+mod places_dat;
 mod scratch;
 
 pub use client_line::client_line;
 pub use json_cut::json_cut;
 pub use link_line::link_line;
 pub use map::map;
+pub use places_dat::places_dat;
 
 /// A target: it panics on a finding.
 pub type Target = fn(&[u8]);
 
 /// All targets by name: each has a folder of that name in `corpus`.
-pub const TARGETS: [(&str, Target); 4] = [
+pub const TARGETS: [(&str, Target); 5] = [
     ("client_line", client_line),
     ("link_line", link_line),
     ("map", map),
+    ("places_dat", places_dat),
     ("json_cut", json_cut),
 ];
 
