@@ -9,10 +9,12 @@
 
 mod client_line;
 mod grammar;
+mod herd_of_nodes;
 mod json_cut;
 mod link_line;
 mod map;
 mod neighbour;
+mod node_ops;
 mod places_dat;
 mod scratch;
 
@@ -20,18 +22,20 @@ pub use client_line::client_line;
 pub use json_cut::json_cut;
 pub use link_line::link_line;
 pub use map::map;
+pub use node_ops::node_ops;
 pub use places_dat::places_dat;
 
 /// A target: it panics on a finding.
 pub type Target = fn(&[u8]);
 
 /// All targets by name: each has a folder of that name in `corpus`.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("client_line", client_line),
     ("link_line", link_line),
     ("map", map),
     ("places_dat", places_dat),
     ("json_cut", json_cut),
+    ("node_ops", node_ops),
 ];
 
 /// Removes the one file that targets write.

@@ -1,0 +1,238 @@
+//! Anything that may happen to two or three nodes, in any order, and that all is well once it is over.
+//!
+//! Input: text. The first line holds letters: `3` three nodes (else two), `o` in a ring, `k` with a key, `s` reports live
+//! for 60 s, `f` tables of 3, `u` tables of 2, 4 and 8 (else 8, the most there is room for). Then steps, a letter and its digits each; what
+//! is no letter of a step is skipped, a digit that is too large or none counts modulo what there is:
+//!
+//! | | |
+//! |---|---|
+//! | `i` node client time place | a client says where it is |
+//! | `q` node client | a client asks about another |
+//! | `t` amount | time passes, 1 ms to 70 s; nodes are woken when they want to be |
+//! | `j` node amount | its wall clock jumps, back by a day or so, or ahead by years, which it does not trust then |
+//! | `z` node | its wall clock is right and trusted from now on |
+//! | `w` pipe end lines | an end writes so many lines |
+//! | `d` pipe end | a line is delivered to an end |
+//! | `a` | everything is written and delivered, over and over |
+//! | `x` pipe / `y` pipe | a connection is cut; nobody is told of it |
+//! | `c` node / `p` node | a node is started anew; nobody is told of it |
+//! | `r` node other | its map leaves the other node out; its own number: it lists all |
+//! | `n` | nobody can be reached any more, or again |
+//!
+//! Checked at each step: see `herd_of_nodes.rs`. At the end every map is whole, every clock right, all can be reached: within
+//! five minutes all links must be in step, and all tables hold the same from the highest floor on.
+
+use std::collections::BTreeSet;
+
+use herd::proto::limits::AGE_S_MAX;
+use herd::proto::report::Report;
+
+use crate::herd_of_nodes::{CLIENTS, Herd, NAMES, Shape, WALL_NS};
+
+const SHORT_AGE_S: u32 = 60;
+/// Steps of an input that are played.
+const STEPS_MAX: usize = 300;
+/// Silence is noticed after 30 s, the next dial follows within 30 s, and a digest that differs by the next but one.
+const HEALED_WITHIN_MS: u64 = 300_000;
+const AMOUNTS_MS: [u64; 8] = [1, 100, 500, 1_100, 5_000, 11_000, 31_000, 70_000];
+const AMOUNTS_NS: [i64; 4] = [-90_000_000_000_000, -1_000_000_000, 3_600_000_000_000, 300_000_000_000_000_000];
+/// Seconds from the beginning: one time in three forms, some near it, and two that a right clock does not take.
+const TIMES: [&str; 8] = [
+    "1700000000",
+    "1700000000.0",
+    "1700000000.000000001",
+    "1699999999.999999999",
+    "1700000050",
+    "1699900000",
+    "1700172800",
+    "-99999999999999999999999999999999",
+];
+const PLACES: [&str; 4] = ["+34.068930-118.445127", "+1+1", "-1+1", "+1.0+1"];
+
+/// See the head of the file.
+pub fn node_ops(data: &[u8]) {
+    let (head, steps) = data.split_at(data.iter().position(|&byte| byte == b'\n').unwrap_or(data.len()));
+    let mut herd = Herd::new(shape(head));
+    herd.tick();
+    let mut steps = Steps { bytes: steps, herd };
+    for _ in 0..STEPS_MAX {
+        let Some(step) = steps.next() else { break };
+        steps.play(step);
+        steps.herd.settle();
+    }
+    herd = steps.herd;
+    heal(&mut herd);
+}
+
+fn shape(head: &[u8]) -> Shape {
+    let has = |letter: u8| head.contains(&letter);
+    Shape {
+        nodes: if has(b'3') { 3 } else { 2 },
+        is_ring: has(b'o'),
+        has_key: has(b'k'),
+        age_s_max: if has(b's') { SHORT_AGE_S } else { AGE_S_MAX },
+        capacities: match () {
+            () if has(b'u') => [2, 8, 4],
+            () if has(b'f') => [3; 3],
+            () => [8; 3],
+        },
+    }
+}
+
+struct Steps<'a> {
+    bytes: &'a [u8],
+    herd: Herd,
+}
+
+impl Steps<'_> {
+    fn next(&mut self) -> Option<u8> {
+        let (&first, rest) = self.bytes.split_first()?;
+        self.bytes = rest;
+        Some(first)
+    }
+
+    /// The next byte as a number below `count`; `0` is 0.
+    fn number(&mut self, count: usize) -> usize {
+        usize::from(self.next().unwrap_or(b'0').wrapping_sub(b'0')) % count.max(1)
+    }
+
+    fn node(&mut self) -> usize {
+        self.number(self.herd.shape.nodes)
+    }
+
+    fn play(&mut self, step: u8) {
+        let pipes = self.herd.pipes();
+        match step {
+            b'i' => {
+                let (node, client) = (self.node(), CLIENTS[self.number(CLIENTS.len())]);
+                let (time, place) = (TIMES[self.number(TIMES.len())], PLACES[self.number(PLACES.len())]);
+                self.herd.client(node, &format!("IAMAT {client} {place} {time}"));
+            }
+            b'q' => {
+                let (node, client) = (self.node(), CLIENTS[self.number(CLIENTS.len())]);
+                let told = self.herd.client(node, &format!("WHATSAT {client} 10 5"));
+                assert_eq!(told.as_ref(), self.herd.at_lines(node).get(client), "a query tells what is held");
+            }
+            b't' => {
+                let amount_ms = AMOUNTS_MS[self.number(AMOUNTS_MS.len())];
+                pass(&mut self.herd, amount_ms, false);
+            }
+            b'j' => {
+                let (node, amount_ns) = (self.node(), AMOUNTS_NS[self.number(AMOUNTS_NS.len())]);
+                let board = &mut self.herd.boards[node];
+                board.wall_off_ns = amount_ns;
+                // What a clock that is trusted and years ahead takes stays: the herd does not promise otherwise.
+                board.is_trusted &= amount_ns < 0;
+            }
+            b'z' => {
+                let node = self.node();
+                (self.herd.boards[node].wall_off_ns, self.herd.boards[node].is_trusted) = (0, true);
+            }
+            b'w' => {
+                let (pipe, end, lines) = (self.number(pipes), self.number(2), self.number(10));
+                self.herd.write(pipe, end, lines);
+            }
+            b'd' => {
+                let (pipe, end) = (self.number(pipes), self.number(2));
+                self.herd.deliver(pipe, end);
+            }
+            b'a' => pump(&mut self.herd),
+            b'x' | b'y' => {
+                let pipe = self.number(pipes);
+                self.herd.cut(pipe, step == b'y');
+            }
+            b'c' | b'p' => {
+                let node = self.node();
+                self.herd.crash(node, step == b'p');
+            }
+            b'r' => {
+                let (node, other) = (self.node(), self.node());
+                self.herd.reload(node, (other != node).then_some(other));
+            }
+            b'n' => self.herd.is_reachable = !self.herd.is_reachable,
+            _ => {}
+        }
+    }
+}
+
+/// Writes and delivers until there is nothing more to be said.
+fn pump(herd: &mut Herd) {
+    for turn in 0.. {
+        assert!(turn < 2_000, "nodes talk without end");
+        herd.settle();
+        let mut moved = false;
+        for pipe in (0..herd.pipes()).rev() {
+            for end in 0..2 {
+                moved |= herd.write(pipe, end, 4);
+                moved |= herd.deliver(pipe, end);
+            }
+        }
+        if !moved {
+            return;
+        }
+    }
+}
+
+/// Time passes, and nodes are woken when they want to be; with `talking`, lines get through at once.
+fn pass(herd: &mut Herd, ms: u64, talking: bool) {
+    let end = herd.now_ms + ms;
+    for turn in 0.. {
+        assert!(turn < 100_000, "a node keeps the clock busy");
+        if talking {
+            pump(herd);
+        }
+        let wake = herd.wake_ms();
+        // A timer that is due waits for a line to be written, and is no reason to wait.
+        herd.now_ms = wake.max(herd.now_ms + 1).min(end);
+        herd.tick();
+        if herd.now_ms == end {
+            return;
+        }
+    }
+}
+
+fn heal(herd: &mut Herd) {
+    herd.is_reachable = true;
+    for node in 0..herd.shape.nodes {
+        (herd.boards[node].wall_off_ns, herd.boards[node].is_trusted) = (0, true);
+        if herd.boards[node].without.is_some() {
+            herd.reload(node, None);
+        }
+    }
+    herd.tick();
+    pass(herd, HEALED_WITHIN_MS, true);
+    pump(herd);
+    for (node, board) in herd.boards.iter().enumerate() {
+        for link in board.node.links() {
+            assert!(link.is_in_step(), "{} is not in step: {link:?}", NAMES[node]);
+        }
+    }
+    check_tables(herd);
+}
+
+/// All hold the same at and above the highest floor; below it a table that was full has passed nothing on.
+fn check_tables(herd: &Herd) {
+    assert!(herd.now_ms < u64::from(AGE_S_MAX) * 800, "no report may be in the last tenth of its life");
+    let tables: Vec<Vec<Report>> = (0..herd.shape.nodes)
+        .map(|node| herd.at_lines(node).values().map(|line| herd.read(line)).collect())
+        .collect();
+    if herd.shape.age_s_max == SHORT_AGE_S {
+        assert!(tables.iter().all(Vec::is_empty), "what has outlived its age is forgotten");
+        return;
+    }
+    let floors = tables.iter().enumerate().filter_map(|(node, reports)| {
+        let smallest = reports.iter().min_by(|a, b| a.version().compare(&b.version()))?;
+        (reports.len() == herd.shape.capacities[node]).then_some(smallest)
+    });
+    let floor = floors.max_by(|a, b| a.version().compare(&b.version()));
+    let above = |reports: &[Report]| -> BTreeSet<String> {
+        let is_above = |report: &&Report| floor.is_none_or(|floor| report.version().compare(&floor.version()).is_ge());
+        reports.iter().filter(is_above).map(|report| format!("{report:?}")).collect()
+    };
+    for (node, table) in tables.iter().enumerate() {
+        assert_eq!(above(table), above(&tables[0]), "{} and {} differ", NAMES[node], NAMES[0]);
+    }
+    // A clock that is right takes nothing that is more than a day ahead.
+    let ahead_ns = WALL_NS + i64::try_from(herd.now_ms).expect("days") * 1_000_000 + 86_400_000_000_000;
+    assert!(tables.iter().flatten().all(|report| report.sighting.time.timestamp().0 <= ahead_ns));
+}
