@@ -8,7 +8,7 @@
 use std::fmt::Write;
 
 use herd::proto::client::{Piece, Splitter};
-use herd::proto::limits::{ANSWER_BYTES_MAX, AGE_S_MAX, CLIENT_LINE_BYTES_MAX};
+use herd::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, CLIENT_LINE_BYTES_MAX};
 use herd::proto::node::{Answer, Node, Seed, Setup};
 use herd::proto::out::Out;
 use herd::proto::time::{Mono, Now, Timestamp};
@@ -128,11 +128,14 @@ fn expected(input: &[u8]) -> Vec<u8> {
                 sent.push(b'\n');
                 admit(&mut table, fix);
             }
-            Some(Said::Whatsat { client, radius_km, items }) if table.iter().any(|fix| fix.client == client) => {
+            Some(Said::Whatsat { client, radius_km, items })
+                if table.iter().any(|fix| fix.client == client) =>
+            {
                 let fix = table.iter().find(|fix| fix.client == client).expect("just seen");
                 sent.extend(at_line(fix));
                 let mut json = String::new();
-                write!(json, "{}", near((radius_km * 1_000_000.0).trunc() / 1_000.0, items)).expect("a String");
+                write!(json, "{}", near((radius_km * 1_000_000.0).trunc() / 1_000.0, items))
+                    .expect("a String");
                 sent.extend(json.into_bytes());
             }
             _ => sent.extend([b"? ", line, b"\n"].concat()),

@@ -120,7 +120,8 @@ fn is_within(whole: &str, fraction: &str, most: u64) -> bool {
 
 fn is_position(text: &str) -> bool {
     let is_coordinate = |text: &str, digits: usize, most: u64| {
-        decimal(text).is_some_and(|(whole, fraction)| whole.len() <= digits && is_within(whole, fraction, most))
+        decimal(text)
+            .is_some_and(|(whole, fraction)| whole.len() <= digits && is_within(whole, fraction, most))
     };
     let Some(rest) = text.strip_prefix(['+', '-']) else { return false };
     let Some(sign) = rest.find(['+', '-']) else { return false };

@@ -40,7 +40,9 @@ pub(crate) struct Shape {
 
 impl Shape {
     fn neighbours(&self, node: usize) -> Vec<usize> {
-        (0..self.nodes).filter(|&other| other != node && (self.is_ring || other.abs_diff(node) == 1)).collect()
+        (0..self.nodes)
+            .filter(|&other| other != node && (self.is_ring || other.abs_diff(node) == 1))
+            .collect()
     }
 }
 
@@ -198,7 +200,7 @@ impl Herd {
 
     /// Does what the nodes ask for: cuts, then dials.
     pub(crate) fn settle(&mut self) {
-        for node in 0..self.boards.len() {
+        for (node, name) in NAMES.iter().enumerate().take(self.boards.len()) {
             while let Some((id, ended)) = self.boards[node].node.take_cut() {
                 let is_honest = !matches!(
                     ended.cut,
@@ -211,7 +213,7 @@ impl Herd {
                         | Cut::Nonsense
                         | Cut::TooLong
                 );
-                assert!(is_honest, "{} says of a node that {}", NAMES[node], ended.cut.reason());
+                assert!(is_honest, "{name} says of a node that {}", ended.cut.reason());
                 if let Some(at) = self.pipes.iter().position(|pipe| pipe.ends.contains(&(node, id))) {
                     self.cut(at, false);
                 }
@@ -226,11 +228,15 @@ impl Herd {
                     self.boards[node].node.dial_failed(now.mono, to);
                     continue;
                 }
-                let nonce = u128::from(self.starts) << 64 | u128::from(self.now_ms) << 8 | self.pipes.len() as u128;
+                let nonce =
+                    u128::from(self.starts) << 64 | u128::from(self.now_ms) << 8 | self.pipes.len() as u128;
                 let nonce: [u8; NONCE_BYTES] = nonce.to_be_bytes();
                 let Some(here) = self.boards[node].node.open(now.mono, Some(to), nonce) else { continue };
                 let mono = self.now(other).mono;
-                let there = self.boards[other].node.open(mono, None, nonce.map(|byte| !byte)).expect("anyone may come");
+                let there = self.boards[other]
+                    .node
+                    .open(mono, None, nonce.map(|byte| !byte))
+                    .expect("anyone may come");
                 self.pipes.push(Pipe { ends: [(node, here), (other, there)], queues: Default::default() });
             }
         }
@@ -247,7 +253,9 @@ impl Herd {
             self.pipes[pipe].queues[1 - end].push_back(line);
             wrote = true;
         }
-        self.check(node, false);
+        if wrote {
+            self.check(node, false);
+        }
         wrote
     }
 
@@ -303,7 +311,9 @@ impl Herd {
             assert!(bits.iter().all(|&slot| slot < table.len()), "what is owed is an entry");
             assert!(neighbour < links || bits.is_empty(), "it is owed to a neighbour");
         }
-        let may_lose = is_reloaded || table.evicted() > board.evicted || counters.entries_swept > board.counters.entries_swept;
+        let may_lose = is_reloaded
+            || table.evicted() > board.evicted
+            || counters.entries_swept > board.counters.entries_swept;
         for (client, was) in &board.held {
             let is = lines.get(client);
             if is == Some(was) {
@@ -311,7 +321,8 @@ impl Herd {
             }
             let issued_ms = self.issued[was];
             let is_old = now_ms + ROUNDED_MS >= issued_ms + u64::from(self.shape.age_s_max) * 1_000;
-            let is_newer = is.is_some_and(|is| self.read(is).sighting.compare(&self.read(was).sighting).is_gt());
+            let is_newer =
+                is.is_some_and(|is| self.read(is).sighting.compare(&self.read(was).sighting).is_gt());
             assert!(is_newer || may_lose || is_old, "{client} goes back: {is:?} after {was:?}");
         }
         for (client, line) in &lines {

@@ -78,7 +78,10 @@ fn check_words(text: &[u8], reply: &herd::places::cut::Reply) {
 
 /// Whether a text may be refused: no JSON, no object, too deep, or with a member twice that must be there once.
 fn is_unfit(text: &[u8]) -> bool {
-    object(text).is_none() || depth(text) > DEPTH_MAX || is_double(text, "results") || is_double(text, "status")
+    object(text).is_none()
+        || depth(text) > DEPTH_MAX
+        || is_double(text, "results")
+        || is_double(text, "status")
 }
 
 /// Brackets within brackets of a text that is JSON.

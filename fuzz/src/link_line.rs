@@ -20,8 +20,8 @@
 use herd::proto::counters::Counters;
 use herd::proto::digest::{Salt, buckets};
 use herd::proto::fields::ClientTime;
-use herd::proto::limits::{AGE_S_MAX, AHEAD_NS_MAX, ANSWER_BYTES_MAX, DIGEST_BUCKETS, LINK_LINE_BYTES_MAX};
 use herd::proto::limits::TAG_FIELD_BYTES;
+use herd::proto::limits::{AGE_S_MAX, AHEAD_NS_MAX, ANSWER_BYTES_MAX, DIGEST_BUCKETS, LINK_LINE_BYTES_MAX};
 use herd::proto::node::{Node, Seed, Setup};
 use herd::proto::node_links::LinkEvent;
 use herd::proto::out::Out;
@@ -190,9 +190,11 @@ impl Play {
     fn effect(&self, line: &[u8], now: &Now) -> Effect {
         let reports = self.reports();
         match Line::parse(line, self.node.names()) {
-            None | Some(Line::Hello { .. } | Line::Proof(_)) => Effect::Nonsense,
-            Some(
-                Line::Update { report: Err(AtLineError::Malformed), .. }
+            None
+            | Some(
+                Line::Hello { .. }
+                | Line::Proof(_)
+                | Line::Update { report: Err(AtLineError::Malformed), .. }
                 | Line::Digest { floor: Err(AtLineError::Malformed), .. },
             ) => Effect::Nonsense,
             Some(
@@ -222,7 +224,9 @@ impl Play {
             let is_alive = self.node.table().get(&report.client, now.mono.seconds()).is_some();
             match report.sighting.compare(&reports[at].sighting) {
                 std::cmp::Ordering::Less if is_alive => return Effect::Counted("reports_stale", reports),
-                std::cmp::Ordering::Equal if is_alive => return Effect::Counted("reports_duplicate", reports),
+                std::cmp::Ordering::Equal if is_alive => {
+                    return Effect::Counted("reports_duplicate", reports);
+                }
                 _ => reports.remove(at),
             };
         } else if reports.len() == CAPACITY {
@@ -243,9 +247,9 @@ impl Play {
             return None;
         };
         let table = self.node.table();
-        let reaches = table.floor().is_none_or(|ours| {
-            floor.as_ref().is_some_and(|floor| ours.compare(&floor.version()).is_le())
-        });
+        let reaches = table
+            .floor()
+            .is_none_or(|ours| floor.as_ref().is_some_and(|floor| ours.compare(&floor.version()).is_le()));
         let salt = Salt { round, secret: self.neighbour.digest_secret() };
         let seconds = now.mono.seconds();
         reaches.then(|| buckets(table, self.node.names(), seconds, floor.as_ref(), salt) == theirs)
@@ -310,7 +314,8 @@ impl Play {
             let origin = version.sighting.origin;
             assert_eq!(self.node.names().id(origin.index()), Some(origin), "an origin is of the map");
         }
-        let slots = |neighbour: usize| (0..table.len()).filter(move |&slot| table.owed().is_set(neighbour, slot));
+        let slots =
+            |neighbour: usize| (0..table.len()).filter(move |&slot| table.owed().is_set(neighbour, slot));
         for neighbour in 0..2 {
             assert_eq!(slots(neighbour).count(), table.owed().count(neighbour), "what is owed is there");
         }

@@ -35,7 +35,8 @@ const STEPS_MAX: usize = 300;
 /// Silence is noticed after 30 s, the next dial follows within 30 s, and a digest that differs by the next but one.
 const HEALED_WITHIN_MS: u64 = 300_000;
 const AMOUNTS_MS: [u64; 8] = [1, 100, 500, 1_100, 5_000, 11_000, 31_000, 70_000];
-const AMOUNTS_NS: [i64; 4] = [-90_000_000_000_000, -1_000_000_000, 3_600_000_000_000, 300_000_000_000_000_000];
+const AMOUNTS_NS: [i64; 4] =
+    [-90_000_000_000_000, -1_000_000_000, 3_600_000_000_000, 300_000_000_000_000_000];
 /// Seconds from the beginning: one time in three forms, some near it, and two that a right clock does not take.
 const TIMES: [&str; 8] = [
     "1700000000",
@@ -226,7 +227,8 @@ fn check_tables(herd: &Herd) {
     });
     let floor = floors.max_by(|a, b| a.version().compare(&b.version()));
     let above = |reports: &[Report]| -> BTreeSet<String> {
-        let is_above = |report: &&Report| floor.is_none_or(|floor| report.version().compare(&floor.version()).is_ge());
+        let is_above =
+            |report: &&Report| floor.is_none_or(|floor| report.version().compare(&floor.version()).is_ge());
         reports.iter().filter(is_above).map(|report| format!("{report:?}")).collect()
     };
     for (node, table) in tables.iter().enumerate() {

@@ -10,7 +10,7 @@
 use std::hash::Hasher;
 
 use herd::places::dat::{Dat, Scratch, Spot, VERSION, VERSION_LARGE};
-use herd::places::near::{EARTH_RADIUS_M, nearest};
+use herd::places::near::{EARTH_RADIUS_M, Found, nearest};
 use herd::places::render::answer;
 use herd::places::{MAX_ITEMS, Query};
 use serde_json::Value;
@@ -71,8 +71,10 @@ fn mend(file: &mut [u8], bits: u8) {
         file[at..at + 4].copy_from_slice(&value.to_le_bytes());
     };
     if bits & 2 == 0 {
-        let coordinates_at = HEADER_BYTES + (u32_at(file, 16) as usize).saturating_add(1).saturating_mul(BLOCK_BYTES);
-        let texts_at = coordinates_at.saturating_add((u32_at(file, 12) as usize).saturating_mul(COORDINATE_BYTES));
+        let coordinates_at =
+            HEADER_BYTES + (u32_at(file, 16) as usize).saturating_add(1).saturating_mul(BLOCK_BYTES);
+        let texts_at =
+            coordinates_at.saturating_add((u32_at(file, 12) as usize).saturating_mul(COORDINATE_BYTES));
         put(file, 20, texts_at);
         // Sections in order, wherever they were meant to be.
         let end = length - CHECKSUM_BYTES;
@@ -160,7 +162,7 @@ fn chord_m(query: &Query, spot: &Spot) -> f64 {
 
 fn check_nearest(dat: &Dat, query: &Query, spots: Option<&[Spot]>, scratch: &mut Scratch) {
     let Ok(found) = nearest(dat, query, scratch) else { return };
-    let distances: Vec<f64> = found.spots.iter().map(|found| found.distance_m()).collect();
+    let distances: Vec<f64> = found.spots.iter().map(Found::distance_m).collect();
     assert!(distances.len() <= usize::from(query.items) && distances.is_sorted());
     assert!(distances.iter().all(|metres| *metres <= query.radius_m + RIM_M));
     // What follows is promised of a file whose places lie by latitude, and on the globe.
