@@ -48,3 +48,6 @@ pub mod wire;
 
 #[cfg(test)]
 mod herd_tests;
+
+#[cfg(test)]
+mod round_trip_tests;

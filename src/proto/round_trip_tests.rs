@@ -1,0 +1,186 @@
+//! What is written reads as what it was, and what is read is written as it came: for each kind of line there is.
+
+use super::auth::{PROOF_BYTES, Said};
+use super::client::Command;
+use super::digest::Buckets;
+use super::fields::{ClientId, ClientTime, Position};
+use super::limits::{CLIENT_LINE_BYTES_MAX, DIGEST_BUCKETS, LINK_LINE_BYTES_MAX, NONCE_BYTES};
+use super::out::Out;
+use super::report::tests::names;
+use super::report::{Report, Sighting};
+use super::time::Timestamp;
+use super::wire::{self, Line};
+use proptest::prelude::*;
+
+fn written(write: impl FnOnce(&mut Out)) -> Vec<u8> {
+    let mut bytes = [0; LINK_LINE_BYTES_MAX];
+    let mut out = Out::new(&mut bytes);
+    write(&mut out);
+    out.written().to_vec()
+}
+
+/// Writes a line again from what was read of it.
+fn rewritten(line: &Line) -> Vec<u8> {
+    written(|out| match line {
+        Line::Hello { version, name, boot, capacity, nonce } => {
+            assert_eq!(*version, wire::VERSION);
+            wire::put_hello(&Said { name, boot: *boot, capacity: *capacity, nonce }, out);
+        }
+        Line::Proof(proofs) => wire::put_proofs(proofs, out),
+        Line::Update { age_s, report } => {
+            let report = report.as_ref().expect("the line is right");
+            wire::put_update(&report.version(), *age_s, &names(), out);
+        }
+        Line::Digest { round, buckets, floor } => {
+            let floor = floor.as_ref().expect("the line is right");
+            wire::put_digest(*round, buckets, floor.as_ref(), &names(), out);
+        }
+        Line::Ping(number) => wire::put_ping(*number, out),
+    })
+}
+
+/// Any byte but white space.
+fn client() -> impl Strategy<Value = Vec<u8>> {
+    let byte = any::<u8>().prop_filter("white space", |byte| !super::fields::is_white_space(*byte));
+    proptest::collection::vec(byte, 1..=64)
+}
+
+fn position() -> impl Strategy<Value = String> {
+    let latitude = "[-+]([0-8]?[0-9](\\.[0-9]{1,18})?|90(\\.0{1,18})?)";
+    let longitude = "[-+](0?[0-9]?[0-9](\\.[0-9]{1,18})?|1[0-7][0-9](\\.[0-9]{1,18})?|180(\\.0{1,18})?)";
+    (latitude, longitude).prop_map(|(latitude, longitude)| latitude + &longitude)
+}
+
+fn time() -> impl Strategy<Value = String> {
+    prop_oneof!["-?[0-9]{1,12}(\\.[0-9]{1,18})?", "-?[0-9]{1,31}", "[0-9]{32}"]
+}
+
+fn report() -> impl Strategy<Value = Report> {
+    let origin = prop::sample::select(vec!["Campbell", "Hill", "Jaquez", "Singleton", "Smith"]);
+    (client(), position(), time(), origin, any::<i64>()).prop_map(
+        |(client, position, time, origin, heard)| Report {
+            client: ClientId::parse(&client).expect("1 to 64 bytes without white space"),
+            sighting: Sighting {
+                time: ClientTime::parse(time.as_bytes()).expect("of the grammar"),
+                origin: names().find(origin.as_bytes()).expect("of the list"),
+                position: Position::parse(position.as_bytes()).expect("of the grammar"),
+                heard: Timestamp(heard),
+            },
+        },
+    )
+}
+
+fn proofs() -> impl Strategy<Value = Vec<[u8; PROOF_BYTES]>> {
+    proptest::collection::vec(any::<[u8; PROOF_BYTES]>(), 1..=2)
+}
+
+/// Lines of each kind, in the one form in which nodes write them.
+fn line() -> impl Strategy<Value = Vec<u8>> {
+    let hello = ("[!-~]{1,32}", any::<u64>(), any::<u32>(), any::<[u8; NONCE_BYTES]>()).prop_map(
+        |(name, boot, capacity, nonce)| {
+            let said = Said { name: name.as_bytes(), boot, capacity, nonce: &nonce };
+            written(|out| wire::put_hello(&said, out))
+        },
+    );
+    let proof = proofs().prop_map(|proofs| written(|out| wire::put_proofs(&proofs, out)));
+    let update = (report(), any::<u32>())
+        .prop_map(|(report, age_s)| written(|out| wire::put_update(&report.version(), age_s, &names(), out)));
+    let digest =
+        (any::<u64>(), any::<u64>(), proptest::option::of(report())).prop_map(|(round, seed, floor)| {
+            let sums: Buckets =
+                core::array::from_fn(|i| seed.rotate_left(u32::try_from(i).expect("64")) ^ i as u64);
+            written(|out| wire::put_digest(round, &sums, floor.as_ref(), &names(), out))
+        });
+    let ping = any::<u64>().prop_map(|number| written(|out| wire::put_ping(number, out)));
+    prop_oneof![hello, proof, update, digest, ping]
+}
+
+proptest! {
+    #[test]
+    fn a_line_of_a_link_is_written_as_it_was_read(line in line()) {
+        let read = Line::parse(&line, &names()).expect("nodes read what nodes write");
+        prop_assert_eq!(rewritten(&read), line);
+    }
+
+    /// Other forms of a line may be read (a number with zeros before it, white space within an AT line); what they
+    /// mean is then written in the one form, and means the same.
+    #[test]
+    fn a_damaged_line_is_refused_or_means_one_thing(line in line(), at: prop::sample::Index, byte: u8) {
+        let mut damaged = line;
+        let at = at.index(damaged.len());
+        damaged[at] = byte;
+        let Some(read) = Line::parse(&damaged, &names()) else { return Ok(()) };
+        let is_whole = match &read {
+            Line::Hello { version, .. } => *version == wire::VERSION,
+            Line::Update { report, .. } => report.is_ok(),
+            Line::Digest { floor, .. } => floor.is_ok(),
+            Line::Proof(_) | Line::Ping(_) => true,
+        };
+        if is_whole {
+            let once = rewritten(&read);
+            prop_assert!(once.len() <= damaged.len());
+            let again = Line::parse(&once, &names()).expect("nodes read what nodes write");
+            prop_assert_eq!(format!("{again:?}"), format!("{read:?}"));
+        }
+    }
+
+    #[test]
+    fn hellos_and_proofs_read_as_they_were_written(
+        name in "[!-~]{1,32}", boot: u64, capacity: u32, nonce: [u8; NONCE_BYTES], proofs in proofs(),
+    ) {
+        let said = Said { name: name.as_bytes(), boot, capacity, nonce: &nonce };
+        let line = written(|out| wire::put_hello(&said, out));
+        let read = Line::parse(&line, &names());
+        let Some(Line::Hello { version, name: n, boot: b, capacity: c, nonce: o }) = read else { panic!("{read:?}") };
+        prop_assert_eq!((version, n, b, c, o), (wire::VERSION, name.as_bytes(), boot, capacity, nonce));
+        let line = written(|out| wire::put_proofs(&proofs, out));
+        let Some(Line::Proof(read)) = Line::parse(&line, &names()) else { panic!("no PROOF") };
+        prop_assert_eq!(&read[..], &proofs[..]);
+    }
+
+    #[test]
+    fn any_report_goes_through_an_update_and_a_floor(report in report(), age_s: u32, round: u64, number: u64) {
+        let line = written(|out| wire::put_update(&report.version(), age_s, &names(), out));
+        let read = Line::parse(&line, &names());
+        let Some(Line::Update { age_s: age, report: Ok(back) }) = read else { panic!("{read:?}") };
+        prop_assert_eq!((age, &back), (age_s, &report));
+        let sums: Buckets = [number; DIGEST_BUCKETS];
+        let line = written(|out| wire::put_digest(round, &sums, Some(&report), &names(), out));
+        let read = Line::parse(&line, &names());
+        let Some(Line::Digest { round: r, buckets, floor: Ok(Some(floor)) }) = read else { panic!("{read:?}") };
+        prop_assert_eq!((r, buckets, floor), (round, sums, report));
+        let line = written(|out| wire::put_ping(number, out));
+        prop_assert!(matches!(Line::parse(&line, &names()), Some(Line::Ping(n)) if n == number));
+    }
+
+    #[test]
+    fn a_command_is_read_from_whatever_white_space_lies_between(
+        client in client(), position in position(), time in time(),
+        radius in "0{0,3}([0-4]?[0-9](\\.[0-9]{1,12})?|50(\\.0{1,12})?)", items in "0{0,3}(1?[0-9]|20)",
+        white in proptest::collection::vec("[ \t\r\x0b\x0c]{1,3}", 3), around in "[ \t\r\x0b\x0c]{0,3}",
+    ) {
+        let line = |word: &str, second: &str, third: &str| {
+            let fields = [word.as_bytes(), &client, second.as_bytes(), third.as_bytes()];
+            let mut line = around.clone().into_bytes();
+            for (field, white) in fields.into_iter().zip(white.iter().chain([&around])) {
+                line.extend_from_slice(field);
+                line.extend_from_slice(white.as_bytes());
+            }
+            line
+        };
+        let iamat = line("IAMAT", &position, &time);
+        prop_assert!(iamat.len() <= CLIENT_LINE_BYTES_MAX);
+        let Some(Command::Iamat { client: c, position: p, time: t }) = Command::parse(&iamat) else { panic!("IAMAT") };
+        prop_assert_eq!(c.as_bytes(), &client[..]);
+        prop_assert_eq!(written(|out| p.put(out)), position.as_bytes());
+        prop_assert_eq!(written(|out| t.put(out)), time.as_bytes());
+        let whatsat = line("WHATSAT", &radius, &items);
+        let Some(Command::Whatsat { client: c, radius: r, items: n }) = Command::parse(&whatsat) else {
+            panic!("WHATSAT")
+        };
+        prop_assert_eq!(c.as_bytes(), &client[..]);
+        let metres = radius.parse::<f64>().expect("a number") * 1_000.0;
+        prop_assert!((r.metres() - metres).abs() < 0.0011, "{} {metres}", r.metres());
+        prop_assert_eq!(n.get(), items.parse::<u8>().expect("a number"));
+    }
+}
