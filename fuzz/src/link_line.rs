@@ -22,6 +22,7 @@ use herd::proto::digest::{Salt, buckets};
 use herd::proto::fields::ClientTime;
 use herd::proto::limits::TAG_FIELD_BYTES;
 use herd::proto::limits::{AGE_S_MAX, AHEAD_NS_MAX, ANSWER_BYTES_MAX, DIGEST_BUCKETS, LINK_LINE_BYTES_MAX};
+use herd::proto::newcomers::Caller;
 use herd::proto::node::{Node, Seed, Setup};
 use herd::proto::node_links::LinkEvent;
 use herd::proto::out::Out;
@@ -81,6 +82,8 @@ enum Effect {
     /// This counter grows by one, and the table holds these reports.
     Counted(&'static str, Vec<Report>),
     Ping(u64),
+    /// The table stays as it is; the node takes part, or counts that it does not.
+    Question,
 }
 
 impl Play {
@@ -158,7 +161,7 @@ impl Play {
         let now = self.now();
         let effect = self.effect(&line, &now);
         let digest = self.digest_event(&line, &now);
-        let counters = *self.node.counters();
+        let (before, counters) = (self.reports(), *self.node.counters());
         let whole = self.neighbour.signed(&line);
         let event = self.node.link_line(&now, self.neighbour.id, &whole);
         let shown = || String::from_utf8_lossy(&line).into_owned();
@@ -170,6 +173,11 @@ impl Play {
             Effect::Counted(name, reports) => {
                 assert_eq!(self.reports(), reports, "after {}", shown());
                 self.expect_growth(&counters, &[name]);
+            }
+            Effect::Question => {
+                assert!(self.reports() == before, "a question changes nothing");
+                let refused = self.node.counters().censuses_refused > counters.censuses_refused;
+                self.expect_growth(&counters, if refused { &["censuses_refused"] } else { &[] });
             }
             Effect::Ping(number) => {
                 self.expect_growth(&counters, &[]);
@@ -195,13 +203,19 @@ impl Play {
                 Line::Hello { .. }
                 | Line::Proof(_)
                 | Line::Update { report: Err(AtLineError::Malformed), .. }
-                | Line::Digest { floor: Err(AtLineError::Malformed), .. },
+                | Line::Digest { floor: Err(AtLineError::Malformed), .. }
+                | Line::Question { question: Err(AtLineError::Malformed), .. }
+                | Line::Sum { sum: Err(AtLineError::Malformed), .. },
             ) => Effect::Nonsense,
             Some(
                 Line::Update { report: Err(AtLineError::UnknownOrigin), .. }
-                | Line::Digest { floor: Err(AtLineError::UnknownOrigin), .. },
+                | Line::Digest { floor: Err(AtLineError::UnknownOrigin), .. }
+                | Line::Sum { sum: Err(AtLineError::UnknownOrigin), .. },
             ) => Effect::Counted("origins_unknown", reports),
             Some(Line::Ping(number)) => Effect::Ping(number),
+            Some(Line::Question { .. }) => Effect::Question,
+            // The node has asked for none.
+            Some(Line::Sum { .. }) => Effect::Counted("census_strays", reports),
             Some(Line::Digest { .. }) => match self.digest_event(line, now) {
                 Some(true) => Effect::Counted("digests_equal", reports),
                 Some(false) => Effect::Counted("digests_differ", reports),
@@ -276,7 +290,7 @@ impl Play {
     fn hear_client(&mut self, line: &[u8]) {
         let mut bytes = vec![0; ANSWER_BYTES_MAX.max(line.len() + 3)];
         let now = self.now();
-        let _ = self.node.client_line(&now, line, &mut Out::new(&mut bytes));
+        let _ = self.node.client_line(&now, Caller::Exempt, line, &mut Out::new(&mut bytes));
     }
 
     fn read_all(&mut self) {
@@ -289,7 +303,12 @@ impl Play {
                     assert!(held.contains(&report), "what is sent is what is held");
                     assert!(age_s < self.age_s_max - self.age_s_max / 10, "{age_s} s is too old to be told");
                 }
-                Some(Line::Digest { floor: Ok(_), .. } | Line::Ping(_)) => {}
+                Some(
+                    Line::Digest { floor: Ok(_), .. }
+                    | Line::Ping(_)
+                    | Line::Question { question: Ok(_), .. }
+                    | Line::Sum { sum: Ok(_), .. },
+                ) => {}
                 _ => panic!("what a node writes can be read: {}", String::from_utf8_lossy(&line)),
             }
         }
