@@ -21,6 +21,7 @@ pub fn json_cut(data: &[u8]) {
     let mut body = text.to_vec();
     match cut(&mut body, items) {
         Ok(reply) => {
+            assert!(!is_unfit(text), "no answer is let through");
             assert_eq!(reply.has_results, results(text).is_some(), "whether there are results");
             check_cut(text, &body, items);
             check_words(text, &reply);
@@ -76,7 +77,7 @@ fn check_words(text: &[u8], reply: &herd::places::cut::Reply) {
     assert_eq!(reply.error_message, word("error_message"));
 }
 
-/// Whether a text may be refused: no JSON, no object, too deep, or with a member twice that must be there once.
+/// Whether a text is to be refused: no JSON, no object, too deep, or with a member twice that must be there once.
 fn is_unfit(text: &[u8]) -> bool {
     object(text).is_none()
         || depth(text) > DEPTH_MAX

@@ -8,6 +8,7 @@
 //! | `=` | the rest comes signed; in `D 7 @ -`, `@` stands for the hashes that the node itself would send, `#` for others |
 //! | `!` | the rest comes with a tag of which one bit is wrong |
 //! | `?` | the rest comes without a tag |
+//! | `r` | of the lines that came with a right tag, the last but so many comes again |
 //! | `c` | a client of the node says the rest |
 //! | `p` | the node is asked for all that it has to write |
 //! | `t` | so many seconds pass |
@@ -53,8 +54,9 @@ pub fn link_line(data: &[u8]) {
         let rest = &rest[..rest.len().min(LINK_LINE_BYTES_MAX - TAG_FIELD_BYTES)];
         match what {
             b'=' => play.say_signed(rest),
-            b'!' => play.say_unsigned(rest, true),
-            b'?' => play.say_unsigned(rest, false),
+            b'!' => play.say_tampered(rest),
+            b'?' => play.say_unsigned(rest),
+            b'r' => play.say_again(rest),
             b'c' => play.hear_client(rest),
             b'p' => play.read_all(),
             b't' => play.pass_seconds(rest),
@@ -69,6 +71,8 @@ pub fn link_line(data: &[u8]) {
 struct Play {
     node: Box<Node<16>>,
     neighbour: Neighbour,
+    /// Lines that came on this link, with their tags.
+    came: Vec<Vec<u8>>,
     node_dials: bool,
     trusted: bool,
     age_s_max: u32,
@@ -103,7 +107,7 @@ impl Play {
         let (node_dials, trusted) = (head.contains(&b'd'), head.contains(&b't'));
         let now = Now { mono: Mono(1_000), wall: Timestamp(WALL_NS), wall_is_trusted: trusted };
         let neighbour = meet(&mut node, &now, node_dials);
-        Play { node, neighbour, node_dials, trusted, age_s_max, now_ms: 1_000 }
+        Play { node, neighbour, came: vec![], node_dials, trusted, age_s_max, now_ms: 1_000 }
     }
 
     fn now(&self) -> Now {
@@ -133,18 +137,30 @@ impl Play {
     fn meet_again(&mut self) {
         let now = self.now();
         self.neighbour = meet(&mut self.node, &now, self.node_dials);
+        self.came.clear();
         while self.node.take_cut().is_some() {}
     }
 
-    fn say_unsigned(&mut self, line: &[u8], with_tag: bool) {
-        let (before, counters) = (self.reports(), *self.node.counters());
-        let mut whole = if with_tag { self.neighbour.signed(line) } else { line.to_vec() };
-        if with_tag {
-            let last = whole.last_mut().expect("a tag has digits");
-            *last = if *last == b'0' { b'1' } else { b'0' };
+    fn say_tampered(&mut self, line: &[u8]) {
+        let mut whole = self.neighbour.signed(line);
+        let last = whole.last_mut().expect("a tag has digits");
+        *last = if *last == b'0' { b'1' } else { b'0' };
+        self.say_unsigned(&whole);
+    }
+
+    fn say_again(&mut self, digits: &[u8]) {
+        let back = usize::from(digits.first().unwrap_or(&b'0').wrapping_sub(b'0'));
+        if let Some(at) = self.came.len().checked_sub(1 + back) {
+            let line = self.came[at].clone();
+            self.say_unsigned(&line);
         }
+    }
+
+    /// A line whose tag is not the one that must come now.
+    fn say_unsigned(&mut self, whole: &[u8]) {
+        let (before, counters) = (self.reports(), *self.node.counters());
         let now = self.now();
-        assert_eq!(self.node.link_line(&now, self.neighbour.id, &whole), LinkEvent::None);
+        assert_eq!(self.node.link_line(&now, self.neighbour.id, whole), LinkEvent::None);
         assert!(self.reports() == before, "a wrong tag changes nothing");
         self.expect_growth(&counters, &["tags_wrong", "links_down"]);
         self.expect_cut(Cut::WrongTag);
@@ -164,6 +180,7 @@ impl Play {
         let (before, counters) = (self.reports(), *self.node.counters());
         let whole = self.neighbour.signed(&line);
         let event = self.node.link_line(&now, self.neighbour.id, &whole);
+        self.came.push(whole);
         let shown = || String::from_utf8_lossy(&line).into_owned();
         match effect {
             Effect::Nonsense => {

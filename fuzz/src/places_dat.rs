@@ -47,6 +47,7 @@ pub fn places_dat(data: &[u8]) {
     assert_eq!(&file[..8], MAGIC);
     assert!([VERSION, VERSION_LARGE].contains(&u32_at(&file, 8)));
     assert_eq!((dat.places(), dat.bytes()), (u32_at(&file, 12), file.len() as u64));
+    check_sections(&file);
     let mut scratch = Box::new(Scratch::new());
     let spots = scan(&dat, &mut scratch);
     for spot in spots.iter().flatten() {
@@ -99,6 +100,17 @@ fn mend(file: &mut [u8], bits: u8) {
         hasher.write(body);
         checksum.copy_from_slice(&hasher.finish().to_le_bytes());
     }
+}
+
+/// A file that opens has its sections one behind the other, and the coordinates of all its places.
+fn check_sections(file: &[u8]) {
+    let (places, blocks) = (u64::from(u32_at(file, 12)), u64::from(u32_at(file, 16)));
+    let coordinates_at = HEADER_BYTES as u64 + (blocks + 1) * BLOCK_BYTES as u64;
+    let [texts_at, areas_at, regions_at, checksum_at] =
+        [20, 24, 28, 32].map(|at| u64::from(u32_at(file, at)));
+    assert_eq!(texts_at, coordinates_at + places * COORDINATE_BYTES as u64);
+    assert!([texts_at, areas_at, regions_at, checksum_at].is_sorted());
+    assert_eq!(checksum_at + CHECKSUM_BYTES as u64, file.len() as u64);
 }
 
 fn query(head: &[u8; 14]) -> Query {
