@@ -22,7 +22,9 @@ use herd::proto::counters::Counters;
 use herd::proto::digest::{Salt, buckets};
 use herd::proto::fields::ClientTime;
 use herd::proto::limits::TAG_FIELD_BYTES;
-use herd::proto::limits::{AGE_S_MAX, AHEAD_NS_MAX, ANSWER_BYTES_MAX, DIGEST_BUCKETS, LINK_LINE_BYTES_MAX};
+use herd::proto::limits::{
+    AGE_S_MAX, AHEAD_NS_MAX, ANSWER_BYTES_MAX, DEAD_AFTER_MS, DIGEST_BUCKETS, LINK_LINE_BYTES_MAX,
+};
 use herd::proto::newcomers::Caller;
 use herd::proto::node::{Node, Seed, Setup};
 use herd::proto::node_links::LinkEvent;
@@ -77,6 +79,8 @@ struct Play {
     trusted: bool,
     age_s_max: u32,
     now_ms: u64,
+    /// When the neighbour last said something.
+    heard_ms: u64,
 }
 
 /// What a signed line must come to.
@@ -107,7 +111,7 @@ impl Play {
         let (node_dials, trusted) = (head.contains(&b'd'), head.contains(&b't'));
         let now = Now { mono: Mono(1_000), wall: Timestamp(WALL_NS), wall_is_trusted: trusted };
         let neighbour = meet(&mut node, &now, node_dials);
-        Play { node, neighbour, came: vec![], node_dials, trusted, age_s_max, now_ms: 1_000 }
+        Play { node, neighbour, came: vec![], node_dials, trusted, age_s_max, now_ms: 1_000, heard_ms: 1_000 }
     }
 
     fn now(&self) -> Now {
@@ -136,6 +140,7 @@ impl Play {
 
     fn meet_again(&mut self) {
         let now = self.now();
+        self.heard_ms = self.now_ms;
         self.neighbour = meet(&mut self.node, &now, self.node_dials);
         self.came.clear();
         while self.node.take_cut().is_some() {}
@@ -179,6 +184,7 @@ impl Play {
         let digest = self.digest_event(&line, &now);
         let (before, counters) = (self.reports(), *self.node.counters());
         let whole = self.neighbour.signed(&line);
+        self.heard_ms = self.now_ms;
         let event = self.node.link_line(&now, self.neighbour.id, &whole);
         self.came.push(whole);
         let shown = || String::from_utf8_lossy(&line).into_owned();
@@ -338,7 +344,12 @@ impl Play {
         let now = self.now();
         self.node.tick(&now);
         if let Some((_, ended)) = self.node.take_cut() {
-            assert!(ended.cut == Cut::Silent && seconds >= 30, "{:?} after {seconds} s", ended.cut);
+            let silent_ms = self.now_ms - self.heard_ms;
+            assert!(
+                ended.cut == Cut::Silent && silent_ms >= DEAD_AFTER_MS,
+                "{:?} after {silent_ms} ms",
+                ended.cut
+            );
             self.meet_again();
         }
     }
