@@ -79,7 +79,7 @@ struct Play {
     trusted: bool,
     age_s_max: u32,
     now_ms: u64,
-    /// When the neighbour last said something.
+    /// When the node last heard of the neighbour.
     heard_ms: u64,
 }
 
@@ -140,9 +140,9 @@ impl Play {
 
     fn meet_again(&mut self) {
         let now = self.now();
-        self.heard_ms = self.now_ms;
         self.neighbour = meet(&mut self.node, &now, self.node_dials);
         self.came.clear();
+        self.heard_ms = self.now_ms;
         while self.node.take_cut().is_some() {}
     }
 
@@ -183,10 +183,12 @@ impl Play {
         let effect = self.effect(&line, &now);
         let digest = self.digest_event(&line, &now);
         let (before, counters) = (self.reports(), *self.node.counters());
+        let (here, there) = if self.node_dials { (1, 0) } else { (0, 1) };
+        let owed = self.node.table().owed().count(here);
         let whole = self.neighbour.signed(&line);
-        self.heard_ms = self.now_ms;
         let event = self.node.link_line(&now, self.neighbour.id, &whole);
         self.came.push(whole);
+        self.heard_ms = self.now_ms;
         let shown = || String::from_utf8_lossy(&line).into_owned();
         match effect {
             Effect::Nonsense => {
@@ -196,6 +198,10 @@ impl Play {
             Effect::Counted(name, reports) => {
                 assert_eq!(self.reports(), reports, "after {}", shown());
                 self.expect_growth(&counters, &[name]);
+                let owed_now = |neighbour| self.node.table().owed().count(neighbour);
+                let is_report = name.starts_with("reports_");
+                assert!(!is_report || owed_now(here) <= owed, "who tells it has it");
+                assert!(name != "reports_news" || owed_now(there) > 0, "the other neighbour is owed it");
             }
             Effect::Question => {
                 assert!(self.reports() == before, "a question changes nothing");
@@ -343,13 +349,10 @@ impl Play {
         self.now_ms += seconds * 1_000;
         let now = self.now();
         self.node.tick(&now);
-        if let Some((_, ended)) = self.node.take_cut() {
-            let silent_ms = self.now_ms - self.heard_ms;
-            assert!(
-                ended.cut == Cut::Silent && silent_ms >= DEAD_AFTER_MS,
-                "{:?} after {silent_ms} ms",
-                ended.cut
-            );
+        let is_silent = self.now_ms - self.heard_ms >= DEAD_AFTER_MS;
+        let cut = self.node.take_cut().map(|(_, ended)| ended.cut);
+        assert_eq!(cut, is_silent.then_some(Cut::Silent), "{} ms of silence", self.now_ms - self.heard_ms);
+        if is_silent {
             self.meet_again();
         }
     }
