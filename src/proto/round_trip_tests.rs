@@ -1,6 +1,7 @@
 //! What is written reads as what it was, and what is read is written as it came: for each kind of line there is.
 
 use super::auth::{PROOF_BYTES, Said};
+use super::census::{Question, Sum};
 use super::client::Command;
 use super::digest::Buckets;
 use super::fields::{ClientId, ClientTime, Position};
@@ -36,6 +37,14 @@ fn rewritten(line: &Line) -> Vec<u8> {
             wire::put_digest(*round, buckets, floor.as_ref(), &names(), out);
         }
         Line::Ping(number) => wire::put_ping(*number, out),
+        Line::Question { question, .. } => {
+            let question = question.as_ref().expect("the line is right");
+            wire::put_question(question, &names(), out);
+        }
+        Line::Sum { number, sum } => {
+            let sum = sum.as_ref().expect("the line is right");
+            wire::put_sum(*number, sum, &names(), out);
+        }
     })
 }
 
@@ -92,7 +101,18 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
             written(|out| wire::put_digest(round, &sums, floor.as_ref(), &names(), out))
         });
     let ping = any::<u64>().prop_map(|number| written(|out| wire::put_ping(number, out)));
-    prop_oneof![hello, proof, update, digest, ping]
+    let question = (any::<[u64; 4]>(), proptest::option::of(report())).prop_map(|(numbers, floor)| {
+        let [number, salt, names_hash, within_ms] = numbers;
+        let question = Question { number, salt, names: names_hash, within_ms, floor };
+        written(|out| wire::put_question(&question, &names(), out))
+    });
+    let sum = (any::<[u64; 2]>(), any::<[u32; 2]>(), proptest::option::of(report())).prop_map(
+        |([number, differs], [strangers, owed], floor)| {
+            let sum = Sum { strangers, owed, differs, floor, ..Sum::NONE };
+            written(|out| wire::put_sum(number, &sum, &names(), out))
+        },
+    );
+    prop_oneof![hello, proof, update, digest, ping, question, sum]
 }
 
 proptest! {
@@ -114,6 +134,8 @@ proptest! {
             Line::Hello { version, .. } => *version == wire::VERSION,
             Line::Update { report, .. } => report.is_ok(),
             Line::Digest { floor, .. } => floor.is_ok(),
+            Line::Question { question, .. } => question.is_ok(),
+            Line::Sum { sum, .. } => sum.is_ok(),
             Line::Proof(_) | Line::Ping(_) => true,
         };
         if is_whole {
