@@ -179,8 +179,9 @@ fn check_nearest(dat: &Dat, query: &Query, spots: Option<&[Spot]>, scratch: &mut
     assert!(distances.iter().all(|metres| *metres <= query.radius_m + RIM_M));
     // What follows is promised of a file whose places lie by latitude, and on the globe.
     let Some(spots) = spots else { return };
-    let is_on_globe =
-        |spot: &Spot| spot.latitude_udeg.abs() <= 90_000_000 && spot.longitude_udeg.abs() <= 180_000_000;
+    let is_on_globe = |spot: &Spot| {
+        spot.latitude_udeg.unsigned_abs() <= 90_000_000 && spot.longitude_udeg.unsigned_abs() <= 180_000_000
+    };
     let is_in_order = spots.is_sorted_by_key(|spot| spot.latitude_udeg) && spots.iter().all(is_on_globe);
     if !is_in_order || spots.len() != dat.places() as usize {
         return;
