@@ -2,38 +2,19 @@
 
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use async_io::{Async, Timer};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use log::debug;
 
-use super::{Shell, in_time};
+use super::{Shell, answer_few, in_time};
 use crate::shell::control::{CONTROL_MS_MAX, CONTROLS_MAX, REQUEST_BYTES_MAX, Request};
 use crate::shell::inquiry::{INQUIRY_MS_MAX, Inquiry, LOOK_EVERY_MS, ROUND_EVERY_MS};
-use crate::shell::limits::ACCEPT_PAUSE_MS;
 
 /// Answers for ever, a few at a time.
 pub(super) async fn serve(shell: &'static Shell, listener: Async<UnixListener>) {
-    // Each task that answers holds one.
-    let places = Rc::new(());
-    loop {
-        let accepted =
-            if Rc::strong_count(&places) > CONTROLS_MAX { None } else { listener.accept().await.ok() };
-        let Some((stream, _)) = accepted else {
-            Timer::after(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
-            continue;
-        };
-        let place = places.clone();
-        let task = async move {
-            if let Err(error) = answer(shell, stream).await {
-                debug!("somebody at the control socket was not answered: {error}");
-            }
-            drop(place);
-        };
-        shell.executor.spawn(task).detach();
-    }
+    let accept = || async { listener.accept().await.ok().map(|(stream, _)| stream) };
+    answer_few(shell, CONTROLS_MAX, accept, |stream| answer(shell, stream)).await;
 }
 
 async fn answer(shell: &'static Shell, mut stream: Async<UnixStream>) -> io::Result<()> {

@@ -1,44 +1,23 @@
 //! The HTTP listener's tasks: one answer a connection, a few at a time.
 
 use std::io;
-use std::rc::Rc;
-use std::time::Duration;
 
-use async_io::Timer;
 use async_net::{TcpListener, TcpStream};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use log::debug;
 
-use super::{Shell, in_time};
+use super::{Shell, answer_few, in_time};
 use crate::shell::http::{
     Asked, HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_MS_MAX, Page, asked, health, page, refusal,
 };
-use crate::shell::limits::ACCEPT_PAUSE_MS;
 use crate::shell::metrics;
 
 /// Answers for ever.
 pub(super) async fn serve(shell: &'static Shell, listener: TcpListener) {
-    // Each task that answers holds one.
-    let places = Rc::new(());
-    loop {
-        let accepted = if Rc::strong_count(&places) > HTTP_CONNECTIONS_MAX {
-            None
-        } else {
-            listener.accept().await.map_err(|error| shell.driver.accept_failed("http", &error)).ok()
-        };
-        let Some((stream, _)) = accepted else {
-            Timer::after(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
-            continue;
-        };
-        let place = places.clone();
-        let task = async move {
-            if let Err(error) = answer(shell, stream).await {
-                debug!("somebody at the HTTP port was not answered: {error}");
-            }
-            drop(place);
-        };
-        shell.executor.spawn(task).detach();
-    }
+    let accept = || async {
+        let accepted = listener.accept().await.map_err(|error| shell.driver.accept_failed("http", &error));
+        accepted.ok().map(|(stream, _)| stream)
+    };
+    answer_few(shell, HTTP_CONNECTIONS_MAX, accept, |stream| answer(shell, stream)).await;
 }
 
 async fn answer(shell: &'static Shell, mut stream: TcpStream) -> io::Result<()> {

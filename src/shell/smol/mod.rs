@@ -16,19 +16,20 @@ mod signal;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use async_io::{Async, Timer};
 use async_net::TcpListener;
 use futures_lite::future;
-use log::{error, info};
+use log::{debug, error, info};
 use smol::{LocalExecutor, Task};
 use static_cell::ConstStaticCell;
 
 use super::budget::Budget;
 use super::control::Control;
 use super::driver::{Driver, Memory, Work};
-use super::limits::{STATUS_FIRST_MS, TURN_TASKS, UNREAD_BYTES_MAX};
+use super::limits::{ACCEPT_PAUSE_MS, STATUS_FIRST_MS, TURN_TASKS, UNREAD_BYTES_MAX};
 use super::listen::raise_descriptor_limit;
 use super::service::{CLIENTS, LINKS, Service};
 use super::status::Facts;
@@ -153,6 +154,36 @@ fn start(plan: Plan, reread: Reread) -> Result<&'static Shell, RunError> {
 async fn end(acceptor: Option<Task<()>>) {
     if let Some(acceptor) = acceptor {
         acceptor.cancel().await;
+    }
+}
+
+/// Answers all who come, `most` at a time; the others wait with the kernel. `accept` gives nothing when it failed.
+async fn answer_few<
+    S: 'static,
+    A: Future<Output = Option<S>>,
+    D: Future<Output = io::Result<()>> + 'static,
+>(
+    shell: &'static Shell,
+    most: usize,
+    accept: impl Fn() -> A,
+    answer: impl Fn(S) -> D,
+) {
+    // Each task that answers holds one.
+    let places = Rc::new(());
+    loop {
+        let accepted = if Rc::strong_count(&places) > most { None } else { accept().await };
+        let Some(stream) = accepted else {
+            Timer::after(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+            continue;
+        };
+        let (place, answered) = (places.clone(), answer(stream));
+        let task = async move {
+            if let Err(error) = answered.await {
+                debug!("somebody who asked how the node is was not answered: {error}");
+            }
+            drop(place);
+        };
+        shell.executor.spawn(task).detach();
     }
 }
 
