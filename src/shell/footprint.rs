@@ -14,8 +14,9 @@ use crate::places::{
 };
 use crate::proto::board::BoardNode;
 use crate::proto::limits::{
-    AGE_S_MAX, CENSUSES_MAX, CLIENT_ID_BYTES_MAX, CLIENT_LINE_BYTES_MAX, LINK_LINE_BYTES_MAX, NEIGHBOURS_MAX,
-    NEW_ID_BUDGETS, NEW_IDS_PER_DAY, NODES_MAX, SESSIONS_MAX, TABLE_CLIENTS,
+    AGE_S_MAX, CENSUSES_MAX, CENSUSES_SEEN_MAX, CLIENT_ID_BYTES_MAX, CLIENT_LINE_BYTES_MAX,
+    LINK_LINE_BYTES_MAX, NEIGHBOURS_MAX, NEW_ID_BUDGETS, NEW_IDS_PER_DAY, NODES_MAX, SESSIONS_MAX,
+    TABLE_CLIENTS,
 };
 use crate::proto::table::{ENTRY_BYTES, SLOT_BYTES};
 use crate::proto::time::Mono;
@@ -74,6 +75,12 @@ pub const LIMITS: &[Limit] = &[
         "addresses share them, by a keyed hash",
     ),
     limit("those answered at once at the control socket", CONTROLS_MAX, 0, "they wait with the kernel"),
+    limit(
+        "censuses remembered, taken part in or not any more",
+        CENSUSES_SEEN_MAX,
+        CENSUSES_SEEN_MAX * size_of::<(u64, Mono)>(),
+        "the node takes no part in a further one",
+    ),
     limit("connections to the HTTP port", HTTP_CONNECTIONS_MAX, 0, "they wait with the kernel"),
     limit("bytes of the head of an HTTP request", HTTP_HEAD_BYTES_MAX, 0, "answered by 431"),
     limit("censuses at once", CENSUSES_MAX, 0, "the node takes no part in a further one"),
