@@ -10,11 +10,12 @@
 //! | [`time`], [`out`], [`digits`] | clocks as arguments, borrowed output, packed text |
 //! | [`fields`], [`client`] | what a client may say |
 //! | [`names`], [`report`] | nodes, reports, and the one strict order |
-//! | [`table`], `floor`, [`owed`] | what a node remembers, what it drops next, what it owes to whom |
+//! | [`table`], `floor`, [`owed`], `changed` | what a node remembers, what it drops next, what it owes to whom, what watchers are told |
 //! | [`newcomers`] | how many new ids one address may bring in |
 //! | [`auth`], [`wire`], [`digest`] | proofs and tags, the lines between nodes, how tables are compared |
 //! | [`session`], [`node`], [`board`], [`node_links`], `node_dials`, `node_digests`, [`node_reload`] | one connection, the node, one of a board's size, its links, who dials, staying in step, changed maps |
 //! | [`census`], [`node_census`] | how the whole herd is, asked through one node |
+//! | [`node_watch`] | each entry, and what changes, for those who watch |
 
 // The tests may allocate.
 #![cfg_attr(not(test), no_std)]
@@ -22,6 +23,7 @@
 pub mod auth;
 pub mod board;
 pub mod census;
+mod changed;
 pub mod client;
 pub mod counters;
 pub mod digest;
@@ -37,6 +39,7 @@ mod node_dials;
 mod node_digests;
 pub mod node_links;
 pub mod node_reload;
+pub mod node_watch;
 pub mod out;
 pub mod owed;
 mod random;

@@ -5,14 +5,17 @@
 
 /// Clients a node remembers, set when it is built: `HERD_TABLE_CLIENTS=8192 cargo build`.
 ///
-/// A power of two from 16 to 32768. When full, the smallest report in the order of
+/// A power of two from 16 to [`TABLE_CLIENTS_MAX`]. When full, the smallest report in the order of
 /// [`Version`](super::report::Version) gives way, or the newcomer is refused if it is smaller still.
 pub const TABLE_CLIENTS: usize = match option_env!("HERD_TABLE_CLIENTS") {
     Some(text) => parse_usize(text),
     None => 4096,
 };
 const _: () = assert!(TABLE_CLIENTS.is_power_of_two(), "HERD_TABLE_CLIENTS: use a power of two");
-const _: () = assert!(TABLE_CLIENTS >= 16 && TABLE_CLIENTS <= 32768, "HERD_TABLE_CLIENTS: use 16 to 32768");
+const _: () =
+    assert!(TABLE_CLIENTS >= 16 && TABLE_CLIENTS <= TABLE_CLIENTS_MAX, "HERD_TABLE_CLIENTS: use 16 to 32768");
+/// The largest table that a node can be built with, in clients.
+pub const TABLE_CLIENTS_MAX: usize = 32_768;
 
 /// Hash slots for [`TABLE_CLIENTS`]: twice as many, so that a full table is half empty to the hash.
 ///

@@ -21,6 +21,7 @@ use core::hash::{Hash, Hasher};
 use heapless::index_map::FnvIndexMap;
 use siphasher::sip::SipHasher13;
 
+use super::changed::Changed;
 use super::fields::ClientId;
 use super::floor::Floor;
 use super::limits::NEIGHBOURS_MAX;
@@ -90,6 +91,7 @@ pub struct Table<const SLOTS: usize> {
     map: FnvIndexMap<Key, Entry, SLOTS>,
     floor: Floor<SLOTS>,
     owed: Owed<SLOTS>,
+    changed: Changed,
     /// Entries at most.
     capacity: usize,
     /// An entry's life, in seconds.
@@ -108,6 +110,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
             map: FnvIndexMap::new(),
             floor: Floor::new(),
             owed: Owed::new(),
+            changed: Changed::new(),
             capacity: 0,
             age_s_max: 0,
             hash_key: (0, 0),
@@ -236,6 +239,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
                 *entry = Entry { sighting: report.sighting, heard_s };
                 let map = &self.map;
                 self.floor.update(slot, report.sighting.time.timestamp().0, |a, b| tie(map, a, b));
+                self.changed.set(slot);
                 self.owe_to_others(slot, from);
                 Admission::News
             }
@@ -259,6 +263,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
         debug_assert!(matches!(inserted, Ok(None)), "the client was not there and the map has room");
         let map = &self.map;
         self.floor.push(slot, report.sighting.time.timestamp().0, |a, b| tie(map, a, b));
+        self.changed.set(slot);
         self.owe_to_others(slot, from);
         Admission::Newcomer
     }
@@ -286,8 +291,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
                 break slot;
             }
         };
-        let age_s = u32::try_from(self.age_s(self.entry(slot), now_s)).unwrap_or(0);
-        Some((self.version(slot)?, age_s))
+        self.aged(slot, now_s)
     }
 
     /// Owes to `neighbour` every advertised entry that `differs`.
@@ -314,6 +318,39 @@ impl<const SLOTS: usize> Table<SLOTS> {
         young.map(|(key, entry)| Version { client: &key.client, sighting: &entry.sighting })
     }
 
+    /// Notes from now on which entries change, or no longer.
+    pub(super) fn watch(&mut self, is_watched: bool) {
+        self.changed.watch(is_watched);
+    }
+
+    /// An entry that has changed since it was last given here, and its age in seconds.
+    pub(super) fn take_changed(&mut self, now_s: i32) -> Option<(Version<'_>, u32)> {
+        // Each turn clears a bit, so this ends.
+        loop {
+            let slot = self.changed.take()?;
+            if !self.is_expired(self.entry(slot), now_s) {
+                return self.aged(slot, now_s);
+            }
+        }
+    }
+
+    /// The entry of the highest slot below `end`, that slot, and its age in seconds.
+    ///
+    /// Who looks at all entries piece by piece, while the table changes, begins with [`usize::MAX`] and goes on with the
+    /// slot that was given. Downwards, because a removal moves the last entry into the hole: one that has been seen
+    /// moves to where it is seen again, and none that has not been seen moves to where nobody looks any more.
+    #[must_use]
+    pub fn below(&self, end: usize, now_s: i32) -> Option<(usize, Version<'_>, u32)> {
+        let mut slots = (0..end.min(self.map.len())).rev();
+        let slot = slots.find(|&slot| !self.is_expired(self.entry(slot), now_s))?;
+        self.aged(slot, now_s).map(|(version, age_s)| (slot, version, age_s))
+    }
+
+    fn aged(&self, slot: usize, now_s: i32) -> Option<(Version<'_>, u32)> {
+        let age_s = u32::try_from(self.age_s(self.entry(slot), now_s)).unwrap_or(0);
+        Some((self.version(slot)?, age_s))
+    }
+
     /// Drops what is past its age or `unwanted`; says how many entries went.
     pub(super) fn sweep(&mut self, now_s: i32, unwanted: impl Fn(&Sighting) -> bool) -> usize {
         let before = self.map.len();
@@ -332,6 +369,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
         let map = &self.map;
         self.floor.remove(slot, |a, b| tie(map, a, b));
         self.owed.clear_slot(slot);
+        self.changed.move_slot(last, slot);
         let (key, _) = self.map.get_index(slot).expect("the caller found the slot");
         let key = key.clone();
         self.map.swap_remove(&key);

@@ -144,3 +144,75 @@ fn entries_age_by_the_steady_clock() {
     assert_eq!(table.sweep(200, |_| false), 1);
     assert!(table.is_empty());
 }
+
+/// Somebody who looks at all entries, a few at a time, and is told of changes.
+struct Watcher {
+    known: BTreeMap<Vec<u8>, Sighting>,
+    next: Option<usize>,
+}
+
+impl Watcher {
+    fn take(&mut self, version: &Version) {
+        self.known.insert(version.client.as_bytes().to_vec(), *version.sighting);
+    }
+
+    fn changes(&mut self, table: &mut Table<64>, most: usize) {
+        for _ in 0..most {
+            let Some((version, _)) = table.take_changed(0) else { break };
+            self.take(&version);
+        }
+    }
+
+    fn step(&mut self, table: &Table<64>) {
+        self.next = self.next.and_then(|end| {
+            let (slot, version, _) = table.below(end, 0)?;
+            self.take(&version);
+            Some(slot)
+        });
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_watcher_knows_every_entry_however_the_table_changes_meanwhile(
+        before in many(),
+        meanwhile in proptest::collection::vec((many(), 0..4_usize, proptest::option::of("[a-h]")), 0..12),
+        capacity in 2..9_usize,
+    ) {
+        let mut table = table(capacity);
+        for report in &before {
+            table.admit(report, 0, 0, Source::Neighbour(0));
+        }
+        table.watch(true);
+        let mut watcher = Watcher { known: BTreeMap::new(), next: Some(usize::MAX) };
+        for (reports, most, gone) in meanwhile {
+            watcher.step(&table);
+            for report in reports.iter().take(3) {
+                table.admit(report, 0, 0, Source::Neighbour(0));
+            }
+            if let Some(gone) = gone {
+                // As when a node leaves the map: what it heard goes, wherever that lies.
+                let sighting = table.get(&ClientId::parse(gone.as_bytes()).expect("a letter"), 0).copied();
+                table.sweep(0, |other| Some(other) == sighting.as_ref());
+            }
+            watcher.changes(&mut table, most);
+        }
+        while watcher.next.is_some() {
+            watcher.step(&table);
+        }
+        watcher.changes(&mut table, usize::MAX);
+        for report in contents(&table) {
+            prop_assert_eq!(watcher.known.get(report.client.as_bytes()), Some(&report.sighting));
+        }
+    }
+}
+
+#[test]
+fn what_is_past_its_age_is_neither_told_nor_seen() {
+    let mut table = table(8);
+    table.watch(true);
+    table.admit(&report("AT Hill +0.000000000 kiwi +1+1 1"), 0, 0, Source::Neighbour(0));
+    assert_eq!(table.below(usize::MAX, 7).map(|(slot, _, age_s)| (slot, age_s)), Some((0, 7)));
+    let late = i32::try_from(AGE_S_MAX).expect("a hundred");
+    assert!(table.below(usize::MAX, late).is_none() && table.take_changed(late).is_none());
+}

@@ -1,0 +1,41 @@
+//! What a node tells those who watch its table: each entry once, and then what changes.
+//!
+//! A line is an AT line with the entry's age behind it. How the lines travel, and to how many, is the shell's.
+
+use super::limits::AT_LINE_BYTES_MAX;
+use super::node::Node;
+use super::out::Out;
+use super::report::Version;
+
+/// Longest line of an entry, in bytes, without a newline: an AT line, a blank, seconds.
+pub const WATCH_LINE_BYTES_MAX: usize = AT_LINE_BYTES_MAX + 1 + 10;
+
+impl<const SLOTS: usize> Node<SLOTS> {
+    /// Somebody watches the table from now on, or nobody any more. What changed before is not told as a change.
+    pub fn watch(&mut self, is_watched: bool) {
+        self.table.watch(is_watched);
+    }
+
+    /// Appends the line of an entry that has changed since its line was last written here: `AT Hill +0.26… kiwi +34…-118…
+    /// 1621464827.95… 12`, without a newline, the last number its age in seconds. Says whether there was one.
+    pub fn put_changed(&mut self, now_s: i32, out: &mut Out) -> bool {
+        let changed = self.table.take_changed(now_s);
+        changed.map(|(version, age_s)| put_line(&version, age_s, &self.names, out)).is_some()
+    }
+
+    /// Appends the line of the next entry below `end`; gives what to go on with, or none behind the last. Begun with
+    /// [`usize::MAX`] it tells all entries, however the table changes between two calls ([`Table::below`]).
+    ///
+    /// [`Table::below`]: super::table::Table::below
+    pub fn put_below(&self, end: usize, now_s: i32, out: &mut Out) -> Option<usize> {
+        let (slot, version, age_s) = self.table.below(end, now_s)?;
+        put_line(&version, age_s, &self.names, out);
+        Some(slot)
+    }
+}
+
+fn put_line(version: &Version, age_s: u32, names: &super::names::Names, out: &mut Out) {
+    version.put_at_line(names, out);
+    out.put_byte(b' ');
+    out.put_u128(u128::from(age_s));
+}
