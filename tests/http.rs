@@ -83,7 +83,7 @@ fn what_is_no_request_is_refused_and_said_so() {
     let (_herd, http) = pair();
     let long = [b"GET /metrics HTTP/1.1\r\nA: ".to_vec(), vec![b'x'; HTTP_HEAD_BYTES_MAX]].concat();
     for (request, status) in [
-        (&b"GET / HTTP/1.1\r\n\r\n"[..], "404 Not Found"),
+        (&b"GET /nothing HTTP/1.1\r\n\r\n"[..], "404 Not Found"),
         (b"POST /metrics HTTP/1.1\r\nContent-Length: 0\r\n\r\n", "405 Method Not Allowed"),
         (b"IAMAT kiwi +1+1 1\n\n", "400 Bad Request"),
         (&[0xff; 64], "400 Bad Request"),

@@ -68,7 +68,12 @@ fn plan(checked: Checked, me: usize, supervised: bool) -> Plan {
         links: node.links,
         http: node.http,
     };
+    // They cost memory, and nobody else needs them.
+    let shown = if checked.nodes[me].http.is_some() { checked.edges.as_slice() } else { &[] };
+    let number = |index: usize| u16::try_from(index).unwrap_or(u16::MAX);
+    let edges = shown.iter().map(|&(a, b)| (number(a), number(b))).collect();
     Plan {
+        edges,
         nodes: checked.nodes.into_iter().map(address).collect(),
         me,
         neighbours,

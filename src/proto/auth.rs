@@ -37,6 +37,17 @@ impl Keys {
         Keys(core::iter::once(current).chain(previous).collect())
     }
 
+    /// A secret for each key, the current one's first, that only whoever holds the key can name, and that tells nothing
+    /// of the key: for another `purpose` than links.
+    pub fn derived(&self, purpose: &[u8]) -> impl Iterator<Item = [u8; 32]> {
+        self.list().map(move |key| {
+            let mut mac = mac(key);
+            mac.update(b"herd derived 1 ");
+            mac.update(purpose);
+            mac.finalize().into_bytes().into()
+        })
+    }
+
     /// Whether all of the `others` are among these.
     pub(super) fn include(&self, others: &Keys) -> bool {
         others.list().all(|other| self.list().any(|key| key == other))
@@ -148,8 +159,9 @@ impl Transcript<'_> {
     }
 }
 
-/// Compares without telling by its time where two proofs part.
-fn same(a: &[u8; PROOF_BYTES], b: &[u8; PROOF_BYTES]) -> bool {
+/// Compares without telling by its time where two secrets part.
+#[must_use]
+pub fn same<const BYTES: usize>(a: &[u8; BYTES], b: &[u8; BYTES]) -> bool {
     a.iter().zip(b).fold(0, |difference, (x, y)| difference | (x ^ y)) == 0
 }
 

@@ -37,10 +37,13 @@ pub enum Request {
     HerdText,
     /// The same for programs: the first member says it.
     HerdJson,
+    /// All clients, and then what changes, for ever: [`live`](super::live).
+    Watch,
 }
 
 impl Request {
-    const ALL: [Request; 4] = [Request::Text, Request::Json, Request::HerdText, Request::HerdJson];
+    const ALL: [Request; 5] =
+        [Request::Text, Request::Json, Request::HerdText, Request::HerdJson, Request::Watch];
 
     /// Whether it is about the herd, which takes longer.
     #[must_use]
@@ -68,6 +71,7 @@ impl Request {
             Request::Json => "status json",
             Request::HerdText => "herd text",
             Request::HerdJson => "herd json",
+            Request::Watch => "watch",
         }
     }
 

@@ -235,6 +235,16 @@ impl Driver {
         look(&self.node.borrow())
     }
 
+    /// Looks at the node and changes what it notes for those who watch.
+    pub(super) fn with_node_mut<T>(&self, look: impl FnOnce(&mut BoardNode) -> T) -> T {
+        look(&mut self.node.borrow_mut())
+    }
+
+    /// Notes from now on which entries change, for those who watch, or no longer.
+    pub fn watch(&self, is_watched: bool) {
+        self.node.borrow_mut().watch(is_watched);
+    }
+
     /// What a client at this address is to the budget of new ids.
     #[must_use]
     pub fn caller(&self, address: IpAddr) -> Caller {

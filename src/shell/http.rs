@@ -1,7 +1,16 @@
-//! What a node says over HTTP, where its map asks for that: `/metrics` and `/healthz`, to be read and nothing else.
+//! What a node says over HTTP, where its map asks for that: to be read and nothing else.
 //!
-//! One request a connection, GET or HEAD, a head of bounded length in bounded time, an answer of known length. Knows nothing
-//! of how a runtime waits. No client's id and no position is ever said here.
+//! `/metrics` and `/healthz` say nothing of any client. The page at `/`, what it is fed with (`/events`) and `/clients` say
+//! where people are: from another machine they want the herd's token, and on the board itself a `Host` that is the board's
+//! own, so that no page of the internet can read them through a browser (DNS rebinding).
+//!
+//! One request a connection, GET or HEAD, a head of bounded length in bounded time. Knows nothing of how a runtime waits.
+
+use std::cell::Cell;
+use std::net::{IpAddr, SocketAddr};
+
+use super::token;
+use crate::proto::auth::Keys;
 
 /// The longest head of a request, in bytes. A longer one is answered by 431.
 pub const HTTP_HEAD_BYTES_MAX: usize = 4096;
@@ -13,6 +22,17 @@ pub const HTTP_CONNECTIONS_MAX: usize = 16;
 pub const HTTP_MS_MAX: u64 = 5_000;
 
 const TEXT: &str = "text/plain; charset=utf-8";
+/// Server-sent events.
+pub const EVENTS: &str = "text/event-stream";
+/// `/clients`.
+pub const JSON: &str = "application/json";
+
+/// The page, compressed, and the policy that allows it its own script and style alone.
+#[cfg(feature = "page")]
+mod file {
+    pub(super) const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"));
+    pub(super) const POLICY: &str = include_str!(concat!(env!("OUT_DIR"), "/policy"));
+}
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +41,91 @@ pub enum Page {
     Metrics,
     /// That it is there.
     Health,
+    /// The page for people.
+    Root,
+    /// All clients, and then what changes.
+    Events,
+    /// All clients.
+    Clients,
+}
+
+impl Page {
+    /// Whether it says where people are.
+    #[must_use]
+    fn is_personal(self) -> bool {
+        matches!(self, Page::Root | Page::Events | Page::Clients)
+    }
+}
+
+/// Who may see the pages that say where people are.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    /// The listener can be reached from this machine alone.
+    is_loopback: bool,
+    keys: Option<Keys>,
+}
+
+impl Guard {
+    /// For a listener of this address, in a herd with these keys.
+    #[must_use]
+    pub fn new(listener: SocketAddr, keys: Option<Keys>) -> Self {
+        Guard { is_loopback: listener.ip().to_canonical().is_loopback(), keys }
+    }
+
+    /// Whether a request may have this page, or else the status that says why not.
+    fn admit(&self, page: Page, request: &httparse::Request) -> Result<(), u16> {
+        let header = |name: &str| {
+            let mut headers = request.headers.iter();
+            headers.find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+        };
+        if !page.is_personal() {
+            return Ok(());
+        }
+        match &self.keys {
+            // A browser always says what it was told to ask for.
+            _ if self.is_loopback => match header("host") {
+                Some(host) if !is_of_this_machine(host) => Err(421),
+                _ => Ok(()),
+            },
+            None => Err(403),
+            Some(keys) if header("authorization").is_some_and(|value| token::opens(keys, value)) => Ok(()),
+            Some(_) => Err(401),
+        }
+    }
+}
+
+/// Whether the value of a `Host` header is an address, or the name that every machine has for itself.
+fn is_of_this_machine(host: &[u8]) -> bool {
+    let host = String::from_utf8_lossy(host);
+    let name = host.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(&*host, |(name, _)| name);
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
+}
+
+/// What became of requests, since the start.
+#[derive(Debug, Default)]
+pub struct HttpCounters {
+    answered: Cell<u64>,
+    denied: Cell<u64>,
+    refused: Cell<u64>,
+}
+
+impl HttpCounters {
+    /// Counts a request that was read.
+    pub fn count(&self, asked: &Asked) {
+        let counter = match asked {
+            Asked::Page(..) => &self.answered,
+            Asked::Wrong(401 | 403 | 421) => &self.denied,
+            Asked::Wrong(_) | Asked::More => &self.refused,
+        };
+        counter.set(counter.get() + 1);
+    }
+
+    /// Requests for pages that were given; that were not, for want of the token or by a foreign name; that made no sense.
+    #[must_use]
+    pub fn all(&self) -> [u64; 3] {
+        [self.answered.get(), self.denied.get(), self.refused.get()]
+    }
 }
 
 /// What has come so far.
@@ -36,7 +141,7 @@ pub enum Asked {
 
 /// Reads the head of a request.
 #[must_use]
-pub fn asked(bytes: &[u8]) -> Asked {
+pub fn asked(bytes: &[u8], guard: &Guard) -> Asked {
     let mut headers = [httparse::EMPTY_HEADER; HTTP_HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(bytes) {
@@ -50,11 +155,16 @@ pub fn asked(bytes: &[u8]) -> Asked {
                 return Asked::Wrong(405);
             }
             // What follows a question mark is for pages that there are none of.
-            match request.path.map(|path| path.split('?').next().unwrap_or_default()) {
-                Some("/metrics") => Asked::Page(Page::Metrics, is_head),
-                Some("/healthz") => Asked::Page(Page::Health, is_head),
-                _ => Asked::Wrong(404),
-            }
+            let page = match request.path.map(|path| path.split('?').next().unwrap_or_default()) {
+                Some("/metrics") => Page::Metrics,
+                Some("/healthz") => Page::Health,
+                Some("/clients") => Page::Clients,
+                #[cfg(feature = "page")]
+                Some("/") => Page::Root,
+                Some("/events") => Page::Events,
+                _ => return Asked::Wrong(404),
+            };
+            guard.admit(page, &request).map_or_else(Asked::Wrong, |()| Asked::Page(page, is_head))
         }
     }
 }
@@ -62,7 +172,26 @@ pub fn asked(bytes: &[u8]) -> Asked {
 /// The whole answer to a page that is there.
 #[must_use]
 pub fn page(content_type: &str, body: &str, is_head: bool) -> String {
-    answer(200, content_type, "", body, is_head)
+    let length = format!("Content-Length: {}\r\n", body.len());
+    head(200, content_type, &length) + if is_head { "" } else { body }
+}
+
+/// The head of an answer that is as long as it lasts.
+#[must_use]
+pub fn stream_head(content_type: &str) -> String {
+    head(200, content_type, "")
+}
+
+/// The head of the page for people, and its bytes.
+#[cfg(feature = "page")]
+#[must_use]
+pub fn root() -> (String, &'static [u8]) {
+    let more = format!(
+        "Content-Length: {}\r\nContent-Encoding: gzip\r\nContent-Security-Policy: {}\r\nReferrer-Policy: no-referrer\r\n",
+        file::PAGE.len(),
+        file::POLICY
+    );
+    (head(200, "text/html; charset=utf-8", &more), file::PAGE)
 }
 
 /// The whole answer to somebody who wants to know whether the node is there: it is.
@@ -71,27 +200,45 @@ pub fn health(is_head: bool) -> String {
     page(TEXT, "ok\n", is_head)
 }
 
-/// The whole answer to a request that makes no sense.
+/// The whole answer to a request that cannot be answered otherwise.
 #[must_use]
 pub fn refusal(status: u16) -> String {
-    let allow = if status == 405 { "Allow: GET, HEAD\r\n" } else { "" };
-    answer(status, TEXT, allow, &format!("{}\n", reason(status)), false)
+    let more = match status {
+        401 => "WWW-Authenticate: Basic realm=\"herd\", charset=\"UTF-8\"\r\n",
+        405 => "Allow: GET, HEAD\r\n",
+        503 => "Retry-After: 10\r\n",
+        _ => "",
+    };
+    let remedy = match status {
+        401 => "positions are personal: any name, and as the password what `herd token` prints on a board",
+        403 => "positions are personal, and a map without a key has no token for them: give it a key_file",
+        421 => "this node is asked for by its address, or as localhost",
+        503 => "as many watch this node as may: close another page",
+        _ => "",
+    };
+    let colon = if remedy.is_empty() { "" } else { ": " };
+    let body = format!("{}{colon}{remedy}\n", reason(status));
+    head(status, TEXT, &format!("{more}Content-Length: {}\r\n", body.len())) + &body
 }
 
-fn answer(status: u16, content_type: &str, more: &str, body: &str, is_head: bool) -> String {
-    let (reason, length, body) = (reason(status), body.len(), if is_head { "" } else { body });
+fn head(status: u16, content_type: &str, more: &str) -> String {
+    let reason = reason(status);
     format!(
-        "HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n{more}\
-         Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{body}"
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\n{more}\
+         Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
     )
 }
 
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        401 => "Unauthorized",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        421 => "Misdirected Request",
         431 => "Request Header Fields Too Large",
+        503 => "Service Unavailable",
         _ => "Bad Request",
     }
 }
@@ -104,13 +251,16 @@ mod tests {
     fn a_request_is_read_or_refused() {
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(HTTP_HEADERS_MAX + 1));
         let long = format!("GET /{}", "x".repeat(HTTP_HEAD_BYTES_MAX));
+        let guard = Guard::new("127.0.0.1:1".parse().expect("an address"), None);
         for (text, expected) in [
             ("", Asked::More),
             ("GET /metrics HTTP/1.1\r\nHost: a", Asked::More),
             ("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", Asked::Page(Page::Metrics, false)),
             ("GET /metrics HTTP/1.0\r\n\r\n", Asked::Page(Page::Metrics, false)),
             ("HEAD /healthz?x=1 HTTP/1.1\r\n\r\n", Asked::Page(Page::Health, true)),
-            ("GET / HTTP/1.1\r\n\r\n", Asked::Wrong(404)),
+            ("GET /events HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n", Asked::Page(Page::Events, false)),
+            ("HEAD /clients HTTP/1.1\r\nHost: [::1]:1\r\n\r\n", Asked::Page(Page::Clients, true)),
+            ("GET /nothing HTTP/1.1\r\n\r\n", Asked::Wrong(404)),
             ("GET /metrics/ HTTP/1.1\r\n\r\n", Asked::Wrong(404)),
             ("POST /metrics HTTP/1.1\r\n\r\n", Asked::Wrong(405)),
             ("get /metrics HTTP/1.1\r\n\r\n", Asked::Wrong(405)),
@@ -119,7 +269,36 @@ mod tests {
             (&many, Asked::Wrong(431)),
             (&long, Asked::Wrong(431)),
         ] {
-            assert_eq!(asked(text.as_bytes()), expected, "{text:?}");
+            assert_eq!(asked(text.as_bytes(), &guard), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn where_people_are_is_for_this_machine_or_for_those_who_have_the_token() {
+        let keys = Keys::new([1; 32], None);
+        let token = token::Token::of(&keys).next().expect("a key").to_string();
+        let here = Guard::new("127.0.0.1:1".parse().expect("an address"), Some(keys.clone()));
+        let everywhere = Guard::new("0.0.0.0:1".parse().expect("an address"), Some(keys));
+        let keyless = Guard::new("[2001:db8::1]:1".parse().expect("an address"), None);
+        let page = Asked::Page(Page::Clients, false);
+        for (guard, headers, expected) in [
+            (&here, "", page),
+            (&here, "Host: 127.0.0.1:8011\r\n", page),
+            (&here, "host: localhost\r\n", page),
+            (&here, "Host: LOCALHOST:1\r\n", page),
+            (&here, "Host: [::1]\r\n", page),
+            (&here, "Host: evil.example:1\r\n", Asked::Wrong(421)),
+            (&here, "Host: \r\n", Asked::Wrong(421)),
+            (&here, "Host: localhost.evil.example\r\n", Asked::Wrong(421)),
+            (&everywhere, "Host: hill.local\r\n", Asked::Wrong(401)),
+            (&everywhere, "Host: 127.0.0.1\r\nAuthorization: Bearer x\r\n", Asked::Wrong(401)),
+            (&everywhere, &format!("Host: hill.local\r\nauthorization: bearer {token}\r\n"), page),
+            (&keyless, &format!("Authorization: Bearer {token}\r\n"), Asked::Wrong(403)),
+        ] {
+            let text = format!("GET /clients HTTP/1.1\r\n{headers}\r\n");
+            assert_eq!(asked(text.as_bytes(), guard), expected, "{text:?} to {guard:?}");
+            let open = text.replace("/clients", "/metrics");
+            assert_eq!(asked(open.as_bytes(), guard), Asked::Page(Page::Metrics, false), "{open:?}");
         }
     }
 
@@ -128,6 +307,7 @@ mod tests {
         let whole = health(false);
         assert!(whole.ends_with("Content-Length: 3\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\nok\n"));
         assert_eq!(health(true), whole.strip_suffix("ok\n").expect("just seen"));
+        assert!(refusal(401).contains("\r\nWWW-Authenticate: Basic realm="));
         assert!(refusal(405).contains("\r\nAllow: GET, HEAD\r\n"));
         assert!(refusal(400).starts_with("HTTP/1.1 400 Bad Request\r\n"));
     }

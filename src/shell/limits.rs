@@ -56,5 +56,26 @@ pub const STATUS_EVERY_MS: u64 = 10_000;
 /// And for the first time after so long, in milliseconds.
 pub const STATUS_FIRST_MS: u64 = 1_000;
 
+/// Those who may watch a node over HTTP at once. One more is answered by 503.
+pub const WATCHERS_MAX: usize = 12;
+const _: () = assert!(WATCHERS_MAX < super::http::HTTP_CONNECTIONS_MAX, "figures are to be had all the same");
+/// Those who may watch it at the control socket at once. One more is let go.
+pub const LOCAL_WATCHERS_MAX: usize = 2;
+const _: () = assert!(LOCAL_WATCHERS_MAX < super::control::CONTROLS_MAX, "status is to be had all the same");
+/// What changes is told to those who watch once in so long, in milliseconds.
+pub const LIVE_EVERY_MS: u64 = 500;
+/// How the node is, once in so many looks: every two seconds.
+pub const LIVE_STATUS_LOOKS: u64 = 4;
+/// Whether the herd is in step, after so many looks since it was last said: ten seconds.
+pub const LIVE_HERD_LOOKS: u64 = 20;
+/// For so long the herd is asked for those who watch, in milliseconds: a herd that is in step says so at once.
+pub const LIVE_HERD_MS_MAX: u64 = 3_000;
+/// Bytes of changes that are told in one look; what is left is told in the next.
+pub const LIVE_LOOK_BYTES_MAX: usize = 56 * 1024;
+/// Bytes that those who watch may be behind. Whoever falls farther behind is let go, and begins anew.
+pub const LIVE_RING_BYTES: usize = 128 * 1024;
+/// Who watches and takes nothing for so long is let go, in milliseconds.
+pub const WATCHER_MS_MAX: u64 = 10_000;
+
 /// Warnings that strangers can cause are written once in so long, in milliseconds.
 pub const REPEATED_WARNING_MS: u64 = 10_000;

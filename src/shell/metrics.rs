@@ -37,6 +37,16 @@ pub fn text(status: &Status) -> String {
     text.gauge("herd_clients_max", "Clients that may be connected.", facts.clients_max);
     text.counter("herd_clients_pushed_out", "Clients closed for a newcomer.", facts.clients_pushed_out);
     text.counter("herd_clients_unread", "Clients closed because they did not read.", facts.unread_refused);
+    text.counter("herd_http_answered", "Requests over HTTP that were answered.", facts.http_answered);
+    text.counter(
+        "herd_http_denied",
+        "Requests without the herd's token, or by a foreign name.",
+        facts.http_denied,
+    );
+    text.counter("herd_http_refused", "Requests that made no sense.", facts.http_refused);
+    text.gauge("herd_watchers", "Those who watch the node.", facts.watchers);
+    text.counter("herd_watchers_lost", "Watchers that fell too far behind.", facts.watchers_lost);
+    text.counter("herd_watchers_refused", "Watchers that there was no room for.", facts.watchers_refused);
     text.counter("herd_log_lines_lost", "Lines of the log that nobody had room for.", facts.log_lines_lost);
     if let Some(kb) = status.private_kb {
         text.gauge("herd_memory_private_bytes", "Memory that the process shares with no other.", kb * 1024);

@@ -13,12 +13,14 @@ pub mod http;
 pub mod inquiry;
 pub mod limits;
 pub mod listen;
+pub mod live;
 pub mod logging;
 pub mod metrics;
 pub mod service;
 #[cfg(feature = "smol")]
 pub mod smol;
 pub mod status;
+pub mod token;
 pub mod wake;
 
 use std::fmt;
@@ -51,6 +53,8 @@ pub struct Plan {
     pub me: usize,
     /// The neighbours' places in `nodes`, rising.
     pub neighbours: Vec<usize>,
+    /// All edges of the map, for those who watch the node over HTTP; none where it says nothing there.
+    pub edges: Vec<(u16, u16)>,
     /// The herd's keys; none only where every address is loopback.
     pub keys: Option<Keys>,
     /// Whether the wall clock is known to be right.

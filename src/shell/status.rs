@@ -20,6 +20,18 @@ pub struct Facts {
     pub clients_pushed_out: u64,
     /// Clients closed because all leave too much unread.
     pub unread_refused: u64,
+    /// Requests over HTTP that were answered by what they asked for.
+    pub http_answered: u64,
+    /// Those that were not, for want of the herd's token or because they asked by a foreign name.
+    pub http_denied: u64,
+    /// Those that asked for nothing there is, or in no form there is.
+    pub http_refused: u64,
+    /// Those who watch the node.
+    pub watchers: usize,
+    /// Those who fell too far behind and were let go.
+    pub watchers_lost: u64,
+    /// Those who came when as many watched as may.
+    pub watchers_refused: u64,
     /// Lines of the log that nobody had room for.
     pub log_lines_lost: u64,
 }
@@ -178,6 +190,14 @@ impl Status {
         json.close('}');
         json.open("places", '{');
         places_json(&self.places, &mut json);
+        json.close('}');
+        json.open("http", '{');
+        json.number("answered", Some(self.facts.http_answered));
+        json.number("denied", Some(self.facts.http_denied));
+        json.number("refused", Some(self.facts.http_refused));
+        json.number("watchers", Some(self.facts.watchers));
+        json.number("watchers_lost", Some(self.facts.watchers_lost));
+        json.number("watchers_refused", Some(self.facts.watchers_refused));
         json.close('}');
         json.number("private_kb", self.private_kb);
         json.number("log_lines_lost", Some(self.facts.log_lines_lost));

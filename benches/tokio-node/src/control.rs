@@ -42,6 +42,9 @@ pub(crate) fn serve(shell: &'static Shell, name: &str) -> Option<Control> {
 
 async fn answer(shell: &'static Shell, stream: &UnixStream) -> io::Result<()> {
     let request = in_time(CONTROL_MS_MAX, read_request(stream)).await?;
+    if request == Request::Watch {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     let answer = if request.is_of_herd() {
         herd_answer(shell, request).await?
     } else {

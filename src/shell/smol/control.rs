@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use async_io::{Async, Timer};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
-use super::{Shell, answer_few, in_time};
+use super::{Shell, answer_few, in_time, live};
 use crate::shell::control::{CONTROL_MS_MAX, CONTROLS_MAX, REQUEST_BYTES_MAX, Request};
 use crate::shell::inquiry::{INQUIRY_MS_MAX, Inquiry, LOOK_EVERY_MS, ROUND_EVERY_MS};
+use crate::shell::live::Seat;
 
 /// Answers for ever, a few at a time.
 pub(super) async fn serve(shell: &'static Shell, listener: Async<UnixListener>) {
@@ -19,10 +20,13 @@ pub(super) async fn serve(shell: &'static Shell, listener: Async<UnixListener>) 
 
 async fn answer(shell: &'static Shell, mut stream: Async<UnixStream>) -> io::Result<()> {
     let request = in_time(CONTROL_MS_MAX, read_request(&mut stream)).await?;
-    let answer = if request.is_of_herd() {
-        herd_answer(shell, request).await?
-    } else {
-        shell.driver.answer(request, shell.facts())
+    let answer = match request {
+        Request::HerdText | Request::HerdJson => herd_answer(shell, request, INQUIRY_MS_MAX).await?,
+        Request::Text | Request::Json => shell.driver.answer(request, shell.facts()),
+        Request::Watch => {
+            let watcher = shell.live.join(Seat::Local).ok_or(io::ErrorKind::QuotaExceeded)?;
+            return live::watch(shell, watcher, &mut stream).await;
+        }
     };
     in_time(CONTROL_MS_MAX, stream.write_all(answer.as_bytes())).await
 }
@@ -40,8 +44,8 @@ async fn read_request(stream: &mut Async<UnixStream>) -> io::Result<Request> {
 }
 
 /// Asks the herd, round after round, until it is in step or the time is over.
-async fn herd_answer(shell: &'static Shell, request: Request) -> io::Result<String> {
-    let until = Instant::now() + Duration::from_millis(INQUIRY_MS_MAX);
+pub(super) async fn herd_answer(shell: &'static Shell, request: Request, ms: u64) -> io::Result<String> {
+    let until = Instant::now() + Duration::from_millis(ms);
     let mut inquiry = shell.driver.inquiry().map_err(io::Error::other)?;
     loop {
         ask(shell, &mut inquiry, until).await?;

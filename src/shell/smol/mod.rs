@@ -11,6 +11,7 @@ mod clients;
 mod control;
 mod http;
 mod links;
+mod live;
 mod signal;
 
 use std::cell::{Cell, RefCell};
@@ -29,8 +30,10 @@ use static_cell::ConstStaticCell;
 use super::budget::Budget;
 use super::control::Control;
 use super::driver::{Driver, Memory, Work};
+use super::http::HttpCounters;
 use super::limits::{ACCEPT_PAUSE_MS, STATUS_FIRST_MS, TURN_TASKS, UNREAD_BYTES_MAX};
 use super::listen::raise_descriptor_limit;
+use super::live::Live;
 use super::service::{CLIENTS, LINKS, Service};
 use super::status::Facts;
 use super::wake::Wake;
@@ -54,6 +57,10 @@ struct Shell {
     listeners: RefCell<Listeners>,
     clients: RefCell<Clients>,
     links: RefCell<Links>,
+    /// Those who watch the node, and whether a task looks for them.
+    live: Live,
+    is_looking: Cell<bool>,
+    http: HttpCounters,
     /// Answers that clients have not read yet.
     unread: Budget,
     /// When the timer task wakes next, and what wakes it before that.
@@ -141,6 +148,9 @@ fn start(plan: Plan, reread: Reread) -> Result<&'static Shell, RunError> {
         listeners: RefCell::default(),
         clients: RefCell::new(Clients::new(clients_max)),
         links: RefCell::new(Links::default()),
+        live: Live::default(),
+        is_looking: Cell::new(false),
+        http: HttpCounters::default(),
         unread: Budget::new(UNREAD_BYTES_MAX),
         timer_at: Cell::new(Mono::NEVER),
         timer_wake: Wake::default(),
@@ -235,7 +245,8 @@ impl Shell {
             let member = "http";
             let listener = TcpListener::bind(address).await;
             let listener = listener.map_err(|error| RunError::Bind { member, address, error })?;
-            info!("how the node is can be read at http://{address}/metrics");
+            let page = if cfg!(feature = "page") { "/ and " } else { "" };
+            info!("how the node is can be seen at http://{address}{page}/metrics");
             let task = self.executor.spawn(http::serve(self, listener));
             self.listeners.borrow_mut().http = Some(task);
         }
@@ -244,7 +255,18 @@ impl Shell {
 
     /// What the driver does not know of the node.
     fn facts(&self) -> Facts {
-        Facts { unread_refused: self.unread.refused(), ..self.clients.borrow().facts() }
+        let [http_answered, http_denied, http_refused] = self.http.all();
+        let (watchers_lost, watchers_refused) = self.live.lost_and_refused();
+        Facts {
+            unread_refused: self.unread.refused(),
+            http_answered,
+            http_denied,
+            http_refused,
+            watchers: self.live.watchers(),
+            watchers_lost,
+            watchers_refused,
+            ..self.clients.borrow().facts()
+        }
     }
 
     /// Answers those on the board who ask how the node is.
@@ -277,6 +299,8 @@ impl Shell {
         }
         *self.plan.borrow_mut() = plan;
         self.generation.set(self.generation.get().wrapping_add(1));
+        // What the map says is told first of all, and only then.
+        self.live.renew();
         self.work();
         Ok(())
     }

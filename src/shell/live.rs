@@ -1,0 +1,336 @@
+//! What those who watch a node are sent, as server-sent events (WHATWG HTML, 9.2): each entry, then what changes.
+//!
+//! ```text
+//! event: hello                     once: who and what this is, a JSON object
+//! data: AT Hill +0.26… kiwi +34.068930-118.445127 1621464827.95… 12
+//!                                  an entry: an AT line (PROTOCOL), and its age in seconds
+//! event: all                       once: every entry was told by now; an empty JSON object
+//! event: status                    every two seconds: how the node is, as `herd status --json` says it
+//! event: herd                      every so often: whether the herd is in step, as `herd status --all --json` says it
+//! ```
+//!
+//! What happens is written once, into a ring that all watchers read from where each of them stands: a watcher costs a
+//! position and a task. A client that moves ten times between two looks is told once. Whoever falls a whole ring behind is
+//! let go, and comes back to everything anew, as a browser does by itself. While nobody watches there is no ring, and
+//! the core notes nothing.
+//!
+//! Knows nothing of how a runtime waits. Positions of people are in it: who may watch is not decided here.
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Write as _;
+use std::task::Waker;
+
+use super::Plan;
+use super::driver::Driver;
+use super::limits::{LIVE_LOOK_BYTES_MAX, LIVE_RING_BYTES, LOCAL_WATCHERS_MAX, WATCHERS_MAX};
+use super::status::Json;
+use crate::proto::fields::{ClientId, Position};
+use crate::proto::limits::AGE_S_MAX;
+use crate::proto::node_watch::WATCH_LINE_BYTES_MAX;
+use crate::proto::out::Out;
+
+/// Before each entry.
+const DATA: &[u8] = b"data: ";
+/// Behind each event.
+const END: &[u8] = b"\n\n";
+/// Bytes of entries that are told in one piece to somebody who is new.
+const PIECE_BYTES: usize = 2048;
+/// Bytes of a piece of `/clients`, and an entry more.
+const JSON_PIECE_BYTES: usize = 2048;
+const _: () = assert!(PIECE_BYTES > 4 * (WATCH_LINE_BYTES_MAX + 16));
+const _: () = assert!(LIVE_LOOK_BYTES_MAX + 64 * 1024 <= LIVE_RING_BYTES, "a look leaves room for a status");
+
+/// The events that were written last, of which each has a position that only grows.
+#[derive(Debug, Default)]
+struct Ring {
+    bytes: Vec<u8>,
+    /// The position behind the last byte.
+    end: u64,
+}
+
+impl Ring {
+    /// Where `position` lies, in a ring that is full.
+    #[expect(clippy::cast_possible_truncation, reason = "less than the ring's length")]
+    fn index(position: u64) -> usize {
+        (position % LIVE_RING_BYTES as u64) as usize
+    }
+
+    fn put(&mut self, mut bytes: &[u8]) {
+        if self.bytes.is_empty() {
+            // Its pages are taken as they are reached.
+            self.bytes = vec![0; LIVE_RING_BYTES];
+        }
+        while !bytes.is_empty() {
+            let at = Ring::index(self.end);
+            let n = bytes.len().min(LIVE_RING_BYTES - at);
+            self.bytes[at..at + n].copy_from_slice(&bytes[..n]);
+            self.end += n as u64;
+            bytes = &bytes[n..];
+        }
+    }
+
+    /// What is next for somebody at `position`, in one piece; nothing at the end, and none when it is gone.
+    fn since(&self, position: u64) -> Option<&[u8]> {
+        let behind = self.end.checked_sub(position)?;
+        if behind == 0 {
+            return Some(&[]);
+        }
+        if behind > self.bytes.len() as u64 {
+            return None;
+        }
+        let at = Ring::index(position);
+        let end = Ring::index(self.end);
+        Some(if at < end { &self.bytes[at..end] } else { &self.bytes[at..] })
+    }
+}
+
+/// How somebody watches.
+#[derive(Clone, Copy, Debug)]
+pub enum Seat {
+    /// Over HTTP.
+    Http,
+    /// At the control socket.
+    Local,
+}
+
+/// What all watchers of a node share.
+#[derive(Debug, Default)]
+pub struct Live {
+    ring: RefCell<Ring>,
+    waiting: RefCell<Vec<Waker>>,
+    /// Those who watch over HTTP, and at the control socket.
+    watchers: [Cell<usize>; 2],
+    lost: Cell<u64>,
+    refused: Cell<u64>,
+    /// What was last said of the herd, for those who come.
+    herd: RefCell<String>,
+}
+
+impl Live {
+    /// Those who watch.
+    #[must_use]
+    pub fn watchers(&self) -> usize {
+        self.watchers.iter().map(Cell::get).sum()
+    }
+
+    /// Those who fell a whole ring behind and were let go, and those who came when as many watched as may, since the start.
+    #[must_use]
+    pub fn lost_and_refused(&self) -> (u64, u64) {
+        (self.lost.get(), self.refused.get())
+    }
+
+    /// One more watches from now on, until what this gives is dropped; none if as many do as may.
+    pub fn join(&self, seat: Seat) -> Option<Watcher<'_>> {
+        let (taken, most) = match seat {
+            Seat::Http => (&self.watchers[0], WATCHERS_MAX),
+            Seat::Local => (&self.watchers[1], LOCAL_WATCHERS_MAX),
+        };
+        if taken.get() == most {
+            self.refused.set(self.refused.get() + 1);
+            return None;
+        }
+        taken.set(taken.get() + 1);
+        Some(Watcher { live: self, taken, position: self.ring.borrow().end, next_below: Some(usize::MAX) })
+    }
+
+    /// Ends what all watch now: what they were told does not hold any more.
+    pub fn renew(&self) {
+        let mut ring = self.ring.borrow_mut();
+        ring.end += 2 * LIVE_RING_BYTES as u64;
+        drop(ring);
+        self.wake();
+    }
+
+    /// Gives the ring's memory back: nobody watches.
+    pub fn forget(&self) {
+        self.ring.borrow_mut().bytes = Vec::new();
+        self.herd.take();
+    }
+
+    /// Tells all a JSON object, with or without a line feed behind it.
+    pub fn tell(&self, event: &str, json: &str) {
+        let json = json.trim_end();
+        if event == "herd" {
+            json.clone_into(&mut self.herd.borrow_mut());
+        }
+        self.ring.borrow_mut().put(event_text(event, json).as_bytes());
+        self.wake();
+    }
+
+    /// Tells all what has changed in the table, as much as is told in one look.
+    pub fn look(&self, driver: &Driver) {
+        let mut ring = self.ring.borrow_mut();
+        let until = ring.end + LIVE_LOOK_BYTES_MAX as u64;
+        let mut line = [0; DATA.len() + WATCH_LINE_BYTES_MAX + END.len()];
+        let now_s = driver.clock().now().mono.seconds();
+        let before = ring.end;
+        while ring.end < until {
+            let mut out = Out::new(&mut line);
+            out.put(DATA);
+            if !driver.with_node_mut(|node| node.put_changed(now_s, &mut out)) {
+                break;
+            }
+            out.put(END);
+            ring.put(out.written());
+        }
+        if ring.end > before {
+            drop(ring);
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        for waker in self.waiting.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// The text of an event.
+#[must_use]
+pub fn event_text(event: &str, json: &str) -> String {
+    format!("event: {event}\ndata: {}\n\n", json.trim_end())
+}
+
+/// What a watcher is told first: who and what this is, and what was last said of the herd.
+#[must_use]
+pub fn hello(plan: &Plan, live: &Live, driver: &Driver) -> String {
+    let mut json = Json::default();
+    json.text("node", &plan.nodes[plan.me].name);
+    json.text("version", env!("CARGO_PKG_VERSION"));
+    let names: Vec<String> = plan.nodes.iter().map(|node| node.name.clone()).collect();
+    json.texts("nodes", &names);
+    let mut edges = String::from("[");
+    for (index, (a, b)) in plan.edges.iter().enumerate() {
+        let _ = write!(edges, "{}[{a},{b}]", if index == 0 { "" } else { "," });
+    }
+    json.number("edges", Some(edges + "]"));
+    json.number("capacity", Some(driver.with_node(|node| node.table().capacity())));
+    json.number("life_s", Some(AGE_S_MAX));
+    let mut text = event_text("hello", &json.finish());
+    let herd = live.herd.borrow();
+    if !herd.is_empty() {
+        text += &event_text("herd", &herd);
+    }
+    text
+}
+
+/// Somebody who watches: first what there is, then what changes.
+#[derive(Debug)]
+pub struct Watcher<'a> {
+    live: &'a Live,
+    /// The number of those who watch in the same way.
+    taken: &'a Cell<usize>,
+    position: u64,
+    /// Where the look at all entries goes on; none when it is over.
+    next_below: Option<usize>,
+}
+
+/// What is next for a [`Watcher`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next<T> {
+    /// What `send` made of the next bytes of the ring.
+    Sent(T),
+    /// Everything was sent that there is.
+    Nothing,
+    /// What would be next is gone.
+    Lost,
+}
+
+impl Watcher<'_> {
+    /// Lends the next bytes of the ring to `send`. [`Watcher::sent`] says how many of them went.
+    pub fn next<T>(&self, send: impl FnOnce(&[u8]) -> T) -> Next<T> {
+        match self.live.ring.borrow().since(self.position) {
+            None => {
+                self.live.lost.set(self.live.lost.get() + 1);
+                Next::Lost
+            }
+            Some([]) => Next::Nothing,
+            Some(bytes) => Next::Sent(send(bytes)),
+        }
+    }
+
+    /// So many bytes of the ring went.
+    pub fn sent(&mut self, bytes: usize) {
+        self.position += bytes as u64;
+    }
+
+    /// The next entries for somebody who is new; none when all were told.
+    ///
+    /// To be asked for only when the ring has nothing more for this watcher: what stands in the ring may be older.
+    pub fn piece(&mut self, driver: &Driver) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; PIECE_BYTES];
+        let mut out = Out::new(&mut bytes);
+        let now_s = driver.clock().now().mono.seconds();
+        while out.room() >= DATA.len() + WATCH_LINE_BYTES_MAX + END.len() {
+            let end = self.next_below?;
+            let before = out.len();
+            out.put(DATA);
+            self.next_below = driver.with_node(|node| node.put_below(end, now_s, &mut out));
+            if self.next_below.is_none() {
+                bytes.truncate(before);
+                bytes.extend_from_slice(event_text("all", "{}").as_bytes());
+                return Some(bytes);
+            }
+            out.put(END);
+        }
+        let len = out.len();
+        bytes.truncate(len);
+        Some(bytes)
+    }
+
+    /// Wakes this task when there is more.
+    pub fn wait(&self, waker: &Waker) {
+        let mut waiting = self.live.waiting.borrow_mut();
+        if !waiting.iter().any(|other| other.will_wake(waker)) {
+            waiting.push(waker.clone());
+        }
+    }
+}
+
+impl Drop for Watcher<'_> {
+    fn drop(&mut self) {
+        self.taken.set(self.taken.get() - 1);
+    }
+}
+
+/// The next piece of a JSON array of all entries, from `end` downwards; and where to go on.
+pub fn clients_piece(driver: &Driver, end: usize) -> (String, Option<usize>) {
+    let (mut text, mut next) = (String::with_capacity(JSON_PIECE_BYTES + 512), Some(end));
+    let now_s = driver.clock().now().mono.seconds();
+    while let Some(end) = next.filter(|_| text.len() < JSON_PIECE_BYTES) {
+        let mut line = [0; WATCH_LINE_BYTES_MAX];
+        let mut out = Out::new(&mut line);
+        next = driver.with_node(|node| node.put_below(end, now_s, &mut out));
+        if next.is_some() {
+            text.push_str(if end == usize::MAX { "[" } else { ",\n" });
+            text.push_str(client_json(out.written()).trim_end());
+        } else {
+            text.push_str(if end == usize::MAX { "[]\n" } else { "]\n" });
+        }
+    }
+    (text, next)
+}
+
+/// An entry's line as a JSON object. Time and skew stay texts, digit for digit.
+fn client_json(line: &[u8]) -> String {
+    let mut fields = line.split(|&byte| byte == b' ').skip(1);
+    let mut next = || fields.next().unwrap_or_default();
+    let (origin, skew, client, position, time, age_s) = (next(), next(), next(), next(), next(), next());
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (latitude_deg, longitude_deg) = Position::parse(position).map_or((0.0, 0.0), |p| p.degrees());
+    debug_assert!(ClientId::parse(client).is_some());
+    let mut json = Json::default();
+    json.text("id", &text(client));
+    json.number("latitude", Some(latitude_deg));
+    json.number("longitude", Some(longitude_deg));
+    json.text("time", &text(time));
+    json.text("skew", &text(skew));
+    json.text("origin", &text(origin));
+    json.number("age_s", Some(text(age_s)));
+    json.finish()
+}
+
+#[cfg(test)]
+#[path = "live_tests.rs"]
+mod tests;

@@ -1,0 +1,63 @@
+//! What watchers are sent.
+
+use super::*;
+
+#[test]
+fn a_ring_gives_what_it_has_in_order_and_knows_what_is_gone() {
+    let mut ring = Ring::default();
+    assert_eq!(ring.since(0), Some(&[][..]));
+    let mut position = 0;
+    let mut sent = 0_u64;
+    // Past its end several times, in pieces that do not divide it.
+    while sent < 5 * LIVE_RING_BYTES as u64 {
+        let piece: Vec<u8> = (sent..sent + 999).map(|at| (at % 251) as u8).collect();
+        ring.put(&piece);
+        sent += 999;
+        while let Some(bytes) = ring.since(position).filter(|bytes| !bytes.is_empty()) {
+            assert!(bytes.iter().zip(position..).all(|(&byte, at)| byte == (at % 251) as u8));
+            position += bytes.len() as u64;
+        }
+        assert_eq!(position, sent);
+    }
+    ring.put(&vec![0; LIVE_RING_BYTES]);
+    assert_eq!(ring.since(position).map(<[u8]>::len).map(|len| len > 0), Some(true));
+    ring.put(b"x");
+    assert_eq!(ring.since(position), None);
+}
+
+#[test]
+fn seats_are_counted_and_given_back() {
+    let live = Live::default();
+    let mut taken: Vec<Watcher> = std::iter::from_fn(|| live.join(Seat::Http)).collect();
+    assert_eq!((taken.len(), live.lost_and_refused()), (WATCHERS_MAX, (0, 1)));
+    assert!(live.join(Seat::Local).is_some(), "the board's own have seats of their own");
+    taken.pop();
+    assert!(live.join(Seat::Http).is_some());
+    drop(taken);
+    assert_eq!(live.watchers(), 0);
+}
+
+#[test]
+fn a_watcher_is_let_go_when_the_map_changes_or_it_falls_behind() {
+    let live = Live::default();
+    let mut watcher = live.join(Seat::Http).expect("a seat");
+    live.tell("status", "{}\n");
+    let expected = b"event: status\ndata: {}\n\n";
+    assert_eq!(watcher.next(|bytes| bytes == expected), Next::Sent(true));
+    watcher.sent(expected.len());
+    assert_eq!(watcher.next(<[u8]>::len), Next::Nothing);
+    live.renew();
+    assert_eq!((watcher.next(<[u8]>::len), live.lost_and_refused().0), (Next::Lost, 1));
+    let late = live.join(Seat::Http).expect("a seat");
+    assert_eq!(late.next(<[u8]>::len), Next::Nothing);
+}
+
+#[test]
+fn an_entry_as_json_keeps_its_digits() {
+    let line = b"AT Hill +0.263873386 \"ki\\wi\" +34.068930-118.445127 1621464827.959498503 12";
+    assert_eq!(
+        client_json(line),
+        "{\"id\":\"\\\"ki\\\\wi\\\"\",\"latitude\":34.06893,\"longitude\":-118.445127,\
+         \"time\":\"1621464827.959498503\",\"skew\":\"+0.263873386\",\"origin\":\"Hill\",\"age_s\":12}\n"
+    );
+}
