@@ -1,0 +1,47 @@
+// What the other scripts share: the state, and small words. Whatever a node or a client says is put into the page as text,
+// never as HTML.
+
+const $ = (id) => document.getElementById(id);
+
+/** What the node has said last. */
+const herd = {
+  node: '', nodes: [], edges: [], life_s: 86400, status: null, firstCounters: null, verdict: null, heardAt: 0, isConnected: false, isToldAll: false,
+};
+
+/** An element with these properties and children. */
+function element(name, properties = {}, ...children) {
+  const made = document.createElement(name);
+  Object.assign(made, properties);
+  made.append(...children);
+  return made;
+}
+
+/** The same in SVG, where properties are attributes. */
+function drawn(name, attributes = {}, text = '') {
+  const made = document.createElementNS('http://www.w3.org/2000/svg', name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.textContent = text;
+  return made;
+}
+
+/** Sets a text only where it changes, so that a screen reader is not told what it has said. */
+function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** A time in milliseconds, in its largest unit or two. */
+function span(ms) {
+  const s = Math.max(0, Math.floor(ms / 1000));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor(s / 60) % 60} min`;
+  return `${Math.floor(s / 86400)} d ${Math.floor(s / 3600) % 24} h`;
+}
+
+const grouped = (number) => Number(number).toLocaleString();
+
+/** How nodes are told apart on the map (Okabe and Ito's colours, for eyes of every kind). */
+const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#b8860b', '#56b4e9', '#7b4fb5', '#8a8f8c'];
+const colourOf = (origin) => COLOURS[Math.max(0, herd.nodes.indexOf(origin)) % COLOURS.length];
+
+const prefersStill = matchMedia('(prefers-reduced-motion: reduce)');

@@ -1,0 +1,101 @@
+// The herd as a graph: a knot for each node, a line for each edge. Of its own links the node knows all; of the others
+// what the herd has said when it was last asked.
+
+const CENTRE = { x: 170, y: 122, across: 112, down: 92 };
+/** More knots than this have no names beside them. */
+const NAMES_MAX = 24;
+
+const knots = { lines: [], nodes: [], owed: [] };
+
+function buildGraph() {
+  const count = herd.nodes.length;
+  const at = herd.nodes.map((_, index) => {
+    const angle = 2 * Math.PI * index / count - Math.PI / 2;
+    const isAlone = count === 1;
+    return { angle, x: CENTRE.x + (isAlone ? 0 : CENTRE.across * Math.cos(angle)), y: CENTRE.y + (isAlone ? 0 : CENTRE.down * Math.sin(angle)) };
+  });
+  const lines = herd.edges.map(([a, b]) => drawn('line', { x1: at[a].x, y1: at[a].y, x2: at[b].x, y2: at[b].y }));
+  const circles = at.map(({ x, y }) => drawn('circle', { cx: x, cy: y, r: count > NAMES_MAX ? 4 : 8 }));
+  const names = count > NAMES_MAX ? [] : at.map(({ x, y, angle }, index) => {
+    const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+    const anchor = cos > 0.3 ? 'start' : cos < -0.3 ? 'end' : 'middle';
+    return drawn('text', { x: x + 13 * cos, y: y + 18 * sin + 4, 'text-anchor': anchor }, herd.nodes[index]);
+  });
+  const owed = herd.edges.map(([a, b]) => drawn('text', { class: 'owed', x: (at[a].x + at[b].x) / 2, y: (at[a].y + at[b].y) / 2 }));
+  $('graph').replaceChildren(...lines, ...owed, ...circles, ...names);
+  Object.assign(knots, { lines, owed, circles, names });
+}
+
+/** How an edge is: its state, and what is owed on it where that is known. */
+function edgeState(a, b) {
+  const [one, other] = [herd.nodes[a], herd.nodes[b]];
+  if (one === herd.node || other === herd.node) {
+    const link = herd.status?.links.find(({ node }) => node === one || node === other);
+    if (!link) return ['unknown', 0];
+    return [link.is_up ? (link.is_in_step ? 'ok' : 'behind') : 'down', link.owed];
+  }
+  const verdict = herd.verdict;
+  if (!verdict) return ['unknown', 0];
+  const has = (list) => list.includes(one) || list.includes(other);
+  if (has(verdict.silent)) return ['unknown', 0];
+  // Both ends of a link that is down say so.
+  const isTroubled = verdict.troubled.includes(one) && verdict.troubled.includes(other);
+  return [isTroubled ? 'behind' : 'ok', 0];
+}
+
+function nodeState(name) {
+  if (name === herd.node) return 'ok';
+  const link = herd.status?.links.find(({ node }) => node === name);
+  if (link?.is_up) return 'ok';
+  if (!herd.verdict) return 'unknown';
+  return herd.verdict.silent.includes(name) ? 'down' : 'ok';
+}
+
+const WORDS = { ok: 'in step', behind: 'catching up', down: 'down', unknown: 'not known' };
+
+function showGraph() {
+  const said = [];
+  herd.nodes.forEach((name, index) => {
+    const state = nodeState(name);
+    knots.circles[index].setAttribute('class', `knot ${state}${name === herd.node ? ' me' : ''}`);
+    knots.names[index]?.setAttribute('class', state);
+    if (state === 'down') said.push(`${name} does not answer`);
+  });
+  herd.edges.forEach(([a, b], index) => {
+    const [state, owed] = edgeState(a, b);
+    knots.lines[index].setAttribute('class', `edge ${state}`);
+    knots.owed[index].setAttribute('class', `owed ${state}`);
+    say(knots.owed[index], owed > 0 ? grouped(owed) : '');
+    if (state !== 'ok') said.push(`${herd.nodes[a]} to ${herd.nodes[b]} ${WORDS[state]}`);
+  });
+  const size = `${herd.nodes.length} nodes and ${herd.edges.length} links; this is ${herd.node}`;
+  $('graph').setAttribute('aria-label', `${size}. ${said.join(', ') || 'All links are in step'}.`);
+  showLinks();
+}
+
+/** What a link says of itself, in words. */
+function linkWords(link) {
+  const trip = link.round_trip_ms === null ? '' : `, ${link.round_trip_ms} ms there and back`;
+  if (link.is_up && link.is_in_step) return `in step${trip}`;
+  if (link.is_up) return `catching up${trip}`;
+  const since = link.for_ms === null ? 'never up' : `down for ${span(link.for_ms)}`;
+  const error = link.last_error ? `: ${link.last_error}` : '';
+  const next = link.dials_in_ms === null ? '' : `; next try in ${span(link.dials_in_ms)}`;
+  return since + error + next;
+}
+
+function showLinks() {
+  const links = herd.status?.links ?? [];
+  const body = $('links').tBodies[0];
+  while (body.rows.length < links.length) {
+    body.append(element('tr', {}, element('th', { scope: 'row' }), element('td', { className: 'state' }), element('td', { className: 'number' })));
+  }
+  while (body.rows.length > links.length) body.lastChild.remove();
+  links.forEach((link, index) => {
+    const { cells } = body.rows[index];
+    say(cells[0], link.node);
+    say(cells[1], linkWords(link));
+    cells[1].className = `state ${link.is_up ? (link.is_in_step ? 'ok' : 'behind') : 'down'}`;
+    say(cells[2], grouped(link.owed));
+  });
+}

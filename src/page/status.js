@@ -1,0 +1,95 @@
+// Whether the herd is in step, in one sentence at the head of the page, and the figures of this node.
+
+/** What the sentence is: a state and words. The worst thing that is known is said. */
+function verdict() {
+  if (!herd.isConnected) return ['down', herd.node ? `No connection to ${herd.node}. Trying again.` : 'No connection to the node. Trying again.'];
+  const { status, verdict: said, nodes } = herd;
+  if (!status) return ['unknown', 'Asking the node…'];
+  if (said && said.silent.length > 0) {
+    const answered = said.nodes - said.silent.length;
+    return ['down', `Cut off: ${answered} of ${said.nodes} nodes answer, not ${some(said.silent)}`];
+  }
+  const down = status.links.filter((link) => !link.is_up).map((link) => link.node);
+  if (down.length > 0) return ['down', `The link to ${some(down)} is down`];
+  if (!said) return ['unknown', 'Asking the herd…'];
+  if (said.other_map > 0) return ['down', `${said.other_map} nodes have another map: give all the same`];
+  if (said.in_step) return ['ok', nodes.length === 1 ? 'One node, and it is up' : `In step: all ${said.nodes} nodes hold the same`];
+  if (said.troubled.length > 0) return ['behind', `A link is down, or still catching up, at ${some(said.troubled)}`];
+  return ['behind', `Catching up: ${said.differing_parts} of 64 parts of the tables differ`];
+}
+
+/** A few names in words. */
+function some(names) {
+  const [shown, left] = [names.slice(0, 4), names.length - 4];
+  return left > 0 ? `${shown.join(', ')} and ${left} more` : shown.join(', ').replace(/, ([^,]*)$/, ' and $1');
+}
+
+function showVerdict() {
+  const [state, words] = verdict();
+  $('verdict').className = `verdict ${state}`;
+  say($('verdict-words'), words);
+  document.body.classList.toggle('stale', !herd.isConnected);
+  document.title = `${state === 'ok' ? '' : '(!) '}${herd.node || 'herd'}: ${words}`;
+}
+
+/** The figures: what, how much, and whether it is worth a warning. */
+function facts({ table: held, clients: connected, places, http, ...status }) {
+  const all = [
+    ['Up for', span(status.up_ms)],
+    ['Clock', status.clock_is_trusted ? 'trusted' : 'not trusted', !status.clock_is_trusted],
+    ['Clients known', `${grouped(held.entries)} of ${grouped(held.capacity)}`],
+    ['Gave way to newer ones', grouped(held.evicted), held.evicted > 0],
+    ['Clients connected', `${grouped(connected.connected)} of ${grouped(connected.max)}`],
+    ['Closed for newcomers', grouped(connected.pushed_out), connected.pushed_out > 0],
+    ['Places', placesWords(places), places.paused_s !== null || (places.last_failure_ago_s ?? Infinity) < 600],
+    ['Watchers', grouped(http.watchers)],
+    ['Refused over HTTP', grouped(http.denied + http.refused)],
+    ['Lines of the log lost', grouped(status.log_lines_lost), status.log_lines_lost > 0],
+  ];
+  if (held.oldest_s !== null) all.splice(3, 0, ['The oldest heard', `${span(1000 * held.oldest_s)} ago`]);
+  if (status.private_kb !== null) all.push(['Memory', `${grouped(status.private_kb)} KB`]);
+  all.push(['Release', `herd ${status.version}`]);
+  return all;
+}
+
+function placesWords(places) {
+  const words = [places.source];
+  if (places.waiting > 0) words.push(`${places.waiting} wait`);
+  if (places.paused_s !== null) words.push(`left alone for ${places.paused_s} s`);
+  if (places.last_failure !== null) words.push(`${places.last_failure} (${span(1000 * places.last_failure_ago_s)} ago)`);
+  return words.join(', ');
+}
+
+function showFacts() {
+  const list = $('facts');
+  const all = facts(herd.status);
+  while (list.children.length < 2 * all.length) list.append(element('dt'), element('dd'));
+  while (list.children.length > 2 * all.length) list.lastChild.remove();
+  all.forEach(([what, words, isWarned], index) => {
+    const [term, value] = [list.children[2 * index], list.children[2 * index + 1]];
+    say(term, what);
+    say(value, words);
+    value.className = isWarned ? 'warned' : '';
+  });
+  showCounters();
+}
+
+/** Counters by their names, those that are not zero first. */
+function showCounters() {
+  const { counters, places } = herd.status;
+  const ofPlaces = Object.entries(places).filter(([name, value]) => typeof value === 'number' && !/_s$|waiting|queue_max|workers/.test(name));
+  const all = [...Object.entries(counters), ...ofPlaces.map(([name, value]) => [`places_${name}`, value])];
+  herd.firstCounters ??= Object.fromEntries(all);
+  all.sort((a, b) => (b[1] > 0) - (a[1] > 0));
+  const body = $('counters').tBodies[0];
+  while (body.rows.length < all.length) {
+    body.append(element('tr', {}, element('th', { scope: 'row' }), element('td', { className: 'number' }), element('td', { className: 'number' })));
+  }
+  all.forEach(([name, value], index) => {
+    const { cells } = body.rows[index];
+    const since = value - (herd.firstCounters[name] ?? 0);
+    say(cells[0], name.replaceAll('_', ' '));
+    say(cells[1], grouped(value));
+    say(cells[2], since > 0 ? `+${grouped(since)}` : '');
+  });
+}
