@@ -14,6 +14,7 @@ use crate::places::{self, Query};
 use crate::proto::auth;
 use crate::shell::footprint::{LIMITS, NODE_BYTES};
 use crate::shell::logging::LogFormat;
+use crate::shell::token::Token;
 use crate::shell::{self, Address, Plan};
 
 /// How a node is run.
@@ -83,6 +84,11 @@ fn plan(checked: Checked, me: usize, supervised: bool) -> Plan {
         places: checked.places,
         supervised,
     }
+}
+
+/// The word that opens the pages of nodes that have these keys.
+pub(super) fn token(keys: &config::Keys) -> Option<Token> {
+    Token::of(&auth::Keys::new(keys.current, keys.previous)).next()
 }
 
 /// Writes the table of what this build takes.

@@ -101,6 +101,15 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
             status::run(name.as_deref(), request, watches, &mut out)
         }
         Command::Check { map } => check(&read(map.as_deref()), &mut out),
+        Command::Token { map } => {
+            let checked = checked(&read(map.as_deref()), Severity::Error)?;
+            let token = checked.keys.as_ref().and_then(glue::token).ok_or_else(|| {
+                let why =
+                    "the map names no key_file, and pages that this machine alone can reach want no token";
+                Failure::CouldNotRun(format!("token: {why}"))
+            })?;
+            write(&mut out, &format!("{token}\n"))
+        }
         Command::Footprint => glue::footprint(&mut out).map_err(Failure::CouldNotRun),
         Command::PlacesNear { lat_deg, lon_deg, radius_km, items, file } => {
             let query = glue::NearQuery { lat_deg, lon_deg, radius_km, items };

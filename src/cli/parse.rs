@@ -50,6 +50,9 @@ pub(super) enum Command {
     Check {
         map: Option<PathBuf>,
     },
+    Token {
+        map: Option<PathBuf>,
+    },
     Footprint,
     PlacesNear {
         lat_deg: f64,
@@ -395,6 +398,7 @@ fn build(given: &Given) -> Result<Command, UsageError> {
             watches: given.flag("watch").is_some(),
         },
         ["check"] => Command::Check { map },
+        ["token"] => Command::Token { map },
         ["footprint"] => Command::Footprint,
         ["places", "near"] => given.near()?,
         ["places", "import"] => Command::PlacesImport(given.import()?),

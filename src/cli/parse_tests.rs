@@ -38,6 +38,7 @@ fn each_command_is_understood() {
                 lines: ["a", "-5", "--to", "-h"].map(OsString::from).to_vec(),
             },
         ),
+        ("token --map m", Command::Token { map: Some("m".into()) }),
         ("status", Command::Status { name: None, request: Request::Text, watches: false }),
         (
             "status --watch Hill --json",
@@ -109,7 +110,7 @@ fn wrong_usage_names_the_word_and_what_was_meant() {
     for (line, message) in [
         (
             "",
-            "herd: no command (one of: up, serve, send, status, check, footprint, places); see: herd --help",
+            "herd: no command (one of: up, serve, send, status, check, token, footprint, places); see: herd --help",
         ),
         ("srve Hill", "herd: unknown command \"srve\" (did you mean \"serve\"?); see: herd --help"),
         ("frobnicate", "herd: unknown command \"frobnicate\"; see: herd --help"),

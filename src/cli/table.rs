@@ -199,6 +199,19 @@ pub(super) const COMMANDS: &[Entry] = &[
         examples: &["herd check --map herd.json"],
     },
     Entry {
+        words: &["token"],
+        operands: "",
+        operand_counts: (0, 0),
+        short: "prints the password of the nodes' pages",
+        long: &[
+            "Positions are personal: from another machine a node's page, /clients and /events want this word, with any \
+             name before it. It is the same for all nodes of a herd, comes from the herd's key, and changes with that: \
+             run this where the key can be read, as root on a board.",
+        ],
+        flags: &[MAP],
+        examples: &["sudo herd token --map /etc/herd/map.json"],
+    },
+    Entry {
         words: &["footprint"],
         operands: "",
         operand_counts: (0, 0),

@@ -161,10 +161,12 @@ fn next_steps(config: &Config, program: &str, map: &str) -> String {
     let names: Vec<&str> = config.names().collect();
     let (Some(first), Some(last)) = (names.first(), names.last()) else { return String::new() };
     let address = config.client_address(first).map(|address| format!("{} {}", address.ip(), address.port()));
+    let page = config.http_address(first).filter(|_| cfg!(feature = "page"));
+    let page = page.map(|page| format!("See the herd at http://{page}/\n")).unwrap_or_default();
     let (herd, nodes) =
         if names.len() == 1 { ("", "1 node is") } else { ("all ", &*format!("{} nodes are", names.len())) };
     format!(
-        "{herd}{nodes} up. In another terminal:\n  \
+        "{herd}{nodes} up. {page}In another terminal:\n  \
          {program} send{map} --to {first} \"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 $(date +%s)\"\n  \
          {program} send{map} --to {last} \"WHATSAT kiwi.cs.ucla.edu 10 5\"\n  \
          nc {}        (then type lines)\nCtrl-C stops the herd.\n",
@@ -193,7 +195,7 @@ mod tests {
         let text = next_steps(&config::builtin(), "herd", "");
         assert_eq!(
             text,
-            "all 5 nodes are up. In another terminal:\n  \
+            "all 5 nodes are up. See the herd at http://127.0.0.1:8011/\nIn another terminal:\n  \
              herd send --to Hill \"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 $(date +%s)\"\n  \
              herd send --to Campbell \"WHATSAT kiwi.cs.ucla.edu 10 5\"\n  \
              nc 127.0.0.1 8001        (then type lines)\nCtrl-C stops the herd.\n"

@@ -141,17 +141,28 @@ impl Config {
     #[must_use]
     pub fn client_address(&self, name: &str) -> Option<SocketAddr> {
         let node = self.nodes.iter().find(|node| node.name == name)?;
-        let mut address = node.clients?.value;
-        if address.ip().is_unspecified()
-            && let Some(links) = node.links
-        {
-            address.set_ip(links.value.ip());
-        }
-        Some(address)
+        Some(reached(node, node.clients?.value))
+    }
+
+    /// The same for its HTTP listener, if it is to have one.
+    #[must_use]
+    pub fn http_address(&self, name: &str) -> Option<SocketAddr> {
+        let node = self.nodes.iter().find(|node| node.name == name)?;
+        Some(reached(node, node.http?.value))
     }
 }
 
-/// The five-node herd that is used where no map is named: clients on ports 8001 to 8005, links on 9001 to 9005, all on
+/// Where a listener of this node is reached: one on all addresses of its board at that of its links.
+fn reached(node: &NodeSpec, mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified()
+        && let Some(links) = node.links
+    {
+        address.set_ip(links.value.ip());
+    }
+    address
+}
+
+/// The five-node herd that is used where no map is named: clients on ports 8001 to 8005, links on 9001 to 9005, pages on 8011 to 8015, all on
 /// loopback. Also the example of a map.
 #[must_use]
 pub fn builtin() -> Config {
