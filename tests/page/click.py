@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Looks at a herd's page as people do, in a real browser, and cuts the herd in two. `click.py PROGRAM [FOLDER]`; pictures go
+into the folder, if one is named."""
+
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+
+from browser import Browser, Failed, until
+from herd import Herd, Walkers, free_ports
+
+WALKERS = 40
+
+
+def check(holds, what):
+    if not holds:
+        raise Failed(what)
+
+
+class Test:
+    def __init__(self, browser, herd, folder):
+        self.browser, self.herd, self.folder = browser, herd, folder
+        self.walkers = Walkers(herd, WALKERS)
+
+    def picture(self, name):
+        if self.folder:
+            self.browser.picture(os.path.join(self.folder, f"{name}.png"))
+
+    def verdict(self, words):
+        until(f"the page says: {words}", lambda: words in self.browser.text("#verdict"), 40)
+
+    def in_step(self):
+        """The first look: all is well, all clients are there, nothing was refused."""
+        self.browser.screen(1280, 900)
+        self.browser.go(self.herd.url("Hill"))
+        self.verdict("In step: all 5 nodes hold the same")
+        until("all clients are listed", lambda: self.browser.text("#count") == f"{WALKERS} clients")
+        rows = self.browser.texts("#table tbody tr")
+        check(len(rows) == WALKERS, f"{len(rows)} rows")
+        states = self.browser.texts("#links tbody .state")
+        check(len(states) == 2 and all(state.startswith("in step") for state in states), states)
+        knots = self.browser.run("return document.querySelectorAll('#graph circle.knot.ok').length")
+        lines = self.browser.run("return document.querySelectorAll('#graph line.edge.ok').length")
+        check((knots, lines) == (5, 6), f"{knots} nodes and {lines} links are well")
+        spoken = self.browser.run("return document.querySelector('#graph').getAttribute('aria-label')")
+        check(spoken == "5 nodes and 6 links; this is Hill. All links are in step.", spoken)
+        self.picture("desktop")
+
+    def moves(self):
+        """A report at the farthest node moves a row and a dot here."""
+        row = "[...document.querySelectorAll('#table tbody tr')].find((row) => row.innerText.startsWith('kiwi-00'))"
+        before = self.browser.run(f"return {row}.innerText")
+        pixels = self.pixels()
+        self.herd.ask("Campbell", f"IAMAT kiwi-00.cs.ucla.edu +34.100000-118.300000 {time.time():.6f}")
+        until("the row moves", lambda: "34.10000, -118.30000" in self.browser.run(f"return {row}.innerText"))
+        until("the map is another", lambda: self.pixels() != pixels)
+        check("Campbell" in self.browser.run(f"return {row}.innerText"), "it was heard by Campbell by now")
+        check("34.10000" not in before, "it was there before")
+
+    def pixels(self):
+        return self.browser.run("return document.getElementById('map').toDataURL()")
+
+    def search_and_sort(self):
+        self.browser.press("/")
+        focused = self.browser.run("return document.activeElement.id")
+        check(focused == "search", f"a slash goes to {focused!r}")
+        self.browser.type("#search", "otter")
+        until("the search is answered", lambda: self.browser.text("#count") == f"5 of {WALKERS} clients match")
+        check(all("otter" in row for row in self.browser.texts("#table tbody tr")), "others are shown, too")
+        self.browser.run("document.getElementById('search').value = ''; document.getElementById('search').dispatchEvent(new Event('input'))")
+        self.browser.click("[data-by=id]")
+        names = self.browser.texts("#table tbody button")
+        check(names == sorted(names, reverse=True), names)
+        order = self.browser.run("return document.querySelector('[data-by=id]').parentElement.ariaSort")
+        check(order == "descending", order)
+        self.browser.click("[data-by=id]")
+
+    def choose_and_zoom(self):
+        """By mouse and by keyboard: a client is chosen, the map goes to the world and back."""
+        self.browser.click("#table tbody button")
+        check(self.browser.text("#table tr.chosen").startswith("fox-07"), "the first is not chosen")
+        self.browser.press("\ue00c")
+        city = self.pixels()
+        self.browser.click("#zoom-world")
+        until("the world is shown", lambda: self.pixels() != city)
+        time.sleep(0.5)
+        self.picture("world")
+        self.browser.run("document.getElementById('map').focus()")
+        world = self.pixels()
+        self.browser.press("+")
+        until("plus zooms", lambda: self.pixels() != world)
+        self.browser.press("0")
+        self.browser.click("#table tbody button")
+        check(not self.browser.texts("#table tr.chosen"), "it is still chosen")
+        self.browser.click("summary")
+        until("counters are listed", lambda: any(row.startswith("iamat") for row in self.browser.texts("#counters tbody tr")))
+        self.browser.click("summary")
+
+    def hostile_names(self):
+        """What a stranger calls itself is text, whatever it is."""
+        name = "<img/src=x/onerror=alert(1)>\"'&amp;"
+        self.herd.ask("Hill", f"IAMAT {name} +34.068930-118.445127 {time.time():.6f}")
+        until("it is listed as it is", lambda: name in self.browser.texts("#table tbody button"))
+        check(self.browser.run("return document.images.length") == 0, "it made an image")
+
+    def other_screens(self):
+        for name, (width, height, scheme, scale, is_phone) in {
+            "phone": (390, 844, "light", 2, True), "dark": (1280, 900, "dark", 1, False), "narrow": (320, 640, "light", 1, True),
+        }.items():
+            self.browser.screen(width, height, scheme, scale, is_phone)
+            self.browser.go(self.herd.url("Hill"))
+            self.verdict("In step")
+            until("the clients are there", lambda: self.browser.text("#count").startswith(f"{WALKERS + 1} clients"))
+            self.walkers.step()
+            wide = self.browser.run("return document.documentElement.scrollWidth")
+            check(wide <= width, f"{name}: {wide} pixels of {width}")
+            time.sleep(1)
+            self.picture(name)
+        self.browser.screen(1280, 900)
+
+    def partition(self):
+        """Two of five are gone; the page says who, keeps what is known, and says when all is well again."""
+        self.browser.go(self.herd.url("Hill"))
+        self.verdict("In step")
+        for name in ["Smith", "Campbell"]:
+            self.herd.kill(name)
+        self.verdict("Cut off: 3 of 5 nodes answer, not Campbell and Smith")
+        check("down for" in self.browser.texts("#links tbody .state")[1], self.browser.texts("#links tbody .state"))
+        down = self.browser.run("return document.querySelectorAll('#graph circle.knot.down').length")
+        check(down == 2, f"{down} nodes are shown as gone")
+        self.herd.ask("Singleton", f"IAMAT kiwi-00.cs.ucla.edu +34.090000-118.400000 {time.time():.6f}")
+        until("what the rest hears is shown", lambda: any("34.09000" in row for row in self.browser.texts("#table tbody tr")))
+        self.walkers.step()
+        self.picture("partitioned")
+        for name in ["Smith", "Campbell"]:
+            self.herd.start(name)
+        self.verdict("In step: all 5 nodes hold the same")
+
+    def node_goes(self):
+        """The node of the page itself goes: the page says so, and finds it again."""
+        self.herd.kill("Hill")
+        self.verdict("No connection to Hill")
+        self.herd.start("Hill")
+        self.verdict("In step: all 5 nodes hold the same")
+        until("all clients are there again", lambda: self.browser.text("#count") == f"{WALKERS + 1} clients")
+
+    def token(self):
+        """A page that other machines can reach wants the token, and nobody's log has it."""
+        url, token = self.herd.url("Campbell"), self.herd.token()
+        for path, status in {"": 401, "events": 401, "clients": 401, "metrics": 200, "healthz": 200}.items():
+            check(answer(url + path) == status, f"/{path} is not answered by {status}")
+        check(answer(url + "clients", {"Authorization": f"Bearer {token}"}) == 200, "the token does not open")
+        check(answer(url + "clients", {"Authorization": "Bearer 0000-0000-0000-0000"}) == 401, "anything opens")
+        check(answer(self.herd.url("Hill") + "clients", {"Host": "evil.example"}) == 421, "a foreign name opens")
+        # As a browser does it once somebody has typed the password.
+        self.browser.go(url.replace("//", f"//anybody:{token}@"))
+        self.browser.go(url)
+        self.verdict("In step: all 5 nodes hold the same")
+        check(token.replace("-", "") not in self.herd.log("Campbell").replace("-", ""), "the log has the token")
+
+    def run(self):
+        until("the nodes listen", lambda: all(answer(self.herd.url(name) + "healthz") == 200 for name in self.herd.nodes))
+        self.walkers.step()
+        self.in_step()
+        for step in [
+            self.moves, self.search_and_sort, self.choose_and_zoom, self.hostile_names, self.other_screens, self.partition,
+        ]:
+            step()
+            print(f"{step.__name__}: ok", flush=True)
+        complaints = self.browser.complaints()
+        check(not complaints, complaints)
+        for step in [self.node_goes, self.token]:
+            step()
+            print(f"{step.__name__}: ok", flush=True)
+
+
+def answer(url, headers=None):
+    """The status of an answer."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=5) as got:
+            return got.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def main():
+    folder = sys.argv[2] if len(sys.argv) > 2 else None
+    with Herd(os.path.abspath(sys.argv[1])) as herd, Browser(free_ports(1)[0]) as browser:
+        try:
+            Test(browser, herd, folder).run()
+        except Failed as error:
+            for name in herd.nodes:
+                print(f"--- log of {name}\n{herd.log(name)}", file=sys.stderr)
+            sys.exit(f"the page: {error}")
+    print("the page: all is as it should be")
+
+
+main()

@@ -1,0 +1,118 @@
+"""Five nodes with pages, a process each, and clients that walk."""
+
+import json
+import math
+import os
+import random
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+NAMES = ["Hill", "Jaquez", "Smith", "Singleton", "Campbell"]
+EDGES = [
+    ["Hill", "Jaquez"], ["Hill", "Smith"], ["Jaquez", "Singleton"], ["Smith", "Singleton"], ["Smith", "Campbell"],
+    ["Singleton", "Campbell"],
+]
+WORDS = ["kiwi", "heron", "otter", "lynx", "wren", "tapir", "ibis", "fox"]
+KEY = "5a" * 32
+
+
+def free_ports(count):
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in held]
+    for listener in held:
+        listener.close()
+    return ports
+
+
+class Herd:
+    """The herd of PROTOCOL.md. The page of Campbell can be reached from other machines, so it wants the token."""
+
+    def __init__(self, program):
+        self.program = program
+        self.folder = tempfile.TemporaryDirectory(prefix="herd-page-")
+        ports = free_ports(3 * len(NAMES))
+        self.clients, links, self.http = (dict(zip(NAMES, ports[first::3])) for first in range(3))
+        self.map = os.path.join(self.folder.name, "map.json")
+        key = os.path.join(self.folder.name, "key")
+        with open(key, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write(KEY)
+        nodes = {
+            name: {
+                "clients": f"127.0.0.1:{self.clients[name]}",
+                "links": f"127.0.0.1:{links[name]}",
+                "http": f"{'0.0.0.0' if name == 'Campbell' else '127.0.0.1'}:{self.http[name]}",
+            }
+            for name in NAMES
+        }
+        with open(self.map, "w") as file:
+            json.dump({"nodes": nodes, "edges": EDGES, "key_file": "key", "places": {"source": "offline"}}, file)
+        self.environment = {**os.environ, "XDG_RUNTIME_DIR": self.folder.name}
+        self.nodes = {}
+        for name in NAMES:
+            self.start(name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for name in list(self.nodes):
+            self.kill(name)
+        self.folder.cleanup()
+
+    def start(self, name):
+        log = open(os.path.join(self.folder.name, f"{name}.log"), "a")
+        command = [self.program, "serve", name, "--map", self.map]
+        self.nodes[name] = subprocess.Popen(command, env=self.environment, stderr=log)
+
+    def kill(self, name):
+        node = self.nodes.pop(name)
+        node.send_signal(signal.SIGKILL)
+        node.wait()
+
+    def log(self, name):
+        with open(os.path.join(self.folder.name, f"{name}.log")) as file:
+            return file.read()
+
+    def url(self, name):
+        return f"http://127.0.0.1:{self.http[name]}/"
+
+    def token(self):
+        return subprocess.check_output([self.program, "token", "--map", self.map], text=True).strip()
+
+    def ask(self, name, *lines):
+        """A node's answers to these lines."""
+        with socket.create_connection(("127.0.0.1", self.clients[name]), timeout=10) as stream:
+            stream.sendall("".join(f"{line}\n" for line in lines).encode())
+            with stream.makefile() as answers:
+                return [answers.readline() for _ in lines]
+
+
+class Walkers:
+    """Clients about the UCLA, each of which tells one node where it is."""
+
+    def __init__(self, herd, count, names=NAMES):
+        dice = random.Random(7)
+        self.herd = herd
+        self.walkers = [
+            {
+                "id": f"{WORDS[i % len(WORDS)]}-{i:02d}.cs.ucla.edu", "node": names[i % len(names)],
+                "lat": 34.0689 + dice.gauss(0, 0.05), "lon": -118.445 + dice.gauss(0, 0.08), "turn": dice.random() * 2 * math.pi,
+            }
+            for i in range(count)
+        ]
+        self.dice = dice
+
+    def step(self):
+        lines = {}
+        for walker in self.walkers:
+            walker["turn"] += self.dice.gauss(0, 0.4)
+            walker["lat"] += 0.001 * math.sin(walker["turn"])
+            walker["lon"] += 0.0012 * math.cos(walker["turn"])
+            line = f"IAMAT {walker['id']} {walker['lat']:+.6f}{walker['lon']:+.6f} {time.time():.6f}"
+            lines.setdefault(walker["node"], []).append(line)
+        for node, said in lines.items():
+            if node in self.herd.nodes:
+                self.herd.ask(node, *said)
