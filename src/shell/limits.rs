@@ -63,17 +63,17 @@ const _: () = assert!(WATCHERS_MAX < super::http::HTTP_CONNECTIONS_MAX, "figures
 pub const LOCAL_WATCHERS_MAX: usize = 2;
 const _: () = assert!(LOCAL_WATCHERS_MAX < super::control::CONTROLS_MAX, "status is to be had all the same");
 /// What changes is told to those who watch once in so long, in milliseconds.
-pub const LIVE_EVERY_MS: u64 = 500;
+pub const LIVE_EVERY_MS: u64 = 250;
 /// How the node is, once in so many looks: every two seconds.
-pub const LIVE_STATUS_LOOKS: u64 = 4;
+pub const LIVE_STATUS_LOOKS: u64 = 8;
 /// Whether the herd is in step, after so many looks since it was last said: ten seconds.
-pub const LIVE_HERD_LOOKS: u64 = 20;
+pub const LIVE_HERD_LOOKS: u64 = 40;
 /// For so long the herd is asked for those who watch, in milliseconds: a herd that is in step says so at once.
 pub const LIVE_HERD_MS_MAX: u64 = 3_000;
 /// Bytes of changes that are told in one look; what is left is told in the next.
-pub const LIVE_LOOK_BYTES_MAX: usize = 56 * 1024;
+pub const LIVE_LOOK_BYTES_MAX: usize = 24 * 1024;
 /// Bytes that those who watch may be behind. Whoever falls farther behind is let go, and begins anew.
-pub const LIVE_RING_BYTES: usize = 128 * 1024;
+pub const LIVE_RING_BYTES: usize = 64 * 1024;
 /// Who watches and takes nothing for so long is let go, in milliseconds.
 pub const WATCHER_MS_MAX: u64 = 10_000;
 

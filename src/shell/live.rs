@@ -25,7 +25,7 @@ use super::driver::Driver;
 use super::limits::{LIVE_LOOK_BYTES_MAX, LIVE_RING_BYTES, LOCAL_WATCHERS_MAX, WATCHERS_MAX};
 use super::status::Json;
 use crate::proto::fields::{ClientId, Position};
-use crate::proto::limits::AGE_S_MAX;
+use crate::proto::limits::{AGE_S_MAX, NODE_NAME_BYTES_MAX, NODES_MAX};
 use crate::proto::node_watch::WATCH_LINE_BYTES_MAX;
 use crate::proto::out::Out;
 
@@ -38,7 +38,8 @@ const PIECE_BYTES: usize = 2048;
 /// Bytes of a piece of `/clients`, and an entry more.
 const JSON_PIECE_BYTES: usize = 2048;
 const _: () = assert!(PIECE_BYTES > 4 * (WATCH_LINE_BYTES_MAX + 16));
-const _: () = assert!(LIVE_LOOK_BYTES_MAX + 64 * 1024 <= LIVE_RING_BYTES, "a look leaves room for a status");
+// The longest word of a herd: the names of all nodes of the largest map.
+const _: () = assert!(LIVE_LOOK_BYTES_MAX + 4096 + NODES_MAX * (NODE_NAME_BYTES_MAX + 3) <= LIVE_RING_BYTES);
 
 /// The events that were written last, of which each has a position that only grows.
 #[derive(Debug, Default)]
@@ -102,6 +103,8 @@ pub struct Live {
     watchers: [Cell<usize>; 2],
     lost: Cell<u64>,
     refused: Cell<u64>,
+    /// Somebody has come who does not know how the node is.
+    is_somebody_new: Cell<bool>,
     /// What was last said of the herd, for those who come.
     herd: RefCell<String>,
 }
@@ -130,6 +133,7 @@ impl Live {
             return None;
         }
         taken.set(taken.get() + 1);
+        self.is_somebody_new.set(true);
         Some(Watcher { live: self, taken, position: self.ring.borrow().end, next_below: Some(usize::MAX) })
     }
 
@@ -139,6 +143,11 @@ impl Live {
         ring.end += 2 * LIVE_RING_BYTES as u64;
         drop(ring);
         self.wake();
+    }
+
+    /// Whether somebody has come since this was last asked.
+    pub fn take_somebody_new(&self) -> bool {
+        self.is_somebody_new.take()
     }
 
     /// Gives the ring's memory back: nobody watches.

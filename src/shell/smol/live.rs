@@ -14,7 +14,7 @@ use crate::shell::control::Request;
 use crate::shell::limits::{
     LIVE_EVERY_MS, LIVE_HERD_LOOKS, LIVE_HERD_MS_MAX, LIVE_STATUS_LOOKS, WATCHER_MS_MAX,
 };
-use crate::shell::live::{Next, Watcher, event_text, hello};
+use crate::shell::live::{Next, Watcher, hello};
 
 /// Sends all that there is and then all that changes, until whoever watches goes, stops reading, or falls behind.
 pub(super) async fn watch(
@@ -23,8 +23,7 @@ pub(super) async fn watch(
     stream: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {
     keep_looking(shell);
-    let first =
-        hello(&shell.plan.borrow(), &shell.live, &shell.driver) + &event_text("status", &status(shell));
+    let first = hello(&shell.plan.borrow(), &shell.live, &shell.driver);
     in_time(WATCHER_MS_MAX, stream.write_all(first.as_bytes())).await?;
     drop(first);
     loop {
@@ -88,7 +87,7 @@ async fn look(shell: &'static Shell) {
         Timer::after(Duration::from_millis(LIVE_EVERY_MS)).await;
         shell.live.look(&shell.driver);
         looks += 1;
-        if looks % LIVE_STATUS_LOOKS == 0 {
+        if looks % LIVE_STATUS_LOOKS == 0 || shell.live.take_somebody_new() {
             shell.live.tell("status", &status(shell));
         }
     }

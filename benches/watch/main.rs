@@ -1,0 +1,219 @@
+//! What it costs a node to be watched: a thousand clients that move once a second, and ten who see it.
+//!
+//! ```text
+//! cargo bench --bench watch                 about a minute
+//! cargo bench --bench watch -- 2            only two watch
+//! ```
+//!
+//! Three nodes of one build, one after another, with the same clients at the same pace: without an HTTP listener, with
+//! one that nobody asks, and with those who watch, each of whom reads all that comes. For each the private memory at the end
+//! and the processor's time over [`SPAN`], from the kernel's accounts; the others less the first are what the listener and
+//! the watching cost. The node has a core of its own, where the machine has two. Exit status 1 when that is more than
+//! [`PRIVATE_KIB_MAX`] or [`CORE_MAX`], or when somebody who watches is told less than what happened.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+const CLIENTS: usize = 1_000;
+const WATCHERS: usize = 10;
+const SPAN: Duration = Duration::from_secs(15);
+/// Before it is looked: everybody has come, and every buffer has been as full as it gets.
+const SETTLE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(20);
+/// What watching may cost, in KiB of private memory and as a part of one core.
+const PRIVATE_KIB_MAX: f64 = 200.0;
+const CORE_MAX: f64 = 0.05;
+
+/// A node that runs until this is dropped.
+struct Node {
+    process: Child,
+    clients: SocketAddr,
+    http: Option<SocketAddr>,
+    folder: PathBuf,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Node {
+    fn start(has_http: bool) -> Node {
+        let held: Vec<TcpListener> =
+            (0..3).map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has free ports")).collect();
+        let at = |i: usize| held[i].local_addr().expect("it is bound");
+        let (clients, http) = (at(0), has_http.then(|| at(2)));
+        let page = http.map(|http| format!(r#", "http": "{http}""#)).unwrap_or_default();
+        let text = format!(
+            r#"{{ "nodes": {{ "Hill": {{ "clients": "{clients}", "links": "{}"{page} }} }}, "edges": [] }}"#,
+            at(1)
+        );
+        drop(held);
+        let folder = std::env::temp_dir().join(format!("herd-watch-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a temporary folder");
+        let map = folder.join("herd.json");
+        std::fs::write(&map, text).expect("a map file");
+        let mut words = vec![env!("CARGO_BIN_EXE_herd"), "serve", "Hill", "--map"];
+        words.push(map.to_str().expect("a plain path"));
+        if has_two_cores() {
+            words.splice(0..0, ["taskset", "-c", "0"]);
+        }
+        let process = Command::new(words[0])
+            .args(&words[1..])
+            .env("MALLOC_ARENA_MAX", "1")
+            .env("XDG_RUNTIME_DIR", &folder)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("taskset, and the program that was just built");
+        let node = Node { process, clients, http, folder };
+        let begin = Instant::now();
+        while TcpStream::connect(clients).is_err() {
+            assert!(begin.elapsed() < PATIENCE, "the node does not start");
+            thread::sleep(Duration::from_millis(10));
+        }
+        node
+    }
+
+    fn private_kib(&self) -> f64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.process.id()))
+            .expect("the node runs");
+        let lines = text.lines().filter(|line| line.starts_with("Private_") && !line.contains("Hugetlb"));
+        lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok()).sum()
+    }
+
+    /// Seconds on a processor, of all threads.
+    fn cpu_s(&self) -> f64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).expect("the node runs");
+        let ns = tasks.flatten().filter_map(|task| {
+            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            text.split_whitespace().next()?.parse::<f64>().ok()
+        });
+        ns.sum::<f64>() / 1e9
+    }
+}
+
+fn has_two_cores() -> bool {
+    thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
+}
+
+/// Somebody who watches: counts the clients that are told, until the node ends.
+fn watch(http: SocketAddr, told: Arc<AtomicU64>) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let mut stream = TcpStream::connect(http).expect("the node listens");
+        stream.write_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("there is room");
+        for line in BufReader::new(stream).split(b'\n') {
+            let Ok(line) = line else { break };
+            if line.starts_with(b"data: AT ") {
+                told.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    })
+}
+
+/// A thousand clients over one connection, each of which moves once a second, spread over the second.
+fn walk(node: SocketAddr, is_over: Arc<AtomicBool>) -> JoinHandle<u64> {
+    const AT_ONCE: usize = 10;
+    thread::spawn(move || {
+        let mut stream = TcpStream::connect(node).expect("the node listens");
+        let mut answers = BufReader::new(stream.try_clone().expect("a second handle"));
+        let (begin, mut steps, mut answer) = (Instant::now(), 0_u64, Vec::new());
+        while !is_over.load(Ordering::Relaxed) {
+            let mut lines = String::new();
+            for _ in 0..AT_ONCE {
+                let (client, round) = (steps % CLIENTS as u64, steps / CLIENTS as u64);
+                let (lat, lon) = (34_000_000 + 100 * client + round, 118_000_000 + 91 * client + round);
+                let degrees = |micro: u64| format!("{}.{:06}", micro / 1_000_000, micro % 1_000_000);
+                lines += &format!(
+                    "IAMAT walker-{client:04}.cs.ucla.edu +{}-{} {round}.5\n",
+                    degrees(lat),
+                    degrees(lon)
+                );
+                steps += 1;
+            }
+            stream.write_all(lines.as_bytes()).expect("the node reads");
+            for _ in 0..AT_ONCE {
+                answer.clear();
+                answers.read_until(b'\n', &mut answer).expect("the node answers");
+            }
+            let due = begin + Duration::from_micros(1_000_000 / CLIENTS as u64 * steps);
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        steps
+    })
+}
+
+/// What a node took: private memory in KiB, and a part of one core.
+struct Cost {
+    private_kib: f64,
+    core: f64,
+}
+
+fn measure(has_http: bool, watchers: usize) -> Result<Cost, String> {
+    let node = Node::start(has_http);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let walkers = walk(node.clients, is_over.clone());
+    let told = Arc::new(AtomicU64::new(0));
+    let http = node.http.unwrap_or(node.clients);
+    let eyes: Vec<_> = (0..watchers).map(|_| watch(http, told.clone())).collect();
+    thread::sleep(SETTLE);
+    let (begin, cpu_s, told_before) = (Instant::now(), node.cpu_s(), told.load(Ordering::Relaxed));
+    thread::sleep(SPAN);
+    let core = (node.cpu_s() - cpu_s) / begin.elapsed().as_secs_f64();
+    let told = told.load(Ordering::Relaxed) - told_before;
+    let private_kib = node.private_kib();
+    is_over.store(true, Ordering::Relaxed);
+    let steps = walkers.join().expect("the walkers do not panic");
+    drop(node);
+    for eye in eyes {
+        eye.join().expect("whoever watches does not panic");
+    }
+    let expected = watchers as u64 * CLIENTS as u64 * SPAN.as_secs();
+    if told * 10 < expected * 9 {
+        return Err(format!(
+            "those who watch were told {told} times of {expected} that it moved ({steps} steps)"
+        ));
+    }
+    Ok(Cost { private_kib, core })
+}
+
+fn run(watchers: usize) -> Result<bool, String> {
+    println!("{CLIENTS} clients that move once a second, over {} s", SPAN.as_secs());
+    println!("{:<34} {:>12} {:>10}", "", "private KiB", "of a core");
+    let mut costs = Vec::new();
+    for (what, has_http, watchers) in
+        [("no listener", false, 0), ("a listener", true, 0), ("a listener, and who watches", true, watchers)]
+    {
+        let cost = measure(has_http, watchers)?;
+        println!("{what:<34} {:>12.0} {:>9.2}%", cost.private_kib, 100.0 * cost.core);
+        costs.push(cost);
+    }
+    let (first, last) = (&costs[0], &costs[2]);
+    let (more_kib, more_core) = (last.private_kib - first.private_kib, last.core - first.core);
+    println!("{watchers} who watch cost {more_kib:.0} KiB and {:.2}% of a core", 100.0 * more_core);
+    Ok(more_kib <= PRIVATE_KIB_MAX && more_core <= CORE_MAX)
+}
+
+fn main() -> ExitCode {
+    let watchers = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(WATCHERS);
+    match run(watchers) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!("that is more than {PRIVATE_KIB_MAX} KiB or {}% of a core", 100.0 * CORE_MAX);
+            ExitCode::FAILURE
+        }
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
