@@ -84,10 +84,11 @@ impl Node {
         node
     }
 
+    /// Memory of its own that is no file's: pages of the program can be had back, and are shared by all nodes.
     fn private_kib(&self) -> f64 {
         let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.process.id()))
             .expect("the node runs");
-        let lines = text.lines().filter(|line| line.starts_with("Private_") && !line.contains("Hugetlb"));
+        let lines = text.lines().filter(|line| line.starts_with("Anonymous:"));
         lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok()).sum()
     }
 

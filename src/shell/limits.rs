@@ -74,6 +74,9 @@ pub const LIVE_HERD_MS_MAX: u64 = 3_000;
 pub const LIVE_LOOK_BYTES_MAX: usize = 24 * 1024;
 /// Bytes that those who watch may be behind. Whoever falls farther behind is let go, and begins anew.
 pub const LIVE_RING_BYTES: usize = 64 * 1024;
+/// Send buffer that a connection of somebody who watches asks of the kernel, in bytes: what waits there is old, and is memory
+/// of the board.
+pub const WATCHER_SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// Who watches and takes nothing for so long is let go, in milliseconds.
 pub const WATCHER_MS_MAX: u64 = 10_000;
 

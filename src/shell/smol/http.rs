@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 
 use async_net::{TcpListener, TcpStream};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use rustix::net::sockopt::set_socket_send_buffer_size;
 
 use super::{Shell, answer_few, in_time, live};
 use crate::shell::http::{
     Asked, EVENTS, Guard, HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_MS_MAX, JSON, Page, asked, health,
     page, refusal, stream_head,
 };
+use crate::shell::limits::WATCHER_SEND_BUFFER_BYTES;
 use crate::shell::live::{Seat, clients_piece};
 use crate::shell::metrics;
 
@@ -38,6 +40,7 @@ async fn answer(shell: &'static Shell, listener: SocketAddr, mut stream: TcpStre
         Asked::Page(Page::Events, true) => stream_head(EVENTS),
         Asked::Page(Page::Events, false) => match shell.live.join(Seat::Http) {
             Some(watcher) => {
+                let _ = set_socket_send_buffer_size(&stream, WATCHER_SEND_BUFFER_BYTES);
                 in_time(HTTP_MS_MAX, stream.write_all(stream_head(EVENTS).as_bytes())).await?;
                 return live::watch(shell, watcher, &mut stream).await;
             }
