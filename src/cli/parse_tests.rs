@@ -11,6 +11,13 @@ fn path(name: &str) -> Option<PathBuf> {
 }
 
 #[test]
+fn commands_that_look_at_a_map_take_one() {
+    assert_eq!(parsed("token --map m"), Ok(Command::Token { map: path("m") }));
+    assert_eq!(parsed("token"), Ok(Command::Token { map: None }));
+    assert_eq!(parsed("check --map m"), Ok(Command::Check { map: path("m") }));
+}
+
+#[test]
 fn each_command_is_understood() {
     let info = LevelFilter::Info;
     for (line, command) in [
@@ -38,7 +45,6 @@ fn each_command_is_understood() {
                 lines: ["a", "-5", "--to", "-h"].map(OsString::from).to_vec(),
             },
         ),
-        ("token --map m", Command::Token { map: Some("m".into()) }),
         ("status", Command::Status { name: None, request: Request::Text, watches: false }),
         (
             "status --watch Hill --json",

@@ -5,7 +5,8 @@
 use super::control::CONTROLS_MAX;
 use super::http::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX};
 use super::limits::{
-    CLIENTS_MAX, INPUT_BYTES, LISTEN_BACKLOG, LOG_LINE_BYTES_MAX, OUTPUT_BYTES, UNREAD_BYTES_MAX,
+    CLIENTS_MAX, INPUT_BYTES, LISTEN_BACKLOG, LIVE_LOOK_BYTES_MAX, LIVE_RING_BYTES, LOCAL_WATCHERS_MAX,
+    LOG_LINE_BYTES_MAX, OUTPUT_BYTES, UNREAD_BYTES_MAX, WATCHERS_MAX,
 };
 use crate::places::cache::{CACHE_BYTES, CACHE_ENTRIES, CACHE_ENTRY_BYTES};
 use crate::places::{
@@ -82,6 +83,20 @@ pub const LIMITS: &[Limit] = &[
         "the node takes no part in a further one",
     ),
     limit("connections to the HTTP port", HTTP_CONNECTIONS_MAX, 0, "they wait with the kernel"),
+    limit("those who watch over HTTP", WATCHERS_MAX, 0, "answered by 503; figures are given all the same"),
+    limit("those who watch at the control socket", LOCAL_WATCHERS_MAX, 0, "let go"),
+    limit(
+        "bytes that those who watch may be behind",
+        LIVE_RING_BYTES,
+        LIVE_RING_BYTES,
+        "let go, and told all anew when they come back",
+    ),
+    limit(
+        "bytes of changes told in a quarter of a second",
+        LIVE_LOOK_BYTES_MAX,
+        0,
+        "the rest is told in the next",
+    ),
     limit("bytes of the head of an HTTP request", HTTP_HEAD_BYTES_MAX, 0, "answered by 431"),
     limit("censuses at once", CENSUSES_MAX, 0, "the node takes no part in a further one"),
     limit("queries that wait for places", PLACES_QUEUE_MAX, 0, "answered at once, without places"),
