@@ -246,6 +246,7 @@ fn reason(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_request_is_read_or_refused() {
@@ -299,6 +300,28 @@ mod tests {
             assert_eq!(asked(text.as_bytes(), guard), expected, "{text:?} to {guard:?}");
             let open = text.replace("/clients", "/metrics");
             assert_eq!(asked(open.as_bytes(), guard), Asked::Page(Page::Metrics, false), "{open:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_request_without_the_token_opens_a_personal_page(
+            path in "/(events|clients|)?(\\?.{0,8})?",
+            header in "(Host|Authorization|authorization|Cookie|X)",
+            value in "(Basic |Bearer |basic|)[ -~]{0,40}",
+            at in 0..80_usize,
+            byte: u8,
+        ) {
+            let guard = Guard::new("192.0.2.1:1".parse().expect("an address"), Some(Keys::new([1; 32], None)));
+            let mut bytes = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{header}: {value}\r\n\r\n").into_bytes();
+            for spoilt in [None, Some(at)] {
+                if let Some(at) = spoilt.filter(|&at| at < bytes.len()) {
+                    bytes[at] = byte;
+                }
+                let asked = asked(&bytes, &guard);
+                let is_open = matches!(asked, Asked::Page(Page::Metrics | Page::Health, _) | Asked::Wrong(_) | Asked::More);
+                prop_assert!(is_open, "{:?}", String::from_utf8_lossy(&bytes));
+            }
         }
     }
 

@@ -150,6 +150,13 @@ impl Status {
             text,
             "  clients  {clients} connected of {clients_max}; {clients_pushed_out} closed for newcomers, {unread_refused} that did not read"
         );
+        let Facts { http_answered, http_denied, http_refused, watchers, watchers_lost, .. } = self.facts;
+        if http_answered + http_denied + http_refused > 0 || watchers > 0 {
+            let _ = writeln!(
+                text,
+                "  http     {watchers} watch, {watchers_lost} fell behind; {http_answered} answered, {http_denied} denied, {http_refused} refused"
+            );
+        }
         let _ = writeln!(text, "  places   {}", self.places);
         if let Some(kb) = self.private_kb {
             let _ = writeln!(text, "  memory   {kb} KB of its own");
