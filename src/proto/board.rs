@@ -14,6 +14,7 @@ use super::newcomers::Caller;
 use super::node::{Answer, Node, SessionId};
 use super::node_links::LinkEvent;
 use super::out::Out;
+use super::report::Report;
 use super::session::Ended;
 use super::time::{Mono, Now};
 
@@ -61,6 +62,12 @@ impl BoardNode {
     #[inline(never)]
     pub fn wake_at(&self) -> Mono {
         self.0.wake_at()
+    }
+
+    /// [`Node::take_kept`].
+    #[inline(never)]
+    pub fn take_kept(&mut self, now: &Now, report: &Report, age_s: u32) -> bool {
+        self.0.take_kept(now, report, age_s)
     }
 
     /// [`Node::take_cut`].

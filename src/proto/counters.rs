@@ -55,6 +55,11 @@ counters! {
     origins_unknown,
     /// Entries swept because of their age, or because they were too far ahead once the clock was right.
     entries_swept,
+    /// Entries that the node kept over its start.
+    kept_taken,
+    /// Entries kept over the start that the table did not take: dead by then, of a node that the map does not list, too far
+    /// ahead of a trusted clock, or below the floor.
+    kept_refused,
     /// Reports sent to neighbours.
     reports_sent,
     /// Digests sent.

@@ -14,6 +14,7 @@
 //! | [`newcomers`] | how many new ids one address may bring in |
 //! | [`auth`], [`wire`], [`digest`] | proofs and tags, the lines between nodes, how tables are compared |
 //! | [`session`], [`node`], [`board`], [`node_links`], `node_dials`, `node_digests`, [`node_reload`] | one connection, the node, one of a board's size, its links, who dials, staying in step, changed maps |
+//! | [`node_kept`] | what outlives the node, where its map asks for that |
 //! | [`census`], [`node_census`] | how the whole herd is, asked through one node |
 //! | [`node_watch`] | each entry, and what changes, for those who watch |
 
@@ -37,6 +38,7 @@ pub mod node;
 pub mod node_census;
 mod node_dials;
 mod node_digests;
+pub mod node_kept;
 pub mod node_links;
 pub mod node_reload;
 pub mod node_watch;

@@ -13,7 +13,7 @@
 //!
 //! The node must not know sockets, files, clocks or randomness, and does not allocate. Same state and
 //! same input give the same output. How links come and go is in `node_links.rs`,
-//! who dials whom in `node_dials.rs`, how tables are compared in `node_digests.rs`, what a changed map
+//! who dials whom in `node_dials.rs`, what outlives the node in `node_kept.rs`, how tables are compared in `node_digests.rs`, what a changed map
 //! does in `node_reload.rs`.
 
 use core::net::IpAddr;

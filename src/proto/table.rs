@@ -83,6 +83,9 @@ pub enum Source {
     },
     /// The neighbour of this number.
     Neighbour(usize),
+    /// What this node kept from before its start. It is owed to nobody: no link is up yet, and the first thing on each
+    /// that comes up is a digest, which finds what the other end lacks.
+    Kept,
 }
 
 /// The newest reports, at most `SLOTS / 2` of them.
@@ -269,6 +272,9 @@ impl<const SLOTS: usize> Table<SLOTS> {
     }
 
     fn owe_to_others(&mut self, slot: usize, from: Source) {
+        if from == Source::Kept {
+            return;
+        }
         let mut left = self.neighbours;
         while left != 0 {
             let neighbour = left.trailing_zeros() as usize;
@@ -346,9 +352,10 @@ impl<const SLOTS: usize> Table<SLOTS> {
         self.aged(slot, now_s).map(|(version, age_s)| (slot, version, age_s))
     }
 
-    fn aged(&self, slot: usize, now_s: i32) -> Option<(Version<'_>, u32)> {
-        let age_s = u32::try_from(self.age_s(self.entry(slot), now_s)).unwrap_or(0);
-        Some((self.version(slot)?, age_s))
+    /// The entry at `slot` and its age in seconds, dead or not; none from [`Table::len`] on.
+    pub(super) fn aged(&self, slot: usize, now_s: i32) -> Option<(Version<'_>, u32)> {
+        let (_, entry) = self.map.get_index(slot)?;
+        Some((self.version(slot)?, u32::try_from(self.age_s(entry, now_s)).unwrap_or(0)))
     }
 
     /// Drops what is past its age or `unwanted`; says how many entries went.

@@ -1,0 +1,48 @@
+//! What outlives the node: its entries, given out one by one, and taken back at the next start.
+//!
+//! Part of [`Node`]; apart from it because no decision of the herd rests on it. Where entries lie meanwhile is the shell's.
+//!
+//! They are given out by their slots, from the highest down, and the table may change between two of them. That loses
+//! nothing: a removal moves the last entry into the hole, and the last one has been given out already, or lies below the walk
+//! before and after. What comes in anew stands behind all others, and is news to whoever keeps entries: it counts
+//! [`Counters::reports_news`](super::counters::Counters::reports_news). The walk only ever goes down, so it gives out no
+//! more entries than the table held when it began; an entry that was moved may come twice, which the taking does not mind.
+//!
+//! Taken back, an entry goes through the same admission as a report of a neighbour, with the age that it has by then. It is
+//! owed to nobody: the first digest of each link finds what the other end lacks, and a herd that lost its power as a whole
+//! and kept the same everywhere compares a line a link, where it would send whole tables otherwise.
+
+use super::node::Node;
+use super::report::{Report, Version};
+use super::table::{Admission, Source};
+use super::time::Now;
+
+impl<const SLOTS: usize> Node<SLOTS> {
+    /// The entry at `slot`, below [`Table::len`](super::table::Table::len), and its age in seconds.
+    #[must_use]
+    pub fn kept(&self, now: &Now, slot: usize) -> Option<(Version<'_>, u32)> {
+        self.table.aged(slot, now.mono.seconds())
+    }
+
+    /// Takes back an entry that was kept, `age_s` seconds after its origin heard the client; says whether the table took it.
+    /// To be called after the start and before any link.
+    pub fn take_kept(&mut self, now: &Now, report: &Report, age_s: u32) -> bool {
+        let taken = !self.is_ahead(now, &report.sighting.time) && {
+            let now_s = now.mono.seconds();
+            let heard_s = now_s.saturating_sub(i32::try_from(age_s).unwrap_or(i32::MAX));
+            let admission = self.table.admit(report, heard_s, now_s, Source::Kept);
+            matches!(admission, Admission::News | Admission::Newcomer | Admission::Duplicate)
+        };
+        *(if taken { &mut self.counters.kept_taken } else { &mut self.counters.kept_refused }) += 1;
+        taken
+    }
+
+    /// Counts an entry that was kept and cannot be taken back, as the map does not list its origin any more.
+    pub fn refuse_kept(&mut self) {
+        self.counters.kept_refused += 1;
+    }
+}
+
+#[cfg(test)]
+#[path = "node_kept_tests.rs"]
+mod tests;
