@@ -81,6 +81,7 @@ fn plan(checked: Checked, me: usize, supervised: bool) -> Plan {
         keys: checked.keys.map(|keys| auth::Keys::new(keys.current, keys.previous)),
         clock: checked.clock,
         new_ids_per_day: checked.new_ids_per_day,
+        snapshot_minutes: checked.snapshot_minutes,
         places: checked.places,
         supervised,
     }

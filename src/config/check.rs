@@ -49,6 +49,7 @@ pub(super) fn check(config: &Config, surroundings: &Surroundings) -> (Option<Che
         places,
         clock,
         new_ids_per_day: config.new_ids_per_day,
+        snapshot_minutes: config.snapshot_minutes,
     };
     (Some(checked), findings.finish())
 }

@@ -54,6 +54,9 @@ pub const MAP_BYTES_MAX: usize = 1024 * 1024;
 const _: () =
     assert!(MAP_BYTES_MAX >= NODES_MAX * (NAME_BYTES_MAX + 96) + EDGES_MAX * (2 * NAME_BYTES_MAX + 8));
 
+/// The longest time between two snapshots that a map may ask for, in minutes: a day, which is as long as an entry lives.
+pub const SNAPSHOT_MINUTES_MAX: u16 = 1_440;
+
 /// A value of the map and the line that it is on.
 #[derive(Clone, Copy, Debug)]
 struct At<T> {
@@ -72,6 +75,7 @@ pub struct Config {
     places: PlacesSpec,
     clock: ClockTrust,
     new_ids_per_day: u32,
+    snapshot_minutes: Option<u16>,
     /// What the reader found: everything that one member shows by itself.
     findings: Findings,
     /// Whether the reader had to leave out nodes, so that a name that is not there may still be right.
@@ -191,6 +195,8 @@ pub struct Checked {
     pub clock: ClockTrust,
     /// How many new client ids one address may bring in a day; 1 to [`NEW_IDS_PER_DAY_MAX`].
     pub new_ids_per_day: u32,
+    /// How often a node keeps its table in a file, at the most; never by default. 1 to [`SNAPSHOT_MINUTES_MAX`].
+    pub snapshot_minutes: Option<u16>,
 }
 
 /// One node of a [`Checked`] map.

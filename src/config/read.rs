@@ -20,7 +20,7 @@ use super::keys::open_regular;
 use super::places::PlacesSpec;
 use super::{
     At, ClockTrust, Config, EDGES_MAX, EdgeSpec, MAP_BYTES_MAX, NAME_BYTES_MAX, NEW_IDS_PER_DAY_MAX,
-    NODES_MAX, NodeSpec,
+    NODES_MAX, NodeSpec, SNAPSHOT_MINUTES_MAX,
 };
 
 /// Reads the map from a file; a file that cannot be read gives a map of one finding.
@@ -69,6 +69,7 @@ fn empty(label: String) -> Config {
         places: PlacesSpec::default(),
         clock: ClockTrust::Auto,
         new_ids_per_day: NEW_IDS_PER_DAY,
+        snapshot_minutes: None,
         findings: Findings::new(label),
         lost_nodes: false,
         lost_edges: false,
@@ -158,7 +159,7 @@ impl<'a> Reader<'a> {
         for (name, value, _) in self.known_members(
             value,
             "",
-            &["nodes", "edges", "key_file", "places", "clock", "new_ids_per_day"],
+            &["nodes", "edges", "key_file", "places", "clock", "new_ids_per_day", "snapshot_minutes"],
         ) {
             match name.as_ref() {
                 "nodes" => {
@@ -174,6 +175,11 @@ impl<'a> Reader<'a> {
                     if let Some(ids) = given.and_then(|ids| u32::try_from(ids).ok()) {
                         self.config.new_ids_per_day = ids;
                     }
+                }
+                "snapshot_minutes" => {
+                    let range = 1..=u64::from(SNAPSHOT_MINUTES_MAX);
+                    let given = self.number(value, "snapshot_minutes", "minutes", range);
+                    self.config.snapshot_minutes = given.and_then(|minutes| u16::try_from(minutes).ok());
                 }
                 _ => self.clock(value),
             }

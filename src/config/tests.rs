@@ -46,7 +46,7 @@ fn what_is_wrong_with_the_shape_is_said_with_its_line() {
         (
             with(",\n\"colour\": 1"),
             vec![
-                "m:5: colour: unknown member (known here: nodes, edges, key_file, places, clock, new_ids_per_day)",
+                "m:5: colour: unknown member (known here: nodes, edges, key_file, places, clock, new_ids_per_day, snapshot_minutes)",
             ],
         ),
         (
@@ -120,6 +120,18 @@ fn what_is_wrong_with_the_other_members_is_said() {
         (
             with(", \"new_ids_per_day\": 0"),
             vec!["m:4: new_ids_per_day: \"0\" is out of range (whole ids, 1 to 1000000)"],
+        ),
+        (
+            with(", \"snapshot_minutes\": 0"),
+            vec!["m:4: snapshot_minutes: \"0\" is out of range (whole minutes, 1 to 1440)"],
+        ),
+        (
+            with(", \"snapshot_minutes\": 1441"),
+            vec!["m:4: snapshot_minutes: \"1441\" is out of range (whole minutes, 1 to 1440)"],
+        ),
+        (
+            with(", \"snapshot_minutes\": true"),
+            vec!["m:4: snapshot_minutes: \"true\" is out of range (whole minutes, 1 to 1440)"],
         ),
         (with(", \"clock\": true"), vec!["m:4: clock: true or false where a string is needed"]),
     ] {

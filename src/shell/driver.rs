@@ -17,6 +17,7 @@ use super::control::Request;
 use super::inquiry::{INQUIRY_MS_MAX, Inquiry, ROUND_MS_MIN};
 use super::limits::{INPUT_BYTES, OUTPUT_BYTES};
 use super::logging::{Printable, Sparing, lines_lost};
+use super::snapshot::Snapshots;
 use super::status::{Facts, Status};
 use super::{Plan, RunError};
 use crate::places::{self, Places};
@@ -68,9 +69,10 @@ impl Memory {
 
 /// The state of one node that has nothing to do with how it waits.
 pub struct Driver {
-    node: RefCell<&'static mut BoardNode>,
+    pub(super) node: RefCell<&'static mut BoardNode>,
     buffers: RefCell<&'static mut Buffers>,
-    clock: Clock,
+    pub(super) clock: Clock,
+    pub(super) snapshots: RefCell<Snapshots>,
     places: RefCell<Places>,
     refusals: Sparing,
     /// Why neighbours could not be reached, the last time: one each at most.
@@ -119,6 +121,7 @@ impl Driver {
             node: RefCell::new(node),
             buffers: RefCell::new(buffers),
             clock,
+            snapshots: RefCell::default(),
             places: RefCell::new(Places::start(plan.places.clone())),
             refusals: Sparing::default(),
             dial_errors: RefCell::default(),
@@ -175,7 +178,8 @@ impl Driver {
             let error = errors.iter().find(|(node, _)| *node == link.node && link.up_since.is_none());
             error.map(|(_, words)| words.clone())
         };
-        Status::of(&node, &now, self.places.borrow().health(), facts, error_of)
+        let snapshot = self.snapshots.borrow().health(now.mono);
+        Status::of(&node, &now, (self.places.borrow().health(), snapshot), facts, error_of)
     }
 
     /// Begins a round of an inquiry about the herd; gives the number of its census.

@@ -80,5 +80,9 @@ pub const WATCHER_SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// Who watches and takes nothing for so long is let go, in milliseconds.
 pub const WATCHER_MS_MAX: u64 = 10_000;
 
+/// A node that stops waits no longer than this for its table to be on the disk, in milliseconds. The unit ends it after five
+/// seconds.
+pub const SNAPSHOT_STOP_MS_MAX: u64 = 3_000;
+
 /// Warnings that strangers can cause are written once in so long, in milliseconds.
 pub const REPEATED_WARNING_MS: u64 = 10_000;

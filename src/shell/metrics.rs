@@ -52,6 +52,7 @@ pub fn text(status: &Status) -> String {
         text.gauge("herd_memory_private_bytes", "Memory that the process shares with no other.", kb * 1024);
     }
     places(&mut text, status);
+    snapshot(&mut text, status);
     for ((name, value), (_, help)) in status.counters.iter().zip(Counters::described()) {
         text.counter(&format!("herd_{name}"), help, value);
     }
@@ -103,6 +104,19 @@ fn places(text: &mut Text, status: &Status) {
         let help = format!("Queries for places: {}.", name.replace('_', " "));
         text.counter(&format!("herd_places_{name}"), &help, value);
     }
+}
+
+fn snapshot(text: &mut Text, status: &Status) {
+    let Some(snapshot) = &status.snapshot else { return };
+    text.counter("herd_snapshot_written", "Snapshots of the table that were written.", snapshot.written);
+    text.counter("herd_snapshot_failed", "Snapshots of the table that could not be.", snapshot.failed);
+    let Some(last) = &snapshot.last else { return };
+    let age = "Since the last snapshot was written.";
+    text.gauge("herd_snapshot_age_seconds", age, seconds(last.ago_ms));
+    text.gauge("herd_snapshot_entries", "Clients in the last snapshot.", last.entries);
+    text.gauge("herd_snapshot_size_bytes", "Length of the last snapshot.", last.bytes);
+    let took = "How long the last snapshot took until it was on the disk.";
+    text.gauge("herd_snapshot_duration_seconds", took, seconds(last.took_ms));
 }
 
 /// Milliseconds as seconds, exactly.

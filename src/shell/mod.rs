@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod service;
 #[cfg(feature = "smol")]
 pub mod smol;
+pub mod snapshot;
 pub mod status;
 pub mod token;
 pub mod wake;
@@ -61,6 +62,8 @@ pub struct Plan {
     pub clock: ClockTrust,
     /// How many new client ids one address may bring in a day.
     pub new_ids_per_day: u32,
+    /// How often the table is kept in a file, at the most, in minutes; never if none.
+    pub snapshot_minutes: Option<u16>,
     /// Where places come from.
     pub places: places::Settings,
     /// Another process holds this node's standard input open as long as it is to run.

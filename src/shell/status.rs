@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use super::snapshot;
 use crate::places;
 use crate::proto::board::BoardNode;
 use crate::proto::node_links::LinkState;
@@ -80,6 +81,8 @@ pub struct Status {
     pub floor_ns: Option<i64>,
     /// Where places come from, and how that goes.
     pub places: places::Health,
+    /// How its snapshots are, where there are any.
+    pub snapshot: Option<snapshot::Health>,
     /// What it has of its own in memory, in KB, where the system tells.
     pub private_kb: Option<u64>,
     /// Counters of the core.
@@ -93,7 +96,7 @@ impl Status {
     pub(super) fn of(
         node: &BoardNode,
         now: &Now,
-        places: places::Health,
+        (places, snapshot): (places::Health, Option<snapshot::Health>),
         facts: Facts,
         error_of: impl Fn(&LinkState) -> Option<String>,
     ) -> Self {
@@ -121,6 +124,7 @@ impl Status {
             oldest_s: table.oldest_s(now.mono.seconds()),
             floor_ns: table.floor().map(|floor| floor.sighting.time.timestamp().0),
             places,
+            snapshot,
             private_kb: private_kb(),
             counters: node.counters().each().collect(),
             facts,
@@ -158,6 +162,9 @@ impl Status {
             );
         }
         let _ = writeln!(text, "  places   {}", self.places);
+        if let Some(snapshot) = &self.snapshot {
+            let _ = writeln!(text, "  snapshot {}", snapshot_words(snapshot));
+        }
         if let Some(kb) = self.private_kb {
             let _ = writeln!(text, "  memory   {kb} KB of its own");
         }
@@ -206,6 +213,14 @@ impl Status {
         json.number("watchers_lost", Some(self.facts.watchers_lost));
         json.number("watchers_refused", Some(self.facts.watchers_refused));
         json.close('}');
+        match &self.snapshot {
+            Some(snapshot) => {
+                json.open("snapshot", '{');
+                snapshot_json(snapshot, &mut json);
+                json.close('}');
+            }
+            None => json.number("snapshot", None::<u64>),
+        }
         json.number("private_kb", self.private_kb);
         json.number("log_lines_lost", Some(self.facts.log_lines_lost));
         json.open("counters", '{');
@@ -265,6 +280,35 @@ fn places_json(places: &places::Health, json: &mut Json) {
     for (name, value) in places.counters.each() {
         json.number(name, Some(value));
     }
+}
+
+fn snapshot_words(snapshot: &snapshot::Health) -> String {
+    let mut words = match &snapshot.last {
+        Some(last) => format!(
+            "{} entries kept {} ago, {} bytes in {} ms",
+            last.entries,
+            Span(last.ago_ms),
+            last.bytes,
+            last.took_ms
+        ),
+        None => "none since the start".to_owned(),
+    };
+    if let Some(error) = &snapshot.error {
+        let _ = write!(words, "; {} failed, the last one because {error}", snapshot.failed);
+    }
+    words
+}
+
+fn snapshot_json(snapshot: &snapshot::Health, json: &mut Json) {
+    let last = snapshot.last.as_ref();
+    json.number("minutes", Some(snapshot.minutes));
+    json.number("written", Some(snapshot.written));
+    json.number("failed", Some(snapshot.failed));
+    json.number("last_ago_ms", last.map(|last| last.ago_ms));
+    json.number("last_entries", last.map(|last| last.entries));
+    json.number("last_bytes", last.map(|last| last.bytes));
+    json.number("last_took_ms", last.map(|last| last.took_ms));
+    json.optional_text("last_error", snapshot.error.as_deref());
 }
 
 /// A time in milliseconds, in the two largest units that say something.

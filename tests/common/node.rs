@@ -30,12 +30,14 @@ pub(crate) fn command(descriptors: Option<u32>) -> Command {
     command.env_remove("CREDENTIALS_DIRECTORY").env_remove("JOURNAL_STREAM").stdin(Stdio::null());
     // Whose nodes are to be asked how they are says where: see `runs_beside`.
     command.env_remove("RUNTIME_DIRECTORY").env("XDG_RUNTIME_DIR", "/dev/null");
+    command.env_remove("STATE_DIRECTORY").env_remove("XDG_STATE_HOME");
     command
 }
 
-/// Has the nodes of this command make their control sockets beside their map.
+/// Has the nodes of this command make their control sockets beside their map, and keep there what they keep: in `state`.
 pub(crate) fn runs_beside<'a>(command: &'a mut Command, map: &Path) -> &'a mut Command {
-    command.env("XDG_RUNTIME_DIR", map.parent().expect("a map is in a folder"))
+    let folder = map.parent().expect("a map is in a folder");
+    command.env("XDG_RUNTIME_DIR", folder).env("XDG_STATE_HOME", folder.join("state"))
 }
 
 /// The lines that a process has written to its standard error.

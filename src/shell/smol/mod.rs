@@ -13,6 +13,7 @@ mod http;
 mod links;
 mod live;
 mod signal;
+mod snapshot;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -61,6 +62,8 @@ struct Shell {
     live: Live,
     is_looking: Cell<bool>,
     http: HttpCounters,
+    /// Writes the table now and then, where the map asks for that.
+    snapshots: RefCell<Option<Task<()>>>,
     /// Answers that clients have not read yet.
     unread: Budget,
     /// When the timer task wakes next, and what wakes it before that.
@@ -93,6 +96,8 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), RunError> {
     let supervised = plan.supervised;
     let shell = start(plan, reread)?;
     async_io::block_on(async {
+        snapshot::keep(shell).await;
+        shell.driver.take_snapshot();
         shell.listen(Some(me.clients), Some(me.links)).await?;
         let outside = signal::Outside::new(supervised)?;
         let tell = || info!("{}", shell.driver.status());
@@ -109,6 +114,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), RunError> {
         shell.service.ready(shell.driver.status());
         let why = run_tasks(shell).await;
         shell.service.stopping();
+        snapshot::last(shell).await;
         info!("{} stops: {why}", me.name);
         Ok(())
     })
@@ -151,6 +157,7 @@ fn start(plan: Plan, reread: Reread) -> Result<&'static Shell, RunError> {
         live: Live::default(),
         is_looking: Cell::new(false),
         http: HttpCounters::default(),
+        snapshots: RefCell::default(),
         unread: Budget::new(UNREAD_BYTES_MAX),
         timer_at: Cell::new(Mono::NEVER),
         timer_wake: Wake::default(),
@@ -297,11 +304,15 @@ impl Shell {
             }
             return Err(back.err().map_or(why.clone(), |error| format!("{why}; and then {error}")));
         }
+        let snapshots_stay = self.plan.borrow().snapshot_minutes == plan.snapshot_minutes;
         *self.plan.borrow_mut() = plan;
         self.generation.set(self.generation.get().wrapping_add(1));
         // What the map says is told first of all, and only then.
         self.live.renew();
         self.work();
+        if !snapshots_stay {
+            snapshot::keep(self).await;
+        }
         Ok(())
     }
 

@@ -1,0 +1,153 @@
+//! Writes a file on a thread of its own, so that a card that takes its time holds up nobody.
+//!
+//! What the file held before is there until all of the new is on the disk: a temporary file beside it, fsync, rename, fsync of
+//! the folder. A thread a file: it costs nothing while nothing is written. It allocates nothing, as the first allocation of a
+//! thread may cost a heap of its own.
+//!
+//! Invariant: of one node's threads only one writes, as each waits for the one before.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread::{Builder, JoinHandle};
+
+use async_channel::{Receiver, Sender, bounded};
+
+/// The stack of the thread, in bytes: resident as reached.
+const STACK_BYTES: usize = 64 * 1024;
+
+/// The other end of a thread that writes. Dropped before [`Writer::finish`], it leaves the old file in place.
+#[derive(Debug)]
+pub struct Writer {
+    pieces: Sender<Vec<u8>>,
+    done: Receiver<io::Result<()>>,
+}
+
+impl Writer {
+    /// Starts the thread, behind the one `before`, which is replaced by it.
+    ///
+    /// # Errors
+    /// That of starting a thread.
+    pub fn start(file: &Path, before: &mut Option<JoinHandle<()>>) -> io::Result<Self> {
+        let (pieces, incoming) = bounded(1);
+        let (done, outcome) = bounded(1);
+        let paths = Paths::of(file);
+        let earlier = before.take();
+        let thread = Builder::new().name("snapshot".to_owned()).stack_size(STACK_BYTES).spawn(move || {
+            if let Some(earlier) = earlier {
+                let _ = earlier.join();
+            }
+            let _ = done.send_blocking(paths.write(&incoming));
+        })?;
+        *before = Some(thread);
+        Ok(Writer { pieces, done: outcome })
+    }
+
+    /// Hands over the next piece, once the one before has been taken.
+    ///
+    /// # Errors
+    /// That of the thread, which has ended.
+    pub async fn put(&self, piece: Vec<u8>) -> io::Result<()> {
+        match self.pieces.send(piece).await {
+            Ok(()) => Ok(()),
+            Err(_) => self.outcome().await,
+        }
+    }
+
+    /// There is no more: waits until all is on the disk.
+    ///
+    /// # Errors
+    /// That of the thread.
+    pub async fn finish(self) -> io::Result<()> {
+        // A piece of nothing is the end.
+        self.put(Vec::new()).await?;
+        self.outcome().await
+    }
+
+    async fn outcome(&self) -> io::Result<()> {
+        self.done.recv().await.unwrap_or_else(|_| Err(io::Error::other("the thread that writes is gone")))
+    }
+}
+
+struct Paths {
+    folder: PathBuf,
+    temporary: PathBuf,
+    file: PathBuf,
+}
+
+impl Paths {
+    fn of(file: &Path) -> Self {
+        let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
+        Paths { folder, temporary: file.with_extension("new"), file: file.to_owned() }
+    }
+
+    fn write(&self, pieces: &Receiver<Vec<u8>>) -> io::Result<()> {
+        let written = self.write_temporary(pieces).and_then(|()| fs::rename(&self.temporary, &self.file));
+        if written.is_err() {
+            let _ = fs::remove_file(&self.temporary);
+            return written;
+        }
+        // The new name is on the disk as well.
+        File::open(&self.folder)?.sync_all()
+    }
+
+    fn write_temporary(&self, pieces: &Receiver<Vec<u8>>) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.temporary)?;
+        loop {
+            match pieces.recv_blocking() {
+                Ok(piece) if piece.is_empty() => return file.sync_all(),
+                Ok(piece) => file.write_all(&piece)?,
+                Err(_) => return Err(io::ErrorKind::Interrupted.into()),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(writer: &Writer, piece: &[u8]) {
+        writer.pieces.send_blocking(piece.to_vec()).expect("the thread is there");
+    }
+
+    fn outcome(writer: &Writer) -> io::Result<()> {
+        writer.done.recv_blocking().expect("the thread says how it went")
+    }
+
+    #[test]
+    fn the_old_file_is_there_until_the_new_one_is_whole() {
+        let folder = std::env::temp_dir().join(format!("herd-writer-{}", std::process::id()));
+        let file = folder.join("deep").join("table");
+        let mut thread = None;
+        let first = Writer::start(&file, &mut thread).expect("a thread");
+        put(&first, b"one");
+        assert!(!file.exists());
+        put(&first, b"");
+        outcome(&first).expect("it is written");
+        assert_eq!(fs::read(&file).expect("it is there"), b"one");
+
+        // One that is given up changes nothing, and leaves nothing.
+        let given_up = Writer::start(&file, &mut thread).expect("a thread");
+        put(&given_up, b"tw");
+        drop(given_up);
+        // The next one waits for it: both use the same temporary file.
+        let third = Writer::start(&file, &mut thread).expect("a thread");
+        put(&third, b"three");
+        assert_eq!(fs::read(&file).expect("it is there"), b"one");
+        put(&third, b"");
+        outcome(&third).expect("it is written");
+        assert_eq!(fs::read(&file).expect("it is there"), b"three");
+        assert_eq!(fs::read_dir(file.parent().expect("a folder")).expect("a folder").count(), 1);
+
+        // What cannot be written says so, and the old file stays.
+        fs::create_dir(file.with_extension("new")).expect("the folder is ours");
+        let blocked = Writer::start(&file, &mut thread).expect("a thread");
+        assert!(outcome(&blocked).is_err());
+        assert_eq!(fs::read(&file).expect("it is there"), b"three");
+        fs::remove_dir_all(&folder).expect("it is ours");
+    }
+}
