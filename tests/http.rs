@@ -92,6 +92,20 @@ fn what_is_no_request_is_refused_and_said_so() {
         let (head, _) = ask(http, request);
         assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{head}");
     }
+    assert!(metrics(http).contains("herd_http_refused_total 5\n"), "{}", metrics(http));
+}
+
+#[test]
+fn what_the_shell_refuses_is_counted() {
+    let (mut herd, http) = pair();
+    // Somebody who comes and goes without a word.
+    drop(TcpStream::connect(http).expect("the node listens"));
+    until("he is counted", || metrics(http).contains("herd_asks_failed_total 1\n"));
+    std::fs::write(herd.map("Hill"), "{").expect("the folder is ours");
+    herd["Hill"].signal(rustix::process::Signal::HUP);
+    until("the map is counted", || metrics(http).contains("herd_maps_refused_total 1\n"));
+    herd["Smith"].kill();
+    until("dials are counted", || !metrics(http).contains("herd_dials_failed_total 0\n"));
 }
 
 #[test]

@@ -361,3 +361,18 @@ fn a_node_that_others_can_reach_does_not_start_without_a_key() {
         "{said}"
     );
 }
+
+#[test]
+fn of_refusals_in_crowds_the_first_is_told_at_once_and_the_last_with_their_number() {
+    // A node alone has nothing to do: it wakes for this and nothing else.
+    let herd = Herd::one().start();
+    for _ in 0..5 {
+        let mut stranger = Stranger::connect(herd["Hill"].links);
+        stranger.say("nonsense\n");
+        stranger.until_closed();
+    }
+    let (refused, last) = ("WARN  a link connection was refused: ", " (the last of 4 like it in 10 s)");
+    assert_eq!(herd["Hill"].log.count(refused), 1, "{}", herd["Hill"].log.tail());
+    herd["Hill"].log.wait_for(last);
+    assert_eq!(herd["Hill"].log.count(refused), 2, "{}", herd["Hill"].log.tail());
+}

@@ -302,7 +302,7 @@ fn a_folder_is_the_units_or_the_users_or_missed() {
         assert!(child.wait().expect("it is our child").success(), "it runs without");
         match expected {
             Some(file) => {
-                assert!(fs::read_to_string(&file).is_ok_and(|text| text.contains(" kiwi ")), "{file:?}")
+                assert!(fs::read_to_string(&file).is_ok_and(|text| text.contains(" kiwi ")), "{file:?}");
             }
             None => log.wait_for("WARN  snapshot_minutes: there is no folder to keep the table in"),
         }

@@ -72,6 +72,8 @@ counters! {
     links_up,
     /// Links that had been up and ended.
     links_down,
+    /// Dials that reached nobody.
+    dials_failed,
     /// Connections to the link port, and dialled ones, that ended before they had proved themselves.
     handshakes_failed,
     /// Connections closed for a newer one because too many had not proved themselves.

@@ -33,6 +33,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     /// The neighbour could not be reached; it is tried again later, for ever.
     pub fn dial_failed(&mut self, now: Mono, node: NodeId) {
         if let Some(neighbour) = self.neighbour(node) {
+            self.counters.dials_failed += 1;
             self.back_off(now, neighbour);
         }
     }

@@ -16,8 +16,10 @@ use super::clock::Clock;
 use super::control::Request;
 use super::inquiry::{INQUIRY_MS_MAX, Inquiry, ROUND_MS_MIN};
 use super::limits::{INPUT_BYTES, OUTPUT_BYTES};
-use super::logging::{Printable, Sparing, lines_lost};
+use super::logging::{Printable, lines_lost};
+use super::refused::{Refusals, Refused};
 use super::snapshot::Snapshots;
+use super::sparing::{Kind, Sparing};
 use super::status::{Facts, Status};
 use super::{Plan, RunError};
 use crate::places::{self, Places};
@@ -74,7 +76,8 @@ pub struct Driver {
     pub(super) clock: Clock,
     pub(super) snapshots: RefCell<Snapshots>,
     places: RefCell<Places>,
-    refusals: Sparing,
+    warnings: Sparing,
+    refusals: Refusals,
     /// Why neighbours could not be reached, the last time: one each at most.
     dial_errors: RefCell<Vec<(NodeId, String)>>,
 }
@@ -123,7 +126,8 @@ impl Driver {
             clock,
             snapshots: RefCell::default(),
             places: RefCell::new(Places::start(plan.places.clone())),
-            refusals: Sparing::default(),
+            warnings: Sparing::default(),
+            refusals: Refusals::default(),
             dial_errors: RefCell::default(),
         })
     }
@@ -179,7 +183,9 @@ impl Driver {
             error.map(|(_, words)| words.clone())
         };
         let snapshot = self.snapshots.borrow().health(now.mono);
-        Status::of(&node, &now, (self.places.borrow().health(), snapshot), facts, error_of)
+        let mut status = Status::of(&node, &now, (self.places.borrow().health(), snapshot), facts, error_of);
+        status.counters.extend(self.refusals.each());
+        status
     }
 
     /// Begins a round of an inquiry about the herd; gives the number of its census.
@@ -234,6 +240,11 @@ impl Driver {
         RefMut::map(self.buffers.borrow_mut(), |buffers| &mut **buffers)
     }
 
+    /// Counts what the runtime's half refuses.
+    pub fn count(&self, refused: Refused) {
+        self.refusals.count(refused);
+    }
+
     /// Looks at the node.
     pub fn with_node<T>(&self, look: impl FnOnce(&BoardNode) -> T) -> T {
         look(&self.node.borrow())
@@ -272,7 +283,7 @@ impl Driver {
         if node.counters().new_ids_refused != refused {
             let why = "clients of one address bring in more new ids than new_ids_per_day of the map allows: \
                        they are answered, and not stored";
-            self.refusals.warn(now.mono, &why);
+            self.warnings.warn(Kind::NewIds, now.mono, &why);
         }
         done
     }
@@ -318,7 +329,8 @@ impl Driver {
         node.closed(now, id);
         match (peer, unproven) {
             (Some(peer), _) => info!("link to {} is down: {why}", name(&node, peer)),
-            (None, Some(alleged)) => self.refusals.warn(
+            (None, Some(alleged)) => self.warnings.warn(
+                Kind::Unproven,
                 now,
                 &format_args!(
                     "link to {} does not come up: {why} before it had proved itself; if it stays so, give both nodes the same key",
@@ -381,19 +393,29 @@ impl Driver {
 
     /// A connection could not be accepted. Said sparingly: it happens again and again until it is mended.
     pub fn accept_failed(&self, member: &str, error: &std::io::Error) {
+        self.refusals.count(Refused::Accept);
         let message = format_args!("{member}: a connection could not be accepted: {error}");
-        self.refusals.warn(self.clock.now().mono, &message);
+        self.warnings.warn(Kind::Accept, self.clock.now().mono, &message);
     }
 
     /// Does what is due by the clock.
     pub fn tick(&self) {
-        self.node.borrow_mut().tick(&self.clock.now());
+        let now = self.clock.now();
+        self.node.borrow_mut().tick(&now);
+        self.warnings.tick(now.mono);
     }
 
     /// When [`Driver::tick`] is next due.
     #[must_use]
     pub fn wake_at(&self) -> Mono {
-        self.node.borrow().wake_at()
+        self.node.borrow().wake_at().min(self.warnings.due_at())
+    }
+
+    /// When the last of warnings that were left out is to be said: a part of [`Driver::wake_at`], for the path of a client's
+    /// report, which may warn and moves no other timer.
+    #[must_use]
+    pub fn warns_at(&self) -> Mono {
+        self.warnings.due_at()
     }
 
     /// What is to be done about links now. To be asked after every call that touches links or admits a
@@ -426,13 +448,15 @@ impl Driver {
             (_, Some(peer), _) => warn!("link to {} is down: {reason}", name(node, peer)),
             (_, None, Some(alleged)) => {
                 let alleged = name(node, alleged);
-                self.refusals.warn(
+                self.warnings.warn(
+                    Kind::Alleged,
                     now,
                     &format_args!("a link connection with {alleged}, or so it says, was refused: {reason}"),
                 );
             }
             (_, None, None) => {
-                self.refusals.warn(now, &format_args!("a link connection was refused: {reason}"));
+                let message = format_args!("a link connection was refused: {reason}");
+                self.warnings.warn(Kind::Stranger, now, &message);
             }
         }
     }

@@ -84,5 +84,8 @@ pub const WATCHER_MS_MAX: u64 = 10_000;
 /// seconds.
 pub const SNAPSHOT_STOP_MS_MAX: u64 = 3_000;
 
-/// Warnings that strangers can cause are written once in so long, in milliseconds.
+/// Of warnings that strangers can cause one of a kind is written in so long, in milliseconds: the last one, with the number of
+/// those that were not.
 pub const REPEATED_WARNING_MS: u64 = 10_000;
+/// The longest text of a warning that waits to be the last, in bytes. The rest is cut off.
+pub const REPEATED_BYTES_MAX: usize = 512;

@@ -13,20 +13,18 @@
 //!
 //! None of the forms shows, at any level, what crates that carry keys say.
 
-use std::cell::Cell;
 use std::fmt;
 use std::io::{IsTerminal, StderrLock, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use log::{Level, LevelFilter, Log, Metadata, Record, warn};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use simple_logger::SimpleLogger;
 
-use super::limits::{LOG_LINE_BYTES_MAX, REPEATED_WARNING_MS};
+use super::limits::LOG_LINE_BYTES_MAX;
 use super::status::Json;
 use crate::places::is_secret_target;
-use crate::proto::time::Mono;
 
 /// Lines lost since the start.
 static LOST: AtomicU64 = AtomicU64::new(0);
@@ -214,28 +212,6 @@ fn priority(level: Level) -> u8 {
         Level::Warn => 4,
         Level::Info => 6,
         Level::Debug | Level::Trace => 7,
-    }
-}
-
-/// Warnings that strangers can cause: one in ten seconds, with the number of those left out, so that
-/// nobody can fill a disk with them.
-#[derive(Default)]
-pub(super) struct Sparing {
-    next_at: Cell<Mono>,
-    left_out: Cell<u64>,
-}
-
-impl Sparing {
-    pub(super) fn warn(&self, now: Mono, message: &dyn fmt::Display) {
-        if now < self.next_at.get() {
-            self.left_out.set(self.left_out.get() + 1);
-            return;
-        }
-        self.next_at.set(now.after_ms(REPEATED_WARNING_MS));
-        match self.left_out.take() {
-            0 => warn!("{message}"),
-            left_out => warn!("{message} ({left_out} more like it before)"),
-        }
     }
 }
 

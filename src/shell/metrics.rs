@@ -5,6 +5,7 @@
 
 use std::fmt::{Display, Write as _};
 
+use super::refused::Refusals;
 use super::status::Status;
 use crate::proto::counters::Counters;
 
@@ -53,7 +54,8 @@ pub fn text(status: &Status) -> String {
     }
     places(&mut text, status);
     snapshot(&mut text, status);
-    for ((name, value), (_, help)) in status.counters.iter().zip(Counters::described()) {
+    let described = Counters::described().chain(Refusals::described());
+    for ((name, value), (_, help)) in status.counters.iter().zip(described) {
         text.counter(&format!("herd_{name}"), help, value);
     }
     text.0 + "# EOF\n"
@@ -183,7 +185,10 @@ mod tests {
     #[test]
     fn each_counter_has_words() {
         assert_eq!(Counters::described().count(), Counters::new().each().count());
-        for ((name, _), (described, help)) in Counters::new().each().zip(Counters::described()) {
+        let all: Vec<_> = Counters::new().each().chain(Refusals::default().each()).collect();
+        for ((name, _), (described, help)) in
+            all.into_iter().zip(Counters::described().chain(Refusals::described()))
+        {
             assert_eq!(name, described);
             assert!(
                 help.starts_with(|c: char| c.is_ascii_uppercase()) && help.ends_with('.'),

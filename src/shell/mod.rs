@@ -16,10 +16,12 @@ pub mod listen;
 pub mod live;
 pub mod logging;
 pub mod metrics;
+pub mod refused;
 pub mod service;
 #[cfg(feature = "smol")]
 pub mod smol;
 pub mod snapshot;
+mod sparing;
 pub mod status;
 pub mod token;
 pub mod wake;

@@ -85,7 +85,7 @@ pub struct Status {
     pub snapshot: Option<snapshot::Health>,
     /// What it has of its own in memory, in KB, where the system tells.
     pub private_kb: Option<u64>,
-    /// Counters of the core.
+    /// Counters of the core, then those of the shell.
     pub counters: Vec<(&'static str, u64)>,
     /// What the runtime's half knows.
     pub facts: Facts,

@@ -72,6 +72,7 @@ pub(crate) async fn accept(shell: &'static Shell, listener: TcpListener) {
             }
             Err(error) => {
                 shell.driver.accept_failed("clients", &error);
+                shell.warned();
                 sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
             }
         }
@@ -168,6 +169,7 @@ fn turn(
     if !output.is_empty() {
         touch(shell, key, shell.driver.clock().last());
         shell.links.borrow().wake(shell.driver.take_wakes());
+        shell.warned();
     }
     let next = match query {
         Some(query) => Next::Places(query),

@@ -76,6 +76,7 @@ pub(crate) async fn accept(shell: &'static Shell, listener: TcpListener) {
             }
             Err(error) => {
                 shell.driver.accept_failed("links", &error);
+                shell.warned();
                 sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
             }
         }

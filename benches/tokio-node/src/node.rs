@@ -3,6 +3,8 @@
 //! Tuned as far as tokio lets one: `current_thread`, only the drivers that are used, sockets read when they are ready and
 //! into shared buffers, answers in one write, tasks of no more than they need.
 //!
+//! It keeps no snapshots: a map that asks for them (`snapshot_minutes`) is taken, and that member passed over.
+//!
 //! Invariant: no borrow of the node or of the shared buffers is held over an `.await`.
 
 use std::cell::{Cell, RefCell};
@@ -191,6 +193,13 @@ impl Shell {
             }
         }
         if self.driver.wake_at() < self.timer_at.get() {
+            self.timer_wake.wake();
+        }
+    }
+
+    /// Keeps the timer right after what can have warned and nothing else.
+    pub(crate) fn warned(&self) {
+        if self.driver.warns_at() < self.timer_at.get() {
             self.timer_wake.wake();
         }
     }

@@ -76,7 +76,7 @@ pub(super) async fn accept(shell: &'static Shell, listener: TcpListener) {
                 yield_now().await;
             }
             Err(error) => {
-                shell.driver.accept_failed("clients", &error);
+                shell.accept_failed("clients", &error);
                 Timer::after(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
             }
         }
@@ -172,6 +172,7 @@ fn turn(
     if !output.is_empty() {
         touch(shell, key, shell.driver.clock().last());
         shell.links.borrow().wake(shell.driver.take_wakes());
+        shell.warned();
     }
     let next = match query {
         Some(query) => Next::Places(query),

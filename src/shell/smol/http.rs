@@ -20,7 +20,7 @@ use crate::shell::metrics;
 pub(super) async fn serve(shell: &'static Shell, listener: TcpListener) {
     let Ok(address) = listener.local_addr() else { return };
     let accept = || async {
-        let accepted = listener.accept().await.map_err(|error| shell.driver.accept_failed("http", &error));
+        let accepted = listener.accept().await.map_err(|error| shell.accept_failed("http", &error));
         accepted.ok().map(|(stream, _)| stream)
     };
     answer_few(shell, HTTP_CONNECTIONS_MAX, accept, |stream| answer(shell, address, stream)).await;

@@ -79,7 +79,7 @@ pub(super) async fn accept(shell: &'static Shell, listener: TcpListener) {
                 yield_now().await;
             }
             Err(error) => {
-                shell.driver.accept_failed("links", &error);
+                shell.accept_failed("links", &error);
                 Timer::after(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
             }
         }

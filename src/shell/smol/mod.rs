@@ -35,6 +35,7 @@ use super::http::HttpCounters;
 use super::limits::{ACCEPT_PAUSE_MS, STATUS_FIRST_MS, TURN_TASKS, UNREAD_BYTES_MAX};
 use super::listen::raise_descriptor_limit;
 use super::live::Live;
+use super::refused::Refused;
 use super::service::{CLIENTS, LINKS, Service};
 use super::status::Facts;
 use super::wake::Wake;
@@ -196,6 +197,7 @@ async fn answer_few<
         let (place, answered) = (places.clone(), answer(stream));
         let task = async move {
             if let Err(error) = answered.await {
+                shell.driver.count(Refused::Ask);
                 debug!("somebody who asked how the node is was not answered: {error}");
             }
             drop(place);
@@ -329,6 +331,19 @@ impl Shell {
             self.timer_wake.wake();
         }
     }
+
+    /// Keeps the timer right after what can have warned and nothing else.
+    fn warned(&self) {
+        if self.driver.warns_at() < self.timer_at.get() {
+            self.timer_wake.wake();
+        }
+    }
+
+    /// A connection could not be accepted.
+    fn accept_failed(&self, member: &str, error: &io::Error) {
+        self.driver.accept_failed(member, error);
+        self.warned();
+    }
 }
 
 /// Calls the node when the clock says so; wakes for nothing else.
@@ -368,6 +383,7 @@ async fn keep_map(shell: &'static Shell) {
         shell.reload_wake.wait().await;
         service.reloading();
         if let Err(why) = shell.reload().await {
+            shell.driver.count(Refused::Map);
             error!("the map stays as it was: {why}");
         }
         service.ready(shell.driver.status());

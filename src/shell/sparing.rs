@@ -1,0 +1,249 @@
+//! Warnings that strangers can cause, said sparingly, so that nobody can fill a disk with them.
+//!
+//! The first of a kind is said at once, and those that follow within [`REPEATED_WARNING_MS`] are counted. When that time is
+//! over and some were left out, the last of them is said, with their number, whether another one comes or not: a log shows
+//! when it began, when it ended and how much there was. As long as it goes on that is one line in that time; a kind that has
+//! been quiet for as long is new again. Kinds do not hide each other, and there are as many as [`Kind`] has.
+//!
+//! Knows nothing of how a runtime waits: it says when it wants to be called, which is never while nothing is left out.
+//! Invariant: a kind holds one text of at most [`REPEATED_BYTES_MAX`] bytes, and none while nothing is left out.
+
+use std::cell::{Cell, RefCell};
+use std::fmt::{self, Write};
+
+use log::warn;
+
+use super::limits::{REPEATED_BYTES_MAX, REPEATED_WARNING_MS};
+use crate::proto::time::Mono;
+
+/// What is warned of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Clients of one address bring in too many new ids: counted as `new_ids_refused`.
+    NewIds,
+    /// A neighbour does not prove itself: counted as `handshakes_failed`.
+    Unproven,
+    /// Somebody who says that he is a neighbour is refused at the link port: counted as `handshakes_failed`.
+    Alleged,
+    /// Anybody else is refused there: counted as `handshakes_failed`.
+    Stranger,
+    /// A connection cannot be accepted: counted as `accepts_failed`.
+    Accept,
+}
+
+/// How many kinds there are.
+pub(super) const KINDS: usize = Kind::Accept as usize + 1;
+
+#[derive(Default)]
+struct Repeats {
+    /// When the first one, or the last count, was said; none for a kind that is quiet.
+    since: Option<Mono>,
+    left_out: u64,
+    last: String,
+}
+
+impl Repeats {
+    fn ends_at(&self) -> Mono {
+        self.since.map_or(Mono(0), |since| since.after_ms(REPEATED_WARNING_MS))
+    }
+}
+
+/// The warnings of a node.
+pub(super) struct Sparing {
+    kinds: RefCell<[Repeats; KINDS]>,
+    /// When [`Sparing::tick`] is next due: beside the kinds, as it is looked at with each line of a client.
+    due_at: Cell<Mono>,
+}
+
+impl Default for Sparing {
+    fn default() -> Self {
+        Sparing { kinds: RefCell::default(), due_at: Cell::new(Mono::NEVER) }
+    }
+}
+
+impl Sparing {
+    /// Warns, or counts.
+    pub(super) fn warn(&self, kind: Kind, now: Mono, message: &dyn fmt::Display) {
+        self.warn_to(kind, now, message, &mut |words| warn!("{words}"));
+    }
+
+    /// Says what was left out, where its time is over.
+    pub(super) fn tick(&self, now: Mono) {
+        self.tick_to(now, &mut |words| warn!("{words}"));
+    }
+
+    /// When [`Sparing::tick`] is next due.
+    pub(super) fn due_at(&self) -> Mono {
+        self.due_at.get()
+    }
+
+    fn warn_to(
+        &self,
+        kind: Kind,
+        now: Mono,
+        message: &dyn fmt::Display,
+        say: &mut dyn FnMut(fmt::Arguments),
+    ) {
+        // A late tick must not make one of a new time look like one of the old.
+        self.tick_to(now, say);
+        let repeats = &mut self.kinds.borrow_mut()[kind as usize];
+        if repeats.since.is_none() || now >= repeats.ends_at() {
+            repeats.since = Some(now);
+            say(format_args!("{message}"));
+            return;
+        }
+        repeats.left_out += 1;
+        repeats.last.clear();
+        // It stops when there is no room, and what is there is what there is.
+        let _ = write!(Bounded(&mut repeats.last), "{message}");
+        self.due_at.set(self.due_at.get().min(repeats.ends_at()));
+    }
+
+    fn tick_to(&self, now: Mono, say: &mut dyn FnMut(fmt::Arguments)) {
+        if now < self.due_at.get() {
+            return;
+        }
+        let mut due_at = Mono::NEVER;
+        for repeats in self.kinds.borrow_mut().iter_mut().filter(|repeats| repeats.left_out > 0) {
+            if now < repeats.ends_at() {
+                due_at = due_at.min(repeats.ends_at());
+                continue;
+            }
+            let (last, left_out) = (std::mem::take(&mut repeats.last), std::mem::take(&mut repeats.left_out));
+            let for_s = now.since_ms(repeats.since.unwrap_or(now)) / 1_000;
+            repeats.since = Some(now);
+            say(format_args!("{last} (the last of {left_out} like it in {for_s} s)"));
+        }
+        self.due_at.set(due_at);
+    }
+}
+
+/// Takes text as far as there is room for it.
+struct Bounded<'a>(&'a mut String);
+
+impl Write for Bounded<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut end = text.len().min(REPEATED_BYTES_MAX - self.0.len());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.0.push_str(&text[..end]);
+        if end == text.len() { Ok(()) } else { Err(fmt::Error) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Warnings under a clock that the test moves, and what was said of them when.
+    #[derive(Default)]
+    struct Story {
+        sparing: Sparing,
+        said: Vec<String>,
+    }
+
+    impl Story {
+        fn warn(&mut self, ms: u64, kind: Kind, words: &str) {
+            let said = &mut self.said;
+            self.sparing.warn_to(kind, Mono(ms), &words, &mut |words| said.push(format!("{ms}: {words}")));
+        }
+
+        /// Calls it when it wants to be called, up to this time.
+        fn run_to(&mut self, ms: u64) {
+            while self.sparing.due_at() <= Mono(ms) {
+                let at = self.sparing.due_at();
+                let said = &mut self.said;
+                self.sparing.tick_to(at, &mut |words| said.push(format!("{}: {words}", at.0)));
+                assert!(self.sparing.due_at() > at, "it wants to be called for nothing");
+            }
+        }
+
+        fn tell(&mut self) -> String {
+            std::mem::take(&mut self.said).join("\n")
+        }
+    }
+
+    #[test]
+    fn one_alone_is_said_and_nobody_is_woken_for_it() {
+        let mut story = Story::default();
+        story.warn(5, Kind::Stranger, "a");
+        assert_eq!(story.sparing.due_at(), Mono::NEVER);
+        // The next one comes when its time is over: as new as the first.
+        story.warn(10_005, Kind::Stranger, "b");
+        assert_eq!((story.tell().as_str(), story.sparing.due_at()), ("5: a\n10005: b", Mono::NEVER));
+    }
+
+    #[test]
+    fn the_first_is_said_at_once_and_the_last_with_the_number_of_all() {
+        let mut story = Story::default();
+        for i in 0..38 {
+            story.warn(100 + i, Kind::Stranger, &format!("refused {i}"));
+        }
+        assert_eq!(story.sparing.due_at(), Mono(10_100));
+        story.run_to(60_000);
+        assert_eq!(story.tell(), "100: refused 0\n10100: refused 37 (the last of 37 like it in 10 s)");
+        story.warn(60_000, Kind::Stranger, "much later");
+        assert_eq!((story.tell().as_str(), story.sparing.due_at()), ("60000: much later", Mono::NEVER));
+    }
+
+    #[test]
+    fn what_goes_on_is_a_line_in_ten_seconds_and_nothing_is_lost_of_the_count() {
+        let mut story = Story::default();
+        for i in 0..35 {
+            story.run_to(i * 1_000);
+            story.warn(i * 1_000, Kind::NewIds, &format!("at {i} s"));
+        }
+        story.run_to(100_000);
+        assert_eq!(
+            story.tell(),
+            "0: at 0 s\n10000: at 9 s (the last of 9 like it in 10 s)\n20000: at 19 s (the last of 10 like it in 10 s)\n\
+             30000: at 29 s (the last of 10 like it in 10 s)\n40000: at 34 s (the last of 5 like it in 10 s)"
+        );
+    }
+
+    #[test]
+    fn kinds_do_not_hide_each_other() {
+        let mut story = Story::default();
+        for (ms, kind, words) in [
+            (0, Kind::Stranger, "a"),
+            (1, Kind::Accept, "b"),
+            (2, Kind::Stranger, "a"),
+            (3, Kind::Alleged, "c"),
+            (4, Kind::Accept, "b"),
+        ] {
+            story.warn(ms, kind, words);
+        }
+        story.run_to(100_000);
+        assert_eq!(
+            story.tell(),
+            "0: a\n1: b\n3: c\n10000: a (the last of 1 like it in 10 s)\n10001: b (the last of 1 like it in 10 s)"
+        );
+    }
+
+    #[test]
+    fn a_tick_that_is_late_says_how_late_and_mixes_nothing() {
+        let mut story = Story::default();
+        story.warn(0, Kind::Unproven, "old");
+        story.warn(1, Kind::Unproven, "old");
+        // Nobody called at 10 s.
+        story.warn(25_000, Kind::Unproven, "new");
+        assert_eq!(story.tell(), "0: old\n25000: old (the last of 1 like it in 25 s)");
+        story.run_to(100_000);
+        assert_eq!(story.tell(), "35000: new (the last of 1 like it in 10 s)");
+    }
+
+    #[test]
+    fn a_text_is_bounded_and_nothing_of_it_stays() {
+        let mut story = Story::default();
+        let long = "é".repeat(REPEATED_BYTES_MAX);
+        story.warn(0, Kind::Accept, "x");
+        story.warn(1, Kind::Accept, &format!("x{long}"));
+        let held = |story: &Story| story.sparing.kinds.borrow()[Kind::Accept as usize].last.len();
+        assert_eq!(held(&story), REPEATED_BYTES_MAX - 1);
+        story.run_to(100_000);
+        assert_eq!(held(&story), 0);
+        let expected = format!("10000: x{} (the last of 1 like it in 10 s)", &long[..REPEATED_BYTES_MAX - 2]);
+        assert_eq!(story.tell().lines().last(), Some(expected.as_str()));
+    }
+}
