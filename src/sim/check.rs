@@ -27,7 +27,7 @@ pub(super) struct Told {
 type Broken = (&'static str, String);
 
 /// Whether an age in whole seconds is what it should be, as far as its holder can know.
-fn age_is_true(age_s: i64, true_ms: u64, hidden_ms: u64) -> bool {
+pub(super) fn age_is_true(age_s: i64, true_ms: u64, hidden_ms: u64) -> bool {
     let age_ms = u64::try_from(age_s).unwrap_or(0) * 1_000;
     age_ms.abs_diff(true_ms) <= hidden_ms + SECOND_MS
 }

@@ -9,7 +9,7 @@ use crate::proto::node_reload::Reload;
 /// Ten years.
 const WALL_STEP_NS_MAX: i64 = 10 * 365 * 86_400 * 1_000_000_000;
 /// Faults that strike again and again.
-const STRIKES: [Fault; 10] = [
+const STRIKES: [Fault; 11] = [
     Fault::Cuts,
     Fault::Stalls,
     Fault::Partitions,
@@ -20,6 +20,7 @@ const STRIKES: [Fault; 10] = [
     Fault::UntrustedClocks,
     Fault::Strangers,
     Fault::Insiders,
+    Fault::Snapshots,
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,6 +114,7 @@ impl World {
                 }
             }
             Fault::Insiders => self.insider(host),
+            Fault::Snapshots => self.write_disk(host),
             _ => {}
         }
     }
@@ -145,6 +147,10 @@ impl World {
     fn crash(&mut self, host: usize, is_told: bool) {
         if !self.hosts[host].is_up() {
             return;
+        }
+        // Who is told was told to stop as well, which may have been a clean stop.
+        if is_told && self.plan.has(Fault::Snapshots) && self.rng.bool() {
+            self.write_disk(host);
         }
         self.count(host);
         self.hosts[host].forget();

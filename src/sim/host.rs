@@ -1,5 +1,6 @@
 //! A board of the herd: its node, its clocks, its keys, and what the checks remember of it.
 
+use super::disks::Disk;
 use super::plan::{CLIENTS_MAX, SLOTS};
 use crate::proto::auth::{KEY_BYTES, Keys};
 use crate::proto::fields::ClientId;
@@ -37,6 +38,7 @@ pub(super) struct Host {
     pub(super) paused_until: u64,
     pub(super) wall_off_ns: i64,
     pub(super) wall_is_trusted: bool,
+    pub(super) disk: Disk,
     /// Numbers of its keys, the current first: its key file.
     pub(super) keys: Vec<u8>,
     pub(super) tick_at: u64,
@@ -64,6 +66,7 @@ impl Host {
             paused_until: 0,
             wall_off_ns: 0,
             wall_is_trusted: true,
+            disk: Disk::default(),
             keys: vec![],
             tick_at: u64::MAX,
             spins: 0,

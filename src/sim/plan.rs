@@ -65,9 +65,11 @@ pub(super) enum Fault {
     UnlikeCapacities,
     /// Entries live for seconds, so that they are at the edge of their age all the time.
     ShortAges,
+    /// Boards keep their tables on a disk, some of them long ago: what comes back is old.
+    Snapshots,
 }
 
-pub(super) const FAULTS: [Fault; 24] = [
+pub(super) const FAULTS: [Fault; 25] = [
     Fault::SlowLinks,
     Fault::ThinLinks,
     Fault::Splits,
@@ -92,6 +94,7 @@ pub(super) const FAULTS: [Fault; 24] = [
     Fault::FullTables,
     Fault::UnlikeCapacities,
     Fault::ShortAges,
+    Fault::Snapshots,
 ];
 
 /// How the nodes are joined.

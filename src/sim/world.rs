@@ -271,6 +271,7 @@ impl World {
         board.started_at = self.now;
         board.tick_at = u64::MAX;
         self.say(|world| format!("{} starts", world.names[host]));
+        self.read_disk(host);
         self.settle(host);
     }
 
