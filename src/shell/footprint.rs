@@ -6,8 +6,11 @@ use super::control::CONTROLS_MAX;
 use super::http::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX};
 use super::limits::{
     CLIENTS_MAX, INPUT_BYTES, LISTEN_BACKLOG, LIVE_LOOK_BYTES_MAX, LIVE_RING_BYTES, LOCAL_WATCHERS_MAX,
-    LOG_LINE_BYTES_MAX, OUTPUT_BYTES, UNREAD_BYTES_MAX, WATCHERS_MAX,
+    LOG_LINE_BYTES_MAX, OUTPUT_BYTES, REPEATED_BYTES_MAX, SNAPSHOT_STOP_MS_MAX, UNREAD_BYTES_MAX, WATCHERS_MAX,
 };
+use super::snapshot::CHUNK_ENTRIES;
+use super::snapshot::format::{ENTRIES_MAX, LINE_BYTES_MAX};
+use super::sparing::KINDS;
 use crate::places::cache::{CACHE_BYTES, CACHE_ENTRIES, CACHE_ENTRY_BYTES};
 use crate::places::{
     DEPTH_MAX, LOOKUPS_MAX, PLACES_QUEUE_MAX, UPSTREAM_BODY_BYTES_MAX, UPSTREAM_HEAD_BYTES_MAX,
@@ -126,6 +129,31 @@ pub const LIMITS: &[Limit] = &[
         LOG_LINE_BYTES_MAX,
         0,
         "the rest is cut off; a line that nobody has room for is lost, and counted in the log",
+    ),
+    limit(
+        "bytes of a repeated warning that waits to be the last, a kind",
+        REPEATED_BYTES_MAX,
+        KINDS * REPEATED_BYTES_MAX,
+        "the rest is cut off",
+    ),
+    limit(
+        "entries of a snapshot that is read (snapshot_minutes)",
+        ENTRIES_MAX as usize,
+        0,
+        "it is no snapshot; of those that it has the newest are taken, as many as are remembered",
+    ),
+    limit("bytes of a line of a snapshot", LINE_BYTES_MAX, 0, "it is no snapshot"),
+    limit(
+        "entries of a snapshot that are written before others have a turn",
+        CHUNK_ENTRIES,
+        0,
+        "the next ones",
+    ),
+    limit(
+        "milliseconds that a node which stops waits for its snapshot",
+        SNAPSHOT_STOP_MS_MAX as usize,
+        0,
+        "the one before stays",
     ),
     limit("bytes of the shared read buffer", INPUT_BYTES, INPUT_BYTES, "the rest is read next"),
     limit("bytes of the shared write buffer", OUTPUT_BYTES, OUTPUT_BYTES, "the rest is written next"),
