@@ -6,7 +6,7 @@ use super::control::CONTROLS_MAX;
 use super::http::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX};
 use super::limits::{
     CLIENTS_MAX, INPUT_BYTES, LISTEN_BACKLOG, LIVE_LOOK_BYTES_MAX, LIVE_RING_BYTES, LOCAL_WATCHERS_MAX,
-    LOG_LINE_BYTES_MAX, OUTPUT_BYTES, REPEATED_BYTES_MAX, SNAPSHOT_STOP_MS_MAX, UNREAD_BYTES_MAX, WATCHERS_MAX,
+    LOG_LINE_BYTES_MAX, OUTPUT_BYTES, REPEATED_BYTES_MAX, UNREAD_BYTES_MAX, WATCHERS_MAX,
 };
 use super::snapshot::CHUNK_ENTRIES;
 use super::snapshot::format::{ENTRIES_MAX, LINE_BYTES_MAX};
@@ -148,12 +148,6 @@ pub const LIMITS: &[Limit] = &[
         CHUNK_ENTRIES,
         0,
         "the next ones",
-    ),
-    limit(
-        "milliseconds that a node which stops waits for its snapshot",
-        SNAPSHOT_STOP_MS_MAX as usize,
-        0,
-        "the one before stays",
     ),
     limit("bytes of the shared read buffer", INPUT_BYTES, INPUT_BYTES, "the rest is read next"),
     limit("bytes of the shared write buffer", OUTPUT_BYTES, OUTPUT_BYTES, "the rest is written next"),
