@@ -5,7 +5,7 @@
 //! the clock is not known to be right nobody can tell how long a board was without power, so the ages of entries that stay the
 //! same are brought up to date once in [`AGES_MS`], or entries of a board that is switched on and off would never die.
 //!
-//! The runtime-neutral half: what is written ([`format`]), by whom ([`writer`]), when, and what is said of it. A runtime adds
+//! The runtime-neutral half: what is written ([`mod@format`]), by whom ([`writer`]), when, and what is said of it. A runtime adds
 //! the waiting. Where no snapshot is asked for this takes no memory but its own few words.
 //!
 //! Invariant: no entry is taken from a file before all of it was found to be right.
