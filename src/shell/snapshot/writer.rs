@@ -1,8 +1,8 @@
 //! Writes a file on a thread of its own, so that a card that takes its time holds up nobody.
 //!
 //! What the file held before is there until all of the new is on the disk: a temporary file beside it, fsync, rename, fsync of
-//! the folder. A thread a file: it costs nothing while nothing is written. It allocates nothing, as the first allocation of a
-//! thread may cost a heap of its own.
+//! the folder. A thread a file: it costs nothing while nothing is written. It allocates next to nothing itself, as the first
+//! allocation of a thread may cost a heap of its own.
 //!
 //! Invariant: of one node's threads only one writes, as each waits for the one before.
 
