@@ -328,7 +328,7 @@ impl std::fmt::Display for Span {
 
 /// JSON as it is written, member by member: the values are few and plain, and a tree of them would be larger than they are.
 #[derive(Debug)]
-pub(super) struct Json {
+pub(crate) struct Json {
     text: String,
     /// The next member needs no comma.
     is_first: bool,
@@ -363,7 +363,7 @@ impl Json {
         self.text.push('"');
     }
 
-    pub(super) fn text(&mut self, name: &str, text: &str) {
+    pub(crate) fn text(&mut self, name: &str, text: &str) {
         self.name(name);
         self.string(text);
     }
@@ -375,7 +375,7 @@ impl Json {
         }
     }
 
-    pub(super) fn number(&mut self, name: &str, number: Option<impl std::fmt::Display>) {
+    pub(crate) fn number(&mut self, name: &str, number: Option<impl std::fmt::Display>) {
         self.name(name);
         let _ = match number {
             Some(number) => write!(self.text, "{number}"),
@@ -391,7 +391,7 @@ impl Json {
         self.close(']');
     }
 
-    pub(super) fn flag(&mut self, name: &str, flag: bool) {
+    pub(crate) fn flag(&mut self, name: &str, flag: bool) {
         self.number(name, Some(flag));
     }
 
@@ -406,7 +406,7 @@ impl Json {
         self.is_first = false;
     }
 
-    pub(super) fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         self.text.push_str("}\n");
         self.text
     }

@@ -207,7 +207,7 @@ async fn answer_few<
 }
 
 /// What comes in time, or else an error.
-async fn in_time<T>(ms: u64, done: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+pub(crate) async fn in_time<T>(ms: u64, done: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let late = async {
         Timer::after(Duration::from_millis(ms)).await;
         Err(io::ErrorKind::TimedOut.into())

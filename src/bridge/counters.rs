@@ -1,0 +1,144 @@
+//! What the bridge has done and left, counted since its start.
+
+use std::cell::Cell;
+use std::fmt;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// Positions that were published.
+    Published,
+    /// Positions that the broker has acknowledged.
+    Acknowledged,
+    /// Entries of the node that were the same as what was published.
+    Unchanged,
+    /// Positions that were replaced by a newer one before they were published.
+    Replaced,
+    /// Clients that were forgotten because as many were known as may be.
+    Forgotten,
+    /// Lines of the node's stream that made no sense.
+    Unreadable,
+    /// Times that the node was not read from because as many positions waited as may.
+    NodeWaits,
+    /// Messages that the node took as reports.
+    TakenIn,
+    /// Messages that the node refused: a time more than a day ahead, say.
+    Refused,
+    /// Messages with this bridge's prefix.
+    OwnPrefix,
+    /// Messages that another bridge published, of this herd or another.
+    OfHerd,
+    /// Messages that are no location: other types of OwnTracks, encrypted ones, empty ones.
+    NoLocation,
+    /// Messages that are no JSON.
+    BadJson,
+    /// Locations without a latitude and longitude within 90 and 180 degrees.
+    BadPosition,
+    /// Locations without a time.
+    BadTime,
+    /// Messages whose topic makes no id of 1 to 64 bytes.
+    BadId,
+    /// Messages that are too large.
+    TooLarge,
+    /// Messages of topics that were not asked for; of an earlier filter, say.
+    NotAsked,
+    /// Times that the broker was not read from because as many reports waited as may.
+    BrokerWaits,
+    /// Connections to the broker that it accepted.
+    BrokerUp,
+    /// Connections to the broker that ended, or came to nothing.
+    BrokerDown,
+    /// Streams of the node that began.
+    NodeUp,
+    /// Streams of the node that ended, or came to nothing.
+    NodeDown,
+}
+
+use Count::{
+    Acknowledged, BadId, BadJson, BadPosition, BadTime, BrokerDown, BrokerUp, BrokerWaits, Forgotten,
+    NoLocation, NodeDown, NodeUp, NodeWaits, NotAsked, OfHerd, OwnPrefix, Published, Refused, Replaced,
+    TakenIn, TooLarge, Unchanged, Unreadable,
+};
+
+/// All that is counted, by the name that it is told by.
+pub const ALL: [(Count, &str); 23] = [
+    (Published, "published"),
+    (Acknowledged, "acknowledged"),
+    (Unchanged, "unchanged"),
+    (Replaced, "replaced"),
+    (Forgotten, "forgotten"),
+    (Unreadable, "unreadable"),
+    (NodeWaits, "node_waits"),
+    (TakenIn, "taken_in"),
+    (Refused, "refused"),
+    (OwnPrefix, "own_prefix"),
+    (OfHerd, "of_herd"),
+    (NoLocation, "no_location"),
+    (BadJson, "bad_json"),
+    (BadPosition, "bad_position"),
+    (BadTime, "bad_time"),
+    (BadId, "bad_id"),
+    (TooLarge, "too_large"),
+    (NotAsked, "not_asked"),
+    (BrokerWaits, "broker_waits"),
+    (BrokerUp, "broker_up"),
+    (BrokerDown, "broker_down"),
+    (NodeUp, "node_up"),
+    (NodeDown, "node_down"),
+];
+
+/// The counters.
+#[derive(Debug, Default)]
+pub struct Counters([Cell<u64>; ALL.len()]);
+
+impl Counters {
+    /// Counts one.
+    pub fn one(&self, what: Count) {
+        self.add(what, 1);
+    }
+
+    /// Counts so many.
+    pub fn add(&self, what: Count, number: u64) {
+        let cell = &self.0[what as usize];
+        cell.set(cell.get().saturating_add(number));
+    }
+
+    /// How many there were.
+    #[must_use]
+    pub fn get(&self, what: Count) -> u64 {
+        self.0[what as usize].get()
+    }
+}
+
+/// All that are not zero: `published 12, unchanged 3`.
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let mut comma = "";
+        for (what, name) in ALL.iter().filter(|(what, _)| self.get(*what) > 0) {
+            write!(f, "{comma}{name} {}", self.get(*what))?;
+            comma = ", ";
+        }
+        if comma.is_empty() { write!(f, "nothing yet") } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_counter_has_one_name_in_its_own_place() {
+        let mut names: Vec<&str> = ALL.iter().map(|(_, name)| *name).collect();
+        for (index, (what, _)) in ALL.iter().enumerate() {
+            assert_eq!(*what as usize, index);
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len());
+        let counters = Counters::default();
+        assert_eq!(counters.to_string(), "nothing yet");
+        counters.one(NodeDown);
+        counters.add(Published, 3);
+        assert_eq!((counters.to_string(), counters.get(Published)), ("published 3, node_down 1".into(), 3));
+    }
+}

@@ -1,0 +1,251 @@
+//! The bridge's two connections to the node: its stream, and the client port that takes reports.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use async_io::{Async, Timer};
+use async_net::TcpStream;
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use log::{debug, info};
+
+use super::backoff::Backoff;
+use super::counters::Count;
+use super::limits::{
+    ANSWER_BYTES_MAX, CONNECT_MS_MAX, ENTRIES_A_READ_MAX, REPORTS_MAX, SILENCE_MS_MAX, TICK_MS,
+};
+use super::owntracks::Entry;
+use super::pending::Put;
+use super::run::{Bridge, dice};
+use super::stream::{Stream, Told};
+use crate::proto::time::Mono;
+use crate::shell::control::Request;
+use crate::shell::limits::READ_BYTES;
+use crate::shell::logging::Printable;
+use crate::shell::smol::in_time;
+
+/// Watches the node, again and again.
+pub(super) async fn keep_watching(bridge: &Bridge) -> String {
+    let mut backoff = Backoff::default();
+    loop {
+        let mut up_at = None;
+        let why = match watch(bridge, &mut up_at).await {
+            Ok(why) => why.to_owned(),
+            Err(error) => error.to_string(),
+        };
+        bridge.counters.one(Count::NodeDown);
+        let wait = backoff.next_ms(up_at.map_or(0, |since| bridge.now().since_ms(since)), dice());
+        let (node, seconds) = (&bridge.settings.node, wait.div_ceil(1000));
+        bridge
+            .told
+            .stream
+            .warn(bridge.now(), &format_args!("node down: {node}: {why}; again in {seconds} s"));
+        Timer::after(Duration::from_millis(wait)).await;
+    }
+}
+
+/// Watches the node until the stream ends.
+async fn watch(bridge: &Bridge, up_at: &mut Option<Mono>) -> io::Result<&'static str> {
+    let mut socket = connect(bridge).await?;
+    let request = format!("{}\n", Request::Watch.word());
+    in_time(CONNECT_MS_MAX, socket.write_all(request.as_bytes())).await?;
+    let (mut stream, mut bytes) = (Stream::default(), vec![0; READ_BYTES]);
+    loop {
+        wait_for_room(bridge).await;
+        match in_time(SILENCE_MS_MAX, socket.read(&mut bytes)).await {
+            Err(error) if error.kind() == ErrorKind::TimedOut => return Ok("it said nothing any more"),
+            Ok(0) if up_at.is_none() => {
+                return Ok("it lets no more watch it, or is of a release without that");
+            }
+            Ok(0) => return Ok("it ended the stream"),
+            read => stream.take(&bytes[..read?], |told| take(bridge, told, up_at)),
+        }
+        bridge.to_broker.wake();
+    }
+}
+
+async fn connect(bridge: &Bridge) -> io::Result<Async<UnixStream>> {
+    let mut last = ErrorKind::NotFound.into();
+    for path in &bridge.settings.control {
+        match in_time(CONNECT_MS_MAX, Async::<UnixStream>::connect(path)).await {
+            Ok(socket) => return Ok(socket),
+            // The others are only tried.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => last = error,
+        }
+    }
+    Err(match last.kind() {
+        ErrorKind::NotFound => io::Error::other("no node of this name runs on this machine"),
+        ErrorKind::PermissionDenied => {
+            io::Error::other("its control socket is for its user and root: run the bridge as one of them")
+        }
+        _ => last,
+    })
+}
+
+/// Waits until all that one read brings may wait to be published.
+async fn wait_for_room(bridge: &Bridge) {
+    let has_room = || bridge.pending.borrow().room() >= ENTRIES_A_READ_MAX;
+    if !has_room() {
+        bridge.counters.one(Count::NodeWaits);
+    }
+    while !has_room() {
+        bridge.entry_room.wait().await;
+    }
+}
+
+fn take(bridge: &Bridge, told: Told, up_at: &mut Option<Mono>) {
+    let line = match told {
+        Told::Entry(line) => line,
+        Told::Other(b"hello") => {
+            *up_at = Some(bridge.now());
+            bridge.counters.one(Count::NodeUp);
+            return info!("node up: {}", bridge.settings.node);
+        }
+        Told::Other(_) => return,
+    };
+    let Some(entry) = Entry::parse(line) else { return bridge.counters.one(Count::Unreadable) };
+    let counted = match bridge.pending.borrow_mut().put(entry.id, entry.said) {
+        Put::Waits => return,
+        Put::Replaced => Count::Replaced,
+        Put::Unchanged => Count::Unchanged,
+        // There was room for a whole read.
+        Put::Full => Count::Unreadable,
+    };
+    bridge.counters.one(counted);
+}
+
+/// Reports that the node has not answered, in the order in which it is asked.
+#[derive(Debug, Default)]
+pub(super) struct Reports {
+    waiting: VecDeque<Report>,
+    /// How many of them, from the first on, were sent over the connection there is.
+    sent: usize,
+    /// Since when the first of those sent is waited for.
+    since: Mono,
+}
+
+#[derive(Debug)]
+struct Report {
+    line: String,
+    /// The connection to the broker and the number by which it is acknowledged.
+    number: Option<(u64, u16)>,
+}
+
+impl Reports {
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(super) fn push(&mut self, line: String, number: Option<(u64, u16)>) {
+        debug_assert!(self.waiting.len() < REPORTS_MAX);
+        self.waiting.push_back(Report { line, number });
+    }
+
+    /// The lines that were not sent, which from now on were.
+    fn send(&mut self, now: Mono) -> String {
+        let lines = self.waiting.iter().skip(self.sent).flat_map(|report| [&*report.line, "\n"]).collect();
+        if self.sent == 0 {
+            self.since = now;
+        }
+        self.sent = self.waiting.len();
+        lines
+    }
+
+    /// The report that an answer is for: the first. None if none was sent.
+    fn answered(&mut self, now: Mono) -> Option<Report> {
+        self.sent = self.sent.checked_sub(1)?;
+        self.since = now;
+        self.waiting.pop_front()
+    }
+
+    fn is_late(&self, now: Mono) -> bool {
+        self.sent > 0 && now.since_ms(self.since) >= SILENCE_MS_MAX
+    }
+}
+
+/// Hands reports to the node, again and again until it has answered them. Connects only for that.
+pub(super) async fn keep_reporting(bridge: &Bridge) -> &'static str {
+    let mut backoff = Backoff::default();
+    loop {
+        while bridge.reports.borrow().len() == 0 {
+            bridge.to_node.wait().await;
+        }
+        let begun = bridge.now();
+        if let Err(error) = exchange(bridge).await {
+            let wait = backoff.next_ms(bridge.now().since_ms(begun), dice());
+            let (address, seconds) = (bridge.settings.clients, wait.div_ceil(1000));
+            let words = format_args!("reports wait: {address}: {error}; again in {seconds} s");
+            bridge.told.client.warn(bridge.now(), &words);
+            Timer::after(Duration::from_millis(wait)).await;
+        }
+    }
+}
+
+/// One connection to the client port. It ends well if the node ends it while it owes nothing.
+async fn exchange(bridge: &Bridge) -> io::Result<()> {
+    let stream = in_time(CONNECT_MS_MAX, TcpStream::connect(bridge.settings.clients)).await?;
+    stream.set_nodelay(true)?;
+    bridge.reports.borrow_mut().sent = 0;
+    future::or(send(bridge, stream.clone()), future::or(receive(bridge, stream), watch_time(bridge))).await
+}
+
+async fn send(bridge: &Bridge, mut stream: TcpStream) -> io::Result<()> {
+    loop {
+        let lines = bridge.reports.borrow_mut().send(bridge.now());
+        if lines.is_empty() {
+            bridge.to_node.wait().await;
+        } else {
+            in_time(SILENCE_MS_MAX, stream.write_all(lines.as_bytes())).await?;
+        }
+    }
+}
+
+async fn receive(bridge: &Bridge, mut stream: TcpStream) -> io::Result<()> {
+    let (mut bytes, mut line) = (vec![0; READ_BYTES], Vec::new());
+    loop {
+        let read = match stream.read(&mut bytes).await? {
+            // What is sent on a connection that has just ended is not answered, and sent again.
+            0 if bridge.reports.borrow().sent == 0 => return Ok(()),
+            0 => return Err(io::Error::other("the node ended the connection")),
+            read => read,
+        };
+        for piece in bytes[..read].split_inclusive(|&byte| byte == b'\n') {
+            line.extend_from_slice(piece);
+            if line.len() > ANSWER_BYTES_MAX {
+                return Err(io::Error::other("what answers there is no node"));
+            }
+            if line.ends_with(b"\n") {
+                answered(bridge, &line)?;
+                line.clear();
+            }
+        }
+    }
+}
+
+async fn watch_time(bridge: &Bridge) -> io::Result<()> {
+    loop {
+        Timer::after(Duration::from_millis(TICK_MS)).await;
+        if bridge.reports.borrow().is_late(bridge.now()) {
+            return Err(io::Error::other(format!("no answer for {} s", SILENCE_MS_MAX / 1000)));
+        }
+    }
+}
+
+/// The node has answered the first report: it took it or will never take it. Either way the broker need not send it again.
+fn answered(bridge: &Bridge, answer: &[u8]) -> io::Result<()> {
+    let report = bridge.reports.borrow_mut().answered(bridge.now());
+    let report = report.ok_or_else(|| io::Error::other("what answers there is no node"))?;
+    if answer.starts_with(b"AT ") {
+        bridge.counters.one(Count::TakenIn);
+        debug!("taken in: {}", Printable(report.line.as_bytes()));
+    } else {
+        bridge.counters.one(Count::Refused);
+        let line = Printable(report.line.as_bytes());
+        bridge.told.refused.warn(bridge.now(), &format_args!("the node refuses {line} (see its clock)"));
+    }
+    bridge.acknowledge(report.number);
+    bridge.report_room.wake();
+    Ok(())
+}

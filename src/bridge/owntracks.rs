@@ -1,0 +1,131 @@
+//! OwnTracks location messages, from an entry of a node and to a report for one.
+//!
+//! The format is that of <https://owntracks.org/booklet/tech/json/>. Its numbers are doubles and whole seconds; what the herd
+//! holds digit for digit is in the member `herd` beside them. That member is also how a bridge knows what a bridge
+//! published: [`report`] refuses it, so nothing goes in circles, through however many brokers and herds it went.
+
+use serde_json::Value;
+
+use super::counters::Count;
+use super::limits::MESSAGE_BYTES_MAX;
+use super::topics;
+use crate::proto::fields::{ClientId, ClientTime, Position};
+use crate::shell::status::Json;
+
+/// Nanoseconds of a second.
+const NANOSECONDS: i64 = 1_000_000_000;
+
+/// An entry of a node, as the stream has it: `AT Hill +0.26… kiwi +34.06…-118.44… 1621464827.95… 12`.
+#[derive(Debug, PartialEq)]
+pub struct Entry<'a> {
+    /// Who it is about.
+    pub id: &'a [u8],
+    /// All but its age, which is the same as long as nothing changes.
+    pub said: &'a [u8],
+    origin: &'a str,
+    skew: &'a str,
+    position_text: &'a str,
+    position: Position,
+    time_text: &'a str,
+    time: ClientTime,
+}
+
+impl<'a> Entry<'a> {
+    /// Reads a line of the stream, with or without its age.
+    #[must_use]
+    pub fn parse(line: &'a [u8]) -> Option<Self> {
+        let mut fields = line.split(|&byte| byte == b' ');
+        let mut next = || fields.next();
+        let (at, origin, skew, id, position, time) = (next()?, next()?, next()?, next()?, next()?, next()?);
+        let age = fields.next();
+        if at != b"AT" || fields.next().is_some() || ClientId::parse(id).is_none() {
+            return None;
+        }
+        let text = |bytes| std::str::from_utf8(bytes).ok();
+        Some(Entry {
+            id,
+            said: &line[..line.len() - age.map_or(0, |age| age.len() + 1)],
+            origin: text(origin)?,
+            skew: text(skew)?,
+            position_text: text(position)?,
+            position: Position::parse(position)?,
+            time_text: text(time)?,
+            time: ClientTime::parse(time)?,
+        })
+    }
+
+    /// The message that tells it, made at this time.
+    #[must_use]
+    pub fn message(&self, now_s: i64) -> String {
+        let id = String::from_utf8_lossy(self.id);
+        let (latitude_deg, longitude_deg) = self.position.degrees();
+        let skipped = id.chars().count().saturating_sub(2);
+        let mut herd = Json::default();
+        herd.text("id", &id);
+        herd.text("origin", self.origin);
+        herd.text("skew", self.skew);
+        herd.text("position", self.position_text);
+        herd.text("time", self.time_text);
+        let mut json = Json::default();
+        json.text("_type", "location");
+        json.number("lat", Some(latitude_deg));
+        json.number("lon", Some(longitude_deg));
+        json.number("tst", Some(self.time.timestamp().0.div_euclid(NANOSECONDS)));
+        json.text("tid", &id.chars().skip(skipped).collect::<String>());
+        json.number("created_at", Some(now_s));
+        json.number("herd", Some(herd.finish().trim_end()));
+        json.finish().trim_end().to_owned()
+    }
+}
+
+/// The report that a message makes, a line without its end; or else what it counts as.
+///
+/// # Errors
+/// Why it is none.
+pub fn report(topic: &str, message: &[u8]) -> Result<String, Count> {
+    if message.len() > MESSAGE_BYTES_MAX {
+        return Err(Count::TooLarge);
+    }
+    // What clears a retained message.
+    if message.is_empty() {
+        return Err(Count::NoLocation);
+    }
+    let Ok(Value::Object(members)) = serde_json::from_slice(message) else { return Err(Count::BadJson) };
+    if members.get("_type").and_then(Value::as_str) != Some("location") {
+        return Err(Count::NoLocation);
+    }
+    if members.contains_key("herd") {
+        return Err(Count::OfHerd);
+    }
+    let id = topics::client_of(topic).ok_or(Count::BadId)?;
+    let id = std::str::from_utf8(id.as_bytes()).map_err(|_| Count::BadId)?;
+    let position = position(members.get("lat"), members.get("lon")).ok_or(Count::BadPosition)?;
+    let time = time(members.get("tst")).ok_or(Count::BadTime)?;
+    Ok(format!("IAMAT {id} {position} {time}"))
+}
+
+/// ISO 6709 of two numbers in degrees, to a tenth of a millimetre.
+fn position(latitude: Option<&Value>, longitude: Option<&Value>) -> Option<String> {
+    let text = |degrees: f64| {
+        let text = format!("{degrees:+.9}");
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    };
+    let (latitude_deg, longitude_deg) = (latitude?.as_f64()?, longitude?.as_f64()?);
+    let is_there = (-90.0..=90.0).contains(&latitude_deg) && (-180.0..=180.0).contains(&longitude_deg);
+    let position = if is_there { text(latitude_deg) + &text(longitude_deg) } else { return None };
+    Position::parse(position.as_bytes()).map(|_| position)
+}
+
+/// POSIX seconds; OwnTracks has whole ones, others have milliseconds behind the dot.
+fn time(tst: Option<&Value>) -> Option<String> {
+    let Some(Value::Number(number)) = tst else { return None };
+    let text = match (number.as_i64(), number.as_f64()) {
+        (Some(whole), _) => whole.to_string(),
+        (None, seconds) => format!("{:.3}", seconds?),
+    };
+    ClientTime::parse(text.as_bytes()).map(|_| text)
+}
+
+#[cfg(test)]
+#[path = "owntracks_tests.rs"]
+mod tests;

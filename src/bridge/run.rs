@@ -1,0 +1,414 @@
+//! The bridge's connection to the broker, and what its tasks share: one thread, which waits for everything at once.
+//!
+//! The node is watched while the broker is there and no longer: what it tells anew with each stream is all that is to be
+//! published anew with each connection, so nothing has to be kept for a broker that is away.
+//!
+//! Invariant: no borrow is held over an `.await`.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use async_io::Timer;
+use async_net::TcpStream;
+use async_signal::{Signal, Signals};
+use futures_lite::{AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt, future};
+use log::{debug, error, info};
+
+use super::backoff::Backoff;
+use super::counters::{ALL, Count, Counters};
+use super::limits::{CONNECT_MS_MAX, FAREWELL_MS_MAX, REPORTS_MAX, SILENCE_MS_MAX, STATUS_EVERY_MS, TICK_MS};
+use super::node::{self, Reports};
+use super::owntracks::{self, Entry};
+use super::pending::Pending;
+use super::session::{Event, Hello, Message, Session};
+use super::{Settings, topics};
+use crate::proto::time::Mono;
+use crate::shell::limits::READ_BYTES;
+use crate::shell::logging::{Printable, Sparing};
+use crate::shell::smol::in_time;
+use crate::shell::status::Json;
+use crate::shell::wake::Wake;
+
+/// What the bridge's tasks share.
+pub(super) struct Bridge {
+    pub(super) settings: Settings,
+    pub(super) counters: Counters,
+    pub(super) pending: RefCell<Pending>,
+    pub(super) reports: RefCell<Reports>,
+    session: RefCell<Option<Session>>,
+    /// The connection of the session.
+    stream: RefCell<Option<TcpStream>>,
+    /// Rises with each connection to the broker: numbers of messages hold for one.
+    connection: Cell<u64>,
+    accepted_at: Cell<Option<Mono>>,
+    accepted: Wake,
+    status_is_due: Cell<bool>,
+    /// Whether the broker is read from, so that its silence is its own.
+    is_read: Cell<bool>,
+    /// There is something for the broker.
+    pub(super) to_broker: Wake,
+    /// There is something for the node.
+    pub(super) to_node: Wake,
+    /// A report was answered.
+    pub(super) report_room: Wake,
+    /// A position was published.
+    pub(super) entry_room: Wake,
+    /// What has gone from the output that there may be room in now.
+    output_room: Wake,
+    started: Instant,
+    started_s: i64,
+    pub(super) told: Told,
+}
+
+/// What is said sparingly, each of its kind.
+#[derive(Default)]
+pub(super) struct Told {
+    broker: Sparing,
+    pub(super) stream: Sparing,
+    pub(super) client: Sparing,
+    pub(super) refused: Sparing,
+}
+
+/// Runs the bridge until it is told to stop by SIGTERM or SIGINT. At SIGUSR1 it says in the log what it has done.
+///
+/// # Errors
+/// In words, what the system would not give.
+pub fn run(settings: Settings) -> Result<(), String> {
+    let signals =
+        Signals::new([Signal::Term, Signal::Int, Signal::Usr1]).map_err(|error| error.to_string())?;
+    let bridge = Bridge {
+        settings,
+        counters: Counters::default(),
+        pending: RefCell::default(),
+        reports: RefCell::default(),
+        session: RefCell::default(),
+        stream: RefCell::default(),
+        connection: Cell::default(),
+        accepted_at: Cell::default(),
+        accepted: Wake::default(),
+        status_is_due: Cell::default(),
+        is_read: Cell::new(true),
+        to_broker: Wake::default(),
+        to_node: Wake::default(),
+        report_room: Wake::default(),
+        entry_room: Wake::default(),
+        output_room: Wake::default(),
+        started: Instant::now(),
+        started_s: unix_s(),
+        told: Told::default(),
+    };
+    async_io::block_on(async {
+        info!("the bridge joins {} and {}", bridge.settings.node, bridge.settings.broker);
+        let work = future::or(keep_broker(&bridge), node::keep_reporting(&bridge));
+        let why = future::or(stopped(signals, &bridge), work).await;
+        farewell(&bridge).await;
+        info!("the bridge of {} stops: {why}; {}", bridge.settings.node, bridge.counters);
+        Ok(())
+    })
+}
+
+/// Waits for a signal to stop, and says which.
+async fn stopped(mut signals: Signals, bridge: &Bridge) -> &'static str {
+    loop {
+        match signals.next().await {
+            Some(Ok(Signal::Usr1)) => info!("since its start: {}", bridge.counters),
+            Some(Ok(Signal::Int)) => return "interrupted",
+            _ => return "told to terminate",
+        }
+    }
+}
+
+/// Tells the broker that the bridge goes, so that it need not find out.
+async fn farewell(bridge: &Bridge) {
+    let Some(mut stream) = bridge.stream.take() else { return };
+    if let Some(session) = &mut *bridge.session.borrow_mut() {
+        let Settings { prefix, node, .. } = &bridge.settings;
+        session.close(&topics::of_bridge(prefix, node), bridge.status(false));
+    }
+    let goes = async {
+        while send_some(bridge, &mut stream).await? > 0 {}
+        stream.close().await
+    };
+    if let Err(error) = in_time(FAREWELL_MS_MAX, goes).await {
+        debug!("the broker did not hear that the bridge goes: {error}");
+    }
+}
+
+/// Connects to the broker, again and again.
+async fn keep_broker(bridge: &Bridge) -> &'static str {
+    let mut backoff = Backoff::default();
+    loop {
+        bridge.accepted_at.set(None);
+        let why = match connect(bridge).await {
+            Ok(stream) => serve(bridge, stream).await,
+            Err(error) => error.to_string(),
+        };
+        bridge.session.take();
+        bridge.stream.take();
+        bridge.counters.one(Count::BrokerDown);
+        let lasted_ms = bridge.accepted_at.get().map_or(0, |since| bridge.now().since_ms(since));
+        let wait = backoff.next_ms(lasted_ms, dice());
+        let broker = &bridge.settings.broker;
+        let seconds = wait.div_ceil(1000);
+        bridge
+            .told
+            .broker
+            .warn(bridge.now(), &format_args!("broker down: {broker}: {why}; again in {seconds} s"));
+        Timer::after(Duration::from_millis(wait)).await;
+    }
+}
+
+async fn connect(bridge: &Bridge) -> io::Result<TcpStream> {
+    let broker = &bridge.settings.broker;
+    let stream = in_time(CONNECT_MS_MAX, TcpStream::connect((&*broker.host, broker.port))).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Serves one connection until it is over, and says why it is.
+async fn serve(bridge: &Bridge, stream: TcpStream) -> String {
+    let Settings { prefix, node, broker, take_in, .. } = &bridge.settings;
+    let hello = Hello {
+        client_id: &format!("herd-{}-{node}", prefix.replace('/', "-")),
+        login: broker.login.as_ref(),
+        will: (&topics::of_bridge(prefix, node), &bridge.status(false)),
+        is_kept: take_in.is_some(),
+    };
+    *bridge.session.borrow_mut() = Some(Session::open(bridge.now(), &hello));
+    *bridge.stream.borrow_mut() = Some(stream.clone());
+    bridge.connection.set(bridge.connection.get() + 1);
+    bridge.pending.borrow_mut().clear();
+    let watched = async {
+        bridge.accepted.wait().await;
+        node::keep_watching(bridge).await
+    };
+    let spoken = future::or(read(bridge, stream.clone()), write(bridge, stream));
+    future::or(future::or(spoken, tick(bridge)), watched).await
+}
+
+async fn read(bridge: &Bridge, mut stream: TcpStream) -> String {
+    let mut bytes = vec![0; READ_BYTES];
+    loop {
+        let read = match stream.read(&mut bytes).await {
+            Ok(0) => return bridge.ended(),
+            Ok(read) => read,
+            Err(error) => return error.to_string(),
+        };
+        bridge.with_session(|session, now| session.take(now, &bytes[..read]));
+        loop {
+            match bridge.with_session(|session, _| session.next_event()) {
+                Some(Ok(Some(event))) => bridge.event(event).await,
+                Some(Ok(None)) | None => break,
+                Some(Err(why)) => return why,
+            }
+        }
+    }
+}
+
+async fn write(bridge: &Bridge, mut stream: TcpStream) -> String {
+    loop {
+        bridge.fill();
+        match send_some(bridge, &mut stream).await {
+            Ok(0) => bridge.to_broker.wait().await,
+            Ok(_) => bridge.output_room.wake(),
+            Err(error) if error.kind() == ErrorKind::TimedOut => {
+                return format!("the broker took nothing for {} s", SILENCE_MS_MAX / 1000);
+            }
+            Err(error) => return error.to_string(),
+        }
+    }
+}
+
+/// Sends what the broker takes at once, and says how many bytes those were: 0 if there was nothing to send.
+async fn send_some(bridge: &Bridge, stream: &mut TcpStream) -> io::Result<usize> {
+    let sending = poll_fn(|context| {
+        let session = bridge.session.borrow();
+        match session.as_ref().map(Session::output) {
+            None | Some([]) => std::task::Poll::Ready(Ok(None)),
+            Some(output) => Pin::new(&mut *stream).poll_write(context, output).map_ok(Some),
+        }
+    });
+    match in_time(SILENCE_MS_MAX, sending).await? {
+        None => Ok(0),
+        Some(0) => Err(ErrorKind::WriteZero.into()),
+        Some(sent) => {
+            bridge.with_session(|session, now| session.sent(now, sent));
+            Ok(sent)
+        }
+    }
+}
+
+/// Looks at the time.
+async fn tick(bridge: &Bridge) -> String {
+    let begun = bridge.now();
+    let mut status_at = begun.after_ms(STATUS_EVERY_MS);
+    loop {
+        Timer::after(Duration::from_millis(TICK_MS)).await;
+        let now = bridge.now();
+        if bridge.accepted_at.get().is_none() && now.since_ms(begun) >= CONNECT_MS_MAX {
+            return format!("it said nothing for {} s", CONNECT_MS_MAX / 1000);
+        }
+        if let Some(Err(why)) = bridge.with_session(|session, now| session.tick(now, bridge.is_read.get())) {
+            return why;
+        }
+        if now >= status_at {
+            status_at = now.after_ms(STATUS_EVERY_MS);
+            bridge.status_is_due.set(true);
+        }
+        bridge.to_broker.wake();
+    }
+}
+
+impl Bridge {
+    pub(super) fn now(&self) -> Mono {
+        Mono(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn with_session<T>(&self, act: impl FnOnce(&mut Session, Mono) -> T) -> Option<T> {
+        self.session.borrow_mut().as_mut().map(|session| act(session, self.now()))
+    }
+
+    /// Why the broker may have ended the connection.
+    fn ended(&self) -> String {
+        match self.accepted_at.get() {
+            None => "it ended the connection at the first word: is it a broker of MQTT 3.1.1?".to_owned(),
+            Some(_) => "it ended the connection (does another client have the same client id?)".to_owned(),
+        }
+    }
+
+    async fn event(&self, event: Event) {
+        match event {
+            Event::Accepted => {
+                self.accepted_at.set(Some(self.now()));
+                self.status_is_due.set(true);
+                if let Some(filter) = &self.settings.take_in {
+                    self.with_session(|session, _| session.subscribe(filter));
+                }
+                self.counters.one(Count::BrokerUp);
+                info!("broker up: {}", self.settings.broker);
+                self.accepted.wake();
+            }
+            Event::Subscribed(true) => debug!("the broker sends what was asked for"),
+            Event::Subscribed(false) => {
+                let filter = self.settings.take_in.as_deref().unwrap_or_default();
+                error!(
+                    "the broker does not let the bridge read {filter}: nothing is taken in (see its access list)"
+                );
+            }
+            Event::Acknowledged => self.counters.one(Count::Acknowledged),
+            Event::Message(message) => self.message(message).await,
+            Event::TooLarge(number) => self.leave(Count::TooLarge, number),
+        }
+        self.to_broker.wake();
+        self.wait_for(&self.output_room, Count::BrokerWaits, || {
+            self.with_session(|session, _| session.has_room()).unwrap_or(true)
+        })
+        .await;
+    }
+
+    /// Takes a message in, or leaves it.
+    async fn message(&self, Message { topic, payload, number }: Message) {
+        let is_asked = self.settings.take_in.as_ref().is_some_and(|filter| topics::covers(filter, &topic));
+        let report = match () {
+            () if topics::is_below(&topic, &self.settings.prefix) => Err(Count::OwnPrefix),
+            () if !is_asked => Err(Count::NotAsked),
+            () => owntracks::report(&topic, &payload),
+        };
+        match report {
+            Ok(line) => {
+                self.wait_for(&self.report_room, Count::BrokerWaits, || {
+                    self.reports.borrow().len() < REPORTS_MAX
+                })
+                .await;
+                let number = number.map(|number| (self.connection.get(), number));
+                self.reports.borrow_mut().push(line, number);
+                self.to_node.wake();
+            }
+            Err(why) => {
+                if why != Count::OwnPrefix {
+                    debug!("left: {} as {why:?}", Printable(topic.as_bytes()));
+                }
+                self.leave(why, number);
+            }
+        }
+    }
+
+    /// Counts a message that is left, and acknowledges it: the broker is not to send it again.
+    fn leave(&self, why: Count, number: Option<u16>) {
+        self.counters.one(why);
+        self.acknowledge(number.map(|number| (self.connection.get(), number)));
+    }
+
+    /// Acknowledges a message that came over this connection; nothing if that is over.
+    pub(super) fn acknowledge(&self, number: Option<(u64, u16)>) {
+        if let Some((connection, number)) = number
+            && connection == self.connection.get()
+        {
+            self.with_session(|session, _| session.acknowledge(number));
+            self.to_broker.wake();
+        }
+    }
+
+    /// Waits until there is room; a wait is counted.
+    async fn wait_for(&self, bell: &Wake, what: Count, has_room: impl Fn() -> bool) {
+        if has_room() {
+            return;
+        }
+        self.counters.one(what);
+        self.is_read.set(false);
+        while !has_room() {
+            bell.wait().await;
+        }
+        self.is_read.set(true);
+    }
+
+    /// Publishes as much as may be in flight.
+    fn fill(&self) {
+        let Settings { prefix, node, .. } = &self.settings;
+        while self.with_session(|session, _| session.can_publish()) == Some(true) {
+            if self.status_is_due.replace(false) {
+                let (topic, status) = (topics::of_bridge(prefix, node), self.status(true));
+                self.with_session(|session, _| session.publish(&topic, status));
+                continue;
+            }
+            let Some((line, forgotten)) = self.pending.borrow_mut().take() else { break };
+            self.counters.add(Count::Forgotten, forgotten as u64);
+            let Some(entry) = Entry::parse(&line) else { continue };
+            let (topic, message) = (topics::of_client(prefix, entry.id), entry.message(unix_s()));
+            self.with_session(|session, _| session.publish(&topic, message));
+            self.counters.one(Count::Published);
+        }
+        self.entry_room.wake();
+    }
+
+    /// What the bridge says of itself.
+    fn status(&self, is_online: bool) -> String {
+        let mut json = Json::default();
+        json.flag("online", is_online);
+        json.text("node", &self.settings.node);
+        json.text("version", env!("CARGO_PKG_VERSION"));
+        if is_online {
+            json.number("since", Some(self.started_s));
+            for (what, name) in ALL {
+                json.number(name, Some(self.counters.get(what)));
+            }
+        }
+        json.finish().trim_end().to_owned()
+    }
+}
+
+/// Any number, to part bridges that would try again at the same time.
+pub(super) fn dice() -> u64 {
+    let mut bytes = [0; 8];
+    // Without chance all wait as long as they may, which is no harm.
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    u64::from_ne_bytes(bytes)
+}
+
+fn unix_s() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,259 @@
+//! A broker that is played, well and badly.
+
+use mqttbytes::v4::{ConnAck, SubAck};
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: Mono = Mono(1_000_000);
+
+fn opened() -> Session {
+    let login = ("ann".to_owned(), "secret".to_owned());
+    Session::open(
+        NOW,
+        &Hello { client_id: "herd-Hill", login: Some(&login), will: ("w", "gone"), is_kept: true },
+    )
+}
+
+fn written(write: impl FnOnce(&mut BytesMut) -> Result<usize, Error>) -> Vec<u8> {
+    let mut bytes = BytesMut::new();
+    write(&mut bytes).expect("a small packet");
+    bytes.to_vec()
+}
+
+fn accepted() -> Session {
+    let mut session = opened();
+    session.take(NOW, &written(|bytes| ConnAck::new(ConnectReturnCode::Success, true).write(bytes)));
+    assert_eq!(session.next_event(), Ok(Some(Event::Accepted)));
+    session.output.clear();
+    session
+}
+
+fn message(topic: &str, payload: &[u8], qos: QoS, pkid: u16) -> Vec<u8> {
+    written(|bytes| {
+        let mut publish = Publish::new(topic, qos, payload);
+        publish.pkid = pkid;
+        publish.write(bytes)
+    })
+}
+
+/// What is to be sent, packet by packet.
+fn sent(session: &mut Session) -> Vec<Packet> {
+    let (mut bytes, mut packets) = (std::mem::take(&mut session.output), Vec::new());
+    while !bytes.is_empty() {
+        packets.push(mqttbytes::v4::read(&mut bytes, usize::MAX).expect("whole packets"));
+    }
+    packets
+}
+
+#[test]
+fn the_first_word_has_all_that_a_broker_wants_to_know() {
+    let packets = sent(&mut opened());
+    let [Packet::Connect(connect)] = &packets[..] else { panic!("{packets:?}") };
+    assert_eq!(
+        (&*connect.client_id, connect.clean_session, connect.keep_alive),
+        ("herd-Hill", false, KEEP_ALIVE_S)
+    );
+    let login = connect.login.as_ref().expect("a login");
+    assert_eq!((&*login.username, &*login.password), ("ann", "secret"));
+    let will = connect.last_will.as_ref().expect("a will");
+    assert_eq!((&*will.topic, &*will.message, will.retain), ("w", &b"gone"[..], true));
+}
+
+#[test]
+fn a_broker_that_refuses_is_quoted() {
+    for (code, words) in [
+        (ConnectReturnCode::NotAuthorized, "wrong user or password"),
+        (ConnectReturnCode::BadUserNamePassword, "user or the password"),
+        (ConnectReturnCode::ServiceUnavailable, "nobody at the moment"),
+    ] {
+        let mut session = opened();
+        session.take(NOW, &written(|bytes| ConnAck::new(code, false).write(bytes)));
+        assert!(session.next_event().expect_err("it refuses").contains(words));
+    }
+    for (bytes, words) in [
+        (&[0x20, 2, 0, 77][..], "unknown code 77"),
+        (&[0xd0, 0], "first word"),
+        (&[0x40, 2, 0, 1], "first word"),
+        (&[0x20, 0], "no MQTT"),
+        (&[b'H'; 100], "first word"),
+        (&[0x30, 0xff, 0xff, 0xff, 0x7f], "too large"),
+        (&[0x20, 0xff, 0xff, 0xff, 0xff], "no MQTT"),
+    ] {
+        let mut session = opened();
+        session.take(NOW, bytes);
+        let why = session.next_event().expect_err("it is wrong");
+        assert!(why.contains(words), "{bytes:?}: {why}");
+    }
+}
+
+#[test]
+fn so_many_are_in_flight_and_no_more() {
+    let mut session = accepted();
+    let mut published = 0;
+    while session.can_publish() {
+        session.publish("t", "{}".to_owned());
+        published += 1;
+    }
+    assert_eq!(published, IN_FLIGHT_MAX);
+    // A number of nobody's, then one of ours.
+    session.take(NOW, &[0x40, 2, 0xff, 0xff, 0x40, 2, 0, 5]);
+    assert_eq!((session.next_event(), session.next_event()), (Ok(Some(Event::Acknowledged)), Ok(None)));
+    assert!(session.can_publish());
+    let numbers: Vec<u16> = sent(&mut session)
+        .into_iter()
+        .map(|packet| if let Packet::Publish(message) = packet { message.pkid } else { 0 })
+        .collect();
+    assert_eq!(numbers, (2..18).collect::<Vec<u16>>());
+}
+
+#[test]
+fn numbers_begin_again_and_leave_out_those_in_flight() {
+    let mut session = accepted();
+    session.in_flight = vec![2, 3];
+    session.last_number = u16::MAX - 1;
+    assert_eq!((session.fresh_number(), session.fresh_number()), (u16::MAX, 4));
+}
+
+#[test]
+fn messages_come_in_whatever_pieces() {
+    let bytes = [
+        message("owntracks/ann/phone", b"{}", QoS::AtLeastOnce, 7),
+        message("a", b"", QoS::AtMostOnce, 0),
+        written(|bytes| SubAck::new(1, vec![SubscribeReasonCode::Success(QoS::AtLeastOnce)]).write(bytes)),
+        written(|bytes| SubAck::new(1, vec![SubscribeReasonCode::Failure]).write(bytes)),
+    ]
+    .concat();
+    for size in [1, 2, 3, 7, bytes.len()] {
+        let (mut session, mut events) = (accepted(), Vec::new());
+        for piece in bytes.chunks(size) {
+            session.take(NOW, piece);
+            while let Some(event) = session.next_event().expect("it is right") {
+                events.push(event);
+            }
+        }
+        let [
+            Event::Message(first),
+            Event::Message(second),
+            Event::Subscribed(true),
+            Event::Subscribed(false),
+        ] = &events[..]
+        else {
+            panic!("{events:?}")
+        };
+        assert_eq!(
+            (&*first.topic, &*first.payload, first.number),
+            ("owntracks/ann/phone", &b"{}"[..], Some(7))
+        );
+        assert_eq!((&*second.topic, second.payload.len(), second.number), ("a", 0, None));
+    }
+}
+
+#[test]
+fn a_message_that_is_too_large_is_passed_over_and_the_next_one_read() {
+    for (topic_bytes, qos) in [(20, QoS::AtLeastOnce), (65_535, QoS::AtLeastOnce), (1, QoS::AtMostOnce)] {
+        let large = message(&"x".repeat(topic_bytes), &vec![b'y'; 4 * PACKET_BYTES_MAX], qos, 9);
+        let bytes = [large, message("a", b"b", QoS::AtLeastOnce, 10)].concat();
+        for size in [1000, 4096, bytes.len()] {
+            let (mut session, mut events) = (accepted(), Vec::new());
+            for piece in bytes.chunks(size) {
+                session.take(NOW, piece);
+                while let Some(event) = session.next_event().expect("it is right") {
+                    events.push(event);
+                }
+                assert!(session.input.len() <= PACKET_BYTES_MAX + size);
+            }
+            let number = (qos == QoS::AtLeastOnce).then_some(9);
+            assert_eq!((events.len(), &events[0]), (2, &Event::TooLarge(number)));
+            assert!(matches!(&events[1], Event::Message(message) if message.number == Some(10)));
+        }
+    }
+}
+
+#[test]
+fn what_was_not_asked_for_ends_the_connection() {
+    for bytes in [
+        message("a", b"b", QoS::ExactlyOnce, 3),
+        written(|bytes| ConnAck::new(ConnectReturnCode::Success, false).write(bytes)),
+        written(|bytes| Connect::new("x").write(bytes)),
+        vec![0xf0, 0],
+        vec![0x32, 3, 0, 1, b'a'],
+        vec![0x32, 5, 0, 1, b'a', 0, 0],
+        vec![0x30, 3, 0, 9, b'a'],
+        vec![0x34, 0xff, 0xff, 0xff, 0x7f],
+    ] {
+        let mut session = accepted();
+        session.take(NOW, &bytes);
+        session.next_event().expect_err("it is wrong");
+    }
+}
+
+#[test]
+fn a_broker_that_is_silent_is_asked_and_then_left() {
+    let mut session = accepted();
+    let at = |ms: u64| NOW.after_ms(ms);
+    assert_eq!(session.tick(at(KEEP_ALIVE_MS / 2 - 1), true), Ok(()));
+    assert!(session.output().is_empty());
+    assert_eq!(session.tick(at(KEEP_ALIVE_MS / 2), true), Ok(()));
+    assert_eq!(session.output(), PING);
+    session.sent(at(KEEP_ALIVE_MS / 2), 2);
+    assert_eq!(session.tick(at(KEEP_ALIVE_MS / 2 + SILENCE_MS_MAX - 1), true), Ok(()));
+    // While it is not read from it cannot be heard, and is to hear the bridge all the same.
+    assert_eq!(session.tick(at(10 * SILENCE_MS_MAX), false), Ok(()));
+    assert_eq!(session.output(), PING);
+    session.sent(at(10 * SILENCE_MS_MAX), 2);
+    assert_eq!(session.tick(at(11 * SILENCE_MS_MAX - 1), true), Ok(()));
+    assert!(session.tick(at(11 * SILENCE_MS_MAX), true).is_err());
+    session.take(at(11 * SILENCE_MS_MAX), &[0xd0, 0]);
+    assert_eq!(session.next_event(), Ok(None));
+    assert_eq!(session.tick(at(11 * SILENCE_MS_MAX), true), Ok(()));
+}
+
+#[test]
+fn the_last_word_is_the_last() {
+    let mut session = accepted();
+    session.acknowledge(3);
+    session.close("t", "off".to_owned());
+    let packets = sent(&mut session);
+    assert!(matches!(&packets[..], [Packet::PubAck(_), Packet::Publish(message), Packet::Disconnect]
+        if message.retain && message.qos == QoS::AtMostOnce));
+    let mut session = opened();
+    session.close("t", "off".to_owned());
+    assert!(matches!(&sent(&mut session)[..], [Packet::Connect(_), Packet::Disconnect]));
+}
+
+/// Bytes that are nearly packets.
+fn hostile() -> impl Strategy<Value = Vec<u8>> {
+    let packet =
+        (any::<u8>(), prop::collection::vec(any::<u8>(), 0..40), 0usize..4).prop_map(|(kind, body, off)| {
+            let length = u8::try_from((body.len() + off).saturating_sub(1)).expect("it is small");
+            [vec![kind, length], body].concat()
+        });
+    let right =
+        (0usize..300).prop_map(|length| message("owntracks/a/b", &vec![b'x'; length], QoS::AtLeastOnce, 4));
+    prop_oneof![packet, right, prop::collection::vec(any::<u8>(), 0..100)]
+}
+
+proptest! {
+    #[test]
+    fn no_broker_makes_it_panic_or_grow(pieces in prop::collection::vec(hostile(), 0..30), is_in in any::<bool>()) {
+        let mut session = if is_in { accepted() } else { opened() };
+        'over: for piece in pieces {
+            session.take(NOW, &piece);
+            loop {
+                match session.next_event() {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    Err(why) => {
+                        prop_assert!(why.chars().all(|c| !c.is_control()));
+                        break 'over;
+                    }
+                }
+            }
+            prop_assert!(session.input.len() <= PACKET_BYTES_MAX + 400);
+            if session.can_publish() {
+                session.publish("t", "{}".to_owned());
+            }
+        }
+    }
+}

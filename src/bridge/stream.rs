@@ -1,0 +1,94 @@
+//! A node's stream of server-sent events (WHATWG HTML, 9.2), as far as a bridge needs it: entries, and that the node is there.
+//!
+//! Invariant: of a line at most [`STREAM_LINE_BYTES_MAX`] bytes are kept.
+
+use super::limits::STREAM_LINE_BYTES_MAX;
+
+/// What the stream tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told<'a> {
+    /// The line of an entry.
+    Entry(&'a [u8]),
+    /// Something else, by its name.
+    Other(&'a [u8]),
+}
+
+/// What was read of the stream and is not told.
+#[derive(Debug, Default)]
+pub struct Stream {
+    line: Vec<u8>,
+    is_too_long: bool,
+    event: Vec<u8>,
+}
+
+impl Stream {
+    /// Takes bytes as they come, and tells what they complete.
+    pub fn take(&mut self, bytes: &[u8], mut told: impl FnMut(Told)) {
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+            let (text, ends) = piece.strip_suffix(b"\n").map_or((piece, false), |text| (text, true));
+            let kept = text.len().min(STREAM_LINE_BYTES_MAX - self.line.len());
+            self.line.extend_from_slice(&text[..kept]);
+            self.is_too_long |= kept < text.len();
+            if ends {
+                self.end_line(&mut told);
+            }
+        }
+    }
+
+    fn end_line(&mut self, told: &mut impl FnMut(Told)) {
+        let line = self.line.strip_suffix(b"\r").unwrap_or(&self.line);
+        if let Some(event) = line.strip_prefix(b"event: ") {
+            self.event = event.to_vec();
+        } else if line.is_empty() && !self.is_too_long {
+            self.event.clear();
+        } else if let Some(data) = line.strip_prefix(b"data: ") {
+            match &*self.event {
+                [] | b"message" if !self.is_too_long => told(Told::Entry(data)),
+                event => told(Told::Other(event)),
+            }
+        }
+        self.line.clear();
+        self.is_too_long = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn all(pieces: &[&[u8]]) -> Vec<String> {
+        let (mut stream, mut all) = (Stream::default(), Vec::new());
+        for piece in pieces {
+            stream.take(piece, |told| all.push(format!("{told:?}")));
+        }
+        all
+    }
+
+    #[test]
+    fn entries_are_told_from_all_else() {
+        let long = format!("event: status\ndata: {}\n\ndata: b\n\n", "x".repeat(3 * STREAM_LINE_BYTES_MAX));
+        let text = format!(": a word\nevent: hello\ndata: {{}}\n\ndata: a 1\n\n{long}data: c\r\n\r\nid: 7\n");
+        let (entry, other) = (
+            |text: &'static str| format!("{:?}", Told::Entry(text.as_bytes())),
+            |event: &'static str| format!("{:?}", Told::Other(event.as_bytes())),
+        );
+        let expected = [other("hello"), entry("a 1"), other("status"), entry("b"), entry("c")];
+        assert_eq!(all(&[text.as_bytes()]), expected);
+        let bytes: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
+        assert_eq!(all(&bytes), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics_and_little_is_kept(pieces in prop::collection::vec(prop::collection::vec(
+            prop_oneof![any::<u8>(), Just(b'\n'), Just(b'd')], 0..3000), 0..8)) {
+            let mut stream = Stream::default();
+            for piece in pieces {
+                stream.take(&piece, |_| ());
+                prop_assert!(stream.line.len() <= STREAM_LINE_BYTES_MAX && stream.event.len() <= STREAM_LINE_BYTES_MAX);
+            }
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Names of topics: from a client's id to the topic that its position has, and from a topic to an id.
+//!
+//! A client's id is any bytes but white space, and whoever reports chooses it. A topic is UTF-8 with signs of its own, and
+//! brokers end the connection of who publishes to one that they find malformed. So all that is not a letter, a digit or a
+//! plain sign is percent-encoded, and no two ids share a topic.
+
+use std::fmt::Write as _;
+
+use super::limits::TOPIC_BYTES_MAX;
+use crate::proto::fields::{ClientId, is_white_space};
+
+/// The topic of a client's position.
+#[must_use]
+pub fn of_client(prefix: &str, id: &[u8]) -> String {
+    let mut topic = format!("{prefix}/");
+    for chunk in id.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            // A leading `$` is for what is no client: see `of_bridge`.
+            let is_first = topic.len() == prefix.len() + 1;
+            let is_plain = c.is_ascii_graphic() && !"/+#%".contains(c) && !(c == '$' && is_first);
+            if is_plain || (!c.is_ascii() && c.is_alphanumeric()) {
+                topic.push(c);
+            } else {
+                put_encoded(&mut topic, c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+        put_encoded(&mut topic, chunk.invalid());
+    }
+    topic
+}
+
+/// The topic of what a bridge says of itself. One level more than a client has, so that who looks at all clients
+/// (`owntracks/+/+`) does not see it.
+#[must_use]
+pub fn of_bridge(prefix: &str, node: &str) -> String {
+    format!("{prefix}/$bridge/{node}")
+}
+
+/// The id of who reports under this topic: its last two levels, `user.device`. None if that is no id.
+///
+/// White space and `%` are percent-encoded, and the dots of a device: the last dot of an id stands between its two parts.
+#[must_use]
+pub fn client_of(topic: &str) -> Option<ClientId> {
+    let mut levels = topic.rsplit('/');
+    let (device, user) = (levels.next()?, levels.next()?);
+    if device.is_empty() || user.is_empty() || topic.starts_with('$') {
+        return None;
+    }
+    let mut id = String::new();
+    for (part, has_dots) in [(user, true), (device, false)] {
+        if !has_dots {
+            id.push('.');
+        }
+        for c in part.chars() {
+            let is_white = u8::try_from(c).is_ok_and(is_white_space);
+            if is_white || c == '%' || (c == '.' && !has_dots) {
+                put_encoded(&mut id, c.encode_utf8(&mut [0; 4]).as_bytes());
+            } else {
+                id.push(c);
+            }
+        }
+    }
+    ClientId::parse(id.as_bytes())
+}
+
+fn put_encoded(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        write!(text, "%{byte:02X}").expect("a String takes every write");
+    }
+}
+
+/// Whether a topic is below this prefix.
+#[must_use]
+pub fn is_below(topic: &str, prefix: &str) -> bool {
+    topic.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Whether a filter covers a topic (MQTT 3.1.1, 4.7).
+#[must_use]
+pub fn covers(filter: &str, topic: &str) -> bool {
+    if topic.starts_with('$') && !filter.starts_with('$') {
+        return false;
+    }
+    let (mut filters, mut levels) = (filter.split('/'), topic.split('/'));
+    loop {
+        match (filters.next(), levels.next()) {
+            (Some("#"), _) | (None, None) => return true,
+            (Some("+"), Some(_)) => {}
+            (Some(filter), Some(level)) if filter == level => {}
+            _ => return false,
+        }
+    }
+}
+
+/// Whether this may be a prefix: levels that are not empty, without wildcards.
+///
+/// # Errors
+/// What is wrong.
+pub fn check_prefix(prefix: &str) -> Result<(), String> {
+    check(prefix)?;
+    match () {
+        () if prefix.contains(['+', '#']) => Err("a prefix has no wildcards".to_owned()),
+        () if prefix.starts_with('$') => Err("topics that begin with a $ are the broker's".to_owned()),
+        () if prefix.split('/').any(str::is_empty) => Err("one of its levels is empty".to_owned()),
+        () => Ok(()),
+    }
+}
+
+/// Whether this may be a filter of what is taken in: at least the two levels that make an id.
+///
+/// # Errors
+/// What is wrong.
+pub fn check_filter(filter: &str) -> Result<(), String> {
+    check(filter)?;
+    let levels: Vec<&str> = filter.split('/').collect();
+    let is_alone = |level: &&str| level.len() == 1 || !level.contains(['+', '#']);
+    match () {
+        () if !levels.iter().all(is_alone) => Err("a wildcard is a whole level".to_owned()),
+        () if levels[..levels.len() - 1].contains(&"#") => Err("# is the last level".to_owned()),
+        () if levels.len() < 2 && filter != "#" => {
+            Err("an id is made of the last two levels, a user and a device".to_owned())
+        }
+        () => Ok(()),
+    }
+}
+
+fn check(topic: &str) -> Result<(), String> {
+    match () {
+        () if topic.is_empty() => Err("it is empty".to_owned()),
+        () if topic.len() > TOPIC_BYTES_MAX => Err(format!("it is longer than {TOPIC_BYTES_MAX} bytes")),
+        () if topic.chars().any(char::is_control) => Err("it holds a control character".to_owned()),
+        () => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_id_becomes_one_level_of_a_topic() {
+        for (id, topic) in [
+            (&b"kiwi.cs.ucla.edu"[..], "p/q/kiwi.cs.ucla.edu"),
+            (b"a/b+c#d%e\0", "p/q/a%2Fb%2Bc%23d%25e%00"),
+            ("zo\u{eb}-\u{3b1}7".as_bytes(), "p/q/zo\u{eb}-\u{3b1}7"),
+            (b"\xffx\xc3", "p/q/%FFx%C3"),
+            // A control character, a line that is none, a noncharacter, white space of others, a half of a flag.
+            ("\u{1}\u{85}\u{ffff}\u{a0}\u{1f1e6}".as_bytes(), "p/q/%01%C2%85%EF%BF%BF%C2%A0%F0%9F%87%A6"),
+            (b"$bridge", "p/q/%24bridge"),
+            (b"a$", "p/q/a$"),
+        ] {
+            assert_eq!(of_client("p/q", id), topic);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_ids_share_a_topic_and_each_can_be_read_back(ids in prop::collection::vec(
+            prop::collection::vec(any::<u8>(), 1..64), 1..40)) {
+            let mut seen: HashMap<String, Vec<u8>> = HashMap::new();
+            for id in ids {
+                let topic = of_client("p", &id);
+                let level = topic.strip_prefix("p/").expect("its prefix");
+                prop_assert!(!level.is_empty() && !level.contains(['/', '+', '#']) && !level.starts_with('$'));
+                prop_assert!(!level.chars().any(|c| c.is_control() || c.is_whitespace()));
+                let mut decoded = Vec::new();
+                let mut rest = level.as_bytes();
+                while let Some((first, more)) = rest.split_first() {
+                    if *first == b'%' {
+                        let hex = std::str::from_utf8(&more[..2]).expect("two digits");
+                        decoded.push(u8::from_str_radix(hex, 16).expect("two digits"));
+                        rest = &more[2..];
+                    } else {
+                        decoded.push(*first);
+                        rest = more;
+                    }
+                }
+                prop_assert_eq!(&decoded, &id);
+                if let Some(other) = seen.insert(topic, id.clone()) {
+                    prop_assert_eq!(other, id);
+                }
+            }
+        }
+
+        #[test]
+        fn any_topic_makes_an_id_or_none(topic in "\\PC{0,80}|[ -~/]{0,80}") {
+            let id = client_of(&topic);
+            prop_assert!(id.is_none_or(|id| !id.as_bytes().iter().any(|&byte| is_white_space(byte))));
+            prop_assert!(covers("#", &topic) != topic.starts_with('$'));
+        }
+    }
+
+    #[test]
+    fn a_topic_becomes_an_id() {
+        let long = format!("a/{}/b", "x".repeat(63));
+        for (topic, id) in [
+            ("owntracks/ann/phone", Some("ann.phone")),
+            ("ann/phone", Some("ann.phone")),
+            ("fleet/north/vans/7", Some("vans.7")),
+            ("owntracks/ann.lee/my phone", Some("ann.lee.my%20phone")),
+            ("owntracks/ann/lee.phone", Some("ann.lee%2Ephone")),
+            ("owntracks/100%/\u{e9}", Some("100%25.\u{e9}")),
+            ("phone", None),
+            ("", None),
+            ("owntracks//phone", None),
+            ("owntracks/ann/", None),
+            ("$SYS/broker/uptime", None),
+            (&long, None),
+        ] {
+            let expected = id.map(|id| ClientId::parse(id.as_bytes()).expect("an id"));
+            assert_eq!(client_of(topic), expected, "{topic}");
+        }
+    }
+
+    #[test]
+    fn a_filter_covers_what_the_standard_says() {
+        for (filter, topic, expected) in [
+            ("owntracks/+/+", "owntracks/ann/phone", true),
+            ("owntracks/+/+", "owntracks/ann/phone/event", false),
+            ("owntracks/+/+", "owntracks/ann", false),
+            ("owntracks/#", "owntracks", true),
+            ("owntracks/#", "owntracks/a/b/c", true),
+            ("#", "a", true),
+            ("#", "$SYS/a", false),
+            ("+/a", "$SYS/a", false),
+            ("\u{e9}/+", "\u{e9}/a", true),
+            ("a", "\u{e9}", false),
+            ("a/b", "a/b/", false),
+        ] {
+            assert_eq!(covers(filter, topic), expected, "{filter} {topic}");
+        }
+    }
+
+    #[test]
+    fn prefixes_and_filters_are_checked() {
+        for (prefix, is_right) in
+            [("owntracks/herd", true), ("a", true), ("", false), ("a/", false), ("/a", false), ("$a", false)]
+        {
+            assert_eq!(check_prefix(prefix).is_ok(), is_right, "{prefix}");
+        }
+        let long = "x".repeat(TOPIC_BYTES_MAX + 1);
+        for wrong in ["a/+", "a/#", "a\0", &long] {
+            assert!(check_prefix(wrong).is_err(), "{wrong}");
+        }
+        for (filter, is_right) in
+            [("owntracks/+/+", true), ("#", true), ("a/#", true), ("+", false), ("a", false), ("a/b", true)]
+        {
+            assert_eq!(check_filter(filter).is_ok(), is_right, "{filter}");
+        }
+        for wrong in ["a/b+", "#/a", "a/b#", "", "a/\n"] {
+            assert!(check_filter(wrong).is_err(), "{wrong}");
+        }
+        assert!(is_below("a/b/c", "a/b") && !is_below("a/bc", "a/b") && !is_below("a/b", "a/b"));
+    }
+}
