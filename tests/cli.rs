@@ -17,6 +17,7 @@ const HELP: &[(&str, &str)] = &[
     ("help-serve.txt", "serve --help"),
     ("help-send.txt", "send --help"),
     ("help-status.txt", "status --help"),
+    ("help-bridge.txt", "bridge --help"),
     ("help-check.txt", "check --help"),
     ("help-footprint.txt", "footprint --help"),
     ("help-places.txt", "places --help"),

@@ -53,6 +53,7 @@ pub(super) enum Command {
     Token {
         map: Option<PathBuf>,
     },
+    Bridge(BridgeOptions),
     Footprint,
     PlacesNear {
         lat_deg: f64,
@@ -69,6 +70,19 @@ pub(super) enum Command {
         airports: PathBuf,
         out: PathBuf,
     },
+}
+
+/// What `bridge` is told. Whether its words make sense is seen where there is a bridge.
+#[derive(Debug, PartialEq)]
+pub(super) struct BridgeOptions {
+    pub(super) name: Option<String>,
+    pub(super) map: Option<PathBuf>,
+    pub(super) broker: String,
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) prefix: Option<String>,
+    pub(super) take_in: Option<String>,
+    pub(super) log_level: LevelFilter,
+    pub(super) log_format: LogFormat,
 }
 
 /// Wrong usage, told in one line.
@@ -308,6 +322,21 @@ impl Given {
         })
     }
 
+    fn bridge(&self) -> Result<BridgeOptions, UsageError> {
+        let text =
+            |flag: &str| self.flag(flag).map(|value| self.text(&format!("--{flag}"), value)).transpose();
+        Ok(BridgeOptions {
+            name: self.operands.first().map(|name| self.text("NAME", name)).transpose()?,
+            map: self.path("map"),
+            broker: text("broker")?.unwrap_or_default(),
+            password_file: self.path("password-file"),
+            prefix: text("prefix")?,
+            take_in: text("take-in")?,
+            log_level: self.log_level()?,
+            log_format: self.log_format()?,
+        })
+    }
+
     fn near(&self) -> Result<Command, UsageError> {
         let items = match self.operands.get(3).map(|typed| typed.to_string_lossy()) {
             None => ITEMS_MAX,
@@ -399,6 +428,7 @@ fn build(given: &Given) -> Result<Command, UsageError> {
         },
         ["check"] => Command::Check { map },
         ["token"] => Command::Token { map },
+        ["bridge"] => Command::Bridge(given.bridge()?),
         ["footprint"] => Command::Footprint,
         ["places", "near"] => given.near()?,
         ["places", "import"] => Command::PlacesImport(given.import()?),

@@ -45,6 +45,19 @@ fn each_command_is_understood() {
                 lines: ["a", "-5", "--to", "-h"].map(OsString::from).to_vec(),
             },
         ),
+        (
+            "bridge Hill --broker mqtt://b --map m --take-in none --log-level warn",
+            Command::Bridge(BridgeOptions {
+                name: Some("Hill".into()),
+                map: Some("m".into()),
+                broker: "mqtt://b".into(),
+                password_file: None,
+                prefix: None,
+                take_in: Some("none".into()),
+                log_level: LevelFilter::Warn,
+                log_format: LogFormat::Auto,
+            }),
+        ),
         ("status", Command::Status { name: None, request: Request::Text, watches: false }),
         (
             "status --watch Hill --json",
@@ -116,7 +129,7 @@ fn wrong_usage_names_the_word_and_what_was_meant() {
     for (line, message) in [
         (
             "",
-            "herd: no command (one of: up, serve, send, status, check, token, footprint, places); see: herd --help",
+            "herd: no command (one of: up, serve, send, status, check, token, bridge, footprint, places); see: herd --help",
         ),
         ("srve Hill", "herd: unknown command \"srve\" (did you mean \"serve\"?); see: herd --help"),
         ("frobnicate", "herd: unknown command \"frobnicate\"; see: herd --help"),

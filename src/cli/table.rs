@@ -61,6 +61,15 @@ const LOG_LEVEL: Flag = Flag {
     long: "At info: the start, and links that come and go. At debug: each line in and out as well.",
 };
 
+const LOG_FORMAT: Flag = Flag {
+    name: "log-format",
+    value: Some("FORMAT"),
+    is_required: false,
+    short: "what a line of the log is: auto, journal, text or json; default auto",
+    long: "At auto: with priorities under systemd, coloured on a terminal, plain elsewhere. At json: an object a line, \
+           with unix_ms, level and message.",
+};
+
 /// A flag that `places build` cannot do without.
 const fn input(name: &'static str, short: &'static str) -> Flag {
     Flag { name, value: Some("FILE"), is_required: true, short, long: "" }
@@ -104,14 +113,7 @@ pub(super) const COMMANDS: &[Entry] = &[
         flags: &[
             MAP,
             LOG_LEVEL,
-            Flag {
-                name: "log-format",
-                value: Some("FORMAT"),
-                is_required: false,
-                short: "what a line of the log is: auto, journal, text or json; default auto",
-                long: "At auto: with priorities under systemd, coloured on a terminal, plain elsewhere. At json: an object a line, \
-                       with unix_ms, level and message.",
-            },
+            LOG_FORMAT,
             Flag {
                 name: "supervised",
                 value: None,
@@ -210,6 +212,54 @@ pub(super) const COMMANDS: &[Entry] = &[
         ],
         flags: &[MAP],
         examples: &["sudo herd token --map /etc/herd/map.json"],
+    },
+    Entry {
+        words: &["bridge"],
+        operands: "[NAME]",
+        operand_counts: (0, 1),
+        short: "joins a node of this machine to an MQTT broker, in OwnTracks' format",
+        long: &[
+            "For a build with the feature bridge. What the herd knows of a client is published, retained, as a location under \
+             PREFIX/ID; what OwnTracks apps publish is reported to the node as USER.DEVICE. Messages of herds are never \
+             taken in, so that nothing goes in circles.",
+            "Without a NAME the node of the map is taken that runs on this machine. Runs as the node's user or as root, beside \
+             the node, until SIGTERM; at SIGUSR1 it says in its log what it has done. MQTT 3.1.1 without TLS: run the broker \
+             on the board, or put a tunnel between.",
+        ],
+        flags: &[
+            Flag {
+                name: "broker",
+                value: Some("URL"),
+                is_required: true,
+                short: "the broker: mqtt://[USER@]HOST[:PORT]; default port 1883",
+                long: "",
+            },
+            Flag {
+                name: "password-file",
+                value: Some("FILE"),
+                is_required: false,
+                short: "a file with the user's password, for its owner alone to read",
+                long: "Without it the credential mqtt-password, which systemd hands over, if there is one.",
+            },
+            Flag {
+                name: "prefix",
+                value: Some("TOPIC"),
+                is_required: false,
+                short: "what is published goes below this; default owntracks/herd",
+                long: "Herds that share a broker want one each. Below it, in $bridge/NAME, is whether the bridge is there.",
+            },
+            Flag {
+                name: "take-in",
+                value: Some("FILTER"),
+                is_required: false,
+                short: "topics of what is reported, or none; default owntracks/+/+",
+                long: "The last two levels of a topic are the user and the device.",
+            },
+            MAP,
+            LOG_LEVEL,
+            LOG_FORMAT,
+        ],
+        examples: &["herd bridge Hill --broker mqtt://localhost"],
     },
     Entry {
         words: &["footprint"],

@@ -30,7 +30,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 pub use finding::{FINDINGS_MAX, Finding, Severity};
@@ -146,6 +146,21 @@ impl Config {
     pub fn client_address(&self, name: &str) -> Option<SocketAddr> {
         let node = self.nodes.iter().find(|node| node.name == name)?;
         Some(reached(node, node.clients?.value))
+    }
+
+    /// The same as seen on the node's own board, where a listener on every address is reached over loopback.
+    #[must_use]
+    pub fn client_address_on_board(&self, name: &str) -> Option<SocketAddr> {
+        let node = self.nodes.iter().find(|node| node.name == name)?;
+        let mut address = node.clients?.value;
+        if address.ip().is_unspecified() {
+            address.set_ip(if address.is_ipv4() {
+                Ipv4Addr::LOCALHOST.into()
+            } else {
+                Ipv6Addr::LOCALHOST.into()
+            });
+        }
+        Some(address)
     }
 
     /// The same for its HTTP listener, if it is to have one.

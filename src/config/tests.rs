@@ -373,5 +373,7 @@ fn a_client_finds_a_node_that_listens_everywhere_at_its_links() {
     assert_eq!(config.client_address("B"), "10.0.0.2:3".parse().ok());
     assert_eq!(config.client_address("A"), "127.0.0.1:1".parse().ok());
     assert_eq!(config.client_address("C"), None);
+    assert_eq!(config.client_address_on_board("B"), "127.0.0.1:3".parse().ok());
+    assert_eq!(config.client_address_on_board("A"), "127.0.0.1:1".parse().ok());
     assert!(config.text_findings().is_empty());
 }

@@ -1,0 +1,430 @@
+//! `herd bridge` between real nodes and a real broker, Mosquitto, which is Debian's packages mosquitto and mosquitto-clients:
+//! `cargo test --features bridge --test bridge`. Without them it fails.
+#![cfg(feature = "bridge")]
+
+mod common;
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use common::{Client, Folder, Herd, Log, command, free_addresses, runs_beside, until, until_some};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+const BROKER: &str = "/usr/sbin/mosquitto";
+/// What a phone publishes, without the braces.
+const PHONE: &str = r#""_type":"location","lat":34.06893,"lon":-118.445127,"tst":1621464827,"tid":"ph""#;
+
+/// A process that ends with the test, and what it says.
+struct Process {
+    child: Child,
+    log: Log,
+}
+
+impl Process {
+    /// Starts it; it says things on its standard output or its standard error.
+    fn start(command: &mut Command, what: &str) -> Process {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{what}: {error}: is it installed?"));
+        let log = Log::default();
+        log.follow(child.stdout.take().expect("it is a pipe"));
+        log.follow(child.stderr.take().expect("it is a pipe"));
+        Process { child, log }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it is our child");
+    }
+
+    fn wait_for_end(&mut self) -> Option<i32> {
+        until_some("it ends", || self.child.try_wait().expect("it is our child")).code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- said by process {}\n{}", self.child.id(), self.log.tail());
+        }
+    }
+}
+
+/// A broker, running or not.
+struct Broker {
+    address: SocketAddr,
+    folder: Folder,
+    process: Option<Process>,
+}
+
+impl Broker {
+    /// Everybody may do everything, or with more settings not.
+    fn start(settings: &str) -> Broker {
+        let (address, folder) = (free_addresses(1)[0], Folder::new());
+        // As root it would become another user, who cannot read here.
+        let user = if rustix::process::getuid().is_root() { "user root\n" } else { "" };
+        let text =
+            format!("{user}listener {} {}\npersistence false\n{settings}\n", address.port(), address.ip());
+        std::fs::write(folder.path("conf"), text).expect("the folder is ours");
+        let mut broker = Broker { address, folder, process: None };
+        broker.launch();
+        broker
+    }
+
+    fn open() -> Broker {
+        Broker::start("allow_anonymous true")
+    }
+
+    fn launch(&mut self) {
+        let process = Process::start(Command::new(BROKER).arg("-c").arg(self.folder.path("conf")), BROKER);
+        process.log.wait_for("running");
+        self.process = Some(process);
+    }
+
+    fn kill(&mut self) {
+        drop(self.process.take().expect("it runs"));
+    }
+
+    fn client(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.args([
+            "-h",
+            &self.address.ip().to_string(),
+            "-p",
+            &self.address.port().to_string(),
+            "-q",
+            "1",
+        ]);
+        command
+    }
+
+    /// Somebody who reads all topics: a line a message, `retained topic message`.
+    fn reader(&self) -> Process {
+        let mut command = self.client("mosquitto_sub");
+        let reader = Process::start(command.args(["-t", "#", "-F", "%r %t %p"]), "mosquitto_sub");
+        // It says nothing when it begins to read, so it is told something.
+        until("the reader reads", || {
+            self.publish("ready", "x");
+            reader.log.has("0 ready x")
+        });
+        reader
+    }
+
+    fn publish(&self, topic: &str, message: &str) {
+        self.publish_with(topic, &["-m", message]);
+    }
+
+    fn publish_with(&self, topic: &str, what: &[&str]) {
+        let mut command = self.client("mosquitto_pub");
+        let output = command.args(["-t", topic]).args(what).output().expect("mosquitto_pub is installed");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// The bridge of a node, whose broker may have let it in already.
+fn bridge(herd: &Herd, name: &str, broker: &Broker, user: &str, more: &[&str]) -> Process {
+    let mut command = command(None);
+    runs_beside(&mut command, herd.map(name));
+    let url = format!("mqtt://{user}{}", broker.address);
+    command.args(["bridge", name, "--broker", &url, "--log-level", "debug", "--map"]);
+    command.arg(herd.map(name)).args(more);
+    Process::start(&mut command, "herd")
+}
+
+/// A bridge that is up at both ends.
+fn bridge_up(herd: &Herd, name: &str, broker: &Broker, more: &[&str]) -> Process {
+    let bridge = bridge(herd, name, broker, "", more);
+    bridge.log.wait_for("broker up");
+    bridge.log.wait_for("node up");
+    bridge
+}
+
+/// The last that was published under this topic, once there is something.
+fn message(reader: &Process, topic: &str) -> Value {
+    let line = until_some(topic, || reader.log.last(&format!(" {topic} ")));
+    let (_, message) = line.split_once(&format!(" {topic} ")).expect("it was looked for");
+    serde_json::from_str(message).unwrap_or_else(|error| panic!("{error}: {message}"))
+}
+
+fn phone(more: &str) -> String {
+    format!("{{{PHONE}{more}}}")
+}
+
+/// The bridge's counters as it says them in its log.
+fn counted(bridge: &Process, words: &str) {
+    until(&format!("the bridge says {words:?}"), || {
+        bridge.signal(Signal::USR1);
+        bridge
+            .log
+            .last("since its start")
+            .is_some_and(|line| format!("{line},").contains(&format!(" {words},")))
+    });
+}
+
+/// Waits until all that the node told before, and all that the broker sent before, has been worked off.
+fn wait_for_all_before(herd: &Herd, broker: &Broker, reader: &Process, name: &str) {
+    broker.publish(&format!("owntracks/sentinel/{name}"), &phone(""));
+    until("the sentinel goes round", || reader.log.has(&format!("/sentinel.{name} ")));
+    assert!(herd["Hill"].at(&format!("sentinel.{name}")).is_some());
+}
+
+#[test]
+fn a_report_becomes_a_location_once() {
+    let (herd, broker) = (Herd::pair().start(), Broker::open());
+    let early = herd["Smith"].ask("IAMAT early +1-2 5");
+    herd.wait_for_at("early", &early);
+    let reader = broker.reader();
+    let bridge = bridge_up(&herd, "Hill", &broker, &[]);
+    herd["Smith"].ask("IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1621464827.959498503");
+    let told = message(&reader, "owntracks/herd/kiwi.cs.ucla.edu");
+    assert_eq!((&told["_type"], &told["tid"]), (&"location".into(), &"du".into()));
+    assert_eq!((&told["lat"], &told["lon"]), (&34.06893.into(), &(-118.445127).into()));
+    assert_eq!((&told["tst"], &told["herd"]["origin"]), (&1_621_464_827.into(), &"Smith".into()));
+    assert_eq!(told["herd"]["time"], "1621464827.959498503");
+    assert!(told["created_at"].as_i64() > Some(1_700_000_000));
+    assert_eq!(message(&reader, "owntracks/herd/early")["tst"], 5);
+    let status = message(&reader, "owntracks/herd/$bridge/Hill");
+    assert_eq!((&status["online"], &status["node"]), (&true.into(), &"Hill".into()));
+    // The same again is no news, and what is newer is.
+    herd["Smith"].ask("IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1621464827.959498503");
+    herd["Hill"].ask("IAMAT kiwi.cs.ucla.edu -34+118 1621464828");
+    until("it has moved", || message(&reader, "owntracks/herd/kiwi.cs.ucla.edu")["lat"] == -34);
+    wait_for_all_before(&herd, &broker, &reader, "1");
+    assert_eq!(reader.log.count(" owntracks/herd/kiwi.cs.ucla.edu "), 2);
+    assert_eq!(reader.log.count(" owntracks/herd/early "), 1);
+    // Whoever comes later finds it: it is retained.
+    let late = broker.reader();
+    until("it was kept", || late.log.has("1 owntracks/herd/kiwi.cs.ucla.edu "));
+    drop(bridge);
+}
+
+#[test]
+fn an_id_of_any_bytes_has_a_topic_that_the_broker_takes() {
+    let (herd, broker) = (Herd::one().start(), Broker::open());
+    let (reader, bridge) = (broker.reader(), bridge_up(&herd, "Hill", &broker, &[]));
+    let long = [b'x'; 64];
+    let ids: [&[u8]; 9] = [
+        b"a/b",
+        b"+",
+        b"#",
+        b"$bridge",
+        b"\x01\x7f\x00",
+        b"\xff\xfe",
+        "\u{ffff}\u{85}".as_bytes(),
+        b"\"\\",
+        &long,
+    ];
+    let mut client = herd["Hill"].client();
+    for id in ids {
+        client.send([b"IAMAT ", id, b" +1+1 1\n"].concat());
+        assert!(client.line().starts_with(b"AT Hill "));
+    }
+    for topic in [
+        "a%2Fb",
+        "%2B",
+        "%23",
+        "%24bridge",
+        "%01%7F%00",
+        "%FF%FE",
+        "%EF%BF%BF%C2%85",
+        "\"\\",
+        &"x".repeat(64),
+    ] {
+        assert_eq!(message(&reader, &format!("owntracks/herd/{topic}"))["lat"], 1, "{topic}");
+    }
+    assert!(!bridge.log.has("broker down"), "{}", bridge.log.tail());
+}
+
+#[test]
+fn a_message_becomes_a_report_and_goes_round_no_more() {
+    let (herd, broker) = (Herd::pair().start(), Broker::open());
+    let reader = broker.reader();
+    let _bridges = [
+        bridge_up(&herd, "Hill", &broker, &[]),
+        // Another prefix, so that it does not know the first one's messages by theirs.
+        bridge_up(&herd, "Smith", &broker, &["--prefix", "owntracks/other"]),
+    ];
+    broker.publish("owntracks/ann/phone", &phone(r#","batt":50"#));
+    let at = until_some("Smith knows the phone", || herd["Smith"].at("ann.phone"));
+    assert!(at.contains(" ann.phone +34.06893-118.445127 1621464827"), "{at}");
+    for prefix in ["owntracks/herd", "owntracks/other"] {
+        assert_eq!(message(&reader, &format!("{prefix}/ann.phone"))["herd"]["id"], "ann.phone");
+    }
+    wait_for_all_before(&herd, &broker, &reader, "1");
+    wait_for_all_before(&herd, &broker, &reader, "2");
+    for id in ["herd.ann.phone", "other.ann.phone", "herd.ann%2Ephone", "other.ann%2Ephone"] {
+        assert_eq!((herd["Hill"].at(id), herd["Smith"].at(id)), (None, None), "{id}");
+    }
+    assert!(!reader.log.has("herd.ann") && !reader.log.has("other.ann"));
+    // Both took it in, with the same report.
+    assert_eq!(reader.log.count(" owntracks/herd/ann.phone "), 1);
+}
+
+#[test]
+fn a_broker_that_comes_back_empty_is_told_everything_again() {
+    let (herd, mut broker) = (Herd::one().start(), Broker::open());
+    let bridge = bridge_up(&herd, "Hill", &broker, &[]);
+    let mut client = herd["Hill"].client();
+    for number in 0..300 {
+        client.send(format!("IAMAT c{number} +1+1 {number}\n"));
+    }
+    for _ in 0..300 {
+        assert!(client.line().starts_with(b"AT "));
+    }
+    counted(&bridge, "published 300");
+    broker.kill();
+    bridge.log.wait_for("broker down");
+    herd["Hill"].ask("IAMAT c7 +2+2 1000");
+    broker.launch();
+    counted(&bridge, "published 600");
+    let reader = broker.reader();
+    assert_eq!(message(&reader, "owntracks/herd/c7")["lat"], 2);
+    until("all is there", || {
+        (0..300).all(|number| reader.log.count(&format!(" owntracks/herd/c{number} ")) == 1)
+    });
+    // Not acknowledged are those that were in flight when it was killed.
+    counted(&bridge, "broker_up 2");
+    broker.publish("owntracks/ann/phone", &phone(""));
+    until("it takes in again", || herd["Hill"].at("ann.phone").is_some());
+}
+
+#[test]
+fn what_the_node_could_not_take_is_taken_when_it_is_back() {
+    let (mut herd, broker) = (Herd::pair().start(), Broker::open());
+    let reader = broker.reader();
+    let mut bridge = bridge_up(&herd, "Hill", &broker, &[]);
+    let before = herd["Smith"].ask("IAMAT before +1+1 1");
+    herd.wait_for_at("before", &before);
+    message(&reader, "owntracks/herd/before");
+    herd["Hill"].kill();
+    bridge.log.wait_for("node down");
+    broker.publish("owntracks/ann/phone", &phone(""));
+    bridge.log.wait_for("reports wait");
+    // Not even who ends the bridge takes it away: it was not acknowledged, and is not retained.
+    bridge.signal(Signal::KILL);
+    bridge.wait_for_end();
+    until("the will is read", || message(&reader, "owntracks/herd/$bridge/Hill")["online"] == false);
+    let bridge = self::bridge(&herd, "Hill", &broker, "", &[]);
+    bridge.log.wait_for("broker up");
+    herd["Hill"].start();
+    until("Smith knows the phone", || herd["Smith"].at("ann.phone").is_some());
+    bridge.log.wait_for("node up");
+    until("it is published", || reader.log.has(" owntracks/herd/ann.phone "));
+    // The second bridge published all once, and a node that comes back adds nothing.
+    wait_for_all_before(&herd, &broker, &reader, "1");
+    herd["Hill"].kill();
+    bridge.log.wait_for("node down");
+    herd["Hill"].start();
+    counted(&bridge, "node_up 2");
+    wait_for_all_before(&herd, &broker, &reader, "2");
+    assert_eq!(reader.log.count(" owntracks/herd/before "), 2, "one of each bridge");
+}
+
+#[test]
+fn made_up_messages_are_counted_and_nothing_more() {
+    let (herd, broker) = (Herd::one().start(), Broker::open());
+    let large = broker.folder.path("large");
+    std::fs::write(&large, vec![b'['; 700_000]).expect("the folder is ours");
+    // One that is there before the bridge is.
+    broker.publish_with("owntracks/large/1", &["-r", "-f", large.to_str().expect("UTF-8")]);
+    let bridge = bridge_up(&herd, "Hill", &broker, &[]);
+    let deep = "[".repeat(5_000);
+    for (topic, message) in [
+        ("owntracks/a/b", "x"),
+        ("owntracks/a/b", &*deep),
+        ("owntracks/a/b", r#"{"_type":"location","lat":NaN,"lon":1,"tst":1}"#),
+        ("owntracks/a/b", r#"{"_type":"location","lat":90.1,"lon":1,"tst":1}"#),
+        ("owntracks/a/b", r#"{"_type":"location","lat":"1","lon":1,"tst":1}"#),
+        ("owntracks/a/b", r#"{"_type":"location","lat":1,"lon":1}"#),
+        ("owntracks/a/b", r#"{"_type":"lwt","tst":1}"#),
+        ("owntracks//b", &phone("")),
+        ("owntracks/a/b", &phone(r#","herd":1"#)),
+        ("owntracks/herd/x", &phone("")),
+        ("owntracks/a/b", r#"{"_type":"location","lat":1,"lon":1,"tst":99999999999}"#),
+    ] {
+        broker.publish(topic, message);
+    }
+    broker.publish_with("owntracks/large/2", &["-f", large.to_str().expect("UTF-8")]);
+    broker.publish_with("owntracks/a/b", &["-n"]);
+    let long = format!("owntracks/{}/y", "x".repeat(60_000));
+    broker.publish(&long, &phone(""));
+    broker.publish("owntracks/ann/my phone", &phone(""));
+    until("the right one is taken", || herd["Hill"].at("ann.my%20phone").is_some());
+    for words in [
+        "taken_in 1",
+        "refused 1",
+        "bad_json 3",
+        "bad_position 2",
+        "bad_time 1",
+        "no_location 2",
+        "of_herd 1",
+        "too_large 2",
+        "bad_id 2",
+        "broker_up 1",
+    ] {
+        counted(&bridge, words);
+    }
+    assert_eq!((herd["Hill"].at("a.b"), bridge.log.has("broker down")), (None, false));
+}
+
+#[test]
+fn a_wrong_password_is_told_and_none_is_shown() {
+    let herd = Herd::one().start();
+    let folder = Folder::new();
+    let passwords = folder.path("passwords");
+    let made =
+        Command::new("mosquitto_passwd").arg("-b").arg("-c").arg(&passwords).args(["ann", "right-one"]);
+    assert!({ made }.status().expect("mosquitto_passwd is installed").success());
+    let broker = Broker::start(&format!("allow_anonymous false\npassword_file {}", passwords.display()));
+    let password = |text: &str| {
+        let file = folder.path(text);
+        std::fs::write(&file, format!("{text}\n")).expect("the folder is ours");
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).expect("it is ours");
+        file
+    };
+    let with = |file: &Path| {
+        bridge(&herd, "Hill", &broker, "ann@", &["--password-file", file.to_str().expect("UTF-8")])
+    };
+    for process in [with(&password("wrong-one")), bridge(&herd, "Hill", &broker, "", &[])] {
+        process.log.wait_for("broker down");
+        process.log.wait_for("wrong user or password");
+        assert!(!process.log.has("wrong-one"), "{}", process.log.tail());
+    }
+    let mut right = with(&password("right-one"));
+    right.log.wait_for("broker up");
+    assert!(!right.log.has("right-one"));
+    right.signal(Signal::TERM);
+    assert_eq!(right.wait_for_end(), Some(0));
+}
+
+#[test]
+fn a_bridge_that_is_told_to_stop_says_so_to_the_broker() {
+    let (herd, broker) = (Herd::one().start(), Broker::open());
+    let reader = broker.reader();
+    let mut bridge = bridge_up(&herd, "Hill", &broker, &["--take-in", "none"]);
+    until("it is there", || message(&reader, "owntracks/herd/$bridge/Hill")["online"] == true);
+    broker.publish("owntracks/ann/phone", &phone(""));
+    herd["Hill"].ask("IAMAT kiwi +1+1 1");
+    message(&reader, "owntracks/herd/kiwi");
+    assert_eq!(herd["Hill"].at("ann.phone"), None, "it takes nothing in");
+    bridge.signal(Signal::TERM);
+    assert_eq!(bridge.wait_for_end(), Some(0));
+    until("it is gone", || message(&reader, "owntracks/herd/$bridge/Hill")["online"] == false);
+    assert!(bridge.log.has("told to terminate"));
+}
+
+#[test]
+fn what_answers_may_be_no_broker_at_all() {
+    let herd = Herd::one().start();
+    // The node itself: it answers lines.
+    let node = Broker { address: herd["Hill"].clients, folder: Folder::new(), process: None };
+    let mut bridge = bridge(&herd, "Hill", &node, "", &[]);
+    bridge.log.wait_for("broker down");
+    assert!(bridge.log.has("no MQTT") || bridge.log.has("first word") || bridge.log.has("too large"));
+    assert!(Client::connect(herd["Hill"].clients).ask("x").starts_with("? x"));
+    bridge.signal(Signal::TERM);
+    assert_eq!(bridge.wait_for_end(), Some(0));
+}
