@@ -61,6 +61,9 @@ pub const KEEP_ALIVE_S: u16 = 30;
 /// nothing; the node that owes an answer; and the stream, which says something every two seconds.
 pub const SILENCE_MS_MAX: u64 = 15_000;
 
+/// A broker that acknowledges nothing of what is in flight for so long is tried anew, in milliseconds.
+pub const UNACKNOWLEDGED_MS_MAX: u64 = 60_000;
+
 /// The first wait before a connection is tried again, in milliseconds. Each further one is twice as long, up to the last;
 /// all are shortened by chance, to half at most, so that bridges do not come all at once.
 pub const AGAIN_MS_FIRST: u64 = 500;

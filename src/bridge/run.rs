@@ -371,14 +371,14 @@ impl Bridge {
         while self.with_session(|session, _| session.can_publish()) == Some(true) {
             if self.status_is_due.replace(false) {
                 let (topic, status) = (topics::of_bridge(prefix, node), self.status(true));
-                self.with_session(|session, _| session.publish(&topic, status));
+                self.with_session(|session, now| session.publish(now, &topic, status));
                 continue;
             }
             let Some((line, forgotten)) = self.pending.borrow_mut().take() else { break };
             self.counters.add(Count::Forgotten, forgotten as u64);
             let Some(entry) = Entry::parse(&line) else { continue };
             let (topic, message) = (topics::of_client(prefix, entry.id), entry.message(unix_s()));
-            self.with_session(|session, _| session.publish(&topic, message));
+            self.with_session(|session, now| session.publish(now, &topic, message));
             self.counters.one(Count::Published);
         }
         self.entry_room.wake();

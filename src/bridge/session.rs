@@ -13,7 +13,9 @@ use mqttbytes::v4::{
 };
 use mqttbytes::{Error, QoS};
 
-use super::limits::{IN_FLIGHT_MAX, KEEP_ALIVE_S, OUTPUT_BYTES_MAX, PACKET_BYTES_MAX, SILENCE_MS_MAX};
+use super::limits::{
+    IN_FLIGHT_MAX, KEEP_ALIVE_S, OUTPUT_BYTES_MAX, PACKET_BYTES_MAX, SILENCE_MS_MAX, UNACKNOWLEDGED_MS_MAX,
+};
 use crate::proto::time::Mono;
 
 /// The packet identifier of the only subscription; messages have the others.
@@ -79,6 +81,8 @@ pub struct Session {
     output: BytesMut,
     is_accepted: bool,
     in_flight: Vec<u16>,
+    /// Since when the broker owes an acknowledgement, if anything is in flight.
+    unacknowledged: Mono,
     last_number: u16,
     last_sent: Mono,
     last_heard: Mono,
@@ -103,6 +107,7 @@ impl Session {
             output,
             is_accepted: false,
             in_flight: Vec::with_capacity(IN_FLIGHT_MAX),
+            unacknowledged: now,
             last_number: SUBSCRIPTION,
             last_sent: now,
             last_heard: now,
@@ -162,6 +167,7 @@ impl Session {
             {
                 Some(index) => {
                     self.in_flight.swap_remove(index);
+                    self.unacknowledged = self.last_heard;
                     Ok(Packed::Event(Event::Acknowledged))
                 }
                 // Of an earlier connection.
@@ -220,8 +226,11 @@ impl Session {
     }
 
     /// Publishes a message, which the broker is to retain. Only while [`Session::can_publish`].
-    pub fn publish(&mut self, topic: &str, message: String) {
+    pub fn publish(&mut self, now: Mono, topic: &str, message: String) {
         debug_assert!(self.can_publish());
+        if self.in_flight.is_empty() {
+            self.unacknowledged = now;
+        }
         let mut publish = Publish::new(topic, QoS::AtLeastOnce, message);
         publish.retain = true;
         publish.pkid = self.fresh_number();
@@ -253,6 +262,10 @@ impl Session {
         if !is_read {
             self.last_heard = now;
             self.pinged = None;
+            self.unacknowledged = now;
+        }
+        if !self.in_flight.is_empty() && now.since_ms(self.unacknowledged) >= UNACKNOWLEDGED_MS_MAX {
+            return Err(format!("the broker acknowledged nothing for {} s", UNACKNOWLEDGED_MS_MAX / 1000));
         }
         let is_due = now.since_ms(self.last_sent.min(self.last_heard)) >= KEEP_ALIVE_MS / 2;
         match self.pinged {

@@ -92,7 +92,7 @@ fn so_many_are_in_flight_and_no_more() {
     let mut session = accepted();
     let mut published = 0;
     while session.can_publish() {
-        session.publish("t", "{}".to_owned());
+        session.publish(NOW, "t", "{}".to_owned());
         published += 1;
     }
     assert_eq!(published, IN_FLIGHT_MAX);
@@ -210,6 +210,24 @@ fn a_broker_that_is_silent_is_asked_and_then_left() {
 }
 
 #[test]
+fn a_broker_that_acknowledges_nothing_is_left() {
+    let mut session = accepted();
+    session.publish(NOW, "t", "{}".to_owned());
+    session.publish(NOW, "t", "{}".to_owned());
+    let at = |ms: u64| NOW.after_ms(ms);
+    let answers = |session: &mut Session, now: Mono, bytes: &[u8]| {
+        session.take(now, bytes);
+        while session.next_event().expect("it is right").is_some() {}
+        session.tick(now, true)
+    };
+    assert_eq!(answers(&mut session, at(UNACKNOWLEDGED_MS_MAX - 1), &[0xd0, 0, 0x40, 2, 0, 2]), Ok(()));
+    assert_eq!(answers(&mut session, at(2 * UNACKNOWLEDGED_MS_MAX - 2), &[0xd0, 0]), Ok(()));
+    assert!(answers(&mut session, at(2 * UNACKNOWLEDGED_MS_MAX), &[0xd0, 0]).is_err());
+    assert_eq!(answers(&mut session, at(2 * UNACKNOWLEDGED_MS_MAX), &[0xd0, 0, 0x40, 2, 0, 3]), Ok(()));
+    assert_eq!(answers(&mut session, at(9 * UNACKNOWLEDGED_MS_MAX), &[0xd0, 0]), Ok(()));
+}
+
+#[test]
 fn the_last_word_is_the_last() {
     let mut session = accepted();
     session.acknowledge(3);
@@ -252,7 +270,7 @@ proptest! {
             }
             prop_assert!(session.input.len() <= PACKET_BYTES_MAX + 400);
             if session.can_publish() {
-                session.publish("t", "{}".to_owned());
+                session.publish(NOW, "t", "{}".to_owned());
             }
         }
     }
