@@ -113,7 +113,7 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
             write(&mut out, &format!("{token}\n"))
         }
         #[cfg(not(feature = "bridge"))]
-        Command::Bridge(_) => Err(Failure::CouldNotRun(
+        Command::Bridge => Err(Failure::CouldNotRun(
             "bridge: this build speaks no MQTT (build it with the feature \"bridge\")".to_owned(),
         )),
         #[cfg(feature = "bridge")]

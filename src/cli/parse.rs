@@ -53,7 +53,10 @@ pub(super) enum Command {
     Token {
         map: Option<PathBuf>,
     },
+    #[cfg(feature = "bridge")]
     Bridge(BridgeOptions),
+    #[cfg(not(feature = "bridge"))]
+    Bridge,
     Footprint,
     PlacesNear {
         lat_deg: f64,
@@ -73,6 +76,7 @@ pub(super) enum Command {
 }
 
 /// What `bridge` is told. Whether its words make sense is seen where there is a bridge.
+#[cfg(feature = "bridge")]
 #[derive(Debug, PartialEq)]
 pub(super) struct BridgeOptions {
     pub(super) name: Option<String>,
@@ -322,6 +326,7 @@ impl Given {
         })
     }
 
+    #[cfg(feature = "bridge")]
     fn bridge(&self) -> Result<BridgeOptions, UsageError> {
         let text =
             |flag: &str| self.flag(flag).map(|value| self.text(&format!("--{flag}"), value)).transpose();
@@ -428,7 +433,10 @@ fn build(given: &Given) -> Result<Command, UsageError> {
         },
         ["check"] => Command::Check { map },
         ["token"] => Command::Token { map },
+        #[cfg(feature = "bridge")]
         ["bridge"] => Command::Bridge(given.bridge()?),
+        #[cfg(not(feature = "bridge"))]
+        ["bridge"] => Command::Bridge,
         ["footprint"] => Command::Footprint,
         ["places", "near"] => given.near()?,
         ["places", "import"] => Command::PlacesImport(given.import()?),

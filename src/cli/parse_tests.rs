@@ -17,6 +17,34 @@ fn commands_that_look_at_a_map_take_one() {
     assert_eq!(parsed("check --map m"), Ok(Command::Check { map: path("m") }));
 }
 
+#[cfg(feature = "bridge")]
+#[test]
+fn a_bridge_is_told_much_or_little() {
+    let command = |take_in: Option<&str>, log_level| {
+        Command::Bridge(BridgeOptions {
+            name: Some("Hill".into()),
+            map: path("m"),
+            broker: "mqtt://b".into(),
+            password_file: None,
+            prefix: None,
+            take_in: take_in.map(str::to_owned),
+            log_level,
+            log_format: LogFormat::Auto,
+        })
+    };
+    let line = "bridge Hill --broker mqtt://b --map m";
+    assert_eq!(parsed(line), Ok(command(None, LevelFilter::Info)));
+    let more = format!("{line} --take-in none --log-level warn");
+    assert_eq!(parsed(&more), Ok(command(Some("none"), LevelFilter::Warn)));
+}
+
+#[cfg(not(feature = "bridge"))]
+#[test]
+fn a_build_without_a_bridge_knows_the_command_all_the_same() {
+    assert_eq!(parsed("bridge Hill --broker mqtt://b"), Ok(Command::Bridge));
+    assert!(parsed("bridge Hill").is_err_and(|why| why.contains("--broker URL is missing")));
+}
+
 #[test]
 fn each_command_is_understood() {
     let info = LevelFilter::Info;
@@ -44,19 +72,6 @@ fn each_command_is_understood() {
                 map: None,
                 lines: ["a", "-5", "--to", "-h"].map(OsString::from).to_vec(),
             },
-        ),
-        (
-            "bridge Hill --broker mqtt://b --map m --take-in none --log-level warn",
-            Command::Bridge(BridgeOptions {
-                name: Some("Hill".into()),
-                map: Some("m".into()),
-                broker: "mqtt://b".into(),
-                password_file: None,
-                prefix: None,
-                take_in: Some("none".into()),
-                log_level: LevelFilter::Warn,
-                log_format: LogFormat::Auto,
-            }),
         ),
         ("status", Command::Status { name: None, request: Request::Text, watches: false }),
         (
