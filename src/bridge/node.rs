@@ -66,13 +66,15 @@ async fn watch(bridge: &Bridge, up_at: &mut Option<Mono>) -> io::Result<&'static
 }
 
 async fn connect(bridge: &Bridge) -> io::Result<Async<UnixStream>> {
-    let mut last = ErrorKind::NotFound.into();
+    let mut last = io::Error::from(ErrorKind::NotFound);
     for path in &bridge.settings.control {
         match in_time(CONNECT_MS_MAX, Async::<UnixStream>::connect(path)).await {
             Ok(socket) => return Ok(socket),
             // The others are only tried.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => last = error,
+            // One that may not be opened is there, and has a remedy.
+            Err(error) if last.kind() != ErrorKind::PermissionDenied => last = error,
+            Err(_) => {}
         }
     }
     Err(match last.kind() {
