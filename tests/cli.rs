@@ -87,6 +87,14 @@ fn the_version_is_told() {
     );
 }
 
+#[cfg(not(feature = "bridge"))]
+#[test]
+fn a_build_without_a_bridge_names_the_feature() {
+    let (status, _, messages) = ran(&["bridge", "Hill", "--broker", "mqtt://localhost"]);
+    assert_eq!(status, Some(1));
+    assert_eq!(messages, "herd: bridge: this build speaks no MQTT (build it with the feature \"bridge\")\n");
+}
+
 #[test]
 fn wrong_usage_is_status_2_and_goes_to_standard_error() {
     for (args, word) in [
