@@ -5,125 +5,16 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use common::{Folder, Herd, Log, command, free_addresses, runs_beside, until, until_some};
-use rustix::process::{Pid, Signal, kill_process};
+use common::{Broker, Folder, Herd, Process, command, runs_beside, until, until_some};
+use rustix::process::Signal;
 use serde_json::Value;
 
-const BROKER: &str = "/usr/sbin/mosquitto";
 /// What a phone publishes, without the braces.
 const PHONE: &str = r#""_type":"location","lat":34.06893,"lon":-118.445127,"tst":1621464827,"tid":"ph""#;
-
-/// A process that ends with the test, and what it says.
-struct Process {
-    child: Child,
-    log: Log,
-}
-
-impl Process {
-    /// Starts it; it says things on its standard output or its standard error.
-    fn start(command: &mut Command, what: &str) -> Process {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{what}: {error}: is it installed?"));
-        let log = Log::default();
-        log.follow(child.stdout.take().expect("it is a pipe"));
-        log.follow(child.stderr.take().expect("it is a pipe"));
-        Process { child, log }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("it is our child");
-    }
-
-    fn wait_for_end(&mut self) -> Option<i32> {
-        until_some("it ends", || self.child.try_wait().expect("it is our child")).code()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            eprintln!("--- said by process {}\n{}", self.child.id(), self.log.tail());
-        }
-    }
-}
-
-/// A broker, running or not.
-struct Broker {
-    address: SocketAddr,
-    folder: Folder,
-    process: Option<Process>,
-}
-
-impl Broker {
-    /// Everybody may do everything, or with more settings not.
-    fn start(settings: &str) -> Broker {
-        let (address, folder) = (free_addresses(1)[0], Folder::new());
-        // As root it would become another user, who cannot read here.
-        let user = if rustix::process::getuid().is_root() { "user root\n" } else { "" };
-        let text =
-            format!("{user}listener {} {}\npersistence false\n{settings}\n", address.port(), address.ip());
-        std::fs::write(folder.path("conf"), text).expect("the folder is ours");
-        let mut broker = Broker { address, folder, process: None };
-        broker.launch();
-        broker
-    }
-
-    fn open() -> Broker {
-        Broker::start("allow_anonymous true")
-    }
-
-    fn launch(&mut self) {
-        let process = Process::start(Command::new(BROKER).arg("-c").arg(self.folder.path("conf")), BROKER);
-        process.log.wait_for("running");
-        self.process = Some(process);
-    }
-
-    fn kill(&mut self) {
-        drop(self.process.take().expect("it runs"));
-    }
-
-    fn client(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command.args([
-            "-h",
-            &self.address.ip().to_string(),
-            "-p",
-            &self.address.port().to_string(),
-            "-q",
-            "1",
-        ]);
-        command
-    }
-
-    /// Somebody who reads all topics: a line a message, `retained topic message`.
-    fn reader(&self) -> Process {
-        let mut command = self.client("mosquitto_sub");
-        let reader = Process::start(command.args(["-t", "#", "-F", "%r %t %p"]), "mosquitto_sub");
-        // It says nothing when it begins to read, so it is told something.
-        until("the reader reads", || {
-            self.publish("ready", "x");
-            reader.log.has("0 ready x")
-        });
-        reader
-    }
-
-    fn publish(&self, topic: &str, message: &str) {
-        self.publish_with(topic, &["-m", message]);
-    }
-
-    fn publish_with(&self, topic: &str, what: &[&str]) {
-        let mut command = self.client("mosquitto_pub");
-        let output = command.args(["-t", topic]).args(what).output().expect("mosquitto_pub is installed");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-}
 
 /// The bridge of a node, whose broker may have let it in already.
 fn bridge(herd: &Herd, name: &str, broker: &Broker, user: &str, more: &[&str]) -> Process {
@@ -417,18 +308,6 @@ fn a_bridge_that_is_told_to_stop_says_so_to_the_broker() {
     assert!(bridge.log.has("told to terminate"));
 }
 
-/// What plays the broker on an address: it is handed each connection.
-fn played(serve: impl Fn(TcpStream) + Send + 'static) -> Broker {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-    let address = listener.local_addr().expect("it is bound");
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            serve(stream.expect("somebody comes"));
-        }
-    });
-    Broker { address, folder: Folder::new(), process: None }
-}
-
 #[test]
 fn what_answers_may_be_no_broker_at_all() {
     let herd = Herd::one().start();
@@ -439,7 +318,7 @@ fn what_answers_may_be_no_broker_at_all() {
         (b"\xff\xff\xff\xff\xff", "no MQTT"),
         (b"\x20\x02\x00\x00\x30\xff\xff\xff\x7f", "broker up"),
     ] {
-        let broker = played(move |mut stream| {
+        let broker = Broker::played(move |mut stream| {
             let _ = stream.read(&mut [0; 1000]);
             let _ = stream.write_all(answer);
         });
@@ -457,7 +336,7 @@ fn a_broker_that_sends_all_the_time_and_acknowledges_nothing_takes_no_memory() {
     const GROWN_KIB_MAX: u64 = 6 * 1024;
     let herd = Herd::one().start();
     let (sender, told) = std::sync::mpsc::channel();
-    let broker = played(move |mut stream| {
+    let broker = Broker::played(move |mut stream| {
         let _ = stream.read(&mut [0; 1000]);
         let mut packets = b"\x20\x02\x00\x00".to_vec();
         for number in 0..MESSAGES {
@@ -481,18 +360,29 @@ fn a_broker_that_sends_all_the_time_and_acknowledges_nothing_takes_no_memory() {
     });
     let bridge = bridge(&herd, "Hill", &broker, "", &[]);
     bridge.log.wait_for("node up");
-    let before_kib = private_kib(&bridge);
+    let before_kib = bridge.private_kib();
     told.recv_timeout(2 * common::PATIENCE).expect("the bridge reads all");
     counted(&bridge, &format!("taken_in {MESSAGES}"));
     counted(&bridge, "too_large 10");
-    let grown_kib = private_kib(&bridge).saturating_sub(before_kib);
+    let grown_kib = bridge.private_kib().saturating_sub(before_kib);
     assert!(grown_kib < GROWN_KIB_MAX, "{grown_kib} KiB more");
     assert!(!bridge.log.has("broker down"), "{}", bridge.log.tail());
 }
 
-fn private_kib(process: &Process) -> u64 {
-    let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", process.child.id()))
-        .expect("it is our child");
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).expect("Linux says it");
-    line.trim().trim_end_matches("kB").trim().parse().expect("it is a number")
+#[test]
+fn a_broker_that_never_stops_leaves_everything_else_its_turn() {
+    let herd = Herd::one().start();
+    let broker = Broker::played(|mut stream| {
+        let _ = stream.read(&mut [0; 1000]);
+        let _ = stream.write_all(b"\x20\x02\x00\x00");
+        // At QoS 0, with the bridge's own prefix: nothing to wait for.
+        let message = b"\x30\x12\x00\x10owntracks/herd/x".repeat(1000);
+        while stream.write_all(&message).is_ok() {}
+    });
+    let mut bridge = bridge(&herd, "Hill", &broker, "", &[]);
+    bridge.log.wait_for("node up");
+    herd["Hill"].ask("IAMAT kiwi +1+1 1");
+    counted(&bridge, "published 1");
+    bridge.signal(Signal::TERM);
+    assert_eq!(bridge.wait_for_end(), Some(0));
 }

@@ -62,6 +62,7 @@ async fn watch(bridge: &Bridge, up_at: &mut Option<Mono>) -> io::Result<&'static
             read => stream.take(&bytes[..read?], |told| take(bridge, told, up_at)),
         }
         bridge.to_broker.wake();
+        future::yield_now().await;
     }
 }
 
@@ -244,8 +245,11 @@ fn answered(bridge: &Bridge, answer: &[u8]) -> io::Result<()> {
         debug!("taken in: {}", Printable(report.line.as_bytes()));
     } else {
         bridge.counters.one(Count::Refused);
-        let line = Printable(report.line.as_bytes());
-        bridge.told.refused.warn(bridge.now(), &format_args!("the node refuses {line} (see its clock)"));
+        // Without the position, which is nobody's business who reads a log.
+        let mut fields = report.line.split(' ').skip(1);
+        let (id, time) = (fields.next().unwrap_or_default(), fields.nth(1).unwrap_or_default());
+        let words = format_args!("the node refuses {} at {time}: see both clocks", Printable(id.as_bytes()));
+        bridge.told.refused.warn(bridge.now(), &words);
     }
     bridge.acknowledge(report.number);
     bridge.report_room.wake();

@@ -197,6 +197,8 @@ async fn read(bridge: &Bridge, mut stream: TcpStream) -> String {
             Ok(read) => read,
             Err(error) => return error.to_string(),
         };
+        // A broker that always has more must not keep the others from their turn.
+        future::yield_now().await;
         bridge.with_session(|session, now| session.take(now, &bytes[..read]));
         loop {
             match bridge.with_session(|session, _| session.next_event()) {

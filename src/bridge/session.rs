@@ -115,7 +115,7 @@ impl Session {
         }
     }
 
-    /// Takes bytes of the broker. They are to be read to the end by [`Session::next`] before more are taken.
+    /// Takes bytes of the broker. They are to be read to the end by [`Session::next_event`] before more are taken.
     pub fn take(&mut self, now: Mono, bytes: &[u8]) {
         self.last_heard = now;
         let passed = bytes.len().min(self.passed_over);

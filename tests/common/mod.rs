@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test file uses a part of this")]
 #![allow(unused_imports, reason = "each test file uses a part of this")]
 
+mod broker;
 mod client;
 mod herd;
 mod node;
@@ -14,6 +15,7 @@ mod scenes;
 mod stranger;
 mod supervised;
 
+pub(crate) use broker::{Broker, Process};
 pub(crate) use client::{Client, exchange};
 pub(crate) use herd::{Builder, Herd, key};
 pub(crate) use node::{Log, LogReader, Node, answers, command, places_file, program, runs_beside};
