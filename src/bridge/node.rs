@@ -24,6 +24,7 @@ use crate::shell::control::Request;
 use crate::shell::limits::READ_BYTES;
 use crate::shell::logging::Printable;
 use crate::shell::smol::in_time;
+use crate::shell::sparing::Kind;
 
 /// Watches the node, again and again.
 pub(super) async fn keep_watching(bridge: &Bridge) -> String {
@@ -37,10 +38,11 @@ pub(super) async fn keep_watching(bridge: &Bridge) -> String {
         bridge.counters.one(Count::NodeDown);
         let wait = backoff.next_ms(up_at.map_or(0, |since| bridge.now().since_ms(since)), dice());
         let (node, seconds) = (&bridge.settings.node, wait.div_ceil(1000));
-        bridge
-            .told
-            .stream
-            .warn(bridge.now(), &format_args!("node down: {node}: {why}; again in {seconds} s"));
+        bridge.told.warn(
+            Kind::Watched,
+            bridge.now(),
+            &format_args!("node down: {node}: {why}; again in {seconds} s"),
+        );
         Timer::after(Duration::from_millis(wait)).await;
     }
 }
@@ -180,7 +182,7 @@ pub(super) async fn keep_reporting(bridge: &Bridge) -> &'static str {
             let wait = backoff.next_ms(bridge.now().since_ms(begun), dice());
             let (address, seconds) = (bridge.settings.clients, wait.div_ceil(1000));
             let words = format_args!("reports wait: {address}: {error}; again in {seconds} s");
-            bridge.told.client.warn(bridge.now(), &words);
+            bridge.told.warn(Kind::Reports, bridge.now(), &words);
             Timer::after(Duration::from_millis(wait)).await;
         }
     }
@@ -249,7 +251,7 @@ fn answered(bridge: &Bridge, answer: &[u8]) -> io::Result<()> {
         let mut fields = report.line.split(' ').skip(1);
         let (id, time) = (fields.next().unwrap_or_default(), fields.nth(1).unwrap_or_default());
         let words = format_args!("the node refuses {} at {time}: see both clocks", Printable(id.as_bytes()));
-        bridge.told.refused.warn(bridge.now(), &words);
+        bridge.told.warn(Kind::Refused, bridge.now(), &words);
     }
     bridge.acknowledge(report.number);
     bridge.report_room.wake();

@@ -27,8 +27,9 @@ use super::session::{Event, Hello, Message, Session};
 use super::{Settings, topics};
 use crate::proto::time::Mono;
 use crate::shell::limits::READ_BYTES;
-use crate::shell::logging::{Printable, Sparing};
+use crate::shell::logging::Printable;
 use crate::shell::smol::in_time;
+use crate::shell::sparing::{Kind, Sparing};
 use crate::shell::status::Json;
 use crate::shell::wake::Wake;
 
@@ -60,16 +61,7 @@ pub(super) struct Bridge {
     output_room: Wake,
     started: Instant,
     started_s: i64,
-    pub(super) told: Told,
-}
-
-/// What is said sparingly, each of its kind.
-#[derive(Default)]
-pub(super) struct Told {
-    broker: Sparing,
-    pub(super) stream: Sparing,
-    pub(super) client: Sparing,
-    pub(super) refused: Sparing,
+    pub(super) told: Sparing,
 }
 
 /// Runs the bridge until it is told to stop by SIGTERM or SIGINT. At SIGUSR1 it says in the log what it has done.
@@ -98,12 +90,12 @@ pub fn run(settings: Settings) -> Result<(), String> {
         output_room: Wake::default(),
         started: Instant::now(),
         started_s: unix_s(),
-        told: Told::default(),
+        told: Sparing::default(),
     };
     async_io::block_on(async {
         info!("the bridge joins {} and {}", bridge.settings.node, bridge.settings.broker);
         let work = future::or(keep_broker(&bridge), node::keep_reporting(&bridge));
-        let why = future::or(stopped(signals, &bridge), work).await;
+        let why = future::or(stopped(signals, &bridge), future::or(work, keep_told(&bridge))).await;
         farewell(&bridge).await;
         info!("the bridge of {} stops: {why}; {}", bridge.settings.node, bridge.counters);
         Ok(())
@@ -118,6 +110,14 @@ async fn stopped(mut signals: Signals, bridge: &Bridge) -> &'static str {
             Some(Ok(Signal::Int)) => return "interrupted",
             _ => return "told to terminate",
         }
+    }
+}
+
+/// Says what was left out of the log, once its time is over.
+async fn keep_told(bridge: &Bridge) -> &'static str {
+    loop {
+        Timer::after(Duration::from_millis(TICK_MS)).await;
+        bridge.told.tick(bridge.now());
     }
 }
 
@@ -153,10 +153,11 @@ async fn keep_broker(bridge: &Bridge) -> &'static str {
         let wait = backoff.next_ms(lasted_ms, dice());
         let broker = &bridge.settings.broker;
         let seconds = wait.div_ceil(1000);
-        bridge
-            .told
-            .broker
-            .warn(bridge.now(), &format_args!("broker down: {broker}: {why}; again in {seconds} s"));
+        bridge.told.warn(
+            Kind::Broker,
+            bridge.now(),
+            &format_args!("broker down: {broker}: {why}; again in {seconds} s"),
+        );
         Timer::after(Duration::from_millis(wait)).await;
     }
 }

@@ -21,7 +21,7 @@ pub mod service;
 #[cfg(feature = "smol")]
 pub mod smol;
 pub mod snapshot;
-mod sparing;
+pub(crate) mod sparing;
 pub mod status;
 pub mod token;
 pub mod wake;

@@ -18,7 +18,7 @@ use crate::proto::time::Mono;
 
 /// What is warned of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Clients of one address bring in too many new ids: counted as `new_ids_refused`.
     NewIds,
     /// A neighbour does not prove itself: counted as `handshakes_failed`.
@@ -29,10 +29,25 @@ pub(super) enum Kind {
     Stranger,
     /// A connection cannot be accepted: counted as `accepts_failed`.
     Accept,
+    /// A bridge's broker is away: its counter `broker_down`.
+    #[cfg(feature = "bridge")]
+    Broker,
+    /// A bridge's node cannot be watched: its counter `node_down`.
+    #[cfg(feature = "bridge")]
+    Watched,
+    /// A bridge's node takes no reports.
+    #[cfg(feature = "bridge")]
+    Reports,
+    /// A bridge's node refuses a report: its counter `refused`.
+    #[cfg(feature = "bridge")]
+    Refused,
 }
 
 /// How many kinds there are.
+#[cfg(not(feature = "bridge"))]
 pub(super) const KINDS: usize = Kind::Accept as usize + 1;
+#[cfg(feature = "bridge")]
+pub(super) const KINDS: usize = Kind::Refused as usize + 1;
 
 #[derive(Default)]
 struct Repeats {
@@ -48,8 +63,8 @@ impl Repeats {
     }
 }
 
-/// The warnings of a node.
-pub(super) struct Sparing {
+/// The warnings of a process.
+pub(crate) struct Sparing {
     kinds: RefCell<[Repeats; KINDS]>,
     /// When [`Sparing::tick`] is next due: beside the kinds, as it is looked at with each line of a client.
     due_at: Cell<Mono>,
@@ -63,12 +78,12 @@ impl Default for Sparing {
 
 impl Sparing {
     /// Warns, or counts.
-    pub(super) fn warn(&self, kind: Kind, now: Mono, message: &dyn fmt::Display) {
+    pub(crate) fn warn(&self, kind: Kind, now: Mono, message: &dyn fmt::Display) {
         self.warn_to(kind, now, message, &mut |words| warn!("{words}"));
     }
 
     /// Says what was left out, where its time is over.
-    pub(super) fn tick(&self, now: Mono) {
+    pub(crate) fn tick(&self, now: Mono) {
         self.tick_to(now, &mut |words| warn!("{words}"));
     }
 
