@@ -254,8 +254,14 @@ impl Shell {
             let member = "http";
             let listener = TcpListener::bind(address).await;
             let listener = listener.map_err(|error| RunError::Bind { member, address, error })?;
-            let page = if cfg!(feature = "page") { "/ and " } else { "" };
-            info!("how the node is can be seen at http://{address}{page}/metrics");
+            let name = self
+                .driver
+                .with_node(|node| String::from_utf8_lossy(node.names().name(node.me())).into_owned());
+            if cfg!(feature = "page") {
+                info!("{name} shows itself at http://{address}/ and its figures at /metrics");
+            } else {
+                info!("{name} shows its figures at http://{address}/metrics");
+            }
             let task = self.executor.spawn(http::serve(self, listener));
             self.listeners.borrow_mut().http = Some(task);
         }
