@@ -95,6 +95,8 @@ function showTable() {
     row.cells[0].firstChild.setAttribute('aria-pressed', isChosen);
   });
   const of = table.words ? `${grouped(rows.length)} of ${grouped(clients.size)} clients match` : `${grouped(clients.size)} clients`;
+  // What a search finds is said aloud; that clients come and go all the time is not.
+  $('count').setAttribute('aria-live', table.words ? 'polite' : 'off');
   say($('count'), rows.length > shown.length ? `${of}; the first ${grouped(shown.length)} are shown` : of);
   const left = rows.length - shown.length;
   $('more').hidden = left <= 0;
