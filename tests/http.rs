@@ -14,15 +14,7 @@ use herd::shell::http::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX};
 fn pair() -> (Herd, SocketAddr) {
     let mut herd = Herd::pair().build();
     let http = free_addresses(1)[0];
-    let map = std::fs::read_to_string(herd.map("Hill")).expect("it was written");
-    let links = format!("\"links\": \"{}\"", herd["Hill"].links);
-    assert!(map.contains(&links), "{map}");
-    let map = map.replacen(&links, &format!("{links}, \"http\": \"{http}\""), 1);
-    std::fs::write(herd.map("Hill"), map).expect("the folder is ours");
-    for name in herd.names() {
-        herd[name].start();
-    }
-    herd.wait_for_links();
+    herd.start_with_http("Hill", &http.to_string());
     (herd, http)
 }
 

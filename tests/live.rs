@@ -17,15 +17,7 @@ use serde_json::Value;
 /// A pair of nodes of which Hill has an HTTP listener on this address.
 fn pair_at(http: &str) -> Herd {
     let mut herd = Herd::pair().keyed().build();
-    let map = std::fs::read_to_string(herd.map("Hill")).expect("it was written");
-    let links = format!("\"links\": \"{}\"", herd["Hill"].links);
-    assert!(map.contains(&links), "{map}");
-    let map = map.replacen(&links, &format!("{links}, \"http\": \"{http}\""), 1);
-    std::fs::write(herd.map("Hill"), map).expect("the folder is ours");
-    for name in herd.names() {
-        herd[name].start();
-    }
-    herd.wait_for_links();
+    herd.start_with_http("Hill", http);
     herd
 }
 

@@ -211,6 +211,19 @@ impl Herd {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("the file is ours");
     }
 
+    /// Starts all nodes of a herd that was only built, this one with an HTTP listener at this address.
+    pub(crate) fn start_with_http(&mut self, name: &str, http: &str) {
+        let map = std::fs::read_to_string(self.map(name)).expect("it was written");
+        let links = format!("\"links\": \"{}\"", self[name].links);
+        assert!(map.contains(&links), "{map}");
+        let map = map.replacen(&links, &format!("{links}, \"http\": \"{http}\""), 1);
+        std::fs::write(self.map(name), map).expect("the folder is ours");
+        for node in &mut self.nodes {
+            node.start();
+        }
+        self.wait_for_links();
+    }
+
     /// Those who are dialled first, so that nobody dials in vain and has to back off.
     fn start_all(&mut self) -> Result<(), String> {
         let played = self.played.clone();
