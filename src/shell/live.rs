@@ -142,6 +142,8 @@ impl Live {
         let mut ring = self.ring.borrow_mut();
         ring.end += 2 * LIVE_RING_BYTES as u64;
         drop(ring);
+        // It names nodes that may be in the map no more.
+        self.herd.take();
         self.wake();
     }
 

@@ -87,7 +87,7 @@ async fn look(shell: &'static Shell) {
         Timer::after(Duration::from_millis(LIVE_EVERY_MS)).await;
         shell.live.look(&shell.driver);
         looks += 1;
-        if looks % LIVE_STATUS_LOOKS == 0 || shell.live.take_somebody_new() {
+        if shell.live.take_somebody_new() || looks % LIVE_STATUS_LOOKS == 0 {
             shell.live.tell("status", &status(shell));
         }
     }
