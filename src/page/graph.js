@@ -38,9 +38,11 @@ function edgeState(a, b) {
   if (!verdict) return ['unknown', 0];
   const has = (list) => list.includes(one) || list.includes(other);
   if (has(verdict.silent)) return ['unknown', 0];
-  // Both ends of a link that is down say so.
-  const isTroubled = verdict.troubled.includes(one) && verdict.troubled.includes(other);
-  return [isTroubled ? 'behind' : 'ok', 0];
+  const states = verdict.links.filter(({ node, neighbour }) => has([node]) && has([neighbour])).map(({ state }) => state);
+  if (states.includes('down')) return ['down', 0];
+  if (states.length > 0) return ['behind', 0];
+  // A herd with many links in trouble does not list them all.
+  return [verdict.links_left_out > 0 && has(verdict.troubled) ? 'unknown' : 'ok', 0];
 }
 
 function nodeState(name) {

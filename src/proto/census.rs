@@ -2,18 +2,22 @@
 //!
 //! The echo algorithm (Chang, "Echo algorithms: depth parallel operations on general graphs", 1982). The asking node sends Q to
 //! its neighbours. A node that hears of a census for the first time takes the sender for its parent, sends Q to all
-//! others, and waits until each of them has said Q or R; then it sends its parent R, the sum of what it has heard and
+//! others, and waits until each of them has sent Q or R; then it sends its parent R, the sum of what it has heard and
 //! of itself. So two lines cross each edge, every node holds one sum whatever the herd's size, and a neighbour that does
 //! not answer is waited for no longer than the time that came with Q.
 //!
-//! What is summed: which nodes have answered, which of them are in trouble (a link that is down or has not been found equal),
-//! and for each bucket of clients whether all tables hold the same (see [`digest`](super::digest)), from the highest
-//! floor of all upwards.
+//! Invariant: whoever sends Q gets Q or R back, whatever came first. A node that has its neighbour's Q before it sent its
+//! own still sends it: the neighbour waits for it.
+//!
+//! What is summed: which nodes have answered, which of their links are not well ([`LinkTrouble`]), and for each bucket of
+//! clients whether all tables hold the same (see [`digest`](super::digest)), from the highest floor of all upwards.
 //!
 //! This file is the sum, and what a census remembers; when lines come and go is in `node_census.rs`.
 
 use super::digest::Buckets;
-use super::limits::{CENSUS_KEPT_MS, CENSUSES_MAX, CENSUSES_SEEN_MAX, DIGEST_BUCKETS, NODES_MAX};
+use super::limits::{
+    CENSUS_KEPT_MS, CENSUS_LINKS_MAX, CENSUSES_MAX, CENSUSES_SEEN_MAX, DIGEST_BUCKETS, NODES_MAX,
+};
 use super::names::NodeId;
 use super::report::Report;
 use super::time::Mono;
@@ -74,13 +78,54 @@ pub fn halves(buckets: &Buckets) -> Halves {
     buckets.map(|bucket| bucket as u32)
 }
 
+/// What is wrong with a link, as one of its ends sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It is down.
+    Down,
+    /// It is up, and the tables of its ends have not been found equal since they last differed.
+    Pending,
+    /// Two boards use the neighbour's name.
+    NameInUse,
+}
+
+impl Trouble {
+    /// The letter that stands for it in an R.
+    pub(super) fn letter(self) -> u8 {
+        match self {
+            Trouble::Down => b'd',
+            Trouble::Pending => b'p',
+            Trouble::NameInUse => b'n',
+        }
+    }
+
+    pub(super) fn of_letter(letter: u8) -> Option<Self> {
+        [Trouble::Down, Trouble::Pending, Trouble::NameInUse].into_iter().find(|t| t.letter() == letter)
+    }
+}
+
+/// A link that is not well, as one of its ends sees it. A link that neither end lists is up and in sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkTrouble {
+    /// The end that reports it.
+    pub node: NodeId,
+    /// The other end.
+    pub neighbour: NodeId,
+    /// What is wrong.
+    pub trouble: Trouble,
+}
+
 /// What some nodes say together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sum {
     /// Those that have answered.
     pub answered: NodeSet,
-    /// Those that are in trouble: a link is down, or has not been found equal since it last differed.
+    /// Those that have a link which is not well.
     pub troubled: NodeSet,
+    /// The links that are not well, each from the end that reports it.
+    pub links: heapless::Vec<LinkTrouble, CENSUS_LINKS_MAX>,
+    /// Links that are not well either, and that `links` has no room for.
+    pub links_left_out: u32,
     /// Nodes whose map lists other nodes: they are in neither set.
     pub strangers: u32,
     /// Reports that nodes owe to each other.
@@ -99,6 +144,8 @@ impl Sum {
     pub const NONE: Sum = Sum {
         answered: NodeSet::EMPTY,
         troubled: NodeSet::EMPTY,
+        links: heapless::Vec::new(),
+        links_left_out: 0,
         strangers: 0,
         owed: 0,
         differs: 0,
@@ -118,10 +165,22 @@ impl Sum {
         }
         self.answered.join(&other.answered);
         self.troubled.join(&other.troubled);
+        other.links.iter().for_each(|link| self.add_link(*link));
+        self.links_left_out = self.links_left_out.saturating_add(other.links_left_out);
         self.strangers = self.strangers.saturating_add(other.strangers);
         self.owed = self.owed.saturating_add(other.owed);
         self.differs |= other.differs;
         self.floor = higher(self.floor.take(), other.floor.clone());
+    }
+}
+
+impl Sum {
+    /// Adds a link that is not well.
+    pub(super) fn add_link(&mut self, link: LinkTrouble) {
+        self.troubled.add(link.node);
+        if self.links.push(link).is_err() {
+            self.links_left_out = self.links_left_out.saturating_add(1);
+        }
     }
 }
 
@@ -148,13 +207,20 @@ pub struct Question {
     pub floor: Option<Report>,
 }
 
+impl Question {
+    /// A Q that asks for nothing: it says that the sender knows of the census.
+    pub(super) fn reply(number: u64) -> Self {
+        Question { number, salt: 0, names: 0, within_ms: 0, floor: None }
+    }
+}
+
 /// A census that passes through this node.
 #[derive(Debug)]
 pub(super) struct Census {
     pub(super) question: Question,
     /// The neighbour that is told the sum; none at the asking node.
     pub(super) parent: Option<u8>,
-    /// Neighbours that Q is still to be sent to, a bit each.
+    /// Neighbours that Q is still to be sent to, a bit each: those that have sent their own Q meanwhile too.
     pub(super) asks: u16,
     /// Neighbours whose Q or R is waited for, a bit each.
     pub(super) awaits: u16,
@@ -168,16 +234,29 @@ pub(super) struct Census {
 pub(super) enum Phase {
     /// Others are waited for.
     Open,
-    /// The sum is there, and is to be told.
+    /// The sum is there, and is to be sent.
     Summed,
+    /// The sum has been sent or taken. The census stays until its last Q has left.
+    Done,
+}
+
+/// A census that this node has heard of.
+#[derive(Debug)]
+pub(super) struct Seen {
+    number: u64,
+    /// Its questions may come until then.
+    until: Mono,
+    /// Neighbours that get Q or R from this node without asking again, a bit each.
+    told: u16,
+    /// Neighbours whose Q came later than that, and is still to be answered by a Q.
+    replies: u16,
 }
 
 /// The censuses that a node takes part in, and the numbers of those it has.
 #[derive(Debug)]
 pub(super) struct Censuses {
     pub(super) list: heapless::Vec<Census, CENSUSES_MAX>,
-    /// With the time until which their questions may still come.
-    seen: heapless::Vec<(u64, Mono), CENSUSES_SEEN_MAX>,
+    seen: heapless::Vec<Seen, CENSUSES_SEEN_MAX>,
 }
 
 impl Censuses {
@@ -187,24 +266,56 @@ impl Censuses {
 
     /// Whether this node has heard of it.
     pub(super) fn has_seen(&self, number: u64) -> bool {
-        self.seen.iter().any(|(seen, _)| *seen == number)
+        self.seen.iter().any(|seen| seen.number == number)
     }
 
-    /// Takes one in. `None` if there is no room; gives its place otherwise.
-    pub(super) fn keep(&mut self, now: Mono, census: Census) -> Option<usize> {
-        self.seen.retain(|(_, until)| *until > now);
+    /// Takes one in, of which `told` will get Q or R. `None` if there is no room; gives its place otherwise.
+    pub(super) fn keep(&mut self, now: Mono, census: Census, told: u16) -> Option<usize> {
+        self.seen.retain(|seen| seen.until > now);
         if self.list.is_full() || self.seen.is_full() {
             return None;
         }
-        let seen_until = census.until.after_ms(CENSUS_KEPT_MS);
-        let _ = self.seen.push((census.question.number, seen_until));
+        let until = census.until.after_ms(CENSUS_KEPT_MS);
+        let _ = self.seen.push(Seen { number: census.question.number, until, told, replies: 0 });
         let _ = self.list.push(census);
         Some(self.list.len() - 1)
+    }
+
+    /// The neighbours of this mask have asked. Says whether they get an answer that was not due before.
+    pub(super) fn answer(&mut self, number: u64, neighbour: u16) -> bool {
+        let seen = self.seen.iter_mut().find(|seen| seen.number == number && seen.told & neighbour == 0);
+        if let Some(seen) = seen {
+            seen.told |= neighbour;
+            seen.replies |= neighbour;
+            return true;
+        }
+        false
+    }
+
+    /// A census whose question this neighbour has sent, and which is to be answered by a Q now.
+    pub(super) fn take_reply(&mut self, neighbour: u16) -> Option<u64> {
+        let seen = self.seen.iter_mut().find(|seen| seen.replies & neighbour != 0)?;
+        seen.replies &= !neighbour;
+        Some(seen.number)
+    }
+
+    /// The link is down: nothing is waited for there, and nothing is sent.
+    pub(super) fn lose(&mut self, neighbour: u16) {
+        for census in &mut self.list {
+            census.asks &= !neighbour;
+            census.awaits &= !neighbour;
+        }
+        for seen in &mut self.seen {
+            seen.replies &= !neighbour;
+        }
     }
 
     /// Forgets all: nodes have other numbers now.
     pub(super) fn clear(&mut self) {
         self.list.clear();
+        for seen in &mut self.seen {
+            (seen.told, seen.replies) = (u16::MAX, 0);
+        }
     }
 }
 

@@ -90,7 +90,7 @@ const _: () = assert!(SESSIONS_MAX <= u32::BITS as usize);
 pub const DIGEST_BUCKETS: usize = 64;
 
 /// Longest line between nodes, in bytes, without its newline. A longer one ends the link.
-pub const LINK_LINE_BYTES_MAX: usize = 1536;
+pub const LINK_LINE_BYTES_MAX: usize = 1792;
 // The longest is a digest: D, a round, a floor in the form of an AT line, the hashes, the tag.
 const _: () =
     assert!(LINK_LINE_BYTES_MAX > 2 + 21 + AT_LINE_BYTES_MAX + 1 + DIGEST_BUCKETS * 16 + TAG_FIELD_BYTES);
@@ -153,18 +153,22 @@ pub const CENSUSES_MAX: usize = 4;
 /// Censuses that a node remembers for as long as their questions may still be on their way. When full it takes no part
 /// in further ones.
 pub const CENSUSES_SEEN_MAX: usize = 64;
+/// Links that are not well in one sum, each from the end that reports it. The others are counted.
+pub const CENSUS_LINKS_MAX: usize = 32;
 /// A sum that nobody takes is kept for so long, in milliseconds.
 pub const CENSUS_KEPT_MS: u64 = 5_000;
 /// The longest that a node waits for the others in a census, in milliseconds.
 pub const CENSUS_MS_MAX: u64 = 60_000;
 /// What a node leaves of a census' time to the one that asked it, in milliseconds: an R on its way.
 pub const CENSUS_HOP_MS: u64 = 250;
-// The longest R: numbers, a mask, two sets of nodes, half hashes, a floor, the tag.
+// The longest R: numbers, a mask, two sets of nodes, links and how many more, half hashes, a floor, the tag.
 const _: () = assert!(
     LINK_LINE_BYTES_MAX
         > 2 + 3 * 21
             + 17
             + 2 * (NODES_MAX / 4 + 1)
+            + 9 * CENSUS_LINKS_MAX
+            + 11
             + DIGEST_BUCKETS * 8
             + 1
             + AT_LINE_BYTES_MAX

@@ -1,13 +1,13 @@
 //! How a census comes and goes: see [`census`](super::census) for what it is.
 //!
-//! Part of [`Node`]; apart from it for length only. A census waits for nothing but links that are up, and for each no
-//! longer than its time; a question is passed on once, and not without time left. So whatever neighbours say, it ends.
+//! Part of [`Node`]. A census waits for nothing but links that are up, and for each no longer than its time; a question is
+//! passed on once, and not without time left. So whatever neighbours send, it ends.
 
 use core::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-use super::census::{Census, Phase, Question, Sum, halves};
+use super::census::{Census, LinkTrouble, Phase, Question, Sum, Trouble, halves};
 use super::digest::{Salt, buckets};
 use super::limits::{CENSUS_HOP_MS, CENSUS_KEPT_MS, CENSUS_MS_MAX};
 use super::node::Node;
@@ -25,12 +25,23 @@ impl<const SLOTS: usize> Node<SLOTS> {
         self.begin_census(now, question, None);
     }
 
-    /// What the herd said, once it has: the census is over then.
+    /// What the herd answered, once it has: the census is over then.
     pub fn take_sum(&mut self, number: u64) -> Option<Sum> {
         let place = self.censuses.list.iter().position(|census| {
             census.question.number == number && census.parent.is_none() && census.phase == Phase::Summed
         })?;
-        Some(self.censuses.list.remove(place).sum)
+        let sum = core::mem::replace(&mut self.censuses.list[place].sum, Sum::NONE);
+        self.end_census(place);
+        Some(sum)
+    }
+
+    /// The sum has been sent or taken: the census goes once its last question has left.
+    fn end_census(&mut self, place: usize) {
+        let census = &mut self.censuses.list[place];
+        census.phase = Phase::Done;
+        if census.asks == 0 {
+            self.censuses.list.remove(place);
+        }
     }
 
     fn begin_census(&mut self, now: Mono, question: Question, parent: Option<u8>) {
@@ -49,7 +60,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
 
     fn keep_census(&mut self, now: Mono, census: Census) {
         let asks = census.asks;
-        let Some(place) = self.censuses.keep(now, census) else {
+        let told = asks | census.parent.map_or(0, |parent| 1 << parent);
+        let Some(place) = self.censuses.keep(now, census, told) else {
             self.counters.censuses_refused += 1;
             return;
         };
@@ -65,7 +77,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
     }
 
-    /// The sum is there when nobody is waited for any more.
+    /// The sum is there once no neighbour is waited for.
     fn settle_census(&mut self, place: usize) {
         let census = &mut self.censuses.list[place];
         if census.phase == Phase::Open && census.awaits == 0 {
@@ -81,8 +93,13 @@ impl<const SLOTS: usize> Node<SLOTS> {
         let buckets = buckets(&self.table, &self.names, now.seconds(), question.floor.as_ref(), salt);
         let mut sum = Sum { halves: halves(&buckets), floor: self.own_floor(), ..Sum::NONE };
         sum.answered.add(self.me());
-        if self.links().any(|link| link.up_since.is_none() || link.equal_at.is_none()) {
-            sum.troubled.add(self.me());
+        for link in self.links() {
+            let trouble = match () {
+                () if link.up_since.is_none() => Trouble::Down,
+                () if link.equal_at.is_none() => Trouble::Pending,
+                () => continue,
+            };
+            sum.add_link(LinkTrouble { node: self.me(), neighbour: link.node, trouble });
         }
         let owed: usize = self.links().map(|link| link.owed).sum();
         sum.owed = u32::try_from(owed).unwrap_or(u32::MAX);
@@ -98,7 +115,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         hasher.finish()
     }
 
-    /// A neighbour asks, or has heard of a census that this node told it of.
+    /// A neighbour asks, or has heard of a census that this node knows of.
     pub(super) fn take_question(
         &mut self,
         now: Mono,
@@ -106,15 +123,16 @@ impl<const SLOTS: usize> Node<SLOTS> {
         question: Result<Question, AtLineError>,
         number: u64,
     ) -> LinkEvent {
-        let known = self.censuses.list.iter().position(|census| census.question.number == number);
-        if let Some(place) = known {
-            let census = &mut self.censuses.list[place];
-            census.asks &= !(1 << neighbour);
-            census.awaits &= !(1 << neighbour);
-            self.settle_census(place);
-            return LinkEvent::None;
-        }
         if self.censuses.has_seen(number) {
+            // It waits for a line in return. What was to be sent is still sent, and where nothing was, a Q is now.
+            if self.censuses.answer(number, 1 << neighbour) {
+                self.wake_neighbour(neighbour);
+            }
+            let known = self.censuses.list.iter().position(|census| census.question.number == number);
+            if let Some(place) = known {
+                self.censuses.list[place].awaits &= !(1 << neighbour);
+                self.settle_census(place);
+            }
             return LinkEvent::None;
         }
         let parent = u8::try_from(neighbour).ok();
@@ -127,7 +145,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
             _ => self.keep_census(
                 now,
                 Census {
-                    question: Question { number, salt: 0, names: 0, within_ms: 0, floor: None },
+                    question: Question::reply(number),
                     parent,
                     asks: 0,
                     awaits: 0,
@@ -159,20 +177,27 @@ impl<const SLOTS: usize> Node<SLOTS> {
         LinkEvent::None
     }
 
-    /// A link is down: nobody is waited for there, nor told.
+    /// A link is down: nothing is waited for there, and nothing is sent.
     pub(super) fn lose_from_censuses(&mut self, neighbour: usize) {
-        self.censuses.list.retain(|census| census.parent.map(usize::from) != Some(neighbour));
+        self.censuses.lose(1 << neighbour);
+        self.censuses.list.retain(|census| {
+            let is_over = census.phase == Phase::Done && census.asks == 0;
+            !is_over && census.parent.map(usize::from) != Some(neighbour)
+        });
         for place in 0..self.censuses.list.len() {
-            let census = &mut self.censuses.list[place];
-            census.asks &= !(1 << neighbour);
-            census.awaits &= !(1 << neighbour);
             self.settle_census(place);
         }
     }
 
-    /// Gives up waiting where the time is over, and what nobody has taken.
+    /// Ends the waiting where the time is over, and drops what has been taken by nothing.
     pub(super) fn tick_censuses(&mut self, now: Mono) {
-        self.censuses.list.retain(|census| census.until.after_ms(CENSUS_KEPT_MS) > now);
+        self.censuses.list.retain(|census| {
+            let until = match census.phase {
+                Phase::Open | Phase::Summed => census.until.after_ms(CENSUS_KEPT_MS),
+                Phase::Done => census.until,
+            };
+            until > now
+        });
         for place in 0..self.censuses.list.len() {
             let census = &mut self.censuses.list[place];
             if census.phase == Phase::Open && census.until <= now {
@@ -184,7 +209,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
 
     pub(super) fn census_wake_at(&self) -> Mono {
         let due = self.censuses.list.iter().map(|census| match census.phase {
-            Phase::Open => census.until,
+            Phase::Open | Phase::Done => census.until,
             Phase::Summed => census.until.after_ms(CENSUS_KEPT_MS),
         });
         due.min().unwrap_or(Mono::NEVER)
@@ -196,13 +221,21 @@ impl<const SLOTS: usize> Node<SLOTS> {
             if census.asks & 1 << neighbour != 0 {
                 census.asks &= !(1 << neighbour);
                 wire::put_question(&census.question, &self.names, out);
+                if census.phase == Phase::Done && census.asks == 0 {
+                    self.censuses.list.remove(place);
+                }
                 return true;
             }
             if census.phase == Phase::Summed && census.parent.map(usize::from) == Some(neighbour) {
                 wire::put_sum(census.question.number, &census.sum, &self.names, out);
-                self.censuses.list.remove(place);
+                self.end_census(place);
                 return true;
             }
+        }
+        if let Some(number) = self.censuses.take_reply(1 << neighbour) {
+            // The neighbour has asked the same; all it waits for is a line with the number.
+            wire::put_question(&Question::reply(number), &self.names, out);
+            return true;
         }
         false
     }

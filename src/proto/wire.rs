@@ -8,8 +8,11 @@
 //! D <round> <hashes> AT <origin> …           the same with a floor, in the form of an AT line
 //! P <n>                                      ping and its answer
 //! Q <number> <salt> <names> <ms> <floor>            a census: how are you, all of you
-//! R <number> <strangers> <owed> <differs> <answered> <troubled> <halves> <floor>
+//! R <number> <strangers> <owed> <differs> <answered> <troubled> <links> <more> <halves> <floor>
 //! ```
+//! Each of `<links>` is the number of a node and of its neighbour, four hex digits each, and a letter: `d` down, `p`
+//! pending, `n` name in use twice; `-` if there is none. `<more>` counts those that there was no room for.
+//!
 //! A connection from the node whose name sorts last is a knock: it ends after both PROOFs (both HELLOs
 //! where there is no key), and the other node dials.
 //!
@@ -17,16 +20,19 @@
 //! file knows no state: whether a line may come now is for [`session`](super::session) to say.
 
 use super::auth::{KEYS_MAX, PROOF_BYTES, Said, TAG_BYTES};
-use super::census::{NodeSet, Question, Sum};
+use super::census::{LinkTrouble, NodeSet, Question, Sum, Trouble};
 use super::digest::Buckets;
 use super::digits::value_of;
 use super::limits::{DIGEST_BUCKETS, NONCE_BYTES, TAG_FIELD_BYTES};
-use super::names::Names;
+use super::names::{Names, NodeId};
 use super::out::{Out, read_hex};
 use super::report::{AtLineError, Report, Version};
 
 /// The version of this grammar, in every HELLO.
 pub const VERSION: u64 = 1;
+
+/// Characters of one link in an R.
+const LINK_FIELD_BYTES: usize = 9;
 
 /// A line between nodes, its tag taken off.
 #[derive(Debug)]
@@ -171,12 +177,16 @@ fn parse_sum<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
     let (differs, rest) = split(rest)?;
     let (answered, rest) = split(rest)?;
     let (troubled, rest) = split(rest)?;
+    let (links, rest) = split(rest)?;
+    let (more, rest) = split(rest)?;
     let (halves, floor) = split(rest)?;
     let mut sum = Sum {
         strangers: u32::try_from(number(strangers)?).ok()?,
         owed: u32::try_from(number(owed)?).ok()?,
         ..Sum::NONE
     };
+    read_links(links, &mut sum)?;
+    sum.links_left_out = u32::try_from(number(more)?).ok()?;
     let mut bytes = [0; 8];
     read_hex(differs, &mut bytes)?;
     sum.differs = u64::from_be_bytes(bytes);
@@ -203,6 +213,37 @@ fn parse_sum<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
 /// A set is hexadecimal, `-` when it is empty.
 fn read_set(field: &[u8], set: &mut NodeSet) -> Option<()> {
     if field == b"-" { Some(()) } else { read_hex(field, set.bytes_mut(field.len() / 2)?) }
+}
+
+/// Links are 9 characters each, `-` when there are none.
+fn read_links(field: &[u8], sum: &mut Sum) -> Option<()> {
+    if field == b"-" {
+        return Some(());
+    }
+    if !field.len().is_multiple_of(LINK_FIELD_BYTES) {
+        return None;
+    }
+    for field in field.chunks_exact(LINK_FIELD_BYTES) {
+        let mut bytes = [0; 4];
+        read_hex(&field[..8], &mut bytes)?;
+        let node = |high, low| NodeId::at(usize::from(u16::from_be_bytes([high, low])));
+        let (node, neighbour) = (node(bytes[0], bytes[1])?, node(bytes[2], bytes[3])?);
+        let trouble = Trouble::of_letter(field[8])?;
+        sum.links.push(LinkTrouble { node, neighbour, trouble }).ok()?;
+    }
+    Some(())
+}
+
+fn put_links(sum: &Sum, out: &mut Out) {
+    if sum.links.is_empty() {
+        out.put_byte(b'-');
+    }
+    for link in &sum.links {
+        for node in [link.node, link.neighbour] {
+            out.put_hex(&u16::try_from(node.index()).expect("a herd has at most 1,024 nodes").to_be_bytes());
+        }
+        out.put_byte(link.trouble.letter());
+    }
 }
 
 /// Takes the tag off a line. `None` when it has none.
@@ -296,6 +337,10 @@ pub fn put_sum(census: u64, sum: &Sum, names: &Names, out: &mut Out) {
         }
     }
     out.put_byte(b' ');
+    put_links(sum, out);
+    out.put_byte(b' ');
+    out.put_u128(u128::from(sum.links_left_out));
+    out.put_byte(b' ');
     for half in sum.halves {
         out.put_hex(&half.to_be_bytes());
     }
@@ -313,7 +358,6 @@ pub fn put_ping(n: u64, out: &mut Out) {
 mod tests {
     use super::*;
     use crate::limits::{LINK_LINE_BYTES_MAX, NODES_MAX};
-    use crate::names::NodeId;
     use crate::report::tests::{any_report, names};
     use proptest::prelude::*;
 
@@ -381,7 +425,10 @@ mod tests {
             }
             for (i, node) in nodes.iter().enumerate() {
                 let set = if i % 2 == 0 { &mut sum.answered } else { &mut sum.troubled };
-                set.add(NodeId::at(*node).expect("within the limit"));
+                let node = NodeId::at(*node).expect("within the limit");
+                set.add(node);
+                let trouble = [Trouble::Down, Trouble::Pending, Trouble::NameInUse][i % 3];
+                sum.add_link(LinkTrouble { node, neighbour: node, trouble });
             }
             let line = written(|out| put_sum(number, &sum, &names, out));
             prop_assert!(line.len() + TAG_FIELD_BYTES <= LINK_LINE_BYTES_MAX);
@@ -428,8 +475,8 @@ mod tests {
             "HELLO 1 Hill 1 1",
             "X 1",
             "Q 1 2 -",
-            "R 1 0 0 0000000000000000 - - - -",
-            "R 1 0 0 0000000000000000 0 - 00 -",
+            "R 1 0 0 0000000000000000 - - - 0 - -",
+            "R 1 0 0 0000000000000000 0 - - 0 00 -",
             "U 4294967296 AT",
         ] {
             assert!(Line::parse(wrong.as_bytes(), &names()).is_none(), "{wrong}");

@@ -5,7 +5,7 @@
 //! is a difference. Full tables are compared from the highest floor of all upwards, which the first round tells.
 
 use super::status::Json;
-use crate::proto::census::Sum;
+use crate::proto::census::{LinkTrouble, Sum, Trouble};
 use crate::proto::names::{Names, NodeId};
 use crate::proto::report::Report;
 
@@ -56,7 +56,8 @@ impl Inquiry {
 
     /// What has come of it, as the first words of both forms say: `in step` or not.
     pub(super) fn outcome(&self, names: &Names) -> Outcome {
-        let last = self.last.as_ref().unwrap_or(&Sum::NONE);
+        let none = Sum::NONE;
+        let last = self.last.as_ref().unwrap_or(&none);
         let all = || (0..names.len()).filter_map(|index| names.id(index));
         let of = |has: &dyn Fn(usize) -> bool| -> Vec<String> {
             let word = |node: NodeId| String::from_utf8_lossy(names.name(node)).into_owned();
@@ -67,6 +68,8 @@ impl Inquiry {
             nodes: names.len(),
             silent: of(&|index| !last.answered.has(index)),
             troubled: of(&|index| last.troubled.has(index)),
+            links: last.links.iter().map(|link| LinkWords::of(*link, names)).collect(),
+            links_left_out: last.links_left_out,
             other_map: last.strangers,
             differing_parts: (!self.agreed).count_ones(),
             owed: last.owed,
@@ -81,14 +84,77 @@ pub(super) struct Outcome {
     pub(super) nodes: usize,
     pub(super) silent: Vec<String>,
     pub(super) troubled: Vec<String>,
+    pub(super) links: Vec<LinkWords>,
+    pub(super) links_left_out: u32,
     pub(super) other_map: u32,
     pub(super) differing_parts: u32,
     pub(super) owed: u32,
 }
 
+/// A link that is not well, as one of its ends reports it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LinkWords {
+    pub(super) node: String,
+    pub(super) neighbour: String,
+    pub(super) trouble: Trouble,
+}
+
+impl LinkWords {
+    fn of(link: LinkTrouble, names: &Names) -> Self {
+        let word = |node: NodeId| String::from_utf8_lossy(names.name(node)).into_owned();
+        LinkWords { node: word(link.node), neighbour: word(link.neighbour), trouble: link.trouble }
+    }
+
+    fn joins(&self, other: &LinkWords) -> bool {
+        self.node == other.neighbour && self.neighbour == other.node && self.trouble == other.trouble
+    }
+
+    fn words(&self) -> String {
+        let LinkWords { node, neighbour, trouble } = self;
+        match trouble {
+            Trouble::Down => format!("the link {node}-{neighbour} is down"),
+            Trouble::Pending => {
+                format!("the link {node}-{neighbour} is up, and its tables are not compared yet")
+            }
+            Trouble::NameInUse => format!("two boards call themselves {neighbour}, {node} says"),
+        }
+    }
+
+    fn json(&self, json: &mut Json) {
+        json.open("", '{');
+        json.text("node", &self.node);
+        json.text("neighbour", &self.neighbour);
+        json.text(
+            "state",
+            match self.trouble {
+                Trouble::Down => "down",
+                Trouble::Pending => "pending",
+                Trouble::NameInUse => "name_in_use",
+            },
+        );
+        json.close('}');
+    }
+}
+
+/// Lines about links in the text form. A herd that is partitioned lists many; the JSON form has all that were reported.
+const LINK_LINES_MAX: usize = 8;
+
 impl Outcome {
+    /// One line for each link, though both its ends report it.
+    fn link_lines(&self) -> Vec<String> {
+        let links = self.links.iter().enumerate();
+        let once = links.filter(|(i, link)| !self.links[..*i].iter().any(|other| other.joins(link)));
+        let mut lines: Vec<String> = once.map(|(_, link)| link.words()).collect();
+        let more = lines.len().saturating_sub(LINK_LINES_MAX);
+        lines.truncate(LINK_LINES_MAX);
+        if more > 0 || self.links_left_out > 0 {
+            lines.push(format!("and so on, at {}", self.troubled.join(", ")));
+        }
+        lines
+    }
+
     pub(super) fn text(&self) -> String {
-        let Outcome { nodes, silent, troubled, other_map, differing_parts, .. } = self;
+        let Outcome { nodes, silent, other_map, differing_parts, .. } = self;
         let answered = nodes - silent.len();
         if self.is_in_step {
             return format!("in step: {answered} of {nodes} nodes answer, and all hold the same\n");
@@ -98,9 +164,7 @@ impl Outcome {
         if !silent.is_empty() {
             say(format!("no answer from {}", silent.join(", ")));
         }
-        if !troubled.is_empty() {
-            say(format!("a link is down, or not found equal yet, at {}", troubled.join(", ")));
-        }
+        self.link_lines().into_iter().for_each(&mut say);
         if *other_map > 0 {
             say(format!("{other_map} have a map of other nodes: give all the same"));
         }
@@ -116,6 +180,10 @@ impl Outcome {
         json.number("nodes", Some(self.nodes));
         json.texts("silent", &self.silent);
         json.texts("troubled", &self.troubled);
+        json.open("links", '[');
+        self.links.iter().for_each(|link| link.json(&mut json));
+        json.close(']');
+        json.number("links_left_out", Some(self.links_left_out));
         json.number("other_map", Some(self.other_map));
         json.number("differing_parts", Some(self.differing_parts));
         json.number("owed", Some(self.owed));
@@ -133,6 +201,8 @@ mod tests {
             nodes: 3,
             silent: vec![],
             troubled: vec![],
+            links: vec![],
+            links_left_out: 0,
             other_map: 0,
             differing_parts: 0,
             owed: 0,
@@ -142,25 +212,40 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_by_name() {
         assert_eq!(outcome().text(), "in step: 3 of 3 nodes answer, and all hold the same\n");
+        let link = |node: &str, neighbour: &str, trouble| LinkWords {
+            node: node.to_owned(),
+            neighbour: neighbour.to_owned(),
+            trouble,
+        };
         let wrong = Outcome {
             is_in_step: false,
             silent: vec!["Smith".to_owned()],
             troubled: vec!["Hill".to_owned(), "Jaquez".to_owned()],
+            links: vec![
+                link("Hill", "Smith", Trouble::Down),
+                link("Hill", "Jaquez", Trouble::Pending),
+                link("Jaquez", "Hill", Trouble::Pending),
+                link("Jaquez", "Singleton", Trouble::NameInUse),
+            ],
             other_map: 1,
             differing_parts: 2,
             ..outcome()
         };
         assert_eq!(
             wrong.text(),
-            "not in step: 2 of 3 nodes answer\n  no answer from Smith\n  \
-             a link is down, or not found equal yet, at Hill, Jaquez\n  \
+            "not in step: 2 of 3 nodes answer\n  no answer from Smith\n  the link Hill-Smith is down\n  \
+             the link Hill-Jaquez is up, and its tables are not compared yet\n  \
+             two boards call themselves Singleton, Jaquez says\n  \
              1 have a map of other nodes: give all the same\n  tables differ, in 2 of 64 parts\n"
         );
+        let few = Outcome { links: vec![link("Hill", "Smith", Trouble::Down)], links_left_out: 7, ..wrong };
         assert_eq!(
-            wrong.json(),
-            "{\"in_step\":false,\"nodes\":3,\"silent\":[\"Smith\"],\"troubled\":[\"Hill\",\"Jaquez\"],\"other_map\":1,\
-             \"differing_parts\":2,\"owed\":0}\n"
+            few.json(),
+            "{\"in_step\":false,\"nodes\":3,\"silent\":[\"Smith\"],\"troubled\":[\"Hill\",\"Jaquez\"],\
+             \"links\":[{\"node\":\"Hill\",\"neighbour\":\"Smith\",\"state\":\"down\"}],\"links_left_out\":7,\
+             \"other_map\":1,\"differing_parts\":2,\"owed\":0}\n"
         );
+        assert!(few.text().contains("  and so on, at Hill, Jaquez\n"));
     }
 
     #[test]

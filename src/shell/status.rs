@@ -395,13 +395,13 @@ impl Json {
         self.number(name, Some(flag));
     }
 
-    fn open(&mut self, name: &str, bracket: char) {
+    pub(super) fn open(&mut self, name: &str, bracket: char) {
         self.name(name);
         self.text.push(bracket);
         self.is_first = true;
     }
 
-    fn close(&mut self, bracket: char) {
+    pub(super) fn close(&mut self, bracket: char) {
         self.text.push(bracket);
         self.is_first = false;
     }
