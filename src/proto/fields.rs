@@ -93,7 +93,7 @@ fn coordinate(text: &[u8], digits_max: usize, degrees_max: u128) -> Option<&[u8]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientTime {
     text: Digits<{ TIME_BYTES_MAX / 2 }>,
-    nanoseconds: i64,
+    nanoseconds: Timestamp,
 }
 
 impl ClientTime {
@@ -104,13 +104,13 @@ impl ClientTime {
         let (whole, fraction, []) = split_number(number)? else { return None };
         let text = Digits::pack(field)?;
         let seconds = Seconds::from_magnitude(negative, value_of(whole), nanos_of(fraction));
-        Some(ClientTime { text, nanoseconds: seconds.saturating_nanoseconds() })
+        Some(ClientTime { text, nanoseconds: Timestamp(seconds.saturating_nanoseconds()) })
     }
 
     /// Nanoseconds since the Unix epoch; the nearest end of the range for a time beyond it.
     #[must_use]
     pub fn timestamp(&self) -> Timestamp {
-        Timestamp(self.nanoseconds)
+        self.nanoseconds
     }
 
     /// The order of the times, to the nanosecond. Two texts of one time are equal here.
@@ -141,7 +141,7 @@ impl ClientTime {
 
     /// Whether the number is the end of its range, and the text alone knows the value.
     fn is_saturated(&self) -> bool {
-        matches!(self.nanoseconds, i64::MIN | i64::MAX)
+        matches!(self.nanoseconds.0, i64::MIN | i64::MAX)
     }
 
     /// The exact value, to the nanosecond.

@@ -1,7 +1,7 @@
 //! Which entry is the smallest: what a full table drops next.
 //!
-//! A heap of four children a parent over the table's slots, smallest at the top. Client times stand
-//! in the heap itself, so the entries, which are ten times larger, are only read when two times are
+//! A heap of four children a parent over the table's slots, smallest at the top. Ranks stand
+//! in the heap itself, so the entries, which are ten ranks larger, are only read when two ranks are
 //! equal: that keeps an insertion into a full table near the cost of one into a half-full one.
 //!
 //! Invariants: no child is smaller than its parent; `places[slots[p]] == p` for every place in use.
@@ -10,11 +10,11 @@ use core::cmp::Ordering;
 
 const CHILDREN: usize = 4;
 
-/// A heap of slots. `tie` compares the entries of two slots whose times are equal.
+/// A heap of slots. `tie` compares the entries of two slots whose ranks are equal.
 #[derive(Debug)]
 pub(super) struct Floor<const SLOTS: usize> {
-    /// Client time in nanoseconds, by place.
-    times: [i64; SLOTS],
+    /// Rank in nanoseconds, by place.
+    ranks: [i64; SLOTS],
     /// Slot, by place.
     slots: [u16; SLOTS],
     /// Place, by slot.
@@ -24,7 +24,7 @@ pub(super) struct Floor<const SLOTS: usize> {
 
 impl<const SLOTS: usize> Floor<SLOTS> {
     pub(super) const fn new() -> Self {
-        Floor { times: [0; SLOTS], slots: [0; SLOTS], places: [0; SLOTS], len: 0 }
+        Floor { ranks: [0; SLOTS], slots: [0; SLOTS], places: [0; SLOTS], len: 0 }
     }
 
     /// The slot of the smallest entry.
@@ -32,18 +32,18 @@ impl<const SLOTS: usize> Floor<SLOTS> {
         (self.len > 0).then(|| usize::from(self.slots[0]))
     }
 
-    /// Adds `slot`, whose entry has the client time `time`.
-    pub(super) fn push(&mut self, slot: usize, time: i64, tie: impl Fn(usize, usize) -> Ordering) {
+    /// Adds `slot`, whose entry has the rank `rank`.
+    pub(super) fn push(&mut self, slot: usize, rank: i64, tie: impl Fn(usize, usize) -> Ordering) {
         let place = self.len;
         self.len += 1;
-        self.put(place, slot, time);
+        self.put(place, slot, rank);
         self.rise(place, &tie);
     }
 
-    /// The entry of `slot` has changed and has the client time `time` now.
-    pub(super) fn update(&mut self, slot: usize, time: i64, tie: impl Fn(usize, usize) -> Ordering) {
+    /// The entry of `slot` has changed and has the rank `rank` now.
+    pub(super) fn update(&mut self, slot: usize, rank: i64, tie: impl Fn(usize, usize) -> Ordering) {
         let place = self.place(slot);
-        self.times[place] = time;
+        self.ranks[place] = rank;
         let place = self.rise(place, &tie);
         self.sink(place, &tie);
     }
@@ -53,7 +53,7 @@ impl<const SLOTS: usize> Floor<SLOTS> {
         let place = self.place(slot);
         self.len -= 1;
         if place < self.len {
-            self.put(place, usize::from(self.slots[self.len]), self.times[self.len]);
+            self.put(place, usize::from(self.slots[self.len]), self.ranks[self.len]);
             let place = self.rise(place, &tie);
             self.sink(place, &tie);
         }
@@ -62,7 +62,7 @@ impl<const SLOTS: usize> Floor<SLOTS> {
     /// The entry at slot `from` stands at slot `to` now.
     pub(super) fn move_slot(&mut self, from: usize, to: usize) {
         let place = self.place(from);
-        self.put(place, to, self.times[place]);
+        self.put(place, to, self.ranks[place]);
     }
 
     fn place(&self, slot: usize) -> usize {
@@ -72,22 +72,22 @@ impl<const SLOTS: usize> Floor<SLOTS> {
         place
     }
 
-    fn put(&mut self, place: usize, slot: usize, time: i64) {
+    fn put(&mut self, place: usize, slot: usize, rank: i64) {
         let narrow = |n: usize| u16::try_from(n).expect("a table has at most 32,768 entries");
-        self.times[place] = time;
+        self.ranks[place] = rank;
         self.slots[place] = narrow(slot);
         self.places[slot] = narrow(place);
     }
 
     fn less(&self, a: usize, b: usize, tie: &impl Fn(usize, usize) -> Ordering) -> bool {
-        let times = self.times[a].cmp(&self.times[b]);
-        times.then_with(|| tie(usize::from(self.slots[a]), usize::from(self.slots[b]))).is_lt()
+        let ranks = self.ranks[a].cmp(&self.ranks[b]);
+        ranks.then_with(|| tie(usize::from(self.slots[a]), usize::from(self.slots[b]))).is_lt()
     }
 
     fn swap(&mut self, a: usize, b: usize) {
-        let (slot, time) = (usize::from(self.slots[a]), self.times[a]);
-        self.put(a, usize::from(self.slots[b]), self.times[b]);
-        self.put(b, slot, time);
+        let (slot, rank) = (usize::from(self.slots[a]), self.ranks[a]);
+        self.put(a, usize::from(self.slots[b]), self.ranks[b]);
+        self.put(b, slot, rank);
     }
 
     fn rise(&mut self, mut place: usize, tie: &impl Fn(usize, usize) -> Ordering) -> usize {

@@ -45,6 +45,7 @@ pub mod node_watch;
 pub mod out;
 pub mod owed;
 mod random;
+pub mod receive_time;
 pub mod report;
 pub mod session;
 pub mod table;

@@ -45,6 +45,9 @@ pub const SKEW_BYTES_MAX: usize = 1 + TIME_BYTES_MAX + 1 + 1 + 9;
 pub const AT_LINE_BYTES_MAX: usize =
     2 + 5 + NODE_NAME_BYTES_MAX + SKEW_BYTES_MAX + CLIENT_ID_BYTES_MAX + POSITION_BYTES_MAX + TIME_BYTES_MAX;
 
+/// Longest AT line with its rank before it, in bytes: a sign, 19 digits, a blank, the AT line.
+pub const RANKED_LINE_BYTES_MAX: usize = 21 + AT_LINE_BYTES_MAX;
+
 /// Longest client line that can be a command, in bytes, without its newline.
 ///
 /// A longer line is invalid, and is copied into its answer as it streams, in constant memory.
@@ -60,6 +63,10 @@ pub const IAMAT_BYTES_MIN: usize = 15;
 
 /// Largest time a client may be ahead of a trusted clock, in nanoseconds: one day (PROTOCOL, IAMAT).
 pub const AHEAD_NS_MAX: i64 = 86_400 * 1_000_000_000;
+
+/// A node without a trusted clock uses its own clock while that is no farther than this from the clock of a node that has
+/// one, in nanoseconds: a minute. Farther off it is wrong.
+pub const LEARNED_CLOCK_NS_MAX: i64 = 60 * 1_000_000_000;
 
 /// Largest radius of a WHATSAT, in kilometres.
 pub const RADIUS_KM_MAX: u32 = 50;
@@ -93,7 +100,7 @@ pub const DIGEST_BUCKETS: usize = 64;
 pub const LINK_LINE_BYTES_MAX: usize = 1792;
 // The longest is a digest: D, a round, a floor in the form of an AT line, the hashes, the tag.
 const _: () =
-    assert!(LINK_LINE_BYTES_MAX > 2 + 21 + AT_LINE_BYTES_MAX + 1 + DIGEST_BUCKETS * 16 + TAG_FIELD_BYTES);
+    assert!(LINK_LINE_BYTES_MAX > 2 + 21 + RANKED_LINE_BYTES_MAX + 1 + DIGEST_BUCKETS * 16 + TAG_FIELD_BYTES);
 
 /// Bytes of a tag on the wire: a blank, `~`, 16 hex digits.
 pub const TAG_FIELD_BYTES: usize = 18;
@@ -171,7 +178,7 @@ const _: () = assert!(
             + 11
             + DIGEST_BUCKETS * 8
             + 1
-            + AT_LINE_BYTES_MAX
+            + RANKED_LINE_BYTES_MAX
             + TAG_FIELD_BYTES
 );
 

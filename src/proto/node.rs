@@ -22,7 +22,7 @@ use super::auth::Keys;
 use super::census::Censuses;
 use super::client::Command;
 use super::counters::Counters;
-use super::fields::{ClientId, ClientTime, ItemLimit, Position, Radius};
+use super::fields::{ClientId, ItemLimit, Position, Radius};
 use super::limits::{
     AGE_S_MAX, AHEAD_NS_MAX, AT_LINE_BYTES_MAX, NEIGHBOURS_MAX, NEW_IDS_PER_DAY, SESSIONS_MAX, SWEEP_EVERY_MS,
 };
@@ -30,10 +30,11 @@ use super::names::{Names, NamesError, NodeId};
 use super::newcomers::{Caller, Newcomers};
 use super::out::Out;
 use super::random::Jitter;
+use super::receive_time::ReceiveClock;
 use super::report::{Report, Sighting, Version};
 use super::session::{Cut, Ended, Session};
 use super::table::{Admission, Source, Table};
-use super::time::{Mono, Now};
+use super::time::{Mono, Now, Timestamp};
 
 /// What a node is told once, before anything else.
 #[derive(Debug)]
@@ -165,6 +166,7 @@ pub struct Node<const SLOTS: usize> {
     pub(super) counters: Counters,
     newcomers: Newcomers,
     pub(super) censuses: Censuses,
+    pub(super) receive_clock: ReceiveClock,
     age_s_max: u32,
     swept_at: Mono,
     clock_was_trusted: bool,
@@ -196,6 +198,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
             counters: Counters::new(),
             newcomers: Newcomers::new(),
             censuses: Censuses::new(),
+            receive_clock: ReceiveClock::new(),
             age_s_max: 0,
             swept_at: Mono(0),
             clock_was_trusted: false,
@@ -269,16 +272,21 @@ impl<const SLOTS: usize> Node<SLOTS> {
     /// and three bytes more.
     pub fn client_line(&mut self, now: &Now, caller: Caller, line: &[u8], out: &mut Out) -> Answer {
         match Command::parse(line) {
-            Some(Command::Iamat { client, position, time }) if !self.is_ahead(now, &time) => {
+            Some(Command::Iamat { client, position, time }) if !self.is_ahead(now, time.timestamp()) => {
                 self.counters.iamat += 1;
-                let sighting = Sighting { time, origin: self.me(), position, heard: now.wall };
+                let (origin, received) = (self.me(), self.receive_time(now));
+                let sighting = match now.wall_is_trusted {
+                    true => Sighting::trusted(time, origin, position, now.wall),
+                    false => Sighting::untrusted(time, origin, position, now.wall, received),
+                };
                 let report = Report { client, sighting };
                 // The answer holds the command's own data, whatever the table makes of it.
                 report.version().put_at_line(&self.names, out);
                 out.put_byte(b'\n');
                 let now_s = now.mono.seconds();
                 let may_be_new = self.newcomers.has_room(now.mono, caller);
-                if self.admit(&report, now_s, now_s, Source::Client { may_be_new }) == Admission::Newcomer {
+                if self.admit(&report, now_s, now.mono, Source::Client { may_be_new }) == Admission::Newcomer
+                {
                     self.newcomers.spend(now.mono, caller);
                 }
                 Answer::Done
@@ -328,15 +336,25 @@ impl<const SLOTS: usize> Node<SLOTS> {
         Some(PlacesQuery { at_line, position: sighting.position, radius, items })
     }
 
-    /// Whether a client's time is further ahead than a clock that is known to be right allows.
-    pub(super) fn is_ahead(&mut self, now: &Now, time: &ClientTime) -> bool {
-        // What is taken without trust is looked at again once there is some, whether a tick fell in between or not.
-        self.clock_was_trusted &= now.wall_is_trusted;
-        now.wall_is_trusted && time.timestamp().0 > now.wall.0.saturating_add(AHEAD_NS_MAX)
+    /// When the herd receives what a client sends now: what bounds the rank of an update.
+    #[must_use]
+    pub fn receive_time(&self, now: &Now) -> Timestamp {
+        self.receive_clock.now(now)
     }
 
-    pub(super) fn admit(&mut self, report: &Report, heard_s: i32, now_s: i32, from: Source) -> Admission {
+    /// Whether a client's time or a rank is further ahead than a clock that is known to be right allows.
+    pub(super) fn is_ahead(&mut self, now: &Now, time: Timestamp) -> bool {
+        // What is taken without trust is looked at again once there is some, whether a tick fell in between or not.
+        self.clock_was_trusted &= now.wall_is_trusted;
+        now.wall_is_trusted && time.0 > now.wall.0.saturating_add(AHEAD_NS_MAX)
+    }
+
+    pub(super) fn admit(&mut self, report: &Report, heard_s: i32, mono: Mono, from: Source) -> Admission {
+        let now_s = mono.seconds();
         let admission = self.table.admit(report, heard_s, now_s, from);
+        if matches!(admission, Admission::News | Admission::Newcomer) {
+            self.receive_clock.learn(mono, &report.sighting, now_s.saturating_sub(heard_s));
+        }
         let counter = match admission {
             Admission::News | Admission::Newcomer => &mut self.counters.reports_news,
             Admission::Duplicate => &mut self.counters.reports_duplicate,
@@ -379,9 +397,10 @@ impl<const SLOTS: usize> Node<SLOTS> {
     pub(super) fn sweep(&mut self, now: &Now) {
         self.swept_at = now.mono;
         let ahead = now.wall.0.saturating_add(AHEAD_NS_MAX);
-        let unwanted = |sighting: &Sighting| now.wall_is_trusted && sighting.time.timestamp().0 > ahead;
+        let unwanted = |sighting: &Sighting| now.wall_is_trusted && sighting.rank.0 > ahead;
         let swept = self.table.sweep(now.mono.seconds(), unwanted);
         self.counters.entries_swept += swept as u64;
+        self.receive_clock.forget_beyond(self.table.ranks());
     }
 
     /// An empty table needs no sweep, and no entry here can expire sooner than a node's whole life

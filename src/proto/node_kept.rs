@@ -27,10 +27,11 @@ impl<const SLOTS: usize> Node<SLOTS> {
     /// Takes back an entry that was kept, `age_s` seconds after its origin heard the client; says whether the table took it.
     /// To be called after the start and before any link.
     pub fn take_kept(&mut self, now: &Now, report: &Report, age_s: u32) -> bool {
-        let taken = !self.is_ahead(now, &report.sighting.time) && {
+        let taken = !self.is_ahead(now, report.sighting.rank) && {
             let now_s = now.mono.seconds();
             let heard_s = now_s.saturating_sub(i32::try_from(age_s).unwrap_or(i32::MAX));
             let admission = self.table.admit(report, heard_s, now_s, Source::Kept);
+            self.receive_clock.learn(now.mono, &report.sighting, now_s.saturating_sub(heard_s));
             matches!(admission, Admission::News | Admission::Newcomer | Admission::Duplicate)
         };
         *(if taken { &mut self.counters.kept_taken } else { &mut self.counters.kept_refused }) += 1;

@@ -340,13 +340,13 @@ impl<const SLOTS: usize> Node<SLOTS> {
         };
         self.sessions[index].digest.busy_at = now.mono;
         // The neighbour may have taken it in good faith, by a clock that is not right yet.
-        if self.is_ahead(now, &report.sighting.time) {
+        if self.is_ahead(now, report.sighting.rank) {
             self.counters.reports_ahead += 1;
             return Ok(LinkEvent::None);
         }
         let now_s = now.mono.seconds();
         let heard_s = now_s.saturating_sub(i32::try_from(age_s).unwrap_or(i32::MAX));
-        self.admit(&report, heard_s, now_s, Source::Neighbour(neighbour));
+        self.admit(&report, heard_s, now.mono, Source::Neighbour(neighbour));
         Ok(LinkEvent::None)
     }
 

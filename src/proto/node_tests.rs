@@ -1,6 +1,7 @@
 //! Whole nodes, joined by pipes in memory, under a clock that the test moves.
 
 use super::*;
+use crate::fields::ClientId;
 use crate::herd_tests::{Herd, WALL_NS, keys, node};
 use crate::limits::{ANSWER_BYTES_MAX, DIGEST_EVERY_MS, NONCE_BYTES, STRANGER_MS_MIN};
 use crate::newcomers::Caller;
@@ -203,7 +204,11 @@ fn a_digest_that_differs_ends_being_in_step_even_if_nothing_is_owed_from_here() 
 #[test]
 fn what_came_in_without_trust_is_dropped_even_if_no_tick_fell_into_that_time() {
     let mut node = node(0, 1, 32, None, 1);
-    let now = |wall_is_trusted| Now { mono: Mono(0), wall: Timestamp(WALL_NS), wall_is_trusted };
+    // Its clock is years ahead as long as it is not trusted: a time up to that ranks as it stands.
+    let now = |wall_is_trusted| {
+        let wall = if wall_is_trusted { WALL_NS } else { 9_100_000_000_000_000_000 };
+        Now { mono: Mono(0), wall: Timestamp(wall), wall_is_trusted }
+    };
     node.tick(&now(true));
     let mut bytes = [0; ANSWER_BYTES_MAX];
     for (trusted, held) in [(true, 0), (false, 1)] {
@@ -216,6 +221,75 @@ fn what_came_in_without_trust_is_dropped_even_if_no_tick_fell_into_that_time() {
     }
     node.tick(&now(true));
     assert!(node.table().is_empty());
+}
+
+/// What the table holds of `client` after these: each by a node that is up `mono_s` and shows `wall_s`, trusted or not.
+fn held_after(updates: &[(u64, i64, bool, &str)]) -> String {
+    let mut node = node(0, 1, 32, None, 1);
+    for (mono_s, wall_s, wall_is_trusted, line) in updates {
+        let wall = Timestamp(wall_s * 1_000_000_000);
+        let now = Now { mono: Mono(mono_s * 1_000), wall, wall_is_trusted: *wall_is_trusted };
+        let mut bytes = [0; ANSWER_BYTES_MAX];
+        let mut out = Out::new(&mut bytes);
+        assert!(matches!(node.client_line(&now, Caller::Exempt, line.as_bytes(), &mut out), Answer::Done));
+        let line = line.strip_prefix("IAMAT ").expect("a test's line is an IAMAT");
+        assert!(out.written().ends_with(format!(" {line}\n").as_bytes()), "the answer holds what was sent");
+    }
+    let client = ClientId::parse(b"kiwi").expect("an id");
+    let sighting = node.table().get(&client, 100).expect("it was just heard");
+    let mut bytes = [0; 32];
+    let mut out = Out::new(&mut bytes);
+    sighting.time.put(&mut out);
+    String::from_utf8_lossy(out.written()).into_owned()
+}
+
+#[test]
+fn a_time_ahead_of_the_clock_holds_an_id_no_longer_than_until_the_next_update() {
+    let nines = "IAMAT kiwi +1+1 9999999999999999999999999999999";
+    let table: [(&str, &[(u64, i64, bool, &str)]); 9] = [
+        ("101", &[(1, 100, true, "IAMAT kiwi +1+1 86499"), (2, 101, true, "IAMAT kiwi +2+2 101")]),
+        // The update that came later wins, whichever of two times ahead is the larger.
+        ("86000", &[(1, 100, true, "IAMAT kiwi +1+1 86499"), (2, 101, true, "IAMAT kiwi +2+2 86000")]),
+        // An older one changes nothing, and neither does one that was heard before.
+        ("101", &[(1, 101, true, "IAMAT kiwi +1+1 101"), (2, 102, true, "IAMAT kiwi +2+2 100")]),
+        ("86499", &[(1, 100, true, "IAMAT kiwi +1+1 86499"), (2, 101, true, "IAMAT kiwi +2+2 99")]),
+        // A clock that is right and not trusted.
+        ("101", &[(1, 100, false, nines), (2, 101, false, "IAMAT kiwi +2+2 101")]),
+        ("1764000000000", &[(1, 100, false, nines), (2, 101, false, "IAMAT kiwi +2+2 1764000000000")]),
+        // A clock that is years behind, or stands still, or goes back.
+        ("5000", &[(1, 100, false, nines), (2, 101, false, "IAMAT kiwi +2+2 5000")]),
+        ("5001", &[(1, 100, false, nines), (1, 100, false, "IAMAT kiwi +2+2 5001")]),
+        ("5002", &[(1, 100, false, nines), (2, 50, false, "IAMAT kiwi +2+2 5002")]),
+    ];
+    for (held, updates) in table {
+        assert_eq!(held_after(updates), held, "{updates:?}");
+    }
+}
+
+#[test]
+fn times_ahead_of_the_clock_push_nobody_out() {
+    let mut node = node(0, 1, 32, None, 1);
+    let mut say = |at_s: i64, trusted, line: String| {
+        let now = Now {
+            mono: Mono(at_s.unsigned_abs() * 1_000),
+            wall: Timestamp(at_s * 1_000_000_000),
+            wall_is_trusted: trusted,
+        };
+        let mut bytes = [0; ANSWER_BYTES_MAX];
+        let answer = node.client_line(&now, Caller::Exempt, line.as_bytes(), &mut Out::new(&mut bytes));
+        matches!(answer, Answer::Places(_))
+    };
+    for trusted in [true, false] {
+        for i in 0..100 {
+            say(100 + i, trusted, format!("IAMAT ahead{i} +0+0 {}", 100 + i + 80_000));
+        }
+        for i in 0..32 {
+            say(300 + i, trusted, format!("IAMAT honest{i} +1+1 {}", 300 + i));
+        }
+        for i in 0..32 {
+            assert!(say(400, trusted, format!("WHATSAT honest{i} 1 1")), "{trusted} {i}");
+        }
+    }
 }
 
 #[test]
@@ -280,7 +354,7 @@ fn nothing_passes_before_a_proof_and_nonsense_ends_the_link() {
         (None, &[HELLO, HELLO], Some(Cut::Nonsense)),
         (None, &[HELLO, "U 0 AT Hill +0.000000000 kiwi +91+1 1"], Some(Cut::Nonsense)),
         (None, &[HELLO, "U 0 AT Mallory +0.000000000 kiwi +1+1 1"], None),
-        (None, &[HELLO, "U 0 AT Hill -2000000000.000000000 kiwi +1+1 3700000000"], None),
+        (None, &[HELLO, "U 0 AT Hill +0.000000000 kiwi +1+1 3700000000"], None),
     ];
     for (keys, lines, expected) in table {
         assert_eq!(hostile(keys, lines), expected, "{lines:?}");

@@ -72,6 +72,11 @@ impl<'a> Out<'a> {
         self.put(digits.as_bytes());
     }
 
+    /// Appends `value` in decimal.
+    pub fn put_i64(&mut self, value: i64) {
+        self.put(itoa::Buffer::new().format(value).as_bytes());
+    }
+
     /// Appends `value` as nine decimal digits: the fraction of a second in nanoseconds.
     pub fn put_nanos(&mut self, value: u32) {
         debug_assert!(value < NANOSECONDS);

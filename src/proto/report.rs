@@ -1,14 +1,23 @@
 //! A report: that one client was somewhere at some time, as one node heard it.
 //!
-//! Here is the one strict order of the herd. It decides which of two reports of a client is newer
+//! Here is the one strict order of the herd. It decides which of two updates of a client is newer
 //! and, over all clients, which one a full table drops. One order for both is what makes flooding
-//! end: a report that was dropped once is below the table's floor from then on, so it can never come
+//! end: an update that was dropped once is below the table's floor from then on, so it can never come
 //! back as news (evict by age of arrival or by use instead and some herds never stop).
+//!
+//! # Rank
+//!
+//! The order begins with the **rank**: the client's time, but no later than the time at which a node received the update.
+//! So a client whose clock is ahead cannot pin an id or push other clients out of the table: its updates rank as if it
+//! had sent the time of their arrival. The rank is fixed when the update is received, and travels with it: where the
+//! origin's clock was trusted every node computes it from the client's time and the skew, else the line carries it.
+//! What receive time means without a trusted clock, and what is promised then, is in
+//! [`receive_time`](super::receive_time).
 
 use core::cmp::Ordering;
 
 use super::fields::{ClientId, ClientTime, Position, Seconds, fields};
-use super::limits::AT_LINE_BYTES_MAX;
+use super::limits::{AT_LINE_BYTES_MAX, RANKED_LINE_BYTES_MAX};
 use super::names::{Names, NodeId};
 use super::out::Out;
 use super::time::Timestamp;
@@ -25,19 +34,45 @@ pub struct Sighting {
     /// The origin's wall clock when it heard the client. The skew is this minus `time`, and is kept
     /// in this form because it always fits 64 bits, however far off the client's time is.
     pub heard: Timestamp,
+    /// Where it stands in the order: `time`, or the receive time if that is earlier.
+    pub rank: Timestamp,
+    /// Whether the origin's clock was known to be right: then the receive time is `heard`.
+    pub clock_was_trusted: bool,
 }
 
 impl Sighting {
-    /// The order of two reports of one client: (client time, origin, position, skew), then the text
-    /// of the time, so that only identical reports are equal. The larger wins.
+    /// One whose origin heard the client at `heard` by a clock that is known to be right.
+    #[must_use]
+    pub fn trusted(time: ClientTime, origin: NodeId, position: Position, heard: Timestamp) -> Self {
+        let rank = heard.min(time.timestamp());
+        Sighting { time, origin, position, heard, rank, clock_was_trusted: true }
+    }
+
+    /// One whose origin had no such clock: `received` is the receive time by the herd's reckoning.
+    #[must_use]
+    pub fn untrusted(
+        time: ClientTime,
+        origin: NodeId,
+        position: Position,
+        heard: Timestamp,
+        received: Timestamp,
+    ) -> Self {
+        let rank = received.min(time.timestamp());
+        Sighting { time, origin, position, heard, rank, clock_was_trusted: false }
+    }
+
+    /// The order of two updates of one client: (rank, client time, origin, position, skew), then the text
+    /// of the time and the origin's trust, so that only identical updates are equal. The larger wins.
     #[must_use]
     pub fn compare(&self, other: &Self) -> Ordering {
-        let time = self.time.compare(&other.time);
+        let rank = self.rank.cmp(&other.rank);
         // With equal client times the order of the skews is the order of the clocks that heard them.
-        time.then_with(|| self.origin.cmp(&other.origin))
+        rank.then_with(|| self.time.compare(&other.time))
+            .then_with(|| self.origin.cmp(&other.origin))
             .then_with(|| self.position.cmp(&other.position))
             .then_with(|| self.heard.cmp(&other.heard))
             .then_with(|| self.time.compare_text(&other.time))
+            .then_with(|| self.clock_was_trusted.cmp(&other.clock_was_trusted))
     }
 
     /// The origin's clock minus the client's time.
@@ -87,6 +122,17 @@ impl Version<'_> {
         out.put_byte(b' ');
         self.sighting.time.put(out);
     }
+
+    /// Appends the AT line with what other nodes need beside it: the rank in nanoseconds since 1970 and a blank before
+    /// it, where the origin's clock was not trusted.
+    pub fn put_ranked_line(&self, names: &Names, out: &mut Out) {
+        debug_assert!(out.room() >= RANKED_LINE_BYTES_MAX);
+        if !self.sighting.clock_was_trusted {
+            out.put_i64(self.sighting.rank.0);
+            out.put_byte(b' ');
+        }
+        self.put_at_line(names, out);
+    }
 }
 
 /// Why bytes are not an AT line of this herd.
@@ -105,7 +151,24 @@ impl Report {
         Version { client: &self.client, sighting: &self.sighting }
     }
 
-    /// Reads what [`Version::put_at_line`] writes.
+    /// Reads what [`Version::put_ranked_line`] writes.
+    ///
+    /// # Errors
+    /// [`AtLineError`]; nothing is changed by either.
+    pub fn parse_ranked_line(line: &[u8], names: &Names) -> Result<Self, AtLineError> {
+        if line.starts_with(b"AT ") {
+            return Self::parse_at_line(line, names);
+        }
+        let blank = line.iter().position(|&byte| byte == b' ').ok_or(AtLineError::Malformed)?;
+        let rank = parse_i64(&line[..blank]).ok_or(AtLineError::Malformed)?;
+        let Report { client, sighting } = Self::parse_at_line(&line[blank + 1..], names)?;
+        let Sighting { time, origin, position, heard, .. } = sighting;
+        let sighting = Sighting::untrusted(time, origin, position, heard, Timestamp(rank));
+        // The form is canonical: a rank above the client's time is none that a node writes.
+        if sighting.rank.0 == rank { Ok(Report { client, sighting }) } else { Err(AtLineError::Malformed) }
+    }
+
+    /// Reads what [`Version::put_at_line`] writes, of an origin whose clock was trusted.
     ///
     /// # Errors
     /// [`AtLineError`]; nothing is changed by either.
@@ -124,8 +187,18 @@ impl Report {
         };
         let (client, position, time, heard) = read().ok_or(AtLineError::Malformed)?;
         let origin = names.find(origin).ok_or(AtLineError::UnknownOrigin)?;
-        Ok(Report { client, sighting: Sighting { time, origin, position, heard } })
+        Ok(Report { client, sighting: Sighting::trusted(time, origin, position, heard) })
     }
+}
+
+/// A signed decimal number without leading zeros.
+fn parse_i64(field: &[u8]) -> Option<i64> {
+    let digits = field.strip_prefix(b"-").unwrap_or(field);
+    let is_canonical = digits.first().is_some_and(|first| *first != b'0' || field == b"0");
+    if !is_canonical || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    core::str::from_utf8(field).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -154,8 +227,11 @@ pub(super) mod tests {
     fn each_part_of_the_order_decides_when_those_before_it_are_equal() {
         let rising = [
             "AT Smith +9.000000000 z +9+9 1",
+            // Ahead of the clocks that heard them: these rank by those.
+            "AT Hill -9000000000.000000000 z -9-9 9000000001.5",
+            "AT Hill -9000000000.000000000 z -9-9 9000000001.6",
             "AT Campbell +9.000000000 z +9+9 2",
-            "AT Hill -9.000000000 z -9+9 2",
+            "AT Hill +0.000000000 z -9+9 2",
             "AT Hill +8.000000000 z -9-9 2",
             "AT Hill +8.000000001 a -9-9 2",
             "AT Hill +8.000000001 b -9-9 2",
@@ -185,9 +261,18 @@ pub(super) mod tests {
             // The origin's clock would be in the year 2493: no node's clock can say so.
             ("AT Hill +16500000000.000000000 a +1+1 1", AtLineError::Malformed),
             ("AT Mallory +0.000000000 a +1+1 1", AtLineError::UnknownOrigin),
+            ("1 AT Mallory +0.000000000 a +1+1 1", AtLineError::UnknownOrigin),
+            ("1", AtLineError::Malformed),
+            (" AT Hill +0.000000000 a +1+1 1", AtLineError::Malformed),
+            ("- AT Hill +0.000000000 a +1+1 1", AtLineError::Malformed),
+            ("-0 AT Hill +0.000000000 a +1+1 1", AtLineError::Malformed),
+            ("01 AT Hill +0.000000000 a +1+1 1", AtLineError::Malformed),
+            // Above the client's time.
+            ("1000000001 AT Hill +0.000000000 a +1+1 1", AtLineError::Malformed),
+            ("9223372036854775808 AT Hill +0.000000000 a +1+1 1", AtLineError::Malformed),
         ];
         for (line, expected) in table {
-            assert_eq!(Report::parse_at_line(line.as_bytes(), &names()), Err(expected), "{line}");
+            assert_eq!(Report::parse_ranked_line(line.as_bytes(), &names()), Err(expected), "{line}");
         }
     }
 
@@ -196,17 +281,20 @@ pub(super) mod tests {
         let origins = prop_oneof![Just("Campbell"), Just("Hill"), Just("Smith")];
         let times = prop_oneof![Just("1"), Just("1.0"), Just("2"), Just("99999999999"), Just("-99999999999")];
         let positions = prop_oneof![Just("+1+1"), Just("-1+1"), Just("+1.0+1")];
-        (origins, 0..3_i64, "[ab]", positions, times).prop_map(|(origin, heard, client, position, time)| {
-            Report {
-                client: ClientId::parse(client.as_bytes()).expect("one letter"),
-                sighting: Sighting {
-                    time: ClientTime::parse(time.as_bytes()).expect("of the list"),
-                    origin: names().find(origin.as_bytes()).expect("of the list"),
-                    position: Position::parse(position.as_bytes()).expect("of the list"),
-                    heard: Timestamp(heard),
-                },
-            }
-        })
+        let received = proptest::option::of(0..3_i64);
+        (origins, 0..3_i64, "[ab]", positions, times, received).prop_map(
+            |(origin, heard, client, position, time, received)| {
+                let time = ClientTime::parse(time.as_bytes()).expect("of the list");
+                let origin = names().find(origin.as_bytes()).expect("of the list");
+                let position = Position::parse(position.as_bytes()).expect("of the list");
+                let heard = Timestamp(heard);
+                let sighting = match received {
+                    Some(at) => Sighting::untrusted(time, origin, position, heard, Timestamp(at)),
+                    None => Sighting::trusted(time, origin, position, heard),
+                };
+                Report { client: ClientId::parse(client.as_bytes()).expect("one letter"), sighting }
+            },
+        )
     }
 
     proptest! {
@@ -221,9 +309,18 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn at_lines_round_trip(report in any_report()) {
-            let line = at_line(&report);
-            prop_assert_eq!(Report::parse_at_line(line.as_bytes(), &names()), Ok(report));
+        fn lines_round_trip(report in any_report()) {
+            let mut bytes = [0; RANKED_LINE_BYTES_MAX];
+            let mut out = Out::new(&mut bytes);
+            report.version().put_ranked_line(&names(), &mut out);
+            prop_assert_eq!(Report::parse_ranked_line(out.written(), &names()), Ok(report));
+        }
+
+        #[test]
+        fn no_rank_is_above_the_client_time_or_the_receive_time(report in any_report()) {
+            let Sighting { time, heard, rank, clock_was_trusted, .. } = report.sighting;
+            prop_assert!(rank <= time.timestamp());
+            prop_assert!(!clock_was_trusted || rank <= heard);
         }
     }
 }

@@ -66,15 +66,17 @@ fn time() -> impl Strategy<Value = String> {
 
 fn report() -> impl Strategy<Value = Report> {
     let origin = prop::sample::select(vec!["Campbell", "Hill", "Jaquez", "Singleton", "Smith"]);
-    (client(), position(), time(), origin, any::<i64>()).prop_map(
-        |(client, position, time, origin, heard)| Report {
-            client: ClientId::parse(&client).expect("1 to 64 bytes without white space"),
-            sighting: Sighting {
-                time: ClientTime::parse(time.as_bytes()).expect("of the grammar"),
-                origin: names().find(origin.as_bytes()).expect("of the list"),
-                position: Position::parse(position.as_bytes()).expect("of the grammar"),
-                heard: Timestamp(heard),
-            },
+    let received = proptest::option::of(any::<i64>());
+    (client(), position(), time(), origin, any::<i64>(), received).prop_map(
+        |(client, position, time, origin, heard, received)| {
+            let time = ClientTime::parse(time.as_bytes()).expect("of the grammar");
+            let origin = names().find(origin.as_bytes()).expect("of the list");
+            let position = Position::parse(position.as_bytes()).expect("of the grammar");
+            let sighting = match received {
+                Some(at) => Sighting::untrusted(time, origin, position, Timestamp(heard), Timestamp(at)),
+                None => Sighting::trusted(time, origin, position, Timestamp(heard)),
+            };
+            Report { client: ClientId::parse(&client).expect("1 to 64 bytes without white space"), sighting }
         },
     )
 }

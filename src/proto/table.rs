@@ -28,6 +28,7 @@ use super::limits::NEIGHBOURS_MAX;
 use super::names::NodeId;
 use super::owed::Owed;
 use super::report::{Report, Sighting, Version};
+use super::time::Timestamp;
 
 /// A client id and its keyed hash, of which the map uses 16 bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,7 @@ struct Entry {
 
 /// Bytes of an entry with its key, as the map keeps it: two bytes of hash before them, and padding.
 pub const ENTRY_BYTES: usize = size_of::<(u16, Key, Entry)>();
+const _: () = assert!(ENTRY_BYTES <= 144, "an entry has grown: look at the layout of Sighting");
 /// Bytes beside it: two places in the hash index, a time and two numbers in the heap, 16 owed bits.
 pub const SLOT_BYTES: usize = 2 * 4 + 8 + 2 + 2 + 2;
 
@@ -185,6 +187,11 @@ impl<const SLOTS: usize> Table<SLOTS> {
         self.map.values().map(|entry| self.age_s(entry, now_s)).max()
     }
 
+    /// The rank of each entry, and whether its origin's clock was trusted.
+    pub(super) fn ranks(&self) -> impl Iterator<Item = (Timestamp, bool)> {
+        self.map.values().map(|entry| (entry.sighting.rank, entry.sighting.clock_was_trusted))
+    }
+
     /// What is owed to whom.
     #[must_use]
     pub fn owed(&self) -> &Owed<SLOTS> {
@@ -241,7 +248,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
                 let (_, entry) = self.map.get_index_mut(slot).expect("the slot was just found");
                 *entry = Entry { sighting: report.sighting, heard_s };
                 let map = &self.map;
-                self.floor.update(slot, report.sighting.time.timestamp().0, |a, b| tie(map, a, b));
+                self.floor.update(slot, report.sighting.rank.0, |a, b| tie(map, a, b));
                 self.changed.set(slot);
                 self.owe_to_others(slot, from);
                 Admission::News
@@ -265,7 +272,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
         let inserted = self.map.insert(key, Entry { sighting: report.sighting, heard_s });
         debug_assert!(matches!(inserted, Ok(None)), "the client was not there and the map has room");
         let map = &self.map;
-        self.floor.push(slot, report.sighting.time.timestamp().0, |a, b| tie(map, a, b));
+        self.floor.push(slot, report.sighting.rank.0, |a, b| tie(map, a, b));
         self.changed.set(slot);
         self.owe_to_others(slot, from);
         Admission::Newcomer

@@ -239,12 +239,10 @@ fn any_report() -> impl Strategy<Value = Report> {
     let times = prop_oneof![Just("1"), Just("1.0"), Just("2"), Just("3"), Just("4"), Just("-5.5")];
     let positions = prop_oneof![Just("+1+1"), Just("-1+1")];
     (any_origin(), 0..2_i64, "[a-h]", positions, times).prop_map(|(origin, heard, client, position, time)| {
-        let sighting = Sighting {
-            time: ClientTime::parse(time.as_bytes()).expect("of the list"),
-            origin,
-            position: Position::parse(position.as_bytes()).expect("of the list"),
-            heard: Timestamp(heard),
-        };
+        let time = ClientTime::parse(time.as_bytes()).expect("of the list");
+        let position = Position::parse(position.as_bytes()).expect("of the list");
+        let heard = Timestamp(heard * 2_500_000_000);
+        let sighting = Sighting::trusted(time, origin, position, heard);
         Report { client: ClientId::parse(client.as_bytes()).expect("one letter"), sighting }
     })
 }

@@ -4,7 +4,7 @@
 
 use super::super::fields::ClientId;
 use super::super::node::Node;
-use super::{Sighting, Table, Version};
+use super::{Sighting, Table, Version, tie};
 
 impl<const SLOTS: usize> Table<SLOTS> {
     /// Every entry by slot, those past their age included, with the second in which its origin heard it.
@@ -17,15 +17,14 @@ impl<const SLOTS: usize> Table<SLOTS> {
 
 impl<const SLOTS: usize> Node<SLOTS> {
     /// Changes an entry behind the core's back, as a bit that flips in memory does: it is owed to nobody and
-    /// no timer is set. The time must stay: the heap holds a copy. `false` if there is no such entry.
+    /// no timer is set. `false` if there is no such entry.
     pub fn sim_spoil(&mut self, client: &ClientId, spoil: impl FnOnce(&mut Sighting)) -> bool {
-        let key = self.table.key(client);
-        match self.table.map.get_mut(&key) {
-            Some(entry) => {
-                spoil(&mut entry.sighting);
-                true
-            }
-            None => false,
-        }
+        let table = &mut self.table;
+        let Some(slot) = table.map.get_index_of(&table.key(client)) else { return false };
+        let (_, entry) = table.map.get_index_mut(slot).expect("it was just found");
+        spoil(&mut entry.sighting);
+        let (rank, map) = (entry.sighting.rank.0, &table.map);
+        table.floor.update(slot, rank, |a, b| tie(map, a, b));
+        true
     }
 }

@@ -4,8 +4,9 @@
 //! HELLO 1 <name> <boot> <capacity> <nonce>   first, both ways
 //! PROOF <mac> [<mac>]                        one a key; every later line ends in " ~<tag>"
 //! U <age_s> AT <origin> <skew> <client> <position> <time>
+//! U <age_s> <rank> AT <origin> …             the same by an origin whose clock was not trusted
 //! D <round> <hashes> -                       64 hashes of 16 hex digits, without blanks
-//! D <round> <hashes> AT <origin> …           the same with a floor, in the form of an AT line
+//! D <round> <hashes> AT <origin> …           the same with a floor, in the form of an update
 //! P <n>                                      ping and its answer
 //! Q <number> <salt> <names> <ms> <floor>            a census: how are you, all of you
 //! R <number> <strangers> <owed> <differs> <answered> <troubled> <links> <more> <halves> <floor>
@@ -36,6 +37,7 @@ const LINK_FIELD_BYTES: usize = 9;
 
 /// A line between nodes, its tag taken off.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a line is taken apart at once, and the core has no heap")]
 pub enum Line<'a> {
     /// Who is there.
     Hello {
@@ -97,7 +99,7 @@ impl<'a> Line<'a> {
             b"U" => {
                 let (age_s, at_line) = split(rest)?;
                 let age_s = u32::try_from(number(age_s)?).ok()?;
-                Some(Line::Update { age_s, report: Report::parse_at_line(at_line, names) })
+                Some(Line::Update { age_s, report: Report::parse_ranked_line(at_line, names) })
             }
             b"D" => parse_digest(rest, names),
             b"P" => Some(Line::Ping(number(rest)?)),
@@ -156,7 +158,7 @@ fn parse_digest<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
 }
 
 fn parse_floor(field: &[u8], names: &Names) -> Result<Option<Report>, AtLineError> {
-    if field == b"-" { Ok(None) } else { Report::parse_at_line(field, names).map(Some) }
+    if field == b"-" { Ok(None) } else { Report::parse_ranked_line(field, names).map(Some) }
 }
 
 fn parse_question<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
@@ -289,7 +291,7 @@ pub fn put_update(version: &Version, age_s: u32, names: &Names, out: &mut Out) {
     out.put(b"U ");
     out.put_u128(u128::from(age_s));
     out.put_byte(b' ');
-    version.put_at_line(names, out);
+    version.put_ranked_line(names, out);
 }
 
 /// Appends a D.
@@ -306,7 +308,7 @@ pub fn put_digest(round: u64, buckets: &Buckets, floor: Option<&Report>, names: 
 
 fn put_floor(floor: Option<&Report>, names: &Names, out: &mut Out) {
     match floor {
-        Some(floor) => floor.version().put_at_line(names, out),
+        Some(floor) => floor.version().put_ranked_line(names, out),
         None => out.put_byte(b'-'),
     }
 }

@@ -77,7 +77,7 @@ pub struct Status {
     pub evicted: u64,
     /// The age of the oldest entry, in seconds.
     pub oldest_s: Option<i32>,
-    /// The client time of the smallest entry of a full table, in nanoseconds since 1970: below it reports are refused.
+    /// The rank of the smallest entry of a full table, in nanoseconds since 1970: below it reports are refused.
     pub floor_ns: Option<i64>,
     /// Where places come from, and how that goes.
     pub places: places::Health,
@@ -122,7 +122,7 @@ impl Status {
             entries: (table.len(), table.capacity()),
             evicted: table.evicted(),
             oldest_s: table.oldest_s(now.mono.seconds()),
-            floor_ns: table.floor().map(|floor| floor.sighting.time.timestamp().0),
+            floor_ns: table.floor().map(|floor| floor.sighting.rank.0),
             places,
             snapshot,
             private_kb: private_kb(),

@@ -37,7 +37,7 @@ pub(super) fn issued_at(issued: &[(Sighting, u64)], sighting: &Sighting) -> Opti
 }
 
 pub(super) fn is_ahead(now: &Now, sighting: &Sighting) -> bool {
-    now.wall_is_trusted && sighting.time.timestamp().0 > now.wall.0.saturating_add(AHEAD_NS_MAX)
+    now.wall_is_trusted && sighting.rank.0 > now.wall.0.saturating_add(AHEAD_NS_MAX)
 }
 
 impl World {

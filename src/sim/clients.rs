@@ -6,11 +6,15 @@ use super::plan::{Fault, pick};
 use super::world::World;
 use crate::proto::client::{Piece, Splitter};
 use crate::proto::fields::ClientId;
-use crate::proto::limits::{AHEAD_NS_MAX, ANSWER_BYTES_MAX, AT_LINE_BYTES_MAX, CENSUS_MS_MAX, CENSUSES_MAX};
+use crate::proto::limits::{
+    AHEAD_NS_MAX, ANSWER_BYTES_MAX, AT_LINE_BYTES_MAX, CENSUS_MS_MAX, CENSUSES_MAX, LEARNED_CLOCK_NS_MAX,
+    TIME_BYTES_MAX,
+};
 use crate::proto::newcomers::Caller;
 use crate::proto::node::Answer;
 use crate::proto::out::Out;
-use crate::proto::report::{Report, Version};
+use crate::proto::report::{Report, Sighting, Version};
+use crate::proto::time::Timestamp;
 
 const POSITIONS: [&str; 5] = ["+34.068930-118.445127", "+1+1", "-1+1", "+1.0+1", "-90.00+180"];
 /// One time in three forms, and its neighbours.
@@ -92,7 +96,16 @@ impl World {
             return ((*pick(&mut self.rng, &EQUAL_TIMES)).to_string(), WALL_NS);
         }
         let ahead_s = match self.rng.u8(0..8) {
-            0 | 1 if self.plan.has(Fault::FutureTimes) => self.rng.i64(2 * 86_400..86_400 * 365 * 30),
+            0 if self.plan.has(Fault::FutureTimes) && self.rng.bool() => {
+                // Milliseconds for seconds, and all digits there is room for.
+                let now_ms = WALL_NS / 1_000_000 + self.later_s * 1_000;
+                return match self.rng.bool() {
+                    true => (format!("{now_ms}"), i64::MAX),
+                    false => ("9".repeat(TIME_BYTES_MAX - 1), i64::MAX),
+                };
+            }
+            0 if self.plan.has(Fault::FutureTimes) => self.rng.i64(2 * 86_400..86_400 * 365 * 30),
+            1 if self.plan.has(Fault::FutureTimes) => self.rng.i64(3_600..86_000),
             0 => self.rng.i64(-86_400 * 365..0),
             _ => self.rng.i64(-100..=100),
         };
@@ -102,7 +115,8 @@ impl World {
     /// A client's time so many seconds ahead of the truth, give or take one.
     pub(super) fn time(&mut self, ahead_s: i64) -> (String, i64) {
         let now_s = i64::try_from(self.now / 1_000).expect("a world lasts minutes");
-        let (second, nanos) = (WALL_NS / 1_000_000_000 + now_s + ahead_s, self.rng.i64(0..1_000_000_000));
+        let (second, nanos) =
+            (WALL_NS / 1_000_000_000 + self.later_s + now_s + ahead_s, self.rng.i64(0..1_000_000_000));
         (format!("{second}.{nanos:09}"), second * 1_000_000_000 + nanos)
     }
 
@@ -151,6 +165,18 @@ impl World {
         let mut bytes = [0; ANSWER_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
         let Some(node) = self.hosts[host].node.as_mut() else { return };
+        let received = node.receive_time(&now);
+        let clocks = self.hosts.iter().map(|board| board.now(self.now).wall.0);
+        self.farthest_ns = clocks.fold(self.farthest_ns, i64::max);
+        // A learned clock may be off by a minute, and a second for each node that an update has passed.
+        let bound_ns = self.farthest_ns + LEARNED_CLOCK_NS_MAX + self.plan.nodes as i64 * 1_000_000_000;
+        let is_bounded = received.0 <= bound_ns || self.plan.has(Fault::Insiders);
+        if !is_bounded || (now.wall_is_trusted && received != now.wall) {
+            let received = received.0;
+            return self
+                .fail("a receive time is one that a clock shows", format!("{received} over {bound_ns}"));
+        }
+        let node = self.hosts[host].node.as_mut().expect("it was just there");
         let refusals = node.counters().new_ids_refused;
         let answer = node.client_line(&now, caller, said.line().as_bytes(), &mut out);
         let over_budget = node.counters().new_ids_refused > refusals;
@@ -165,7 +191,7 @@ impl World {
                 if ahead {
                     refused
                 } else {
-                    told = self.take_answer(host, *client, fields, &text);
+                    told = self.take_answer(host, *client, fields, &text, received);
                     let (is_right, was_known) = (told.is_some(), self.at_line(host, *client).is_some());
                     told = told.filter(|_| !over_budget);
                     if let Some(budget) = budget.filter(|_| !was_known && !over_budget) {
@@ -203,13 +229,27 @@ impl World {
     }
 
     /// The report that an IAMAT's answer issues, if the answer holds what it should.
-    fn take_answer(&mut self, host: usize, client: usize, fields: &str, text: &str) -> Option<Told> {
-        let wall = self.hosts[host].now(self.now).wall;
+    fn take_answer(
+        &mut self,
+        host: usize,
+        client: usize,
+        fields: &str,
+        text: &str,
+        received: Timestamp,
+    ) -> Option<Told> {
+        let now = self.hosts[host].now(self.now);
         let node = self.hosts[host].node.as_ref()?;
         let line = text.strip_suffix('\n').filter(|line| line.ends_with(&format!(" {fields}")))?;
         let Report { sighting, client: name } = Report::parse_at_line(line.as_bytes(), node.names()).ok()?;
-        let is_right =
-            client_number(&name) == Some(client) && sighting.origin == node.me() && sighting.heard == wall;
+        let is_right = client_number(&name) == Some(client)
+            && sighting.origin == node.me()
+            && sighting.heard == now.wall;
+        // What the answer does not show: where the update stands in the order.
+        let Sighting { time, origin, position, heard, .. } = sighting;
+        let sighting = match now.wall_is_trusted {
+            true => sighting,
+            false => Sighting::untrusted(time, origin, position, heard, received),
+        };
         self.issued[client].push((sighting, self.now));
         is_right.then_some(Told { client, sighting, hidden_ms: 0, from: None })
     }

@@ -6,13 +6,13 @@
 //! next digest, 66 s after the last at most; each comparison that differs is followed by another, 60 s later at most.
 
 use super::clients::Said;
-use super::host::client_name;
+use super::host::{Host, client_name};
 use super::net::State;
 use super::plan::{CLIENTS_MAX, Fault};
 use super::world::{Event, FIRST_KEY, SECOND_KEY, World};
 use crate::proto::census::Sum;
 use crate::proto::fields::{ClientId, Position};
-use crate::proto::limits::{CENSUS_MS_MAX, SWEEP_EVERY_MS};
+use crate::proto::limits::{CENSUS_MS_MAX, SWEEP_EVERY_MS, TIME_BYTES_MAX};
 use crate::proto::names::NodeId;
 use crate::proto::report::{Report, Sighting, Version};
 
@@ -30,6 +30,11 @@ const HOP_MS: u64 = 25;
 /// A digest is due at least so often.
 const ROUND_MS: u64 = 70_000;
 
+/// So much later it is when the herd is healed, where clocks were off by up to an hour.
+const LATER_S: i64 = 7_200;
+/// A clock that is not trusted is behind by up to three years.
+const BEHIND_NS_MAX: i64 = 3 * 365 * 86_400 * 1_000_000_000;
+
 type Entries = Vec<Report>;
 
 impl World {
@@ -42,6 +47,7 @@ impl World {
                 Self::prove_tables,
                 Self::prove_silence,
                 Self::prove_census,
+                Self::prove_true_time,
                 Self::prove_one_update,
                 Self::prove_repair,
             ]
@@ -58,13 +64,20 @@ impl World {
     fn heal(&mut self) {
         self.healed = true;
         self.say(|_| "all is well from now on".to_string());
+        // A trusted clock that was an hour ahead has ranked updates by it: they hold their ids until then.
+        self.later_s = if self.plan.has(Fault::WallSkew) { LATER_S } else { 0 };
+        let later_ns = self.later_s * 1_000_000_000;
         self.mend_ways();
         let key = if self.plan.has(Fault::KeyRotation) { SECOND_KEY } else { FIRST_KEY };
         for host in 0..self.plan.nodes {
             let board = &mut self.hosts[host];
             board.paused_until = 0;
-            board.wall_is_trusted = true;
-            board.wall_off_ns = 0;
+            board.wall_is_trusted = !self.plan.has(Fault::NoTrustedClocks);
+            board.wall_off_ns = later_ns;
+            if !board.wall_is_trusted {
+                // A board without a clock chip is behind the truth, by years at times.
+                board.wall_off_ns -= self.rng.i64(0..=BEHIND_NS_MAX);
+            }
             if self.plan.keyed {
                 self.give_keys(host, vec![key]);
             }
@@ -211,6 +224,27 @@ impl World {
         self.prove_honesty();
     }
 
+    /// A client that claims a time far ahead is where it says by its next update, sent to any node.
+    fn prove_true_time(&mut self) {
+        for is_ahead in [true, false] {
+            let (time, time_ns) = match is_ahead {
+                true if self.plan.has(Fault::NoTrustedClocks) => ("9".repeat(TIME_BYTES_MAX - 1), i64::MAX),
+                true => self.time(86_000),
+                false => self.time(0),
+            };
+            let host = self.rng.usize(0..self.plan.nodes);
+            self.say_all(host, &[Said::iamat(0, "+12.5-7", &time, time_ns)]);
+            self.run_until(self.now + self.flood_ms());
+            let newest = self.issued[0].last().map(|(sighting, _)| *sighting);
+            let held = |board: &Host| board.held[0].map(|held| held.sighting);
+            if let Some(host) = self.hosts.iter().position(|board| held(board) != newest) {
+                let detail =
+                    format!("{} holds {:?}, not {newest:?}", self.names[host], held(&self.hosts[host]));
+                self.fail("a time ahead holds an id until the next update", detail);
+            }
+        }
+    }
+
     /// One more report is everywhere soon, and costs two lines an edge at most: one on those by which a node first
     /// heard of it, as it is not sent back. (A digest that crosses it on the way differs, and its bucket is sent again.)
     fn prove_one_update(&mut self) {
@@ -286,6 +320,10 @@ impl World {
                 sighting.origin = self.id(other, other);
             }
         }
+        let Sighting { time, origin, position, heard, clock_was_trusted, .. } = *sighting;
+        if clock_was_trusted {
+            *sighting = Sighting::trusted(time, origin, position, heard);
+        }
     }
 
     /// An entry changes behind the core's back: that is noticed, said, and mended.
@@ -340,7 +378,8 @@ fn words(entries: &[Report]) -> String {
     let word = |report: &Report| {
         let Version { client, sighting } = report.version();
         let client = String::from_utf8_lossy(client.as_bytes()).into_owned();
-        format!("{client}@{} of {}", sighting.time.timestamp().0, sighting.origin.index())
+        let rank = sighting.rank.0;
+        format!("{client}@{rank} of {}", sighting.origin.index())
     };
     format!("[{}]", entries.iter().map(word).collect::<Vec<_>>().join(", "))
 }

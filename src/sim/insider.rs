@@ -137,7 +137,8 @@ impl World {
             // Of a node that is in no map.
             2 => (format!("U 0 {}", at_line.replacen(&origin, "mallory", 1)).into_bytes(), Kind::Wild),
             3 => (format!("U {} {at_line}", life_s + self.rng.u32(0..10)).into_bytes(), Kind::Wild),
-            4 if !self.plan.has(Fault::WallSteps) => {
+            // A node whose clock is not trusted believes what others' clocks show.
+            4 if !self.plan.has(Fault::WallSteps) && !self.plan.has(Fault::UntrustedClocks) => {
                 let ahead_s = self.rng.i64(2 * 86_400..86_400 * 365 * 30);
                 let (time, _) = self.time(ahead_s);
                 self.issue(&format!("AT {origin} -9.000000000 {client} +5+5 {time}"))

@@ -43,6 +43,8 @@ pub(super) enum Fault {
     WallSkew,
     /// Some nodes do not trust their wall clock.
     UntrustedClocks,
+    /// No clock is ever trusted, and once the herd is healed all are behind the truth by up to three years.
+    NoTrustedClocks,
     /// Clients claim times days and years ahead.
     FutureTimes,
     /// Clients claim few different times, written in more ways than one.
@@ -69,7 +71,7 @@ pub(super) enum Fault {
     Snapshots,
 }
 
-pub(super) const FAULTS: [Fault; 25] = [
+pub(super) const FAULTS: [Fault; 26] = [
     Fault::SlowLinks,
     Fault::ThinLinks,
     Fault::Splits,
@@ -83,6 +85,7 @@ pub(super) const FAULTS: [Fault; 25] = [
     Fault::WallSteps,
     Fault::WallSkew,
     Fault::UntrustedClocks,
+    Fault::NoTrustedClocks,
     Fault::FutureTimes,
     Fault::EqualTimes,
     Fault::WrongKeys,
@@ -248,6 +251,11 @@ fn draw_faults(rng: &mut Rng) -> u32 {
     let bit = |fault: Fault| 1_u32 << fault as u32;
     if faults & bit(Fault::FutureTimes) != 0 && faults & bit(Fault::WallSteps) != 0 {
         faults &= !bit(Fault::WallSteps);
+    }
+    if faults & bit(Fault::NoTrustedClocks) != 0 {
+        // A clock that is not trusted and ahead by years lets clients claim as much: that is said, and not mended.
+        // An insider can say that a trusted clock showed any time, and no clock of this herd knows better.
+        faults &= !(bit(Fault::UntrustedClocks) | bit(Fault::WallSteps) | bit(Fault::Insiders));
     }
     faults
 }

@@ -91,6 +91,10 @@ pub(super) struct World {
     pub(super) union: [Option<Sighting>; CLIENTS_MAX],
     pub(super) heal_at: u64,
     pub(super) healed: bool,
+    /// By so much the calendar is ahead of the world's own time, in seconds.
+    pub(super) later_s: i64,
+    /// The farthest that any wall clock has shown when a client spoke, in nanoseconds.
+    pub(super) farthest_ns: i64,
     /// Comparisons of digests since the healing that differed.
     pub(super) differs: u64,
     pub(super) lines: u64,
@@ -128,6 +132,8 @@ impl World {
             union: [None; CLIENTS_MAX],
             heal_at: 3_000 + plan.faulty_ms,
             healed: false,
+            later_s: 0,
+            farthest_ns: 0,
             differs: 0,
             lines: 0,
             updates: 0,
@@ -156,7 +162,8 @@ impl World {
                 () if wrong && self.plan.has(Fault::WrongKeys) => vec![WRONG_KEY],
                 () => vec![FIRST_KEY],
             };
-            board.wall_is_trusted = !(self.plan.has(Fault::UntrustedClocks) && self.rng.bool());
+            board.wall_is_trusted = !self.plan.has(Fault::NoTrustedClocks)
+                && !(self.plan.has(Fault::UntrustedClocks) && self.rng.bool());
             if self.plan.has(Fault::WallSkew) {
                 board.wall_off_ns = self.rng.i64(-3_600_000_000_000..=3_600_000_000_000);
             }

@@ -8,7 +8,7 @@
 //!
 //! The first line has the version of the form, the wall clock in seconds since 1970 at the moment for which all ages hold, and
 //! whether it was known to be right. A line an entry follows: its age in seconds, and the AT line, in which its origin is a
-//! name. The last line has how many there are, and SipHash-2-4 of everything before the checksum itself. That finds damage;
+//! name, with its rank before it as on a link ([`crate::proto::report`]). The last line has how many there are, and SipHash-2-4 of everything before the checksum itself. That finds damage;
 //! whoever can write the file can make any table, so nobody but the node may.
 //!
 //! Entries are written one by one and read one by one. Knows nothing of files or folders.
@@ -21,7 +21,7 @@ use std::io::{self, BufRead, Read};
 
 use siphasher::sip::SipHasher24;
 
-use crate::proto::limits::AT_LINE_BYTES_MAX;
+use crate::proto::limits::RANKED_LINE_BYTES_MAX;
 use crate::proto::names::Names;
 use crate::proto::out::Out;
 use crate::proto::report::Version;
@@ -31,8 +31,8 @@ use crate::proto::time::Now;
 /// holds the newest stay.
 pub const ENTRIES_MAX: u32 = 32_768;
 
-/// The longest line of a file, in bytes: an age, a blank, an AT line, a line feed. The first and the last are shorter.
-pub const LINE_BYTES_MAX: usize = 10 + 1 + AT_LINE_BYTES_MAX + 1;
+/// The longest line of a file, in bytes: an age, a blank, an AT line with its rank, a line feed. The first and the last are shorter.
+pub const LINE_BYTES_MAX: usize = 10 + 1 + RANKED_LINE_BYTES_MAX + 1;
 
 const VERSION: u32 = 1;
 /// Tells these checksums from SipHashes of anything else.
@@ -97,7 +97,7 @@ impl Encoder {
         let before = out.len();
         out.put_u128(age_s.into());
         out.put_byte(b' ');
-        version.put_at_line(names, out);
+        version.put_ranked_line(names, out);
         out.put_byte(b'\n');
         self.checksum.write(&out.written()[before..]);
         self.entries += 1;

@@ -36,7 +36,7 @@ fn read_all(mut bytes: &[u8]) -> Result<(Written, Vec<(Report, u32)>), Damage> {
     let node = node(&NAMES);
     let mut entries = Vec::new();
     let written = read(&mut bytes, |_, at_line, age_s| {
-        let report = Report::parse_at_line(at_line, node.names());
+        let report = Report::parse_ranked_line(at_line, node.names());
         let is_one = report.is_ok();
         entries.extend(report.ok().map(|report| (report, age_s)));
         is_one
@@ -45,7 +45,7 @@ fn read_all(mut bytes: &[u8]) -> Result<(Written, Vec<(Report, u32)>), Damage> {
 }
 
 fn report(line: &str) -> Report {
-    Report::parse_at_line(line.as_bytes(), node(&NAMES).names()).expect("the test's line is right")
+    Report::parse_ranked_line(line.as_bytes(), node(&NAMES).names()).expect("the test's line is right")
 }
 
 const WRITTEN: Written = Written { unix_s: 1_621_464_828, is_trusted: true };
@@ -181,7 +181,7 @@ fn any_report() -> impl Strategy<Value = Report> {
             let head = format!("AT {origin} {sign}{}.{:09} ", skew.1, skew.2);
             let tail = format!(" {}{} {}{fraction}", degrees.0, degrees.1, time.0);
             let line = [head.as_bytes(), &client, tail.as_bytes()].concat();
-            Report::parse_at_line(&line, node(&NAMES).names()).ok()
+            Report::parse_ranked_line(&line, node(&NAMES).names()).ok()
         },
     )
 }

@@ -29,7 +29,7 @@ use format::{Encoder, LINE_BYTES_MAX, Written, read};
 use writer::Writer;
 
 /// Entries that are written before anybody else has a turn.
-pub const CHUNK_ENTRIES: usize = 64;
+pub const CHUNK_ENTRIES: usize = 56;
 /// Without news, a table whose ages no clock tells is written once in so long, in milliseconds: an hour, a 24th of a life.
 pub const AGES_MS: u64 = 3_600_000;
 
@@ -188,12 +188,12 @@ impl Driver {
         let mut input = BufReader::new(file);
         let mut node = self.node.borrow_mut();
         let is_entry =
-            |at_line: &[u8]| Report::parse_at_line(at_line, node.names()) != Err(AtLineError::Malformed);
+            |at_line: &[u8]| Report::parse_ranked_line(at_line, node.names()) != Err(AtLineError::Malformed);
         read(&mut input, |_, at_line, _| is_entry(at_line))?;
         input.rewind().map_err(format::Damage::Io)?;
         let now = self.clock.now();
         read(&mut input, |written, at_line, age_s| {
-            match Report::parse_at_line(at_line, node.names()) {
+            match Report::parse_ranked_line(at_line, node.names()) {
                 Ok(report) => {
                     node.take_kept(&now, &report, age_s.saturating_add(written.down_s(&now)));
                 }

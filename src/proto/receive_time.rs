@@ -1,0 +1,146 @@
+//! When an update was received: what bounds its rank (see [`report`](super::report)).
+//!
+//! | this node's clock | receive time |
+//! |---|---|
+//! | trusted | this node's clock |
+//! | not trusted, and some node of the herd has a trusted one | that node's clock, learned from its updates and their ages |
+//! | not trusted anywhere | this node's clock, but later than every rank that the herd has seen |
+//!
+//! The last row is a hybrid logical clock (Kulkarni and others, "Logical Physical Clocks", 2014).
+//!
+//! What follows for a client that sends a time ahead of the truth:
+//! - Where any clock of the herd is trusted, its update ranks as of its arrival, to within a minute. Its own next update, or
+//!   anybody's of that id, replaces it.
+//! - Where no clock is trusted and all are right or behind, as boards without a clock chip are, the same holds: an update that
+//!   claims more than any clock of the herd shows ranks just above what the herd has seen, and the next one above it.
+//!   Updates are then ordered by their arrival.
+//! - Where no clock is trusted and one is ahead of the truth, a time up to that clock ranks as it stands. It holds the id for
+//!   as long as an entry lives, at most a day, and outranks others. No time reaches beyond the clock that is farthest ahead.
+//!
+//! A client whose times are not ahead is ordered by its own times in each of these cases.
+
+use super::limits::LEARNED_CLOCK_NS_MAX;
+use super::report::Sighting;
+use super::time::{Mono, Now, Timestamp};
+
+/// What the updates of the herd tell of the time.
+#[derive(Debug)]
+pub(super) struct ReceiveClock {
+    /// The largest rank that the node has seen.
+    newest: Timestamp,
+    /// What a trusted clock of the herd showed when this node's steady clock began.
+    trusted_start: Option<Timestamp>,
+}
+
+impl ReceiveClock {
+    /// Nothing is known. All zero: fit for a static.
+    pub(super) const fn new() -> Self {
+        ReceiveClock { newest: Timestamp(0), trusted_start: None }
+    }
+
+    /// The receive time of an update that a client sends now.
+    pub(super) fn now(&self, now: &Now) -> Timestamp {
+        if now.wall_is_trusted {
+            return now.wall;
+        }
+        match self.trusted_start {
+            Some(start) => {
+                let learned = Timestamp(start.0.saturating_add(nanoseconds(now.mono)));
+                let is_near = now.wall.0.saturating_sub(learned.0).saturating_abs() <= LEARNED_CLOCK_NS_MAX;
+                if is_near { now.wall } else { learned }
+            }
+            None => now.wall.max(self.newest.next()),
+        }
+    }
+
+    /// The table has taken this, heard by its origin `age_s` seconds ago.
+    pub(super) fn learn(&mut self, now: Mono, sighting: &Sighting, age_s: i32) {
+        self.newest = self.newest.max(sighting.rank);
+        if sighting.clock_was_trusted {
+            let shows = sighting.heard.0.saturating_add(i64::from(age_s) * 1_000_000_000);
+            let start = shows.saturating_sub(nanoseconds(now));
+            // Ages are whole seconds, so samples differ by a few. One that is far below is of a clock that was set right.
+            let is_better = self
+                .trusted_start
+                .is_none_or(|old| start > old.0 || old.0.saturating_sub(start) > LEARNED_CLOCK_NS_MAX);
+            if is_better {
+                self.trusted_start = Some(Timestamp(start));
+            }
+        }
+    }
+
+    /// Keeps what rests on entries that are still there: the largest of their ranks, and whether any is by a trusted clock.
+    pub(super) fn forget_beyond(&mut self, entries: impl Iterator<Item = (Timestamp, bool)>) {
+        let none = (Timestamp(0), false);
+        let (newest, has_trusted) = entries.fold(none, |(newest, has_trusted), (rank, is_trusted)| {
+            (newest.max(rank), has_trusted | is_trusted)
+        });
+        self.newest = newest;
+        self.trusted_start = self.trusted_start.filter(|_| has_trusted);
+    }
+}
+
+fn nanoseconds(mono: Mono) -> i64 {
+    i64::try_from(mono.0).unwrap_or(i64::MAX).saturating_mul(1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::report;
+
+    fn now(mono_s: u64, wall_s: i64, wall_is_trusted: bool) -> Now {
+        Now { mono: Mono(mono_s * 1_000), wall: Timestamp(wall_s * 1_000_000_000), wall_is_trusted }
+    }
+
+    fn seconds(at: Timestamp) -> i64 {
+        at.0 / 1_000_000_000
+    }
+
+    #[test]
+    fn a_trusted_clock_is_the_receive_time_whatever_others_show() {
+        let mut clock = ReceiveClock::new();
+        clock.learn(Mono(0), &report("AT Hill +0.000000000 a +1+1 5000").sighting, 0);
+        assert_eq!(clock.now(&now(9, 700, true)), Timestamp(700_000_000_000));
+    }
+
+    #[test]
+    fn a_trusted_clock_elsewhere_is_learned_and_goes_on() {
+        let mut clock = ReceiveClock::new();
+        // Heard 10 s ago, at 1,000 s: it is 1,010 s there, and this node has been up for 30 s.
+        clock.learn(Mono(30_000), &report("AT Hill +0.000000000 a +1+1 1000").sighting, 10);
+        for (mono_s, wall_s, shows_s) in [
+            (30, 5, 1_010),
+            (40, 9_999, 1_020),
+            // Its own clock is near enough.
+            (40, 1_003, 1_003),
+            (40, 1_080, 1_080),
+            (40, 1_081, 1_020),
+        ] {
+            assert_eq!(seconds(clock.now(&now(mono_s, wall_s, false))), shows_s, "{mono_s} {wall_s}");
+        }
+        // An older sample says the same, a second short; one of a clock that was set right is taken.
+        clock.learn(Mono(40_000), &report("AT Hill +0.000000000 b +1+1 900").sighting, 119);
+        assert_eq!(seconds(clock.now(&now(40, 0, false))), 1_020);
+        clock.learn(Mono(40_000), &report("AT Hill +0.000000000 b +1+1 500").sighting, 0);
+        assert_eq!(seconds(clock.now(&now(40, 0, false))), 500);
+        clock.forget_beyond([(Timestamp(1), true)].into_iter());
+        assert_eq!(seconds(clock.now(&now(40, 0, false))), 500);
+        clock.forget_beyond([(Timestamp(1), false)].into_iter());
+        assert_eq!(clock.now(&now(40, 0, false)), Timestamp(2));
+    }
+
+    #[test]
+    fn without_a_trusted_clock_it_is_later_than_all_that_was_seen() {
+        let mut clock = ReceiveClock::new();
+        let seen = crate::report::Report::parse_ranked_line(
+            b"4000000000 AT Hill -996.000000000 a +1+1 1000",
+            &crate::report::tests::names(),
+        );
+        clock.learn(Mono(0), &seen.expect("a line").sighting, 0);
+        assert_eq!(clock.now(&now(9, 3, false)), Timestamp(4_000_000_001));
+        assert_eq!(clock.now(&now(9, 5, false)), Timestamp(5_000_000_000));
+        clock.forget_beyond(core::iter::empty());
+        assert_eq!(clock.now(&now(9, 3, false)), Timestamp(3_000_000_000));
+    }
+}
