@@ -6,9 +6,9 @@
 use std::time::Instant;
 
 use herd::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX};
-use herd::proto::newcomers::Caller;
 use herd::proto::node::{Node, Seed, Setup};
 use herd::proto::out::Out;
+use herd::proto::quota::Caller;
 use herd::proto::time::{Mono, Now, Timestamp};
 use static_cell::ConstStaticCell;
 

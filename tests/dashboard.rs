@@ -35,6 +35,7 @@ fn status() -> Status {
         owed: 0,
         round_trip_ms: Some(1),
         dials_in_ms: None,
+        name_in_use_at: None,
         last_error: None,
     };
     let last = LastWritten { ago_ms: 1, entries: 1, bytes: 1, took_ms: 1 };

@@ -2,9 +2,9 @@
 
 use herd::proto::auth::Keys;
 use herd::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, LINK_LINE_BYTES_MAX, NONCE_BYTES};
-use herd::proto::newcomers::Caller;
 use herd::proto::node::{Node, Seed, SessionId, Setup};
 use herd::proto::out::Out;
+use herd::proto::quota::Caller;
 use herd::proto::time::{Mono, Now, Timestamp};
 
 type Small = Node<64>;

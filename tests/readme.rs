@@ -5,9 +5,9 @@ use std::process::Command;
 
 use herd::places::{Failure, Phase, UPSTREAM_BODY_BYTES_MAX};
 use herd::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, CLIENT_LINE_BYTES_MAX};
-use herd::proto::newcomers::Caller;
 use herd::proto::node::{Answer, Node, Seed, Setup};
 use herd::proto::out::Out;
+use herd::proto::quota::Caller;
 use herd::proto::time::{Mono, Now, Timestamp};
 use herd::shell::footprint::LIMITS;
 
@@ -71,7 +71,7 @@ fn every_exchange_of_the_readme_is_what_a_node_answers() {
             let mut bytes = [0; ANSWER_BYTES_MAX + CLIENT_LINE_BYTES_MAX];
             let mut out = Out::new(&mut bytes);
             let answer = match node.client_line(&now, Caller::Exempt, request.as_bytes(), &mut out) {
-                Answer::Done => String::from_utf8_lossy(out.written()).into_owned(),
+                Answer::Done | Answer::Close => String::from_utf8_lossy(out.written()).into_owned(),
                 Answer::Places(query) => format!("{}\n", String::from_utf8_lossy(&query.at_line)),
             };
             let pattern = lines.next().and_then(|line| line.strip_prefix("< ")).expect("an answer");

@@ -9,9 +9,9 @@ use std::fmt::Write;
 
 use herd::proto::client::{Piece, Splitter};
 use herd::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, CLIENT_LINE_BYTES_MAX};
-use herd::proto::newcomers::Caller;
 use herd::proto::node::{Answer, Node, Seed, Setup};
 use herd::proto::out::Out;
+use herd::proto::quota::Caller;
 use herd::proto::time::{Mono, Now, Timestamp};
 
 use crate::grammar::{self, Fix, Said};
@@ -59,13 +59,16 @@ fn node() -> Box<Node<16>> {
 fn answers(input: &[u8], sizes: &[usize]) -> Vec<u8> {
     let mut node = node();
     let (mut splitter, mut held, mut sent) = (Splitter::default(), Vec::new(), Vec::new());
+    let mut in_http = false;
     let (mut rest, mut sizes) = (input, sizes.iter().cycle());
     loop {
         let size = (*sizes.next().expect("a cycle")).min(rest.len());
         held.extend_from_slice(&rest[..size]);
         rest = &rest[size..];
         while let Some((piece, taken)) = splitter.next(&held, rest.is_empty()) {
-            answer(&mut node, piece, &mut sent);
+            if answer(&mut node, piece, &mut in_http, &mut sent) {
+                return sent;
+            }
             assert!(node.table().len() <= CAPACITY, "the table keeps to its capacity");
             held.drain(..taken);
         }
@@ -77,14 +80,18 @@ fn answers(input: &[u8], sizes: &[usize]) -> Vec<u8> {
     }
 }
 
-fn answer(node: &mut Node<16>, piece: Piece, sent: &mut Vec<u8>) {
+/// Whether the connection ends behind the answer: what came is HTTP.
+fn answer(node: &mut Node<16>, piece: Piece, in_http: &mut bool, sent: &mut Vec<u8>) -> bool {
     // As the contract of `client_line` has it: a line over the limit that came in one read needs room for itself.
     let line_bytes = if let Piece::Line(line) = piece { line.len() } else { 0 };
     let mut bytes = vec![0; ANSWER_BYTES_MAX.max(line_bytes + 3)];
     let mut out = Out::new(&mut bytes);
     match piece {
         Piece::Line(line) => match node.client_line(&NOW, Caller::Exempt, line, &mut out) {
-            Answer::Done => sent.extend_from_slice(out.written()),
+            answer @ (Answer::Done | Answer::Close) => {
+                sent.extend_from_slice(out.written());
+                return matches!(answer, Answer::Close);
+            }
             Answer::Places(query) => {
                 assert!(out.is_empty(), "the answer is the places' to give");
                 sent.extend_from_slice(&query.at_line);
@@ -92,7 +99,7 @@ fn answer(node: &mut Node<16>, piece: Piece, sent: &mut Vec<u8>) {
             }
         },
         Piece::LongStart(bytes) => {
-            node.count_long_line();
+            *in_http = node.count_long_line(bytes);
             sent.extend_from_slice(b"? ");
             sent.extend_from_slice(bytes);
         }
@@ -100,8 +107,10 @@ fn answer(node: &mut Node<16>, piece: Piece, sent: &mut Vec<u8>) {
         Piece::LongEnd(bytes) => {
             sent.extend_from_slice(bytes);
             sent.push(b'\n');
+            return *in_http;
         }
     }
+    false
 }
 
 /// What stands for the JSON of an answer.
@@ -139,10 +148,26 @@ fn expected(input: &[u8]) -> Vec<u8> {
                     .expect("a String");
                 sent.extend(json.into_bytes());
             }
-            _ => sent.extend([b"? ", line, b"\n"].concat()),
+            _ => {
+                sent.extend([b"? ", line, b"\n"].concat());
+                if speaks_http(&line[..line.len().min(CLIENT_LINE_BYTES_MAX)]) {
+                    break;
+                }
+            }
         }
     }
     sent
+}
+
+/// A method and a blank, a `Host` header, or the version at the end.
+fn speaks_http(line: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(line);
+    let words = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"];
+    let is_request = text.split_once(' ').is_some_and(|(first, _)| words.contains(&first));
+    let end = text.trim_end_matches(['\t', '\r', '\n', '\x0c', ' ']);
+    let mut version = end.chars().rev().skip(1);
+    let is_version = " HTTP/1.".chars().rev().all(|wanted| version.next() == Some(wanted));
+    is_request || is_version || text.to_ascii_lowercase().starts_with("host:")
 }
 
 /// The newest of each client, and of those the newest that there is room for.

@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, VecDeque};
 
 use herd::proto::counters::Counters;
 use herd::proto::fields::ClientId;
-use herd::proto::limits::{ANSWER_BYTES_MAX, AT_LINE_BYTES_MAX, NEIGHBOURS_MAX, NONCE_BYTES};
+use herd::proto::limits::{ANSWER_BYTES_MAX, NEIGHBOURS_MAX, NONCE_BYTES, RANKED_LINE_BYTES_MAX};
 use herd::proto::names::Names;
-use herd::proto::newcomers::Caller;
 use herd::proto::node::{Answer, Node, Seed, SessionId, Setup};
 use herd::proto::node_reload::Reload;
 use herd::proto::out::Out;
+use herd::proto::quota::Caller;
 use herd::proto::report::{Report, Version};
 use herd::proto::session::Cut;
 use herd::proto::time::{Mono, Now, Timestamp};
@@ -133,7 +133,9 @@ impl Herd {
         let now = self.now(node);
         let at_line =
             match self.boards[node].node.client_line(&now, Caller::Exempt, line.as_bytes(), &mut out) {
-                Answer::Done => out.written().strip_suffix(b"\n").expect("a whole line").to_vec(),
+                Answer::Done | Answer::Close => {
+                    out.written().strip_suffix(b"\n").expect("a whole line").to_vec()
+                }
                 Answer::Places(query) => query.at_line.to_vec(),
             };
         let is_known = at_line.starts_with(b"AT ");
@@ -280,7 +282,7 @@ impl Herd {
         self.pipes.len()
     }
 
-    /// The AT lines that a node would answer, by client.
+    /// The AT lines that a node holds, by client, with their ranks.
     pub(crate) fn at_lines(&self, node: usize) -> BTreeMap<&'static str, Vec<u8>> {
         let now_s = self.now(node).mono.seconds();
         let node = &self.boards[node].node;
@@ -292,9 +294,9 @@ impl Herd {
         known.collect()
     }
 
-    /// An AT line as a report, by the names of all nodes: numbers of nodes are each map's own.
+    /// An AT line with its rank as a report, by the names of all nodes: numbers of nodes are each map's own.
     pub(crate) fn read(&self, at_line: &[u8]) -> Report {
-        Report::parse_at_line(at_line, self.reader.names()).expect("an AT line of the herd")
+        Report::parse_ranked_line(at_line, self.reader.names()).expect("an AT line of the herd")
     }
 
     /// What must hold of a node after whatever it was told.
@@ -324,14 +326,14 @@ impl Herd {
             if is == Some(was) {
                 continue;
             }
-            let issued_ms = self.issued[was];
+            let issued_ms = self.issued[unranked(was)];
             let is_old = now_ms + ROUNDED_MS >= issued_ms + u64::from(self.shape.age_s_max) * 1_000;
             let is_newer =
                 is.is_some_and(|is| self.read(is).sighting.compare(&self.read(was).sighting).is_gt());
             assert!(is_newer || may_lose || is_old, "{client} goes back: {is:?} after {was:?}");
         }
         for (client, line) in &lines {
-            let issued_ms = self.issued.get(line).unwrap_or_else(|| panic!("nobody said {line:?}"));
+            let issued_ms = self.issued.get(unranked(line)).unwrap_or_else(|| panic!("nobody said {line:?}"));
             let is_alive = now_ms < issued_ms + u64::from(self.shape.age_s_max) * 1_000 + ROUNDED_MS;
             assert!(is_alive, "{client} has outlived its age");
         }
@@ -354,9 +356,15 @@ fn start(node: &mut Node<SLOTS>, shape: &Shape, me: usize, boot: u64) {
     node.start(&setup).expect("the setup is right");
 }
 
+/// The AT line alone: what a client is told.
+pub(crate) fn unranked(line: &[u8]) -> &[u8] {
+    let at = line.windows(3).position(|part| part == b"AT ").expect("an AT line");
+    &line[at..]
+}
+
 fn at_line(version: &Version, names: &Names) -> Vec<u8> {
-    let mut bytes = [0; AT_LINE_BYTES_MAX];
+    let mut bytes = [0; RANKED_LINE_BYTES_MAX];
     let mut out = Out::new(&mut bytes);
-    version.put_at_line(names, &mut out);
+    version.put_ranked_line(names, &mut out);
     out.written().to_vec()
 }

@@ -25,10 +25,10 @@ use herd::proto::limits::TAG_FIELD_BYTES;
 use herd::proto::limits::{
     AGE_S_MAX, AHEAD_NS_MAX, ANSWER_BYTES_MAX, DEAD_AFTER_MS, DIGEST_BUCKETS, LINK_LINE_BYTES_MAX,
 };
-use herd::proto::newcomers::Caller;
 use herd::proto::node::{Node, Seed, Setup};
 use herd::proto::node_links::LinkEvent;
 use herd::proto::out::Out;
+use herd::proto::quota::Caller;
 use herd::proto::report::{AtLineError, Report};
 use herd::proto::session::Cut;
 use herd::proto::time::{Mono, Now, Timestamp};

@@ -48,7 +48,9 @@ pub(super) fn check(config: &Config, surroundings: &Surroundings) -> (Option<Che
         keys,
         places,
         clock,
-        new_ids_per_day: config.new_ids_per_day,
+        clients_per_address: config.clients_per_address,
+        gateways: config.gateways.clone(),
+        is_loopback,
         snapshot_minutes: config.snapshot_minutes,
     };
     (Some(checked), findings.finish())

@@ -30,7 +30,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 pub use finding::{FINDINGS_MAX, Finding, Severity};
@@ -39,7 +39,7 @@ pub use keys::{KEY_BYTES, Keys};
 pub use surroundings::Surroundings;
 
 pub use crate::proto::limits::{
-    NEIGHBOURS_MAX, NEW_IDS_PER_DAY_MAX, NODE_NAME_BYTES_MAX as NAME_BYTES_MAX, NODES_MAX,
+    CLIENTS_PER_ADDRESS_MAX, NEIGHBOURS_MAX, NODE_NAME_BYTES_MAX as NAME_BYTES_MAX, NODES_MAX,
 };
 
 use crate::places::Settings;
@@ -53,6 +53,9 @@ pub const EDGES_MAX: usize = NODES_MAX * NEIGHBOURS_MAX / 2;
 pub const MAP_BYTES_MAX: usize = 1024 * 1024;
 const _: () =
     assert!(MAP_BYTES_MAX >= NODES_MAX * (NAME_BYTES_MAX + 96) + EDGES_MAX * (2 * NAME_BYTES_MAX + 8));
+
+/// The most addresses of gateways that a configuration lists.
+pub const GATEWAYS_MAX: usize = 64;
 
 /// The longest time between two snapshots that a map may ask for, in minutes: a day, which is as long as an entry lives.
 pub const SNAPSHOT_MINUTES_MAX: u16 = 1_440;
@@ -74,7 +77,8 @@ pub struct Config {
     key_file: Option<At<PathBuf>>,
     places: PlacesSpec,
     clock: ClockTrust,
-    new_ids_per_day: u32,
+    clients_per_address: u32,
+    gateways: Vec<IpAddr>,
     snapshot_minutes: Option<u16>,
     /// What the reader found: everything that one member shows by itself.
     findings: Findings,
@@ -208,8 +212,12 @@ pub struct Checked {
     pub places: Settings,
     /// When the wall clock is taken to be right.
     pub clock: ClockTrust,
-    /// How many new client ids one address may bring in a day; 1 to [`NEW_IDS_PER_DAY_MAX`].
-    pub new_ids_per_day: u32,
+    /// How many clients one address may hold in a node's table; 1 to [`CLIENTS_PER_ADDRESS_MAX`].
+    pub clients_per_address: u32,
+    /// Addresses that many clients share, and that have no quota; at most [`GATEWAYS_MAX`].
+    pub gateways: Vec<IpAddr>,
+    /// Whether every address of the configuration is loopback: then no client comes from another machine.
+    pub is_loopback: bool,
     /// How often a node keeps its table in a file, at the most; never by default. 1 to [`SNAPSHOT_MINUTES_MAX`].
     pub snapshot_minutes: Option<u16>,
 }

@@ -7,20 +7,20 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
 
-use crate::proto::limits::NEW_IDS_PER_DAY;
+use crate::proto::limits::CLIENTS_PER_ADDRESS;
 
 use super::finding::{Findings, did_you_mean, quoted};
 use super::json::{self, Document};
 use super::keys::open_regular;
 use super::places::PlacesSpec;
 use super::{
-    At, ClockTrust, Config, EDGES_MAX, EdgeSpec, MAP_BYTES_MAX, NAME_BYTES_MAX, NEW_IDS_PER_DAY_MAX,
-    NODES_MAX, NodeSpec, SNAPSHOT_MINUTES_MAX,
+    At, CLIENTS_PER_ADDRESS_MAX, ClockTrust, Config, EDGES_MAX, EdgeSpec, GATEWAYS_MAX, MAP_BYTES_MAX,
+    NAME_BYTES_MAX, NODES_MAX, NodeSpec, SNAPSHOT_MINUTES_MAX,
 };
 
 /// Reads the map from a file; a file that cannot be read gives a map of one finding.
@@ -68,7 +68,8 @@ fn empty(label: String) -> Config {
         key_file: None,
         places: PlacesSpec::default(),
         clock: ClockTrust::Auto,
-        new_ids_per_day: NEW_IDS_PER_DAY,
+        clients_per_address: CLIENTS_PER_ADDRESS,
+        gateways: Vec::new(),
         snapshot_minutes: None,
         findings: Findings::new(label),
         lost_nodes: false,
@@ -159,7 +160,16 @@ impl<'a> Reader<'a> {
         for (name, value, _) in self.known_members(
             value,
             "",
-            &["nodes", "edges", "key_file", "places", "clock", "new_ids_per_day", "snapshot_minutes"],
+            &[
+                "nodes",
+                "edges",
+                "key_file",
+                "places",
+                "clock",
+                "clients_per_address",
+                "gateways",
+                "snapshot_minutes",
+            ],
         ) {
             match name.as_ref() {
                 "nodes" => {
@@ -169,13 +179,14 @@ impl<'a> Reader<'a> {
                 "edges" => self.edges(value),
                 "key_file" => self.config.key_file = self.path(value, "key_file"),
                 "places" => self.places(value),
-                "new_ids_per_day" => {
-                    let range = 1..=u64::from(NEW_IDS_PER_DAY_MAX);
-                    let given = self.number(value, "new_ids_per_day", "ids", range);
-                    if let Some(ids) = given.and_then(|ids| u32::try_from(ids).ok()) {
-                        self.config.new_ids_per_day = ids;
+                "clients_per_address" => {
+                    let range = 1..=u64::from(CLIENTS_PER_ADDRESS_MAX);
+                    let given = self.number(value, "clients_per_address", "clients", range);
+                    if let Some(clients) = given.and_then(|clients| u32::try_from(clients).ok()) {
+                        self.config.clients_per_address = clients;
                     }
                 }
+                "gateways" => self.gateways(value),
                 "snapshot_minutes" => {
                     let range = 1..=u64::from(SNAPSHOT_MINUTES_MAX);
                     let given = self.number(value, "snapshot_minutes", "minutes", range);
@@ -187,6 +198,31 @@ impl<'a> Reader<'a> {
         self.config.lost_nodes |= !has_nodes;
         if !has_nodes && !self.config.findings.has_errors() {
             self.config.findings.error(None, "nodes", "the member is missing".to_owned(), String::new());
+        }
+    }
+
+    /// Addresses without ports.
+    fn gateways(&mut self, value: &'a RawValue) {
+        let Some(elements) = json::elements(value) else {
+            return self.wrong_kind(value, "gateways", "an array of addresses");
+        };
+        for (index, element) in elements.into_iter().enumerate() {
+            let (path, line) = (format!("gateways[{index}]"), self.document.line(element.get()));
+            if index == GATEWAYS_MAX {
+                let message = format!("more than {GATEWAYS_MAX} gateways");
+                return self.error(line, "gateways", message, "raise clients_per_address instead");
+            }
+            let Some(text) = json::string(element) else {
+                self.wrong_kind(element, &path, "a string \"ADDRESS\"");
+                continue;
+            };
+            match text.parse::<IpAddr>() {
+                Ok(address) => self.config.gateways.push(address.to_canonical()),
+                Err(_) => {
+                    let message = format!("{} is not an address", quoted(&text));
+                    self.error(line, &path, message, "such as 192.168.1.1 or fd00::1, without a port");
+                }
+            }
         }
     }
 

@@ -10,10 +10,10 @@ use core::ops::{Deref, DerefMut};
 
 use super::limits::TABLE_SLOTS;
 use super::names::NodeId;
-use super::newcomers::Caller;
 use super::node::{Answer, Node, SessionId};
 use super::node_links::LinkEvent;
 use super::out::Out;
+use super::quota::Caller;
 use super::report::Report;
 use super::session::Ended;
 use super::time::{Mono, Now};

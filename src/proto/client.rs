@@ -56,6 +56,31 @@ impl Command {
     }
 }
 
+/// Whether a line that is no command begins as a request of HTTP does, or its header: a browser sends these.
+///
+/// A page of any web site can make a browser send lines to a port of the local network, and the body of such a request would
+/// be read as commands. The methods are those of RFC 9110, `PATCH` (RFC 5789) and the preface of HTTP/2 (RFC 9113).
+#[must_use]
+pub fn is_http(line: &[u8]) -> bool {
+    const METHODS: [&[u8]; 10] = [
+        b"GET ",
+        b"HEAD ",
+        b"POST ",
+        b"PUT ",
+        b"DELETE ",
+        b"CONNECT ",
+        b"OPTIONS ",
+        b"TRACE ",
+        b"PATCH ",
+        b"PRI ",
+    ];
+    // Of a longer line a node may not have seen the end when it has to say what it is.
+    let line = &line[..line.len().min(CLIENT_LINE_BYTES_MAX)];
+    METHODS.iter().any(|method| line.starts_with(method))
+        || line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"host:"))
+        || line.trim_ascii_end().split_last().is_some_and(|(_, line)| line.ends_with(b" HTTP/1."))
+}
+
 /// A piece of a client's input. Concatenated, all pieces are the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
@@ -106,6 +131,23 @@ impl Splitter {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn lines_of_http_are_known() {
+        for line in [
+            "GET / HTTP/1.1\r",
+            "POST /?0 HTTP/1.1\r",
+            "PRI * HTTP/2.0\r",
+            "GET x",
+            "host: a",
+            "BREW /pot HTTP/1.0",
+        ] {
+            assert!(is_http(line.as_bytes()), "{line}");
+        }
+        for line in ["", "GET", "get / x", "GETTING there", "hosts: a", "WHATSAT HTTP/1. 1", "AT x HTTP/2"] {
+            assert!(!is_http(line.as_bytes()), "{line}");
+        }
+    }
 
     #[test]
     fn commands_are_two_and_strict() {

@@ -35,8 +35,16 @@ counters! {
     whatsat,
     /// Client lines that were answered by `?`.
     invalid,
+    /// Connections of clients that were closed because they spoke HTTP, as a browser does.
+    http_refused,
     /// IAMATs whose time was too far ahead of a trusted clock; they are in `invalid` too.
     iamat_ahead,
+    /// IAMATs that were answered and not stored: the herd holds a newer update of the client.
+    iamat_stale,
+    /// IAMATs that were answered and not stored: the table is full of newer updates.
+    iamat_table_full,
+    /// IAMATs that were answered and not stored: their address holds as many clients as it may.
+    iamat_over_quota,
     /// Reports from clients and neighbours that were new here.
     reports_news,
     /// Reports that the table held already.
@@ -45,8 +53,6 @@ counters! {
     reports_stale,
     /// Reports refused because a full table holds only larger ones.
     reports_below_floor,
-    /// Reports of clients that the table does not hold, from an address that has brought in enough of them.
-    new_ids_refused,
     /// Reports from neighbours that had outlived their age on the way.
     reports_too_old,
     /// Reports from neighbours too far ahead of a trusted clock.
@@ -68,6 +74,10 @@ counters! {
     digests_equal,
     /// Digests received that were not.
     digests_differ,
+    /// Digests received that were passed over, because their neighbour sent too many.
+    digests_over_rate,
+    /// Times that a neighbour's name was seen to be used by two boards.
+    names_in_use,
     /// Links that came up.
     links_up,
     /// Links that had been up and ended.

@@ -12,10 +12,13 @@ use core::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-use super::limits::DIGEST_BUCKETS;
+use super::limits::{
+    DIGEST_ANSWER_COST, DIGEST_BUCKETS, DIGEST_COST_MS, DIGESTS_AT_ONCE, DIGESTS_EXCESS_MAX,
+};
 use super::names::Names;
 use super::report::{Report, Version};
 use super::table::Table;
+use super::time::Mono;
 
 /// The sums of the buckets.
 pub type Buckets = [u64; DIGEST_BUCKETS];
@@ -57,6 +60,47 @@ impl Salt {
         hasher.write(version.sighting.position.packed());
         hasher.write(version.sighting.time.packed());
         hasher.finish()
+    }
+}
+
+/// How many more digests of a neighbour may be compared: the generic cell rate algorithm (ITU-T I.371). It belongs to the
+/// neighbour and not to a link: a new link brings no new quota.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DigestQuota {
+    /// When the quota is whole again.
+    whole_at: Mono,
+    /// Digests passed over since the last that was compared.
+    excess: u32,
+}
+
+impl DigestQuota {
+    /// A whole one, all zero.
+    pub(super) const NEW: DigestQuota = DigestQuota { whole_at: Mono(0), excess: 0 };
+
+    /// Whether a digest that comes now is compared.
+    pub(super) fn take(&mut self, now: Mono) -> bool {
+        let is_allowed = self.whole_at.since_ms(now) <= (DIGESTS_AT_ONCE - 1) * DIGEST_COST_MS;
+        if is_allowed {
+            self.excess = 0;
+            self.spend(now, 1);
+        } else {
+            self.excess = self.excess.saturating_add(1);
+        }
+        is_allowed
+    }
+
+    /// A digest that was taken makes this node send `owed` of at most `capacity` entries.
+    pub(super) fn spend_answer(&mut self, now: Mono, owed: usize, capacity: usize) {
+        self.spend(now, owed as u64 * DIGEST_ANSWER_COST / (capacity as u64).max(1));
+    }
+
+    fn spend(&mut self, now: Mono, digests: u64) {
+        self.whole_at = self.whole_at.max(now).after_ms(digests * DIGEST_COST_MS);
+    }
+
+    /// Whether so many were passed over that the link has to end.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.excess >= DIGESTS_EXCESS_MAX
     }
 }
 
@@ -125,6 +169,24 @@ mod tests {
             let digest = |table: &Table<64>| buckets(table, &names(), 0, Some(larger), SALT);
             prop_assert_eq!(digest(&both), digest(&one));
         }
+    }
+
+    #[test]
+    fn digests_are_compared_at_a_rate_and_by_what_they_cost() {
+        let taken = |quota: &mut DigestQuota, now, tries| (0..tries).filter(|_| quota.take(now)).count();
+        let mut quota = DigestQuota::NEW;
+        assert_eq!(taken(&mut quota, Mono(0), 100), 16);
+        assert!(quota.is_flooded());
+        assert_eq!(taken(&mut quota, Mono(DIGEST_COST_MS), 5), 1);
+        assert!(!quota.is_flooded());
+        assert_eq!(taken(&mut quota, Mono(9_000_000), 100), 16, "no more for a long silence");
+        let mut quota = DigestQuota::NEW;
+        for _ in 0..2 {
+            assert!(quota.take(Mono(0)));
+            quota.spend_answer(Mono(0), 4096, 4096);
+        }
+        assert!(!quota.take(Mono(0)), "two whole tables at once");
+        assert!(quota.take(Mono(3 * DIGEST_COST_MS)));
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use super::auth::{KEY_BYTES, Keys};
 use super::fields::ClientId;
 use super::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, AT_LINE_BYTES_MAX, LINK_LINE_BYTES_MAX, NONCE_BYTES};
-use super::newcomers::Caller;
 use super::node::{Answer, Node, Seed, SessionId, Setup};
 use super::node_links::LinkEvent;
 use super::out::Out;
+use super::quota::Caller;
 use super::session::Cut;
 use super::time::{Mono, Now, Timestamp};
 

@@ -139,20 +139,27 @@ pub const DIGEST_RETRY_MS: u64 = 2_000;
 pub const DIGEST_FORCED_MS: u64 = 600_000;
 /// The first digest of a link waits no longer than this for owed entries to be sent, in milliseconds.
 pub const DIGEST_FIRST_MS: u64 = 1_000;
+/// Digests of one neighbour that are compared at once. Beyond that one more is compared every [`DIGEST_COST_MS`], and others
+/// are passed over and counted. A digest makes this node read its whole table.
+pub const DIGESTS_AT_ONCE: u64 = 16;
+/// What a digest costs of that, in milliseconds until one more is compared.
+pub const DIGEST_COST_MS: u64 = 2_000;
+/// A digest that makes this node send its whole table costs so many more, one that makes it send a part as much less.
+pub const DIGEST_ANSWER_COST: u64 = 8;
+/// A link whose neighbour has this many digests passed over in a row is closed.
+pub const DIGESTS_EXCESS_MAX: u32 = 64;
+/// A name that two boards were seen to use counts as in use for so long, in milliseconds: ten minutes.
+pub const NAME_IN_USE_MS: u64 = 600_000;
 /// Answers a node gives to the digests of one round: floors that move cannot keep two nodes talking.
 pub const DIGEST_ANSWERS_MAX: u8 = 4;
 
-/// New client ids that one address may bring in a day, unless the map says otherwise: with what it may bring in at once,
-/// a third of a table. Over it an IAMAT is answered as ever, but neither stored nor flooded. Loopback is exempt.
+/// Clients that one address may hold in a node's table, unless the configuration says otherwise: a twentieth of it, so that one
+/// address at each of five nodes holds a quarter. Over it an IAMAT is answered as ever, but neither stored nor flooded.
 #[expect(clippy::cast_possible_truncation, reason = "at most 32768 clients")]
-pub const NEW_IDS_PER_DAY: u32 = TABLE_CLIENTS as u32 / 4;
-const _: () = assert!(NEW_IDS_PER_DAY >= 1);
-/// The most that the map may ask for: no limit to speak of, for a herd behind a gateway.
-pub const NEW_IDS_PER_DAY_MAX: u32 = 1_000_000;
-/// The part of a day's new ids that may come at once: a quarter.
-pub const NEW_IDS_AT_ONCE_DIVISOR: u64 = 4;
-/// Budgets of new ids. More addresses than that share them, by a keyed hash.
-pub const NEW_ID_BUDGETS: usize = 256;
+pub const CLIENTS_PER_ADDRESS: u32 = if TABLE_CLIENTS < 80 { 4 } else { TABLE_CLIENTS as u32 / 20 };
+/// The most that the configuration may ask for: the largest table.
+#[expect(clippy::cast_possible_truncation, reason = "32768")]
+pub const CLIENTS_PER_ADDRESS_MAX: u32 = TABLE_CLIENTS_MAX as u32;
 
 /// Censuses that a node takes part in at once. When full it takes no part in further ones: whoever waits for it learns of
 /// fewer nodes, and later. Which would be passed on again and again if the oldest were forgotten instead.

@@ -20,15 +20,17 @@ use core::net::IpAddr;
 
 use super::auth::Keys;
 use super::census::Censuses;
-use super::client::Command;
+use super::client::{Command, is_http};
 use super::counters::Counters;
+use super::digest::DigestQuota;
 use super::fields::{ClientId, ItemLimit, Position, Radius};
 use super::limits::{
-    AGE_S_MAX, AHEAD_NS_MAX, AT_LINE_BYTES_MAX, NEIGHBOURS_MAX, NEW_IDS_PER_DAY, SESSIONS_MAX, SWEEP_EVERY_MS,
+    AGE_S_MAX, AHEAD_NS_MAX, AT_LINE_BYTES_MAX, CLIENTS_PER_ADDRESS, NEIGHBOURS_MAX, SESSIONS_MAX,
+    SWEEP_EVERY_MS,
 };
 use super::names::{Names, NamesError, NodeId};
-use super::newcomers::{Caller, Newcomers};
 use super::out::Out;
+use super::quota::Caller;
 use super::random::Jitter;
 use super::receive_time::ReceiveClock;
 use super::report::{Report, Sighting, Version};
@@ -82,6 +84,8 @@ pub enum StartError {
 pub enum Answer {
     /// The whole answer was written.
     Done,
+    /// The same, and the connection is to be closed once it is sent: what came is a line of HTTP.
+    Close,
     /// Nothing was written: places are to be asked, and this says what for.
     Places(PlacesQuery),
 }
@@ -124,6 +128,11 @@ pub(super) struct Link {
     pub(super) round_trip_ms: Option<u64>,
     /// The neighbour's last boot number: another one means that it has restarted.
     pub(super) boot: Option<u64>,
+    /// The last two boot numbers by which the neighbour has authenticated, for a link or a knock.
+    pub(super) boots: [Option<u64>; 2],
+    pub(super) name_in_use_at: Option<Mono>,
+    /// The neighbour's digests that may still be compared.
+    pub(super) digests: DigestQuota,
 }
 
 impl Link {
@@ -143,6 +152,9 @@ impl Link {
             last_cut: None,
             round_trip_ms: None,
             boot: None,
+            boots: [None; 2],
+            name_in_use_at: None,
+            digests: DigestQuota::NEW,
         }
     }
 }
@@ -164,7 +176,6 @@ pub struct Node<const SLOTS: usize> {
     pub(super) wakes: u32,
     pub(super) cuts: heapless::Vec<(SessionId, Ended), SESSIONS_MAX>,
     pub(super) counters: Counters,
-    newcomers: Newcomers,
     pub(super) censuses: Censuses,
     pub(super) receive_clock: ReceiveClock,
     age_s_max: u32,
@@ -196,7 +207,6 @@ impl<const SLOTS: usize> Node<SLOTS> {
             wakes: 0,
             cuts: heapless::Vec::new(),
             counters: Counters::new(),
-            newcomers: Newcomers::new(),
             censuses: Censuses::new(),
             receive_clock: ReceiveClock::new(),
             age_s_max: 0,
@@ -224,19 +234,19 @@ impl<const SLOTS: usize> Node<SLOTS> {
         self.keys.clone_from(&setup.keys);
         self.boot = setup.seed.boot;
         self.jitter = Jitter::seeded(setup.seed.jitter);
-        self.newcomers.set_per_day(NEW_IDS_PER_DAY);
+        self.table.set_clients_per_address(CLIENTS_PER_ADDRESS);
         Ok(())
     }
 
-    /// Sets how many new ids an address may bring in a day: at a start [`NEW_IDS_PER_DAY`].
-    pub fn set_new_ids_per_day(&mut self, per_day: u32) {
-        self.newcomers.set_per_day(per_day);
+    /// Sets how many clients an address may hold in the table: at a start [`CLIENTS_PER_ADDRESS`].
+    pub fn set_clients_per_address(&mut self, max: u32) {
+        self.table.set_clients_per_address(max);
     }
 
-    /// What a client at this address is to the budget of new ids.
+    /// Whose quota the updates of a client at this address draw on.
     #[must_use]
     pub fn caller(&self, address: IpAddr) -> Caller {
-        Newcomers::caller(address, self.table.hash_key())
+        Caller::of(address, self.table.hash_key())
     }
 
     /// What the node remembers.
@@ -284,11 +294,13 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 report.version().put_at_line(&self.names, out);
                 out.put_byte(b'\n');
                 let now_s = now.mono.seconds();
-                let may_be_new = self.newcomers.has_room(now.mono, caller);
-                if self.admit(&report, now_s, now.mono, Source::Client { may_be_new }) == Admission::Newcomer
-                {
-                    self.newcomers.spend(now.mono, caller);
-                }
+                let counter = match self.admit(&report, now_s, now.mono, Source::Client { caller }) {
+                    Admission::News | Admission::Newcomer | Admission::Duplicate => return Answer::Done,
+                    Admission::Stale | Admission::TooOld => &mut self.counters.iamat_stale,
+                    Admission::BelowFloor => &mut self.counters.iamat_table_full,
+                    Admission::OverQuota => &mut self.counters.iamat_over_quota,
+                };
+                *counter += 1;
                 Answer::Done
             }
             Some(Command::Whatsat { client, radius, items }) => {
@@ -308,9 +320,13 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
     }
 
-    /// Counts a line that the shell answers itself, because it is longer than any buffer.
-    pub fn count_long_line(&mut self) {
+    /// Counts a line that the shell answers itself, because it is longer than any buffer. Says whether the connection is to
+    /// be closed behind it: its first bytes are those of a line of HTTP.
+    pub fn count_long_line(&mut self, start: &[u8]) -> bool {
         self.counters.invalid += 1;
+        let is_http = is_http(start);
+        self.counters.http_refused += u64::from(is_http);
+        is_http
     }
 
     fn invalid(&mut self, line: &[u8], out: &mut Out) -> Answer {
@@ -318,7 +334,11 @@ impl<const SLOTS: usize> Node<SLOTS> {
         out.put(b"? ");
         out.put(line);
         out.put_byte(b'\n');
-        Answer::Done
+        if !is_http(line) {
+            return Answer::Done;
+        }
+        self.counters.http_refused += 1;
+        Answer::Close
     }
 
     fn places_query(
@@ -361,7 +381,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
             Admission::Stale => &mut self.counters.reports_stale,
             Admission::BelowFloor => &mut self.counters.reports_below_floor,
             Admission::TooOld => &mut self.counters.reports_too_old,
-            Admission::OverBudget => &mut self.counters.new_ids_refused,
+            // Clients alone have quotas: it is counted among their commands.
+            Admission::OverQuota => return admission,
         };
         *counter += 1;
         if matches!(admission, Admission::News | Admission::Newcomer) {

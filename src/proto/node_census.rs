@@ -95,6 +95,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         sum.answered.add(self.me());
         for link in self.links() {
             let trouble = match () {
+                () if link.is_name_in_use(now) => Trouble::NameInUse,
                 () if link.up_since.is_none() => Trouble::Down,
                 () if link.equal_at.is_none() => Trouble::Pending,
                 () => continue,

@@ -8,7 +8,9 @@
 //! rarely its neighbours dial by then, and one that lost its power is not waited for until its old link
 //! has been silent for long. Strangers cannot knock: a knock is proved like a link.
 
-use super::limits::{BACKOFF_MS_MAX, BACKOFF_MS_MIN, LINK_GOOD_AFTER_MS, NONCE_BYTES, STRANGER_MS_MIN};
+use super::limits::{
+    BACKOFF_MS_MAX, BACKOFF_MS_MIN, LINK_GOOD_AFTER_MS, NAME_IN_USE_MS, NONCE_BYTES, STRANGER_MS_MIN,
+};
 use super::names::NodeId;
 use super::node::{Link, Node, SessionId};
 use super::session::{Cut, Peer, Phase, Session};
@@ -102,6 +104,10 @@ impl<const SLOTS: usize> Node<SLOTS> {
         let link = &mut self.links[neighbour];
         let is_older = now.since_ms(link.up_since) >= LINK_GOOD_AFTER_MS;
         match link.session {
+            // The link is with the board at the address of the configuration, and this is the other one.
+            Some(_)
+                if link.boot != Some(peer.boot)
+                    && link.name_in_use_at.is_some_and(|at| now.since_ms(at) < NAME_IN_USE_MS) => {}
             None if link.dialling => link.knocked = true,
             None => link.dial_at = now,
             Some(old) if is_older || link.boot != Some(peer.boot) => {

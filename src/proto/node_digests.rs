@@ -15,7 +15,7 @@ use super::node::Node;
 use super::node_links::LinkEvent;
 use super::out::Out;
 use super::report::Report;
-use super::session::DigestDue;
+use super::session::{Cut, DigestDue};
 use super::time::Mono;
 use super::wire;
 
@@ -34,7 +34,12 @@ impl<const SLOTS: usize> Node<SLOTS> {
         round: u64,
         theirs: &Buckets,
         floor: Option<Report>,
-    ) -> LinkEvent {
+    ) -> Result<LinkEvent, Cut> {
+        if !self.links[neighbour].digests.take(now) {
+            self.counters.digests_over_rate += 1;
+            let is_flooded = self.links[neighbour].digests.is_flooded();
+            return if is_flooded { Err(Cut::DigestFlood) } else { Ok(LinkEvent::None) };
+        }
         let ours = self.own_floor();
         let node = self.links[neighbour].node;
         let comparable = match (&ours, &floor) {
@@ -60,6 +65,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
                     let bucket = salt.bucket(&version);
                     mine[bucket] != theirs[bucket] && is_at_or_above(&version, floor.as_ref())
                 });
+                self.links[neighbour].digests.spend_answer(now, owed, self.table.capacity());
                 event = LinkEvent::Differs { node, owed };
             }
         }
@@ -73,7 +79,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
             digest.due_floor = floor;
         }
         self.wakes |= 1 << index;
-        event
+        Ok(event)
     }
 
     pub(super) fn own_floor(&self) -> Option<Report> {

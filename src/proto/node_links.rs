@@ -5,7 +5,9 @@
 //! it does not call different what is merely on its way.
 
 use super::auth::{Keys, Role, Said, Transcript};
-use super::limits::{DIGEST_EVERY_MS, LINK_GOOD_AFTER_MS, LINK_LINE_BYTES_MAX, TAG_FIELD_BYTES};
+use super::limits::{
+    DIGEST_EVERY_MS, LINK_GOOD_AFTER_MS, LINK_LINE_BYTES_MAX, NAME_IN_USE_MS, TAG_FIELD_BYTES,
+};
 use super::names::NodeId;
 use super::node::{Node, SessionId};
 use super::out::Out;
@@ -26,6 +28,11 @@ pub enum LinkEvent {
         node: NodeId,
         /// It has been restarted since the last link.
         restarted: bool,
+    },
+    /// The neighbour's name is used by two boards that take turns: this one has authenticated just now.
+    NameInUse {
+        /// The neighbour.
+        node: NodeId,
     },
     /// The neighbour's digest equals this node's: they are in step.
     Equal {
@@ -58,11 +65,19 @@ pub struct LinkState {
     pub dial_at: Option<Mono>,
     /// Why this node last ended a connection with the neighbour, if it has.
     pub last_cut: Option<Cut>,
+    /// When two boards were last seen to use the neighbour's name.
+    pub name_in_use_at: Option<Mono>,
     /// How long the last ping took there and back, in milliseconds. The dialling end alone knows.
     pub round_trip_ms: Option<u64>,
 }
 
 impl LinkState {
+    /// Whether two boards use the neighbour's name, by what was seen of late.
+    #[must_use]
+    pub fn is_name_in_use(&self, now: Mono) -> bool {
+        self.name_in_use_at.is_some_and(|at| now.since_ms(at) < NAME_IN_USE_MS)
+    }
+
     /// Whether both ends held the same when they last compared, and nothing has been left unsaid since.
     #[must_use]
     pub fn is_in_step(&self) -> bool {
@@ -81,6 +96,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
             down_since: Some(link.down_since).filter(|at| link.session.is_none() && at.0 > 0),
             dial_at: Some(link.dial_due_at()).filter(|at| *at != Mono::NEVER),
             last_cut: link.last_cut,
+            name_in_use_at: link.name_in_use_at,
             round_trip_ms: link.round_trip_ms,
         })
     }
@@ -163,7 +179,11 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 self.back_off(now, neighbour);
             }
         }
+        // What calls and has not authenticated leaves no trace: anyone can call in a neighbour's name. Whom this node dials
+        // is at the address that the configuration gives.
+        let is_its = dialled || matches!(phase, Phase::Up | Phase::Knocked);
         if let (Some(neighbour), Some(cut)) = (neighbour, cut)
+            && is_its
             && !matches!(cut, Cut::Knock | Cut::Replaced)
         {
             self.links[neighbour].last_cut = Some(cut);
@@ -267,8 +287,9 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 LinkEvent::None
             }
             (false, true) => {
+                let is_in_use = self.note_boot(now, neighbour, peer.boot);
                 self.take_knock(now, index, neighbour, peer);
-                LinkEvent::None
+                if is_in_use { LinkEvent::NameInUse { node: peer.node } } else { LinkEvent::None }
             }
         }
     }
@@ -282,15 +303,35 @@ impl<const SLOTS: usize> Node<SLOTS> {
         self.sessions[index].up(now, round);
         let link = &mut self.links[neighbour];
         let restarted = link.boot.is_some_and(|boot| boot != peer.boot);
+        link.boot = Some(peer.boot);
         link.session = Some(u8::try_from(index).expect("there are 32 sessions"));
         link.dialling = false;
         link.knocked = false;
         link.up_since = now;
         link.equal_at = None;
-        link.boot = Some(peer.boot);
         self.counters.links_up += 1;
         self.wakes |= 1 << index;
+        if self.note_boot(now, neighbour, peer.boot) {
+            return LinkEvent::NameInUse { node: peer.node };
+        }
         LinkEvent::Up { node: peer.node, restarted }
+    }
+
+    /// A neighbour has authenticated, of this boot number. Says whether two boards use its name: a board that is started anew
+    /// never comes back to the number before, so two numbers that take turns are two boards.
+    fn note_boot(&mut self, now: Mono, neighbour: usize, boot: u64) -> bool {
+        let link = &mut self.links[neighbour];
+        let [last, before] = link.boots;
+        if last == Some(boot) {
+            return false;
+        }
+        link.boots = [Some(boot), last];
+        let is_back = before == Some(boot);
+        if is_back {
+            link.name_in_use_at = Some(now);
+            self.counters.names_in_use += 1;
+        }
+        is_back
     }
 
     fn take_tagged(&mut self, now: &Now, index: usize, line: &[u8]) -> Result<LinkEvent, Cut> {
@@ -305,7 +346,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         match Line::parse(line, &self.names) {
             Some(Line::Update { age_s, report }) => self.take_update(now, index, neighbour, age_s, report),
             Some(Line::Digest { round, buckets, floor }) => match floor {
-                Ok(floor) => Ok(self.take_digest(now.mono, index, neighbour, round, &buckets, floor)),
+                Ok(floor) => self.take_digest(now.mono, index, neighbour, round, &buckets, floor),
                 Err(AtLineError::UnknownOrigin) => Ok(self.count_unknown_origin()),
                 Err(AtLineError::Malformed) => Err(Cut::Nonsense),
             },

@@ -4,8 +4,8 @@ use super::*;
 use crate::fields::ClientId;
 use crate::herd_tests::{Herd, WALL_NS, keys, node};
 use crate::limits::{ANSWER_BYTES_MAX, DIGEST_EVERY_MS, NONCE_BYTES, STRANGER_MS_MIN};
-use crate::newcomers::Caller;
 use crate::node::Answer;
+use crate::quota::Caller;
 use crate::time::Timestamp;
 
 #[test]
@@ -223,8 +223,11 @@ fn what_came_in_without_trust_is_dropped_even_if_no_tick_fell_into_that_time() {
     assert!(node.table().is_empty());
 }
 
-/// What the table holds of `client` after these: each by a node that is up `mono_s` and shows `wall_s`, trusted or not.
-fn held_after(updates: &[(u64, i64, bool, &str)]) -> String {
+/// For how long a node is up, what its clock shows, both in seconds, whether that is trusted, and a client's line.
+type Step = (u64, i64, bool, &'static str);
+
+/// What the table holds of a client after these.
+fn held_after(updates: &[Step]) -> String {
     let mut node = node(0, 1, 32, None, 1);
     for (mono_s, wall_s, wall_is_trusted, line) in updates {
         let wall = Timestamp(wall_s * 1_000_000_000);
@@ -246,7 +249,7 @@ fn held_after(updates: &[(u64, i64, bool, &str)]) -> String {
 #[test]
 fn a_time_ahead_of_the_clock_holds_an_id_no_longer_than_until_the_next_update() {
     let nines = "IAMAT kiwi +1+1 9999999999999999999999999999999";
-    let table: [(&str, &[(u64, i64, bool, &str)]); 9] = [
+    let table: [(&str, &[Step]); 9] = [
         ("101", &[(1, 100, true, "IAMAT kiwi +1+1 86499"), (2, 101, true, "IAMAT kiwi +2+2 101")]),
         // The update that came later wins, whichever of two times ahead is the larger.
         ("86000", &[(1, 100, true, "IAMAT kiwi +1+1 86499"), (2, 101, true, "IAMAT kiwi +2+2 86000")]),
@@ -293,31 +296,48 @@ fn times_ahead_of_the_clock_push_nobody_out() {
 }
 
 #[test]
-fn over_the_budget_new_ids_are_answered_and_not_kept_and_known_ones_are() {
+fn over_the_quota_an_update_is_answered_and_not_stored() {
     let mut node = node(0, 2, 4, None, 1);
-    node.set_new_ids_per_day(8);
-    let now = |ms| Now { mono: Mono(ms), wall: Timestamp(WALL_NS), wall_is_trusted: true };
-    let caller = node.caller("192.0.2.7".parse().expect("an address"));
-    let mut say = |ms, caller, id: &str, time: u32| {
+    node.set_clients_per_address(2);
+    let now = Now { mono: Mono(0), wall: Timestamp(WALL_NS), wall_is_trusted: true };
+    let (one, other) = ("192.0.2.7", "192.0.2.8");
+    let (one, other) =
+        (node.caller(one.parse().expect("an address")), node.caller(other.parse().expect("an address")));
+    let mut say = |caller, id: &str, time: u32| {
         let mut bytes = [0; ANSWER_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
         let line = format!("IAMAT {id} +1+1 {time}");
-        assert!(matches!(node.client_line(&now(ms), caller, line.as_bytes(), &mut out), Answer::Done));
+        assert!(matches!(node.client_line(&now, caller, line.as_bytes(), &mut out), Answer::Done));
         assert!(out.written().starts_with(b"AT Campbell "), "the answer is the same in any case");
         assert!(out.written().ends_with(format!(" {id} +1+1 {time}\n").as_bytes()));
-        (node.table().len(), node.table().owed().count(0), node.counters().new_ids_refused)
+        (node.table().len(), node.table().owed().count(0), node.counters().iamat_over_quota)
     };
-    // Two at once; the third is neither kept nor owed to anybody.
-    assert_eq!(say(0, caller, "a", 10), (1, 1, 0));
-    assert_eq!(say(0, caller, "b", 11), (2, 2, 0));
-    assert_eq!(say(0, caller, "c", 12), (2, 2, 1));
-    assert_eq!(say(0, caller, "a", 20), (2, 2, 1), "a known id costs nothing");
-    assert_eq!(say(0, Caller::Exempt, "c", 12), (3, 3, 1));
-    assert_eq!(say(0, caller, "c", 13), (3, 3, 1), "known now, whoever brought it in");
-    assert_eq!(say(10_800_000, caller, "d", 14), (4, 4, 1), "eight a day are one in three hours");
-    assert_eq!(say(10_800_000, caller, "e", 15), (4, 4, 2), "nor does it push anybody out");
-    assert_eq!(say(10_800_000, caller, "f", 1), (4, 4, 2), "below the floor: that is counted as such");
-    assert_eq!(node.counters().reports_below_floor, 1);
+    assert_eq!(say(one, "a", 10), (1, 1, 0));
+    assert_eq!(say(one, "b", 11), (2, 2, 0));
+    assert_eq!(say(one, "c", 12), (2, 2, 1), "neither stored nor owed");
+    assert_eq!(say(one, "a", 20), (2, 2, 1), "what it holds it may update");
+    assert_eq!(say(Caller::Exempt, "c", 12), (3, 3, 1));
+    assert_eq!(say(one, "c", 13), (3, 3, 2), "nor does it take over what others hold");
+    assert_eq!(say(other, "a", 21), (3, 3, 2), "a client has changed its address");
+    assert_eq!(say(one, "d", 14), (4, 4, 2), "and the address has room again");
+    assert_eq!(say(one, "e", 15), (4, 4, 3), "nor does it push anybody out");
+    assert_eq!(say(one, "f", 1), (4, 4, 3), "below the floor: that is counted as such");
+    assert_eq!(say(one, "b", 1), (4, 4, 3));
+    let counters = node.counters();
+    assert_eq!((counters.iamat_table_full, counters.iamat_stale), (1, 1));
+}
+
+#[test]
+fn a_connection_that_speaks_http_ends() {
+    let mut node = node(0, 1, 4, None, 1);
+    let now = Now { mono: Mono(0), wall: Timestamp(WALL_NS), wall_is_trusted: true };
+    let mut bytes = [0; ANSWER_BYTES_MAX];
+    let mut out = Out::new(&mut bytes);
+    let answer = node.client_line(&now, Caller::Exempt, b"POST / HTTP/1.1\r", &mut out);
+    assert!(matches!(answer, Answer::Close));
+    assert_eq!(out.written(), b"? POST / HTTP/1.1\r\n");
+    assert!(node.count_long_line(b"GET /long") && !node.count_long_line(b"IAMAT long"));
+    assert_eq!((node.counters().http_refused, node.counters().invalid), (2, 3));
 }
 
 /// Plays the acceptor Hill by hand against the dialling node Campbell.

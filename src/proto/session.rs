@@ -34,6 +34,8 @@ pub enum Cut {
     WrongTag,
     /// A line made no sense.
     Nonsense,
+    /// It sends digests much faster than any node does.
+    DigestFlood,
     /// A line was longer than [`LINK_LINE_BYTES_MAX`](super::limits::LINK_LINE_BYTES_MAX).
     TooLong,
     /// It had not proved itself in time.
@@ -65,6 +67,9 @@ impl Cut {
             Cut::WrongKey => "it knows another key: give both nodes the same key",
             Cut::WrongTag => "a line was forged, replayed or damaged",
             Cut::Nonsense => "a line made no sense",
+            Cut::DigestFlood => {
+                "it compares tables without pause: its software is at fault, or it is not a node"
+            }
             Cut::TooLong => "a line was too long",
             Cut::HandshakeTimeout => "it did not prove itself within 10 s",
             Cut::Silent => "it was silent for 30 s",

@@ -27,6 +27,7 @@ use super::floor::Floor;
 use super::limits::NEIGHBOURS_MAX;
 use super::names::NodeId;
 use super::owed::Owed;
+use super::quota::{Caller, Quotas};
 use super::report::{Report, Sighting, Version};
 use super::time::Timestamp;
 
@@ -53,8 +54,8 @@ struct Entry {
 /// Bytes of an entry with its key, as the map keeps it: two bytes of hash before them, and padding.
 pub const ENTRY_BYTES: usize = size_of::<(u16, Key, Entry)>();
 const _: () = assert!(ENTRY_BYTES <= 144, "an entry has grown: look at the layout of Sighting");
-/// Bytes beside it: two places in the hash index, a time and two numbers in the heap, 16 owed bits.
-pub const SLOT_BYTES: usize = 2 * 4 + 8 + 2 + 2 + 2;
+/// Bytes beside it: two places in the hash index, a rank and two numbers in the heap, 16 owed bits, an address.
+pub const SLOT_BYTES: usize = 2 * 4 + 8 + 2 + 2 + 2 + 2;
 
 /// What became of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +72,8 @@ pub enum Admission {
     BelowFloor,
     /// It has outlived its age; nothing has changed.
     TooOld,
-    /// The table does not hold its client, and who says it may bring in no more new ones; nothing has changed.
-    OverBudget,
+    /// Its address holds as many clients as it may, and this is none of them; nothing has changed.
+    OverQuota,
 }
 
 /// Where a report came from.
@@ -80,8 +81,8 @@ pub enum Admission {
 pub enum Source {
     /// A client of this node.
     Client {
-        /// It may speak of clients that the table does not hold.
-        may_be_new: bool,
+        /// Whose quota the entry counts against.
+        caller: Caller,
     },
     /// The neighbour of this number.
     Neighbour(usize),
@@ -90,12 +91,22 @@ pub enum Source {
     Kept,
 }
 
+impl Source {
+    fn caller(self) -> Caller {
+        match self {
+            Source::Client { caller } => caller,
+            Source::Neighbour(_) | Source::Kept => Caller::Exempt,
+        }
+    }
+}
+
 /// The newest reports, at most `SLOTS / 2` of them.
 #[derive(Debug)]
 pub struct Table<const SLOTS: usize> {
     map: FnvIndexMap<Key, Entry, SLOTS>,
     floor: Floor<SLOTS>,
     owed: Owed<SLOTS>,
+    quotas: Quotas<SLOTS>,
     changed: Changed,
     /// Entries at most.
     capacity: usize,
@@ -115,6 +126,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
             map: FnvIndexMap::new(),
             floor: Floor::new(),
             owed: Owed::new(),
+            quotas: Quotas::new(),
             changed: Changed::new(),
             capacity: 0,
             age_s_max: 0,
@@ -143,6 +155,11 @@ impl<const SLOTS: usize> Table<SLOTS> {
     /// number, with all that is owed to it.
     pub(super) fn move_neighbour(&mut self, from: usize, to: usize) {
         self.owed.move_neighbour(from, to);
+    }
+
+    /// Sets how many clients an address may hold.
+    pub(super) fn set_clients_per_address(&mut self, max: u32) {
+        self.quotas.set_max(max);
     }
 
     /// The secret of the map's hash, for others that hash what strangers choose.
@@ -244,7 +261,9 @@ impl<const SLOTS: usize> Table<SLOTS> {
                 }
                 Admission::Duplicate
             }
+            Ordering::Greater if !self.quotas.allows(from.caller(), Some(slot)) => Admission::OverQuota,
             Ordering::Greater => {
+                self.quotas.give(slot, from.caller());
                 let (_, entry) = self.map.get_index_mut(slot).expect("the slot was just found");
                 *entry = Entry { sighting: report.sighting, heard_s };
                 let map = &self.map;
@@ -260,8 +279,8 @@ impl<const SLOTS: usize> Table<SLOTS> {
         if self.floor().is_some_and(|smallest| report.version().compare(&smallest).is_lt()) {
             return Admission::BelowFloor;
         }
-        if from == (Source::Client { may_be_new: false }) {
-            return Admission::OverBudget;
+        if !self.quotas.allows(from.caller(), None) {
+            return Admission::OverQuota;
         }
         if self.map.len() == self.capacity {
             self.remove(self.floor.smallest().expect("a full table has a smallest entry"));
@@ -271,6 +290,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
         debug_assert!(slot < self.capacity);
         let inserted = self.map.insert(key, Entry { sighting: report.sighting, heard_s });
         debug_assert!(matches!(inserted, Ok(None)), "the client was not there and the map has room");
+        self.quotas.give(slot, from.caller());
         let map = &self.map;
         self.floor.push(slot, report.sighting.rank.0, |a, b| tie(map, a, b));
         self.changed.set(slot);
@@ -383,6 +403,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
         let map = &self.map;
         self.floor.remove(slot, |a, b| tie(map, a, b));
         self.owed.clear_slot(slot);
+        self.quotas.give(slot, Caller::Exempt);
         self.changed.move_slot(last, slot);
         let (key, _) = self.map.get_index(slot).expect("the caller found the slot");
         let key = key.clone();
@@ -390,6 +411,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
         if slot != last {
             self.floor.move_slot(last, slot);
             self.owed.move_slot(last, slot);
+            self.quotas.move_slot(last, slot);
         }
     }
 

@@ -4,6 +4,7 @@
 //! here, with nothing of the table's heap, slots and bits.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU16;
 
 use proptest::prelude::*;
 
@@ -15,6 +16,7 @@ use crate::report::tests::names;
 use crate::time::Timestamp;
 
 const NEIGHBOURS: usize = 3;
+const QUOTA: u32 = 2;
 const LIFE_S: i32 = 100;
 /// In the last tenth of its life an entry is not told any more.
 const TOLD_S: i32 = 90;
@@ -50,13 +52,15 @@ struct Model {
     capacity: usize,
     now_s: i32,
     entries: BTreeMap<Client, (Sighting, i32)>,
+    holders: BTreeMap<Client, Caller>,
     owed: [BTreeSet<Client>; NEIGHBOURS],
     evicted: u64,
 }
 
 impl Model {
     fn new(capacity: usize) -> Self {
-        Model { capacity, now_s: 0, entries: BTreeMap::new(), owed: Default::default(), evicted: 0 }
+        let (entries, holders) = (BTreeMap::new(), BTreeMap::new());
+        Model { capacity, now_s: 0, entries, holders, owed: Default::default(), evicted: 0 }
     }
 
     fn is_expired(&self, heard_s: i32) -> bool {
@@ -67,8 +71,18 @@ impl Model {
         self.entries.get(client).is_some_and(|(_, heard_s)| self.now_s - heard_s < TOLD_S)
     }
 
+    /// No two addresses of the tests share a counter, so the table must count as this does.
+    fn allows(&self, from: Source, client: Option<&Client>) -> bool {
+        let caller = from.caller();
+        let holds = self.holders.values().filter(|holder| **holder == caller).count();
+        caller == Caller::Exempt
+            || client.is_some_and(|client| self.holders[client] == caller)
+            || holds < QUOTA as usize
+    }
+
     fn forget(&mut self, client: &Client) {
         self.entries.remove(client);
+        self.holders.remove(client);
         for owed in &mut self.owed {
             owed.remove(client);
         }
@@ -105,6 +119,7 @@ impl Model {
                         }
                         return Admission::Duplicate;
                     }
+                    Ordering::Greater if !self.allows(from, Some(&client)) => return Admission::OverQuota,
                     Ordering::Greater => Admission::News,
                 }
             }
@@ -114,19 +129,20 @@ impl Model {
                     if new.compare(&sighting).then_with(|| client.cmp(&smallest)).is_lt() {
                         return Admission::BelowFloor;
                     }
-                    if from == (Source::Client { may_be_new: false }) {
-                        return Admission::OverBudget;
+                    if !self.allows(from, None) {
+                        return Admission::OverQuota;
                     }
                     self.forget(&smallest);
                     self.evicted += 1;
                 }
-                if from == (Source::Client { may_be_new: false }) {
-                    return Admission::OverBudget;
+                if !self.allows(from, None) {
+                    return Admission::OverQuota;
                 }
                 Admission::Newcomer
             }
         };
         self.entries.insert(client.clone(), (new, heard_s));
+        self.holders.insert(client.clone(), from.caller());
         for (neighbour, owed) in self.owed.iter_mut().enumerate() {
             if from == Source::Neighbour(neighbour) {
                 owed.remove(&client);
@@ -228,6 +244,7 @@ fn compare(table: &Table<16>, model: &Model) {
 fn table_of(capacity: usize) -> Box<Table<16>> {
     let mut table = Box::new(Table::new());
     table.start(capacity, LIFE_S.unsigned_abs(), (1, 2), NEIGHBOURS);
+    table.set_clients_per_address(QUOTA);
     table
 }
 
@@ -249,7 +266,9 @@ fn any_report() -> impl Strategy<Value = Report> {
 
 fn any_op() -> impl Strategy<Value = Op> {
     let from = prop_oneof![
-        2 => any::<bool>().prop_map(|may_be_new| Source::Client { may_be_new }),
+        2 => (0..4_u16).prop_map(|n| Source::Client {
+            caller: NonZeroU16::new(n * 0x0101).map_or(Caller::Exempt, Caller::Address),
+        }),
         3 => (0..NEIGHBOURS).prop_map(Source::Neighbour),
     ];
     prop_oneof![

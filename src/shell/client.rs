@@ -9,9 +9,9 @@ use crate::places;
 use crate::proto::board::BoardNode;
 use crate::proto::client::{Piece, Splitter};
 use crate::proto::limits::ANSWER_BYTES_MAX;
-use crate::proto::newcomers::Caller;
 use crate::proto::node::{Answer, PlacesQuery};
 use crate::proto::out::Out;
+use crate::proto::quota::Caller;
 use crate::proto::time::Now;
 
 /// What a client connection keeps between two reads.
@@ -22,6 +22,8 @@ pub struct Client {
     caller: Caller,
     /// Bytes that came in and are not worked off: part of a line, or lines behind a WHATSAT.
     pub rest: Box<[u8]>,
+    /// The line that is being copied is the last one: it is of HTTP.
+    ends_with_line: bool,
     /// `rest` holds whole lines that can be worked off without reading more.
     pub backlog: bool,
     /// No more input will come.
@@ -59,14 +61,18 @@ impl Client {
                 Piece::Line(line) => {
                     debug!("client: {}", Printable(line));
                     let before = output.len();
-                    if let Answer::Places(query) = node.client_line(now, self.caller, line, output) {
+                    let answer = node.client_line(now, self.caller, line, output);
+                    if let Answer::Places(query) = answer {
                         self.backlog = true;
                         return (done, Some(Box::new(query)));
                     }
                     debug!("answer: {}", Printable(&output.written()[before..]));
+                    if matches!(answer, Answer::Close) {
+                        return self.end(input);
+                    }
                 }
                 Piece::LongStart(bytes) => {
-                    node.count_long_line();
+                    self.ends_with_line = node.count_long_line(bytes);
                     output.put(b"? ");
                     output.put(bytes);
                 }
@@ -74,9 +80,19 @@ impl Client {
                 Piece::LongEnd(bytes) => {
                     output.put(bytes);
                     output.put_byte(b'\n');
+                    if self.ends_with_line {
+                        return self.end(input);
+                    }
                 }
             }
         }
+    }
+
+    /// Nothing more is taken from this connection: what has been written is sent, and then it is closed.
+    fn end(&mut self, input: &[u8]) -> (usize, Option<Box<PlacesQuery>>) {
+        self.splitter = Splitter::default();
+        self.ended = true;
+        (input.len(), None)
     }
 }
 

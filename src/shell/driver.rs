@@ -9,13 +9,14 @@ use std::cell::{RefCell, RefMut};
 use std::fmt;
 use std::net::IpAddr;
 
-use log::{debug, info, warn};
+use log::{debug, info};
 
 use super::client::Client;
 use super::clock::Clock;
 use super::control::Request;
 use super::inquiry::{INQUIRY_MS_MAX, Inquiry, ROUND_MS_MIN};
 use super::limits::{INPUT_BYTES, OUTPUT_BYTES};
+use super::link_log::{Boards, name};
 use super::logging::{Printable, lines_lost};
 use super::refused::{Refusals, Refused};
 use super::snapshot::Snapshots;
@@ -27,12 +28,12 @@ use crate::proto::board::BoardNode;
 use crate::proto::census::Sum;
 use crate::proto::limits::{AGE_S_MAX, CENSUS_HOP_MS, LINK_LINE_BYTES_MAX, NONCE_BYTES, TABLE_CLIENTS};
 use crate::proto::names::NodeId;
-use crate::proto::newcomers::Caller;
 use crate::proto::node::{PlacesQuery, Seed, SessionId, Setup};
-use crate::proto::node_links::{LinkEvent, LinkState};
+use crate::proto::node_links::LinkState;
 use crate::proto::node_reload::{Reload, Reloaded};
 use crate::proto::out::Out;
-use crate::proto::session::{Cut, Ended};
+use crate::proto::quota::Caller;
+use crate::proto::session::Cut;
 use crate::proto::time::Mono;
 
 /// The buffers that all connections share.
@@ -76,15 +77,34 @@ pub struct Driver {
     pub(super) clock: Clock,
     pub(super) snapshots: RefCell<Snapshots>,
     places: RefCell<Places>,
-    warnings: Sparing,
+    pub(super) warnings: Sparing,
     refusals: Refusals,
     /// Why neighbours could not be reached, the last time: one each at most.
     dial_errors: RefCell<Vec<(NodeId, String)>>,
+    exempt: RefCell<Exempt>,
+    pub(super) boards: Boards,
 }
 
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.debug_struct("Driver").finish_non_exhaustive()
+    }
+}
+
+/// Whose clients have no quota.
+#[derive(Debug)]
+struct Exempt {
+    is_loopback: bool,
+    gateways: Vec<IpAddr>,
+}
+
+impl Exempt {
+    fn of(plan: &Plan) -> Self {
+        Exempt { is_loopback: plan.is_loopback, gateways: plan.gateways.clone() }
+    }
+
+    fn has(&self, address: IpAddr) -> bool {
+        self.is_loopback || self.gateways.contains(&address.to_canonical())
     }
 }
 
@@ -118,7 +138,7 @@ impl Driver {
             seed: Seed { hash_key: (a, b), jitter, boot },
         };
         node.start(&setup).map_err(RunError::Start)?;
-        node.set_new_ids_per_day(plan.new_ids_per_day);
+        node.set_clients_per_address(plan.clients_per_address);
         let clock = Clock::start(plan.clock);
         Ok(Driver {
             node: RefCell::new(node),
@@ -129,6 +149,8 @@ impl Driver {
             warnings: Sparing::default(),
             refusals: Refusals::default(),
             dial_errors: RefCell::default(),
+            exempt: RefCell::new(Exempt::of(plan)),
+            boards: Boards::default(),
         })
     }
 
@@ -143,7 +165,9 @@ impl Driver {
         self.clock.set_trust(plan.clock);
         let now = self.clock.now();
         let reloaded = self.node.borrow_mut().reload(&now, &reload).map_err(RunError::Start)?;
-        self.node.borrow_mut().set_new_ids_per_day(plan.new_ids_per_day);
+        self.node.borrow_mut().set_clients_per_address(plan.clients_per_address);
+        *self.exempt.borrow_mut() = Exempt::of(plan);
+        self.boards.forget();
         self.dial_errors.borrow_mut().clear();
         drop(self.places.replace(Places::start(plan.places.clone())));
         let Reloaded { kept, added, removed, entries_dropped } = reloaded;
@@ -183,7 +207,13 @@ impl Driver {
             error.map(|(_, words)| words.clone())
         };
         let snapshot = self.snapshots.borrow().health(now.mono);
-        let mut status = Status::of(&node, &now, (self.places.borrow().health(), snapshot), facts, error_of);
+        let mut status = Status::of(
+            &node,
+            &now,
+            (self.places.borrow().health(), snapshot),
+            (facts, &self.boards),
+            error_of,
+        );
         status.counters.extend(self.refusals.each());
         status
     }
@@ -260,10 +290,13 @@ impl Driver {
         self.node.borrow_mut().watch(is_watched);
     }
 
-    /// What a client at this address is to the budget of new ids.
+    /// Whose quota the updates of a client at this address draw on.
     #[must_use]
     pub fn caller(&self, address: IpAddr) -> Caller {
-        self.node.borrow().caller(address)
+        match self.exempt.borrow().has(address) {
+            true => Caller::Exempt,
+            false => self.node.borrow().caller(address),
+        }
     }
 
     /// Works off a client's input, as much as `output` has room for the answers of.
@@ -278,12 +311,12 @@ impl Driver {
     ) -> (usize, Option<Box<PlacesQuery>>) {
         let mut node = self.node.borrow_mut();
         let now = self.clock.now();
-        let refused = node.counters().new_ids_refused;
+        let refused = node.counters().iamat_over_quota;
         let done = client.work_off(&mut node, &now, input, output);
-        if node.counters().new_ids_refused != refused {
-            let why = "clients of one address bring in more new ids than new_ids_per_day of the map allows: \
-                       they are answered, and not stored";
-            self.warnings.warn(Kind::NewIds, now.mono, &why);
+        if node.counters().iamat_over_quota != refused {
+            let why = "one address has as many clients as it may have: updates of more are answered, and not stored (raise \
+                       clients_per_address, or list the address in gateways)";
+            self.warnings.warn(Kind::Quota, now.mono, &why);
         }
         done
     }
@@ -301,14 +334,23 @@ impl Driver {
         self.node.borrow().accept_at()
     }
 
-    /// A connection to a neighbour is there, dialled or accepted. `None` if it is needed no more.
+    /// A connection to a neighbour is there, dialled or accepted, and `peer` is at its other end. `None` if it is needed no
+    /// more.
     ///
     /// # Errors
     /// [`RunError::System`] when the system has no random bytes.
-    pub fn open_link(&self, dialled: Option<NodeId>) -> Result<Option<SessionId>, RunError> {
+    pub fn open_link(
+        &self,
+        dialled: Option<NodeId>,
+        peer: Option<IpAddr>,
+    ) -> Result<Option<SessionId>, RunError> {
         let mut nonce = [0; NONCE_BYTES];
         fill_random(&mut nonce)?;
-        Ok(self.node.borrow_mut().open(self.clock.now().mono, dialled, nonce))
+        let id = self.node.borrow_mut().open(self.clock.now().mono, dialled, nonce);
+        if let Some(id) = id {
+            self.boards.open(id, peer);
+        }
+        Ok(id)
     }
 
     /// A neighbour could not be reached.
@@ -350,7 +392,7 @@ impl Driver {
             done += end + 1;
             debug!("link in: {}", Printable(line));
             let event = self.node.borrow_mut().link_line(&now, id, line);
-            self.log_event(event);
+            self.log_event(now.mono, id, event);
         }
         if input.len() - done > LINK_LINE_BYTES_MAX {
             self.node.borrow_mut().cut(now.mono, id, Cut::TooLong);
@@ -362,20 +404,6 @@ impl Driver {
     #[must_use]
     pub fn is_open(&self, id: SessionId) -> bool {
         self.node.borrow().is_open(id)
-    }
-
-    fn log_event(&self, event: LinkEvent) {
-        match event {
-            LinkEvent::None => {}
-            LinkEvent::Up { node, restarted: false } => info!("link to {} is up", self.name(node)),
-            LinkEvent::Up { node, restarted: true } => {
-                info!("link to {} is up; it has been restarted", self.name(node));
-            }
-            LinkEvent::Equal { node } => debug!("in step with {}", self.name(node)),
-            LinkEvent::Differs { node, owed } => {
-                info!("{} differs: {owed} reports are owed to it", self.name(node));
-            }
-        }
     }
 
     /// Writes lines of a link into `output` until there is none or no room for one.
@@ -436,44 +464,15 @@ impl Driver {
         }
     }
 
-    fn log_cut(&self, node: &BoardNode, now: Mono, ended: &Ended) {
-        let reason = ended.cut.reason();
-        match (ended.cut, ended.peer, ended.alleged) {
-            (Cut::Knock, ..) => debug!("a link connection is closed: {reason}"),
-            (Cut::MapChanged, ..) => info!("a link connection is closed: {reason}"),
-            // The newer link has been told to be up by now; "is down" after that would be the last word.
-            (Cut::Replaced, Some(peer), _) => {
-                info!("an old connection to {} is closed: {reason}", name(node, peer));
-            }
-            (_, Some(peer), _) => warn!("link to {} is down: {reason}", name(node, peer)),
-            (_, None, Some(alleged)) => {
-                let alleged = name(node, alleged);
-                self.warnings.warn(
-                    Kind::Alleged,
-                    now,
-                    &format_args!("a link connection with {alleged}, or so it says, was refused: {reason}"),
-                );
-            }
-            (_, None, None) => {
-                let message = format_args!("a link connection was refused: {reason}");
-                self.warnings.warn(Kind::Stranger, now, &message);
-            }
-        }
-    }
-
     /// The sessions whose writers have something to pull; for the path of a client's report, which can
     /// neither cut nor dial.
     pub fn take_wakes(&self) -> u32 {
         self.node.borrow_mut().take_wakes()
     }
 
-    fn name(&self, node: NodeId) -> String {
+    pub(super) fn name(&self, node: NodeId) -> String {
         name(&self.node.borrow(), node)
     }
-}
-
-fn name(node: &BoardNode, id: NodeId) -> String {
-    String::from_utf8_lossy(node.names().name(id)).into_owned()
 }
 
 fn fill_random(bytes: &mut [u8]) -> Result<(), RunError> {

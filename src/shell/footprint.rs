@@ -19,8 +19,7 @@ use crate::places::{
 use crate::proto::board::BoardNode;
 use crate::proto::limits::{
     AGE_S_MAX, CENSUSES_MAX, CENSUSES_SEEN_MAX, CLIENT_ID_BYTES_MAX, CLIENT_LINE_BYTES_MAX,
-    LINK_LINE_BYTES_MAX, NEIGHBOURS_MAX, NEW_ID_BUDGETS, NEW_IDS_PER_DAY, NODES_MAX, SESSIONS_MAX,
-    TABLE_CLIENTS,
+    CLIENTS_PER_ADDRESS, LINK_LINE_BYTES_MAX, NEIGHBOURS_MAX, NODES_MAX, SESSIONS_MAX, TABLE_CLIENTS,
 };
 use crate::proto::table::{ENTRY_BYTES, SLOT_BYTES};
 use crate::proto::time::Mono;
@@ -67,16 +66,10 @@ pub const LIMITS: &[Limit] = &[
     limit("bytes of a client line", CLIENT_LINE_BYTES_MAX, 0, "invalid: it is copied back as it streams"),
     limit("bytes of a client id", CLIENT_ID_BYTES_MAX, 0, "invalid"),
     limit(
-        "new ids of one address a day (new_ids_per_day)",
-        NEW_IDS_PER_DAY as usize,
+        "clients of one address (clients_per_address)",
+        CLIENTS_PER_ADDRESS as usize,
         0,
-        "answered, neither stored nor flooded; a quarter may come at once; loopback is exempt",
-    ),
-    limit(
-        "budgets of new ids",
-        NEW_ID_BUDGETS,
-        NEW_ID_BUDGETS * size_of::<Mono>(),
-        "addresses share them, by a keyed hash",
+        "answered, neither stored nor flooded",
     ),
     limit("those answered at once at the control socket", CONTROLS_MAX, 0, "they wait with the kernel"),
     limit(

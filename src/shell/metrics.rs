@@ -75,6 +75,15 @@ fn links(text: &mut Text, status: &Status) {
     for link in links() {
         text.sample("herd_link_in_step", &[("neighbour", &link.node)], u8::from(link.is_in_step));
     }
+    text.family(
+        "herd_link_name_in_use",
+        "gauge",
+        "Whether two boards were seen to use the neighbour's name within the last ten minutes.",
+    );
+    for link in links() {
+        let is_in_use = u8::from(link.name_in_use_at.is_some());
+        text.sample("herd_link_name_in_use", &[("neighbour", &link.node)], is_in_use);
+    }
     text.family("herd_link_owed_reports", "gauge", "Reports that are still to be sent to the neighbour.");
     for link in links() {
         text.sample("herd_link_owed_reports", &[("neighbour", &link.node)], link.owed);

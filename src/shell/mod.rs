@@ -12,6 +12,7 @@ pub mod footprint;
 pub mod http;
 pub mod inquiry;
 pub mod limits;
+mod link_log;
 pub mod listen;
 pub mod live;
 pub mod logging;
@@ -27,7 +28,7 @@ pub mod token;
 pub mod wake;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::config::ClockTrust;
 use crate::places;
@@ -62,8 +63,12 @@ pub struct Plan {
     pub keys: Option<Keys>,
     /// Whether the wall clock is known to be right.
     pub clock: ClockTrust,
-    /// How many new client ids one address may bring in a day.
-    pub new_ids_per_day: u32,
+    /// How many clients one address may hold in the table.
+    pub clients_per_address: u32,
+    /// Addresses that many clients share, and that have no quota.
+    pub gateways: Vec<IpAddr>,
+    /// Whether every address of the configuration is loopback: then clients have no quota.
+    pub is_loopback: bool,
     /// How often the table is kept in a file, at the most, in minutes; never if none.
     pub snapshot_minutes: Option<u16>,
     /// Where places come from.

@@ -19,8 +19,10 @@ use crate::proto::time::Mono;
 /// What is warned of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Clients of one address bring in too many new ids: counted as `new_ids_refused`.
-    NewIds,
+    /// An address has as many clients as it may have: counted as `iamat_over_quota`.
+    Quota,
+    /// Two boards use one name: counted as `names_in_use`.
+    NameInUse,
     /// A neighbour does not prove itself: counted as `handshakes_failed`.
     Unproven,
     /// Somebody who says that he is a neighbour is refused at the link port: counted as `handshakes_failed`.
@@ -207,7 +209,7 @@ mod tests {
         let mut story = Story::default();
         for i in 0..35 {
             story.run_to(i * 1_000);
-            story.warn(i * 1_000, Kind::NewIds, &format!("at {i} s"));
+            story.warn(i * 1_000, Kind::Quota, &format!("at {i} s"));
         }
         story.run_to(100_000);
         assert_eq!(

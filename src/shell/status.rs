@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use super::link_log::Boards;
 use super::snapshot;
 use crate::places;
 use crate::proto::board::BoardNode;
@@ -58,6 +59,8 @@ pub struct Link {
     pub dials_in_ms: Option<u64>,
     /// What last went wrong, in words.
     pub last_error: Option<String>,
+    /// The addresses of two boards that were seen to use the neighbour's name within the last ten minutes.
+    pub name_in_use_at: Option<String>,
 }
 
 /// How a node is at one moment.
@@ -97,7 +100,7 @@ impl Status {
         node: &BoardNode,
         now: &Now,
         (places, snapshot): (places::Health, Option<snapshot::Health>),
-        facts: Facts,
+        (facts, boards): (Facts, &Boards),
         error_of: impl Fn(&LinkState) -> Option<String>,
     ) -> Self {
         let name = |id| String::from_utf8_lossy(node.names().name(id)).into_owned();
@@ -111,6 +114,7 @@ impl Status {
             owed: link.owed,
             round_trip_ms: link.round_trip_ms,
             dials_in_ms: link.dial_at.map(|at| at.since_ms(now.mono)),
+            name_in_use_at: link.is_name_in_use(now.mono).then(|| boards.words(link.node)),
             last_error: error_of(&link).or_else(|| link.last_cut.map(|cut| cut.reason().to_owned())),
         });
         let table = node.table();
@@ -250,6 +254,9 @@ impl Link {
         if let Some(ms) = self.dials_in_ms {
             let _ = write!(words, ", dialled in {}", Span(ms));
         }
+        if let Some(addresses) = &self.name_in_use_at {
+            let _ = write!(words, "; two boards use this name, at {addresses}");
+        }
         if let Some(error) = &self.last_error {
             let _ = write!(words, "; last error: {error}");
         }
@@ -266,6 +273,7 @@ impl Link {
         json.number("round_trip_ms", self.round_trip_ms);
         json.number("dials_in_ms", self.dials_in_ms);
         json.optional_text("last_error", self.last_error.as_deref());
+        json.optional_text("name_in_use_at", self.name_in_use_at.as_deref());
     }
 }
 

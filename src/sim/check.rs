@@ -54,7 +54,7 @@ impl World {
         let life_s = i64::from(self.plan.age_s_max);
         let now = self.hosts[host].now(self.now);
         let now_s = now.mono.seconds();
-        let Host { node, held, evicted, owes, .. } = &mut self.hosts[host];
+        let Host { node, held, evicted, owes, holders, .. } = &mut self.hosts[host];
         let node = node.as_ref()?;
         let table = node.table();
         if table.len() > table.capacity() || table.capacity() > SLOTS / 2 {
@@ -90,6 +90,7 @@ impl World {
                 return Some(("an age is true, and within a life", detail));
             }
             held[client] = Some(Held { sighting, heard_s, hidden_ms });
+            holders[client] = None;
             // News is owed to everyone but to whom it came from.
             let from = told.and_then(|told| told.from);
             for (neighbour, owes) in owes.iter_mut().enumerate().take(node.links().count()) {
@@ -108,7 +109,7 @@ impl World {
 
     /// Every entry that is gone had a reason to go.
     fn check_gone(&mut self, host: usize, seen: u64, evictions: u64, now: &Now) -> Option<Broken> {
-        let Host { node, held, owes, .. } = &mut self.hosts[host];
+        let Host { node, held, owes, holders, .. } = &mut self.hosts[host];
         let table = node.as_ref()?.table();
         let now_s = now.mono.seconds();
         let mut evicted = 0;
@@ -131,6 +132,7 @@ impl World {
                 }
             }
             *slot = None;
+            holders[client] = None;
             owes.iter_mut().for_each(|owes| *owes &= !(1 << client));
         }
         if evicted > evictions {

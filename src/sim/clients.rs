@@ -1,7 +1,9 @@
 //! Clients: what they say, split at any byte, and that each line gets its one answer, in order.
 
+use std::num::NonZeroU16;
+
 use super::check::Told;
-use super::host::{BUDGETS, TIGHT_IDS_PER_DAY, WALL_NS, client_name, client_number};
+use super::host::{ADDRESSES, TIGHT_QUOTA, WALL_NS, client_name, client_number};
 use super::plan::{Fault, pick};
 use super::world::World;
 use crate::proto::client::{Piece, Splitter};
@@ -10,9 +12,9 @@ use crate::proto::limits::{
     AHEAD_NS_MAX, ANSWER_BYTES_MAX, AT_LINE_BYTES_MAX, CENSUS_MS_MAX, CENSUSES_MAX, LEARNED_CLOCK_NS_MAX,
     TIME_BYTES_MAX,
 };
-use crate::proto::newcomers::Caller;
 use crate::proto::node::Answer;
 use crate::proto::out::Out;
+use crate::proto::quota::Caller;
 use crate::proto::report::{Report, Sighting, Version};
 use crate::proto::time::Timestamp;
 
@@ -157,19 +159,24 @@ impl World {
 
     fn command(&mut self, host: usize, said: &Said) {
         // While things go wrong clients come from a few addresses: what the herd owes them then is an answer.
-        let tight = self.plan.has(Fault::TightBudgets) && !self.healed;
-        let budget = tight.then(|| self.rng.usize(0..BUDGETS));
-        let number = budget.and_then(|budget| u8::try_from(budget).ok());
-        let caller = number.map_or(Caller::Exempt, Caller::Budget);
+        let tight = self.plan.has(Fault::TightQuotas) && !self.healed;
+        let address = tight.then(|| self.rng.usize(0..ADDRESSES));
+        // No two of them share a counter.
+        let tag = address.and_then(|address| u16::try_from(0x0101 * (address + 1)).ok());
+        let caller = tag.and_then(NonZeroU16::new).map_or(Caller::Exempt, Caller::Address);
         let now = self.hosts[host].now(self.now);
         let mut bytes = [0; ANSWER_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
         let Some(node) = self.hosts[host].node.as_mut() else { return };
         let received = node.receive_time(&now);
-        let clocks = self.hosts.iter().map(|board| board.now(self.now).wall.0);
+        let world_ns = i64::try_from(self.now).expect("a world lasts minutes") * 1_000_000;
+        let clocks = self.hosts.iter().map(|board| board.now(self.now).wall.0 - world_ns);
         self.farthest_ns = clocks.fold(self.farthest_ns, i64::max);
         // A learned clock may be off by a minute, and a second for each node that an update has passed.
-        let bound_ns = self.farthest_ns + LEARNED_CLOCK_NS_MAX + self.plan.nodes as i64 * 1_000_000_000;
+        let bound_ns = self.farthest_ns
+            + world_ns
+            + LEARNED_CLOCK_NS_MAX
+            + i64::try_from(self.plan.nodes).expect("few") * 1_000_000_000;
         let is_bounded = received.0 <= bound_ns || self.plan.has(Fault::Insiders);
         if !is_bounded || (now.wall_is_trusted && received != now.wall) {
             let received = received.0;
@@ -177,9 +184,10 @@ impl World {
                 .fail("a receive time is one that a clock shows", format!("{received} over {bound_ns}"));
         }
         let node = self.hosts[host].node.as_mut().expect("it was just there");
-        let refusals = node.counters().new_ids_refused;
+        let (refusals, news) = (node.counters().iamat_over_quota, node.counters().reports_news);
         let answer = node.client_line(&now, caller, said.line().as_bytes(), &mut out);
-        let over_budget = node.counters().new_ids_refused > refusals;
+        let over_quota = node.counters().iamat_over_quota > refusals;
+        let is_news = node.counters().reports_news > news;
         let text = String::from_utf8_lossy(out.written()).into_owned();
         self.trace.bytes(text.as_bytes());
         self.say(|world| format!("{} is told {:?}: {}", world.names[host], said.line(), text.trim_end()));
@@ -192,12 +200,10 @@ impl World {
                     refused
                 } else {
                     told = self.take_answer(host, *client, fields, &text, received);
-                    let (is_right, was_known) = (told.is_some(), self.at_line(host, *client).is_some());
-                    told = told.filter(|_| !over_budget);
-                    if let Some(budget) = budget.filter(|_| !was_known && !over_budget) {
-                        self.bring_in(host, *client, budget);
-                    }
-                    is_right && !(over_budget && was_known)
+                    let is_right = told.is_some();
+                    told = told.filter(|_| !over_quota);
+                    let address = address.filter(|_| over_quota);
+                    is_right && address.is_none_or(|address| self.is_full(host, *client, address))
                 }
             }
             (Said::Whatsat { client, .. }, Answer::Places(query)) => {
@@ -212,19 +218,25 @@ impl World {
                 .fail("the answer is the right one", format!("{}: {said:?}: {text}", self.names[host]));
         }
         self.check(host, told);
+        self.hold(host, told.filter(|_| is_news), address);
         self.settle(host);
     }
 
-    /// A client that the node did not know has spoken. It counts if the node knows it now.
-    fn bring_in(&mut self, host: usize, client: usize, budget: usize) {
+    /// Whether an address may not have this client in the table, beside those that it holds.
+    fn is_full(&self, host: usize, client: usize, address: usize) -> bool {
+        let holders = &self.hosts[host].holders;
+        let holds = holders.iter().filter(|holder| **holder == Some(address)).count();
+        holders[client] != Some(address) && holds >= TIGHT_QUOTA as usize
+    }
+
+    /// What was told was stored, and this address holds it.
+    fn hold(&mut self, host: usize, told: Option<Told>, address: Option<usize>) {
+        let Some(told) = told else { return };
         let board = &mut self.hosts[host];
-        let (now_s, id) =
-            (board.now(self.now).mono.seconds(), ClientId::parse(client_name(client).as_bytes()));
-        let known =
-            board.node.as_ref().zip(id).is_some_and(|(node, id)| node.table().get(&id, now_s).is_some());
-        board.brought_in[budget] += u32::from(known);
-        if board.brought_in[budget] > TIGHT_IDS_PER_DAY / 4 {
-            self.fail("an address brings in no more than its budget", self.names[host].clone());
+        board.holders[told.client] = address;
+        let held = |address: usize| board.holders.iter().filter(|holder| **holder == Some(address)).count();
+        if address.is_some_and(|address| held(address) > TIGHT_QUOTA as usize) {
+            self.fail("an address holds no more than its quota", self.names[host].clone());
         }
     }
 

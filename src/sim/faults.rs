@@ -1,6 +1,7 @@
 //! What goes wrong, and when.
 
 use super::host::keys;
+use super::insider::Manner;
 use super::net::State;
 use super::plan::{Fault, pick};
 use super::world::{Event, FIRST_KEY, SECOND_KEY, World};
@@ -9,7 +10,7 @@ use crate::proto::node_reload::Reload;
 /// Ten years.
 const WALL_STEP_NS_MAX: i64 = 10 * 365 * 86_400 * 1_000_000_000;
 /// Faults that strike again and again.
-const STRIKES: [Fault; 11] = [
+const STRIKES: [Fault; 13] = [
     Fault::Cuts,
     Fault::Stalls,
     Fault::Partitions,
@@ -20,6 +21,8 @@ const STRIKES: [Fault; 11] = [
     Fault::UntrustedClocks,
     Fault::Strangers,
     Fault::Insiders,
+    Fault::DigestStorms,
+    Fault::Clones,
     Fault::Snapshots,
 ];
 
@@ -113,7 +116,9 @@ impl World {
                     self.stranger(host);
                 }
             }
-            Fault::Insiders => self.insider(host),
+            Fault::Insiders => self.insider(host, Manner::Talks),
+            Fault::DigestStorms => self.insider(host, Manner::ComparesAllTheTime),
+            Fault::Clones => self.insider(host, Manner::IsAClone),
             Fault::Snapshots => self.write_disk(host),
             _ => {}
         }

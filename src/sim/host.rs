@@ -12,10 +12,10 @@ use crate::proto::time::{Mono, Now, Timestamp};
 /// What a right wall clock shows when the world begins.
 pub(super) const WALL_NS: i64 = 1_700_000_000_000_000_000;
 
-/// Addresses that clients come from where budgets of new ids are tight.
-pub(super) const BUDGETS: usize = 3;
-/// New ids that an address may bring in a day there, a quarter of them at once: a world lasts no hour and a half.
-pub(super) const TIGHT_IDS_PER_DAY: u32 = 16;
+/// Addresses that clients come from where quotas are tight.
+pub(super) const ADDRESSES: usize = 3;
+/// Clients that each of them may hold there.
+pub(super) const TIGHT_QUOTA: u32 = 3;
 
 /// An entry as it was when the node was last touched.
 #[derive(Clone, Copy, Debug)]
@@ -50,8 +50,8 @@ pub(super) struct Host {
     /// By client.
     pub(super) held: [Option<Held>; CLIENTS_MAX],
     pub(super) evicted: u64,
-    /// By budget of new ids: those brought in.
-    pub(super) brought_in: [u32; BUDGETS],
+    /// By client: the address that holds its entry.
+    pub(super) holders: [Option<usize>; CLIENTS_MAX],
     /// By neighbour, a bit for each client: what must be owed to it.
     pub(super) owes: [u64; NEIGHBOURS_MAX],
 }
@@ -74,7 +74,7 @@ impl Host {
             sessions: [None; SESSIONS_MAX],
             held: [None; CLIENTS_MAX],
             evicted: 0,
-            brought_in: [0; BUDGETS],
+            holders: [None; CLIENTS_MAX],
             owes: [0; NEIGHBOURS_MAX],
         }
     }
@@ -100,7 +100,7 @@ impl Host {
         self.sessions = [None; SESSIONS_MAX];
         self.held = [None; CLIENTS_MAX];
         self.evicted = 0;
-        self.brought_in = [0; BUDGETS];
+        self.holders = [None; CLIENTS_MAX];
         self.owes = [0; NEIGHBOURS_MAX];
     }
 

@@ -29,14 +29,37 @@ pub(super) struct Insider {
     /// The node's HELLO.
     peer: Option<(u64, u32, [u8; NONCE_BYTES])>,
     words: u8,
+    manner: Manner,
+    /// Updates that the node has sent it.
+    updates: usize,
 }
 
+/// What an insider does once it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// It says this and that.
+    Talks,
+    /// It sends one digest after another, each of another table.
+    ComparesAllTheTime,
+    /// It is a second board with the neighbour's name, and says nothing wrong.
+    IsAClone,
+}
+
+impl Manner {
+    fn boot(self, who: usize) -> u64 {
+        if self == Manner::IsAClone { BOOT + 1 + who as u64 } else { BOOT }
+    }
+}
+
+/// An insider's boot number. A clone has one of its own.
 const BOOT: u64 = 7;
+/// Digests of a storm.
+const STORM_WORDS: u8 = 200;
 const CAPACITY: u32 = 16;
 
 impl World {
     /// He calls a board, in the name of a neighbour that may make this link.
-    pub(super) fn insider(&mut self, host: usize) {
+    pub(super) fn insider(&mut self, host: usize, manner: Manner) {
         let neighbours: Vec<usize> =
             self.plan.neighbours(host).into_iter().filter(|&who| who < host).collect();
         if neighbours.is_empty() || !self.hosts[host].is_up() {
@@ -44,14 +67,28 @@ impl World {
         }
         let who = *pick(&mut self.rng, &neighbours);
         let (nonce, words) = (self.nonce(), self.rng.u8(1..=WORDS_MAX));
+        let words = match manner {
+            Manner::Talks => words,
+            Manner::ComparesAllTheTime => STORM_WORDS,
+            Manner::IsAClone => 0,
+        };
         let numbers = self.hosts[host].keys.clone();
         let ends = [End::of(None, State::Insider), End::of(Some(host), State::Waiting)];
         let mut conn = Conn::new(ends, None, GOOD_WAYS, 0);
-        conn.insider = Some(Box::new(Insider { who, nonce, numbers, lines: None, peer: None, words }));
+        conn.insider = Some(Box::new(Insider {
+            who,
+            nonce,
+            numbers,
+            lines: None,
+            peer: None,
+            words,
+            manner,
+            updates: 0,
+        }));
         self.conns.push(conn);
         let conn = self.conns.len() - 1;
         let name = self.names[who].clone();
-        let hello = line(|out| wire::put_hello(&said(&name, BOOT, CAPACITY, &nonce), out));
+        let hello = line(|out| wire::put_hello(&said(&name, manner.boot(who), CAPACITY, &nonce), out));
         self.utter(conn, hello, Kind::Hello);
         self.at(self.now, Event::Accept { conn });
     }
@@ -76,6 +113,9 @@ impl World {
 
     fn insider_hears(&mut self, conn: usize, line_heard: &[u8]) -> Option<()> {
         let host = self.conns[conn].ends[1].host?;
+        if line_heard.starts_with(b"U ") {
+            return self.count_answer(conn, host);
+        }
         let line_heard = Line::parse(line_heard, self.hosts[host].node.as_ref()?.names())?;
         let mut insider = self.conns[conn].insider.clone()?;
         let known = keys(&insider.numbers)?;
@@ -84,8 +124,10 @@ impl World {
         }
         let (boot, capacity, nonce) = insider.peer?;
         let (me, other) = (&self.names[insider.who], &self.names[host]);
-        let transcript =
-            Transcript([said(me, BOOT, CAPACITY, &insider.nonce), said(other, boot, capacity, &nonce)]);
+        let transcript = Transcript([
+            said(me, insider.manner.boot(insider.who), CAPACITY, &insider.nonce),
+            said(other, boot, capacity, &nonce),
+        ]);
         match line_heard {
             Line::Hello { .. } => {
                 let proofs = transcript.proofs(&known, Role::Dialler);
@@ -94,13 +136,28 @@ impl World {
             }
             Line::Proof(proofs) => {
                 insider.lines = transcript.verify(&known, Role::Dialler, &proofs);
-                let at = self.now + self.rng.u64(1..3_000);
-                self.at(at, Event::Insider { conn });
+                if insider.manner != Manner::IsAClone {
+                    let at = self.now + self.rng.u64(1..3_000);
+                    self.at(at, Event::Insider { conn });
+                }
             }
             _ => return None,
         }
         self.conns[conn].insider = Some(insider);
         Some(())
+    }
+
+    /// However many digests come, the node sends its table a few times at most.
+    fn count_answer(&mut self, conn: usize, host: usize) -> Option<()> {
+        let table = self.hosts[host].node.as_ref()?.table().capacity();
+        let insider = self.conns[conn].insider.as_mut()?;
+        insider.updates += 1;
+        let most = 4 * table + 2 * self.plan.reports + 64;
+        if insider.manner == Manner::ComparesAllTheTime && insider.updates > most {
+            let detail = format!("{} sent more than {most} updates", self.names[host]);
+            self.fail("answers to digests are bounded", detail);
+        }
+        None
     }
 
     /// He says one thing more, or goes.
@@ -112,7 +169,9 @@ impl World {
         if words == 0 {
             return self.leave(conn, 0);
         }
-        let (word, kind) = self.draw_word();
+        let manner = self.conns[conn].insider.as_ref().map(|insider| insider.manner);
+        let is_storm = manner == Some(Manner::ComparesAllTheTime);
+        let (word, kind) = if is_storm { self.draw_digest() } else { self.draw_word() };
         let Some(insider) = &mut self.conns[conn].insider else { return };
         insider.words -= 1;
         let Some(lines) = &mut insider.lines else { return };
@@ -122,8 +181,13 @@ impl World {
             wire::put_tag(&tag, out);
         });
         self.utter(conn, tagged, kind);
-        let at = self.now + self.rng.u64(1..4_000);
+        let at = self.now + if is_storm { self.rng.u64(1..100) } else { self.rng.u64(1..4_000) };
         self.at(at, Event::Insider { conn });
+    }
+
+    fn draw_digest(&mut self) -> (Vec<u8>, Kind) {
+        let hashes: String = (0..DIGEST_BUCKETS).map(|_| format!("{:016x}", self.rng.u64(..))).collect();
+        (format!("D {} {hashes} -", self.rng.u64(..)).into_bytes(), Kind::Digest)
     }
 
     fn draw_word(&mut self) -> (Vec<u8>, Kind) {
@@ -143,11 +207,7 @@ impl World {
                 let (time, _) = self.time(ahead_s);
                 self.issue(&format!("AT {origin} -9.000000000 {client} +5+5 {time}"))
             }
-            5 => {
-                let hashes: String =
-                    (0..DIGEST_BUCKETS).map(|_| format!("{:016x}", self.rng.u64(..))).collect();
-                (format!("D {} {hashes} -", self.rng.u64(..)).into_bytes(), Kind::Digest)
-            }
+            5 => self.draw_digest(),
             6 if self.rng.bool() => (format!("P {}", self.rng.u64(..)).into_bytes(), Kind::Ping),
             6 => (self.draw_census(), Kind::Ping),
             _ => self.issue(&at_line),

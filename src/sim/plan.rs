@@ -57,8 +57,12 @@ pub(super) enum Fault {
     Strangers,
     /// Somebody who has the key calls link ports in a neighbour's name, and says what no node would.
     Insiders,
-    /// Few new clients are taken from an address.
-    TightBudgets,
+    /// Whoever has the key sends one digest after another.
+    DigestStorms,
+    /// A second board has a neighbour's name and key.
+    Clones,
+    /// An address may hold few clients.
+    TightQuotas,
     /// Somebody on the way changes, repeats, drops and replays lines.
     Middleman,
     /// More clients than a table holds.
@@ -71,7 +75,7 @@ pub(super) enum Fault {
     Snapshots,
 }
 
-pub(super) const FAULTS: [Fault; 26] = [
+pub(super) const FAULTS: [Fault; 28] = [
     Fault::SlowLinks,
     Fault::ThinLinks,
     Fault::Splits,
@@ -92,7 +96,9 @@ pub(super) const FAULTS: [Fault; 26] = [
     Fault::KeyRotation,
     Fault::Strangers,
     Fault::Insiders,
-    Fault::TightBudgets,
+    Fault::DigestStorms,
+    Fault::Clones,
+    Fault::TightQuotas,
     Fault::Middleman,
     Fault::FullTables,
     Fault::UnlikeCapacities,
@@ -173,6 +179,8 @@ impl Plan {
                 || has(Fault::KeyRotation)
                 || has(Fault::Strangers)
                 || has(Fault::Insiders)
+                || has(Fault::DigestStorms)
+                || has(Fault::Clones)
                 || has(Fault::Middleman)
                 || rng.u8(0..4) != 0,
             clients,

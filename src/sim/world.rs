@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 use fastrand::Rng;
 
 use super::faults::Mishap;
-use super::host::{Host, TIGHT_IDS_PER_DAY, keys};
+use super::host::{Host, TIGHT_QUOTA, keys};
 use super::net::Conn;
 use super::plan::{CLIENTS_MAX, Fault, Plan, SLOTS, Ways};
 use super::trace::Trace;
@@ -93,7 +93,7 @@ pub(super) struct World {
     pub(super) healed: bool,
     /// By so much the calendar is ahead of the world's own time, in seconds.
     pub(super) later_s: i64,
-    /// The farthest that any wall clock has shown when a client spoke, in nanoseconds.
+    /// By how much a wall clock has been ahead of the world's own time at most, in nanoseconds.
     pub(super) farthest_ns: i64,
     /// Comparisons of digests since the healing that differed.
     pub(super) differs: u64,
@@ -162,8 +162,8 @@ impl World {
                 () if wrong && self.plan.has(Fault::WrongKeys) => vec![WRONG_KEY],
                 () => vec![FIRST_KEY],
             };
-            board.wall_is_trusted = !self.plan.has(Fault::NoTrustedClocks)
-                && !(self.plan.has(Fault::UntrustedClocks) && self.rng.bool());
+            board.wall_is_trusted = !(self.plan.has(Fault::NoTrustedClocks)
+                || self.plan.has(Fault::UntrustedClocks) && self.rng.bool());
             if self.plan.has(Fault::WallSkew) {
                 board.wall_off_ns = self.rng.i64(-3_600_000_000_000..=3_600_000_000_000);
             }
@@ -271,8 +271,8 @@ impl World {
             },
         };
         node.start(&setup).expect("the plan keeps to the limits");
-        if self.plan.has(Fault::TightBudgets) {
-            node.set_new_ids_per_day(TIGHT_IDS_PER_DAY);
+        if self.plan.has(Fault::TightQuotas) {
+            node.set_clients_per_address(TIGHT_QUOTA);
         }
         board.node = Some(node);
         board.started_at = self.now;

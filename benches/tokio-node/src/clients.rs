@@ -7,9 +7,9 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use herd::proto::newcomers::Caller;
 use herd::proto::node::PlacesQuery;
 use herd::proto::out::Out;
+use herd::proto::quota::Caller;
 use herd::proto::time::Mono;
 use herd::shell::client::{Client, whatsat_answer};
 use herd::shell::limits::ACCEPT_PAUSE_MS;

@@ -17,9 +17,9 @@ use slab::Slab;
 use smol::Task;
 
 use super::Shell;
-use crate::proto::newcomers::Caller;
 use crate::proto::node::PlacesQuery;
 use crate::proto::out::Out;
+use crate::proto::quota::Caller;
 use crate::proto::time::Mono;
 use crate::shell::client::{Client, whatsat_answer};
 use crate::shell::limits::ACCEPT_PAUSE_MS;

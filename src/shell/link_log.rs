@@ -1,0 +1,113 @@
+//! What the log has of links, and at which addresses the boards behind them are.
+
+use std::cell::RefCell;
+use std::net::IpAddr;
+
+use log::{debug, info, warn};
+
+use super::driver::Driver;
+use super::sparing::Kind;
+use crate::proto::board::BoardNode;
+use crate::proto::limits::SESSIONS_MAX;
+use crate::proto::names::NodeId;
+use crate::proto::node::SessionId;
+use crate::proto::node_links::LinkEvent;
+use crate::proto::session::{Cut, Ended};
+use crate::proto::time::Mono;
+
+/// Addresses of the boards that have authenticated in a neighbour's name: the last two of each neighbour.
+#[derive(Debug, Default)]
+pub(super) struct Boards {
+    sessions: RefCell<[Option<IpAddr>; SESSIONS_MAX]>,
+    last: RefCell<Vec<(NodeId, [Option<IpAddr>; 2])>>,
+}
+
+impl Boards {
+    /// A connection has come, or was made.
+    pub(super) fn open(&self, id: SessionId, peer: Option<IpAddr>) {
+        self.sessions.borrow_mut()[usize::from(id.index)] = peer.map(|peer| peer.to_canonical());
+    }
+
+    /// What is behind it has authenticated as this node.
+    pub(super) fn authenticated(&self, id: SessionId, node: NodeId) {
+        let address = self.sessions.borrow()[usize::from(id.index)];
+        let mut last = self.last.borrow_mut();
+        match last.iter_mut().find(|(other, _)| *other == node) {
+            Some((_, addresses)) => *addresses = [address, addresses[0]],
+            None => last.push((node, [address, None])),
+        }
+    }
+
+    /// The last two addresses of a neighbour in words.
+    pub(super) fn words(&self, node: NodeId) -> String {
+        let last = self.last.borrow();
+        let addresses = last.iter().find(|(other, _)| *other == node).map_or([None; 2], |(_, last)| *last);
+        let words = addresses.map(|address| {
+            address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string())
+        });
+        words.join(" and ")
+    }
+
+    /// Nodes have other numbers now.
+    pub(super) fn forget(&self) {
+        self.last.borrow_mut().clear();
+    }
+}
+
+impl Driver {
+    pub(super) fn log_event(&self, now: Mono, id: SessionId, event: LinkEvent) {
+        if let LinkEvent::Up { node, .. } | LinkEvent::NameInUse { node } = event {
+            self.boards.authenticated(id, node);
+        }
+        match event {
+            LinkEvent::None => {}
+            LinkEvent::NameInUse { node } => self.warnings.warn(
+                Kind::NameInUse,
+                now,
+                &format_args!(
+                    "two boards call themselves {}, at {}: give each its own name (a copied SD card?)",
+                    self.name(node),
+                    self.boards.words(node)
+                ),
+            ),
+            LinkEvent::Up { node, restarted: false } => info!("link to {} is up", self.name(node)),
+            LinkEvent::Up { node, restarted: true } => {
+                info!("link to {} is up; it has been restarted", self.name(node));
+            }
+            LinkEvent::Equal { node } => debug!("in step with {}", self.name(node)),
+            LinkEvent::Differs { node, owed } => {
+                info!("{} differs: {owed} reports are owed to it", self.name(node));
+            }
+        }
+    }
+
+    pub(super) fn log_cut(&self, node: &BoardNode, now: Mono, ended: &Ended) {
+        let reason = ended.cut.reason();
+        match (ended.cut, ended.peer, ended.alleged) {
+            (Cut::Knock, ..) => debug!("a link connection is closed: {reason}"),
+            (Cut::MapChanged, ..) => info!("a link connection is closed: {reason}"),
+            // The newer link has been told to be up by now; "is down" after that would be the last word.
+            (Cut::Replaced, Some(peer), _) => {
+                info!("an old connection to {} is closed: {reason}", name(node, peer));
+            }
+            (_, Some(peer), _) => warn!("link to {} is down: {reason}", name(node, peer)),
+            (_, None, Some(alleged)) => {
+                let alleged = name(node, alleged);
+                self.warnings.warn(
+                    Kind::Alleged,
+                    now,
+                    &format_args!("a link connection with {alleged}, or so it says, was refused: {reason}"),
+                );
+            }
+            (_, None, None) => {
+                let message = format_args!("a link connection was refused: {reason}");
+                self.warnings.warn(Kind::Stranger, now, &message);
+            }
+        }
+    }
+}
+
+/// A node's name as text.
+pub(super) fn name(node: &BoardNode, id: NodeId) -> String {
+    String::from_utf8_lossy(node.names().name(id)).into_owned()
+}
