@@ -144,6 +144,31 @@ fn an_invalid_line_is_copied_back_byte_for_byte() {
     are_copied_back(&herd["Hill"], tables::INVALID);
 }
 
+/// Everything that the node sends until it closes.
+fn all_of(node: &Node, sent: String) -> String {
+    let mut client = node.client();
+    client.send(sent);
+    String::from_utf8(client.rest()).expect("the command was UTF-8")
+}
+
+#[test]
+fn a_connection_that_speaks_http_is_answered_and_closed() {
+    let herd = Herd::one().start();
+    let node = &herd["Hill"];
+    let body = "IAMAT web +0+0 1\n".repeat(2_000);
+    for (first, answer) in [
+        ("POST / HTTP/1.1\r", "? POST / HTTP/1.1\r\n"),
+        ("Host: 127.0.0.1:8001\r", "? Host: 127.0.0.1:8001\r\n"),
+        ("IAMAT kiwi +1+1 1\nGET /kiwi HTTP/1.1", " kiwi +1+1 1\n? GET /kiwi HTTP/1.1\n"),
+    ] {
+        let got = all_of(node, format!("{first}\n{body}"));
+        assert!(got.ends_with(answer) && got.lines().count() == answer.lines().count(), "{first}: {got}");
+    }
+    let long = format!("GET /{} HTTP/1.1\r", "x".repeat(20_000));
+    assert_eq!(all_of(node, format!("{long}\n{body}")), format!("? {long}\n"));
+    assert_eq!(node.ask("WHATSAT web 1 1"), "? WHATSAT web 1 1");
+}
+
 #[test]
 fn every_field_has_its_bounds() {
     let herd = Herd::one().start();

@@ -13,7 +13,7 @@ import urllib.request
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-WANTED = {"herd_build": "info", "herd_uptime_seconds": "gauge", "herd_iamat": "counter", "herd_new_ids_refused": "counter"}
+WANTED = {"herd_build": "info", "herd_uptime_seconds": "gauge", "herd_iamat": "counter", "herd_iamat_over_quota": "counter"}
 
 
 def free_addresses(count):

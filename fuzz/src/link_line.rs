@@ -20,10 +20,10 @@
 
 use herd::proto::counters::Counters;
 use herd::proto::digest::{Salt, buckets};
-use herd::proto::fields::ClientTime;
 use herd::proto::limits::TAG_FIELD_BYTES;
 use herd::proto::limits::{
-    AGE_S_MAX, AHEAD_NS_MAX, ANSWER_BYTES_MAX, DEAD_AFTER_MS, DIGEST_BUCKETS, LINK_LINE_BYTES_MAX,
+    AGE_S_MAX, AHEAD_NS_MAX, ANSWER_BYTES_MAX, DEAD_AFTER_MS, DIGEST_ANSWER_COST, DIGEST_BUCKETS,
+    DIGEST_COST_MS, DIGESTS_AT_ONCE, DIGESTS_EXCESS_MAX, LINK_LINE_BYTES_MAX,
 };
 use herd::proto::node::{Node, Seed, Setup};
 use herd::proto::node_links::LinkEvent;
@@ -81,6 +81,10 @@ struct Play {
     now_ms: u64,
     /// When the node last heard of the neighbour.
     heard_ms: u64,
+    /// When the neighbour may have as many digests compared as it ever may.
+    digests_whole_ms: u64,
+    /// Digests in a row that were passed over.
+    digests_excess: u32,
 }
 
 /// What a signed line must come to.
@@ -90,6 +94,10 @@ enum Effect {
     /// This counter grows by one, and the table holds these reports.
     Counted(&'static str, Vec<Report>),
     Ping(u64),
+    /// There were too many digests, and the link ends if this is one of many too many.
+    DigestTooMany {
+        is_flood: bool,
+    },
     /// The table stays as it is; the node takes part, or counts that it does not.
     Question,
 }
@@ -111,7 +119,18 @@ impl Play {
         let (node_dials, trusted) = (head.contains(&b'd'), head.contains(&b't'));
         let now = Now { mono: Mono(1_000), wall: Timestamp(WALL_NS), wall_is_trusted: trusted };
         let neighbour = meet(&mut node, &now, node_dials);
-        Play { node, neighbour, came: vec![], node_dials, trusted, age_s_max, now_ms: 1_000, heard_ms: 1_000 }
+        Play {
+            node,
+            neighbour,
+            came: vec![],
+            node_dials,
+            trusted,
+            age_s_max,
+            now_ms: 1_000,
+            heard_ms: 1_000,
+            digests_whole_ms: 0,
+            digests_excess: 0,
+        }
     }
 
     fn now(&self) -> Now {
@@ -181,6 +200,7 @@ impl Play {
         let line = self.filled(line);
         let now = self.now();
         let effect = self.effect(&line, &now);
+        let is_over_rate = matches!(effect, Effect::DigestTooMany { .. });
         let digest = self.digest_event(&line, &now);
         let (before, counters) = (self.reports(), *self.node.counters());
         let (here, there) = if self.node_dials { (1, 0) } else { (0, 1) };
@@ -203,6 +223,15 @@ impl Play {
                 assert!(!is_report || owed_now(here) <= owed, "who tells it has it");
                 assert!(name != "reports_news" || owed_now(there) > 0, "the other neighbour is owed it");
             }
+            Effect::DigestTooMany { is_flood } => {
+                assert!(self.reports() == before, "a digest changes nothing");
+                self.digests_excess += 1;
+                if is_flood {
+                    self.expect_growth(&counters, &["digests_over_rate", "links_down"]);
+                    return self.expect_cut(Cut::DigestFlood);
+                }
+                self.expect_growth(&counters, &["digests_over_rate"]);
+            }
             Effect::Question => {
                 assert!(self.reports() == before, "a question changes nothing");
                 let refused = self.node.counters().censuses_refused > counters.censuses_refused;
@@ -216,7 +245,13 @@ impl Play {
                 }
             }
         }
-        match digest {
+        if self.is_digest(&line) && !is_over_rate {
+            let answer = if let LinkEvent::Differs { owed, .. } = event { owed as u64 } else { 0 };
+            let cost = 1 + answer * DIGEST_ANSWER_COST / CAPACITY as u64;
+            self.digests_whole_ms = self.digests_whole_ms.max(self.now_ms) + cost * DIGEST_COST_MS;
+            self.digests_excess = 0;
+        }
+        match digest.filter(|_| !is_over_rate) {
             Some(is_equal) => assert_eq!(matches!(event, LinkEvent::Equal { .. }), is_equal, "{}", shown()),
             None => assert_eq!(event, LinkEvent::None, "{}", shown()),
         }
@@ -245,6 +280,12 @@ impl Play {
             Some(Line::Question { .. }) => Effect::Question,
             // The node has asked for none.
             Some(Line::Sum { .. }) => Effect::Counted("census_strays", reports),
+            Some(Line::Digest { .. })
+                if self.digests_whole_ms.saturating_sub(self.now_ms)
+                    > (DIGESTS_AT_ONCE - 1) * DIGEST_COST_MS =>
+            {
+                Effect::DigestTooMany { is_flood: self.digests_excess + 1 >= DIGESTS_EXCESS_MAX }
+            }
             Some(Line::Digest { .. }) => match self.digest_event(line, now) {
                 Some(true) => Effect::Counted("digests_equal", reports),
                 Some(false) => Effect::Counted("digests_differ", reports),
@@ -255,7 +296,7 @@ impl Play {
     }
 
     fn update(&self, age_s: u32, report: &Report, mut reports: Vec<Report>, now: &Now) -> Effect {
-        if is_ahead(now, &report.sighting.time) {
+        if is_ahead(now, report.sighting.rank) {
             return Effect::Counted("reports_ahead", reports);
         }
         let heard_s = i64::from(now.mono.seconds()) - i64::from(age_s);
@@ -280,6 +321,11 @@ impl Play {
         }
         reports.push(report.clone());
         Effect::Counted("reports_news", sorted(reports))
+    }
+
+    /// Whether this is a digest that a node takes up.
+    fn is_digest(&self, line: &[u8]) -> bool {
+        matches!(Line::parse(line, self.node.names()), Some(Line::Digest { floor: Ok(_), .. }))
     }
 
     /// Whether a digest equals the node's; nothing where the two cannot be compared.
@@ -381,6 +427,6 @@ fn sorted(mut reports: Vec<Report>) -> Vec<Report> {
     reports
 }
 
-fn is_ahead(now: &Now, time: &ClientTime) -> bool {
-    now.wall_is_trusted && time.timestamp().0 > now.wall.0.saturating_add(AHEAD_NS_MAX)
+fn is_ahead(now: &Now, rank: Timestamp) -> bool {
+    now.wall_is_trusted && rank.0 > now.wall.0.saturating_add(AHEAD_NS_MAX)
 }

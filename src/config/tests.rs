@@ -46,7 +46,7 @@ fn what_is_wrong_with_the_shape_is_said_with_its_line() {
         (
             with(",\n\"colour\": 1"),
             vec![
-                "m:5: colour: unknown member (known here: nodes, edges, key_file, places, clock, new_ids_per_day, snapshot_minutes)",
+                "m:5: colour: unknown member (known here: nodes, edges, key_file, places, clock, clients_per_address, gateways, snapshot_minutes)",
             ],
         ),
         (
@@ -118,8 +118,16 @@ fn what_is_wrong_with_the_other_members_is_said() {
             vec!["m:4: clock: unknown value \"trused\" (did you mean \"trusted\"?)"],
         ),
         (
-            with(", \"new_ids_per_day\": 0"),
-            vec!["m:4: new_ids_per_day: \"0\" is out of range (whole ids, 1 to 1000000)"],
+            with(", \"clients_per_address\": 0"),
+            vec!["m:4: clients_per_address: \"0\" is out of range (whole clients, 1 to 32768)"],
+        ),
+        (with(", \"gateways\": {}"), vec!["m:4: gateways: an object where an array of addresses is needed"]),
+        (
+            with(", \"gateways\": [\"192.168.1.1\", \"192.168.1.1:80\", 7]"),
+            vec![
+                "m:4: gateways[1]: \"192.168.1.1:80\" is not an address (such as 192.168.1.1 or fd00::1, without a port)",
+                "m:4: gateways[2]: a number where a string \"ADDRESS\" is needed",
+            ],
         ),
         (
             with(", \"snapshot_minutes\": 0"),

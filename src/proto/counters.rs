@@ -36,7 +36,7 @@ counters! {
     /// Client lines that were answered by `?`.
     invalid,
     /// Connections of clients that were closed because they spoke HTTP, as a browser does.
-    http_refused,
+    http_clients_refused,
     /// IAMATs whose time was too far ahead of a trusted clock; they are in `invalid` too.
     iamat_ahead,
     /// IAMATs that were answered and not stored: the herd holds a newer update of the client.

@@ -11,7 +11,7 @@
 //! | [`fields`], [`client`] | what a client may say |
 //! | [`names`], [`report`] | nodes, reports, and the one strict order |
 //! | [`table`], `floor`, [`owed`], `changed` | what a node remembers, what it drops next, what it owes to whom, what watchers are told |
-//! | [`newcomers`] | how many new ids one address may bring in |
+//! | [`quota`] | how many clients one address may hold |
 //! | [`auth`], [`wire`], [`digest`] | proofs and tags, the lines between nodes, how tables are compared |
 //! | [`session`], [`node`], [`board`], [`node_links`], `node_dials`, `node_digests`, [`node_reload`] | one connection, the node, one of a board's size, its links, who dials, staying in step, changed maps |
 //! | [`node_kept`] | what outlives the node, where its map asks for that |

@@ -325,7 +325,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     pub fn count_long_line(&mut self, start: &[u8]) -> bool {
         self.counters.invalid += 1;
         let is_http = is_http(start);
-        self.counters.http_refused += u64::from(is_http);
+        self.counters.http_clients_refused += u64::from(is_http);
         is_http
     }
 
@@ -337,7 +337,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         if !is_http(line) {
             return Answer::Done;
         }
-        self.counters.http_refused += 1;
+        self.counters.http_clients_refused += 1;
         Answer::Close
     }
 

@@ -337,7 +337,7 @@ fn a_connection_that_speaks_http_ends() {
     assert!(matches!(answer, Answer::Close));
     assert_eq!(out.written(), b"? POST / HTTP/1.1\r\n");
     assert!(node.count_long_line(b"GET /long") && !node.count_long_line(b"IAMAT long"));
-    assert_eq!((node.counters().http_refused, node.counters().invalid), (2, 3));
+    assert_eq!((node.counters().http_clients_refused, node.counters().invalid), (2, 3));
 }
 
 /// Plays the acceptor Hill by hand against the dialling node Campbell.

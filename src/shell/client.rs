@@ -18,7 +18,7 @@ use crate::proto::time::Now;
 #[derive(Debug, Default)]
 pub struct Client {
     splitter: Splitter,
-    /// Whose budget of new ids its reports draw on.
+    /// Whose quota its updates draw on.
     caller: Caller,
     /// Bytes that came in and are not worked off: part of a line, or lines behind a WHATSAT.
     pub rest: Box<[u8]>,
@@ -28,6 +28,8 @@ pub struct Client {
     pub backlog: bool,
     /// No more input will come.
     pub ended: bool,
+    /// No more input is taken, though it may come: see [`LINGER_MS_MAX`](super::limits::LINGER_MS_MAX).
+    pub is_refused: bool,
 }
 
 impl Client {
@@ -91,7 +93,7 @@ impl Client {
     /// Nothing more is taken from this connection: what has been written is sent, and then it is closed.
     fn end(&mut self, input: &[u8]) -> (usize, Option<Box<PlacesQuery>>) {
         self.splitter = Splitter::default();
-        self.ended = true;
+        (self.ended, self.is_refused) = (true, true);
         (input.len(), None)
     }
 }

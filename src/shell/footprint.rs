@@ -47,7 +47,7 @@ pub const LIMITS: &[Limit] = &[
         "clients remembered (HERD_TABLE_CLIENTS)",
         TABLE_CLIENTS,
         TABLE_CLIENTS * (ENTRY_BYTES + SLOT_BYTES),
-        "the oldest report by the clients' clocks gives way; an older newcomer is refused",
+        "the oldest report gives way; an older newcomer is refused",
     ),
     limit("seconds a report lives", AGE_S_MAX as usize, 0, "it is forgotten"),
     limit("client connections", CLIENTS_MAX, 0, "the one longest without an answer is closed"),

@@ -111,10 +111,12 @@ impl LinkWords {
 
     fn words(&self) -> String {
         let LinkWords { node, neighbour, trouble } = self;
+        // Both ends report it, and whichever comes first it has one name.
+        let (a, b) = if node < neighbour { (node, neighbour) } else { (neighbour, node) };
         match trouble {
-            Trouble::Down => format!("the link {node}-{neighbour} is down"),
+            Trouble::Down => format!("the link {a}-{b} is down"),
             Trouble::Pending => {
-                format!("the link {node}-{neighbour} is up, and its tables are not compared yet")
+                format!("the link {a}-{b} is up, and its tables are not compared yet")
             }
             Trouble::NameInUse => format!("two boards call themselves {neighbour}, {node} says"),
         }

@@ -89,3 +89,8 @@ pub const SNAPSHOT_STOP_MS_MAX: u64 = 3_000;
 pub const REPEATED_WARNING_MS: u64 = 10_000;
 /// The longest text of a warning that waits to be the last, in bytes. The rest is cut off.
 pub const REPEATED_BYTES_MAX: usize = 512;
+
+/// A connection that is refused while it still sends is read from for so long, in milliseconds, so that its answer arrives.
+pub const LINGER_MS_MAX: u64 = 1_000;
+/// And no more than so many bytes of it, which are thrown away.
+pub const LINGER_BYTES_MAX: usize = 256 * 1024;

@@ -16,13 +16,15 @@ use crate::proto::node::Answer;
 use crate::proto::out::Out;
 use crate::proto::quota::Caller;
 use crate::proto::report::{Report, Sighting, Version};
-use crate::proto::time::Timestamp;
+use crate::proto::time::{Now, Timestamp};
 
 const POSITIONS: [&str; 5] = ["+34.068930-118.445127", "+1+1", "-1+1", "+1.0+1", "-90.00+180"];
 /// One time in three forms, and its neighbours.
 const EQUAL_TIMES: [&str; 5] =
     ["1700000000", "1700000000.0", "1700000000.00", "1700000000.000000001", "1699999999.999999999"];
-const NONSENSE: [&str; 5] = ["", "IAMAT", "AT n0000 +0.0 c0 +1+1 1", "WHATSAT c0 51 1", "IAMAT c0 +91+1 1"];
+const HTTP: &str = "POST / HTTP/1.1";
+const NONSENSE: [&str; 6] =
+    [HTTP, "", "IAMAT", "AT n0000 +0.0 c0 +1+1 1", "WHATSAT c0 51 1", "IAMAT c0 +91+1 1"];
 
 /// A line, and what the simulation knows of it.
 #[derive(Clone, Debug)]
@@ -145,6 +147,10 @@ impl World {
                     return self.fail("lines come as they were sent", format!("{piece:?} of {said:?}"));
                 };
                 self.command(host, next);
+                if next.line() == HTTP {
+                    // The connection is closed behind the answer.
+                    return;
+                }
                 held.drain(..taken);
             }
             if ended {
@@ -169,19 +175,9 @@ impl World {
         let mut out = Out::new(&mut bytes);
         let Some(node) = self.hosts[host].node.as_mut() else { return };
         let received = node.receive_time(&now);
-        let world_ns = i64::try_from(self.now).expect("a world lasts minutes") * 1_000_000;
-        let clocks = self.hosts.iter().map(|board| board.now(self.now).wall.0 - world_ns);
-        self.farthest_ns = clocks.fold(self.farthest_ns, i64::max);
-        // A learned clock may be off by a minute, and a second for each node that an update has passed.
-        let bound_ns = self.farthest_ns
-            + world_ns
-            + LEARNED_CLOCK_NS_MAX
-            + i64::try_from(self.plan.nodes).expect("few") * 1_000_000_000;
-        let is_bounded = received.0 <= bound_ns || self.plan.has(Fault::Insiders);
-        if !is_bounded || (now.wall_is_trusted && received != now.wall) {
+        if !self.is_shown_by_a_clock(&now, received) {
             let received = received.0;
-            return self
-                .fail("a receive time is one that a clock shows", format!("{received} over {bound_ns}"));
+            return self.fail("a receive time is one that a clock shows", format!("{received}, {now:?}"));
         }
         let node = self.hosts[host].node.as_mut().expect("it was just there");
         let (refusals, news) = (node.counters().iamat_over_quota, node.counters().reports_news);
@@ -210,7 +206,8 @@ impl World {
                 text.is_empty() && self.at_line(host, *client).as_deref() == Some(query.at_line.as_slice())
             }
             (Said::Whatsat { client, .. }, Answer::Done) => refused && self.at_line(host, *client).is_none(),
-            (Said::Nonsense(_), Answer::Done) => refused,
+            (Said::Nonsense(line), Answer::Done) => refused && line != HTTP,
+            (Said::Nonsense(line), Answer::Close) => refused && line == HTTP,
             _ => false,
         };
         if !is_right {
@@ -220,6 +217,18 @@ impl World {
         self.check(host, told);
         self.hold(host, told.filter(|_| is_news), address);
         self.settle(host);
+    }
+
+    /// Whether a receive time is this node's own clock, where that is trusted, and else no later than any clock has shown.
+    fn is_shown_by_a_clock(&mut self, now: &Now, received: Timestamp) -> bool {
+        let world_ns = i64::try_from(self.now).expect("a world lasts minutes") * 1_000_000;
+        let clocks = self.hosts.iter().map(|board| board.now(self.now).wall.0 - world_ns);
+        self.farthest_ns = clocks.fold(self.farthest_ns, i64::max);
+        // A learned clock may be off by a minute, and a second for each node that an update has passed.
+        let hops_ns = i64::try_from(self.plan.nodes).expect("few") * 1_000_000_000;
+        let bound_ns = self.farthest_ns + world_ns + LEARNED_CLOCK_NS_MAX + hops_ns;
+        let is_bounded = received.0 <= bound_ns || self.plan.has(Fault::Insiders);
+        is_bounded && (!now.wall_is_trusted || received == now.wall)
     }
 
     /// Whether an address may not have this client in the table, beside those that it holds.

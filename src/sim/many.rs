@@ -3,26 +3,34 @@
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs;
+use std::hash::Hasher;
 use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lexopt::{Arg, Parser, ValueExt};
+use siphasher::sip::SipHasher13;
 
 use super::{Failure, Options, Summary, run};
 use crate::proto::limits::NODES_MAX;
 
 const USAGE: &str = "usage: herd-sim --seed S [--nodes N] [--reports R] [--trace]
-       herd-sim --seeds A..B [--nodes N] [--reports R]
+       herd-sim --seeds A..B [--keep-going] [--nodes N] [--reports R]
+       herd-sim --from WORD --for SECONDS [--keep-going] [--nodes N] [--reports R]
        herd-sim --scale FILE.svg
 
 Runs a herd under a false clock and false links, with the faults that a seed switches on, and checks what must
-hold. The same seed gives the same run. --scale measures what a report costs in herds of 5 to 1,000 nodes, and
-writes a picture. Exit status: 0 all held, 1 something did not, 2 wrong usage.";
+hold. The same seed gives the same run. --from takes the first of many seeds from a word, such as a commit's hash, and
+--for ends after so many seconds. --keep-going runs all seeds and prints every one that fails; without it the first is
+printed. --scale measures what a report costs in herds of 5 to 1,000 nodes, and writes a picture. Exit status: 0 all
+held, 1 something did not, 2 wrong usage.";
+
+/// Seeds that a word may begin at: what is left above is more than any run gets through.
+const FRESH_SEEDS: u64 = 1 << 48;
 
 thread_local! {
     static RUNNING: Cell<Option<u64>> = const { Cell::new(None) };
@@ -36,7 +44,16 @@ enum Task {
 struct Asked {
     first: u64,
     end: u64,
+    /// When no further seed is begun.
+    until: Option<Duration>,
+    keeps_going: bool,
     options: Options,
+}
+
+impl Asked {
+    fn is_over(&self, began: Instant) -> bool {
+        self.until.is_some_and(|until| began.elapsed() >= until)
+    }
 }
 
 /// Runs what the arguments ask for.
@@ -54,12 +71,14 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
     };
     // An assertion of the core that fails is a finding like any other: say of which seed.
-    let (before, options) = (panic::take_hook(), asked.options.clone());
+    let (before, options, keeps_going) = (panic::take_hook(), asked.options.clone(), asked.keeps_going);
     panic::set_hook(Box::new(move |info| {
         before(info);
         if let Some(seed) = RUNNING.get() {
             eprintln!("seed {seed} panicked; once more: {}", replay(seed, &options));
-            std::process::exit(1);
+            if !keeps_going {
+                std::process::exit(1);
+            }
         }
     }));
     if asked.end == asked.first + 1 { one(&asked) } else { many(&asked) }
@@ -68,6 +87,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Task>, String> {
     let mut parser = Parser::from_args(args);
     let (mut seeds, mut options) = (None, Options::default());
+    let (mut from, mut until, mut keeps_going) = (None, None, false);
     let told = |error: lexopt::Error| error.to_string();
     while let Some(arg) = parser.next().map_err(told)? {
         match arg {
@@ -81,6 +101,17 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Task>, String> {
                 let rising = ends.filter(|(first, end): &(u64, u64)| first < end);
                 seeds = Some(rising.ok_or("--seeds: give a range such as 0..2000")?);
             }
+            Arg::Long("from") => {
+                let word = parser.value().and_then(ValueExt::string).map_err(told)?;
+                let mut hasher = SipHasher13::new();
+                hasher.write(word.as_bytes());
+                from = Some(hasher.finish() % FRESH_SEEDS);
+            }
+            Arg::Long("for") => {
+                let seconds: u32 = parser.value().and_then(|value| value.parse()).map_err(told)?;
+                until = Some(Duration::from_secs(seconds.into()));
+            }
+            Arg::Long("keep-going") => keeps_going = true,
             Arg::Long("nodes") => {
                 let nodes: usize = parser.value().and_then(|value| value.parse()).map_err(told)?;
                 let fits = (2..=NODES_MAX).contains(&nodes);
@@ -101,11 +132,16 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Task>, String> {
             other => return Err(other.unexpected().to_string()),
         }
     }
-    let (first, end) = seeds.ok_or("give --seed or --seeds")?;
+    let (first, end) = match (seeds, from, until) {
+        (Some(seeds), None, None) => seeds,
+        (None, Some(first), Some(_)) => (first, u64::MAX),
+        (None, None, None) => return Err("give --seed, --seeds, or --from and --for".to_string()),
+        _ => return Err("--from and --for: give both, and neither --seed nor --seeds".to_string()),
+    };
     if options.trace && end != first + 1 {
         return Err("--trace: give one --seed".to_string());
     }
-    Ok(Some(Task::Seeds(Asked { first, end, options })))
+    Ok(Some(Task::Seeds(Asked { first, end, until, keeps_going, options })))
 }
 
 fn scale(file: &Path) -> ExitCode {
@@ -150,53 +186,86 @@ fn one(asked: &Asked) -> ExitCode {
     }
 }
 
+/// What many seeds came to.
+#[derive(Default)]
+struct Tally {
+    ran: AtomicU64,
+    lines: AtomicU64,
+    slowest_ms: AtomicU64,
+    panicked: AtomicU64,
+    failures: Mutex<Vec<Failure>>,
+}
+
+impl Tally {
+    /// The first seed that has failed, of those that have run.
+    fn first_failed(&self) -> Option<u64> {
+        self.failures
+            .lock()
+            .expect("a thread panics outside of this")
+            .iter()
+            .map(|failure| failure.seed)
+            .min()
+    }
+
+    fn take(&self, outcome: Result<Summary, Box<Failure>>) {
+        match outcome {
+            Ok(summary) => {
+                self.lines.fetch_add(summary.lines, Ordering::Relaxed);
+                self.slowest_ms.fetch_max(summary.converged_ms, Ordering::Relaxed);
+            }
+            Err(failure) => self.failures.lock().expect("a thread panics outside of this").push(*failure),
+        }
+        self.ran.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 fn many(asked: &Asked) -> ExitCode {
     let began = Instant::now();
-    let (next, worst) = (AtomicU64::new(asked.first), Mutex::new(None::<Box<Failure>>));
-    let (ran, lines, slowest) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let (next, tally) = (AtomicU64::new(asked.first), Tally::default());
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            let found = worst.lock().expect("nobody panics and goes on").as_ref().map(|failure| failure.seed);
             // Seeds below one that has failed are still run: the first is the one to look at.
-            if seed >= found.unwrap_or(asked.end) {
+            let end = if asked.keeps_going { asked.end } else { tally.first_failed().unwrap_or(asked.end) };
+            if seed >= end || asked.is_over(began) {
                 return;
             }
             RUNNING.set(Some(seed));
-            match run(seed, &asked.options) {
-                Ok(summary) => {
-                    lines.fetch_add(summary.lines, Ordering::Relaxed);
-                    slowest.fetch_max(summary.converged_ms, Ordering::Relaxed);
-                }
-                Err(failure) => {
-                    let mut worst = worst.lock().expect("nobody panics and goes on");
-                    if worst.as_ref().is_none_or(|other| failure.seed < other.seed) {
-                        *worst = Some(failure);
-                    }
-                }
+            // The hook has said which seed it was, and has ended the program unless it is to go on.
+            match panic::catch_unwind(|| run(seed, &asked.options)) {
+                Ok(outcome) => tally.take(outcome),
+                Err(_) => drop(tally.panicked.fetch_add(1, Ordering::Relaxed)),
             }
-            ran.fetch_add(1, Ordering::Relaxed);
         }
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
-    let (ran, seconds) = (ran.into_inner(), began.elapsed().as_secs_f64());
-    let rate = format!("{ran} seeds in {seconds:.1} s on {cores} cores");
+    report(asked, tally, cores, began.elapsed().as_secs_f64())
+}
+
+fn report(asked: &Asked, tally: Tally, cores: usize, seconds: f64) -> ExitCode {
+    let (ran, panicked) = (tally.ran.into_inner(), tally.panicked.into_inner());
+    let first = asked.first;
+    let rate = format!("{ran} seeds from {first} in {seconds:.1} s on {cores} cores");
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let per_s = ran as f64 / seconds;
-    match worst.into_inner().expect("nobody panics and goes on") {
-        None => {
-            let (lines, slowest) = (lines.into_inner(), slowest.into_inner());
-            println!(
-                "{rate}, {per_s:.0} a second: all held. {lines} lines; slowest to one table: {slowest} ms"
-            );
-            ExitCode::SUCCESS
-        }
-        Some(failure) => {
-            eprintln!("{failure}\n  once more: {}\n{rate}", replay(failure.seed, &asked.options));
-            ExitCode::FAILURE
-        }
+    let mut failures = tally.failures.into_inner().expect("a thread panics outside of this");
+    if failures.is_empty() && panicked == 0 {
+        let (lines, slowest) = (tally.lines.into_inner(), tally.slowest_ms.into_inner());
+        println!("{rate}, {per_s:.0} a second: all held. {lines} lines; slowest to one table: {slowest} ms");
+        return ExitCode::SUCCESS;
     }
+    failures.sort_by_key(|failure| failure.seed);
+    failures.truncate(if asked.keeps_going { usize::MAX } else { 1 });
+    for failure in &failures {
+        eprintln!("{failure}\n  once more: {}", replay(failure.seed, &asked.options));
+    }
+    let failed = failures.len() as u64 + panicked;
+    eprintln!(
+        "{rate}: {failed} failed{}",
+        if asked.keeps_going { "" } else { ", and the others were not run" }
+    );
+    ExitCode::FAILURE
 }
 
 #[cfg(test)]
@@ -218,6 +287,11 @@ mod tests {
         assert_eq!((asked.options.nodes, asked.options.reports), (Some(5), Some(0)));
         let one = parsed("--seed 7 --trace").ok().flatten().expect("all is well");
         assert_eq!((one.first, one.end, one.options.trace), (7, 8, true));
+        let fresh = |word| {
+            parsed(&format!("--from {word} --for 60 --keep-going")).ok().flatten().expect("all is well")
+        };
+        assert!(fresh("a").first != fresh("b").first && fresh("a").first < FRESH_SEEDS);
+        assert_eq!((fresh("a").until, fresh("a").keeps_going), (Some(Duration::from_secs(60)), true));
         assert!(matches!(parsed("--help"), Ok(None)));
         for wrong in [
             "",
@@ -227,6 +301,9 @@ mod tests {
             "--seeds 9..3",
             "--seeds 3",
             "--seeds 3..9 --trace",
+            "--from x",
+            "--for 3",
+            "--from x --for 3 --seed 1",
             "--seed 1 --nodes 1",
             "--seed 1 --nodes 1025",
             "--seed 1 more",

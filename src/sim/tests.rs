@@ -16,9 +16,9 @@ fn a_seed_repeats_to_the_last_byte() {
 }
 
 #[test]
-fn a_hundred_seeds_hold_and_reach_all_that_a_node_counts() {
+fn two_hundred_seeds_hold_and_reach_all_that_a_node_counts() {
     let mut sums: Vec<(&str, u64)> = vec![];
-    for seed in 0..100 {
+    for seed in 0..200 {
         let counters = held(seed, &Options::default()).counters;
         if sums.is_empty() {
             sums = counters;

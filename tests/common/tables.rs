@@ -67,7 +67,7 @@ pub(crate) const INVALID: &[&[u8]] = &[
     b"AT Smith +0.000000000 kiwi +34-118 0",
     b"U 0 AT Hill +0.263873386 kiwi.cs.ucla.edu +34.068930-118.445127 1621464827.959498503",
     b"HELLO 1 Smith 1 4096 00000000000000000000000000000000",
-    b"GET / HTTP/1.1\r",
+    b"get / http\r",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     b"\x1b[2J\x07 a terminal's bytes",
 ];

@@ -189,7 +189,7 @@ pub(crate) fn plug(node: usize, other: usize) -> Result<(), String> {
     run(&format!("ip -n {name} route replace {its}/32 dev to-{to} src {mine}"))
 }
 
-/// Writes the map and the key into the folder. All clients come from one address, so that it may bring new ids is said; gives the map's path.
+/// Writes the map and the key into the folder. All clients come from one address, so that it may hold as many as there are is said; gives the map's path.
 pub(crate) fn write_map(folder: &Path, key: &str, places: &Path) -> Result<PathBuf, String> {
     use std::os::unix::fs::PermissionsExt;
     let nodes: Vec<String> = (0..NAMES.len())
@@ -201,7 +201,7 @@ pub(crate) fn write_map(folder: &Path, key: &str, places: &Path) -> Result<PathB
     let edges: Vec<String> =
         EDGES.iter().map(|&(a, b)| format!("[\"{}\", \"{}\"]", NAMES[a], NAMES[b])).collect();
     let text = format!(
-        "{{ \"nodes\": {{ {} }},\n  \"edges\": [{}],\n  \"key_file\": \"key\", \"clock\": \"trusted\", \"new_ids_per_day\": 1000000,\n  \"places\": {{ \"source\": \"offline\", \"file\": {places:?} }} }}\n",
+        "{{ \"nodes\": {{ {} }},\n  \"edges\": [{}],\n  \"key_file\": \"key\", \"clock\": \"trusted\", \"clients_per_address\": 32768,\n  \"places\": {{ \"source\": \"offline\", \"file\": {places:?} }} }}\n",
         nodes.join(",\n    "),
         edges.join(", ")
     );

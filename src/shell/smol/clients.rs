@@ -5,13 +5,13 @@
 //! alone.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_io::{Async, Timer};
 use async_net::TcpListener;
-use futures_lite::future::{poll_fn, yield_now};
+use futures_lite::future::{or, poll_fn, yield_now};
 use log::debug;
 use slab::Slab;
 use smol::Task;
@@ -22,7 +22,7 @@ use crate::proto::out::Out;
 use crate::proto::quota::Caller;
 use crate::proto::time::Mono;
 use crate::shell::client::{Client, whatsat_answer};
-use crate::shell::limits::ACCEPT_PAUSE_MS;
+use crate::shell::limits::{ACCEPT_PAUSE_MS, LINGER_BYTES_MAX, LINGER_MS_MAX};
 use crate::shell::status::Facts;
 
 /// The connections there are. Dropping a task closes its socket.
@@ -103,6 +103,8 @@ enum Next {
     Again,
     /// Places.
     Places(Box<PlacesQuery>),
+    /// Nothing more is taken of what comes, but the answers are to arrive.
+    Linger,
     /// Nothing more will come of this connection.
     Close,
 }
@@ -130,6 +132,10 @@ async fn serve(shell: &'static Shell, stream: Async<TcpStream>, key: usize, call
                     break;
                 }
                 touch(shell, key, shell.driver.clock().now().mono);
+            }
+            Next::Linger => {
+                Box::pin(linger(&stream)).await;
+                break;
             }
             Next::Close => break,
         }
@@ -176,6 +182,7 @@ fn turn(
     }
     let next = match query {
         Some(query) => Next::Places(query),
+        None if client.is_refused => Next::Linger,
         None if client.backlog => Next::Again,
         None if client.ended => Next::Close,
         None => Next::Read,
@@ -185,6 +192,32 @@ fn turn(
         Some(written) => (Some(output.written()[written..].into()), next),
         None => (None, Next::Close),
     }
+}
+
+/// Lets the client read its answers: a connection that is closed with input unread is reset, and what is on its way is lost
+/// (RFC 2525, section 2.17).
+async fn linger(stream: &Async<TcpStream>) {
+    let _ = stream.get_ref().shutdown(Shutdown::Write);
+    let drained = async {
+        let (mut scrap, mut left) = ([0; 512], LINGER_BYTES_MAX);
+        while left > 0 {
+            match stream.get_ref().read(&mut scrap) {
+                Ok(0) => return,
+                Ok(read) => left = left.saturating_sub(read),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if poll_fn(|context| stream.poll_readable(context)).await.is_err() {
+                        return;
+                    }
+                }
+                Err(_) => return,
+            }
+        }
+    };
+    let in_time = async {
+        Timer::after(Duration::from_millis(LINGER_MS_MAX)).await;
+    };
+    or(drained, in_time).await;
 }
 
 /// Writes as much as the socket takes; `None` when it takes nothing any more.
