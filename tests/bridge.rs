@@ -262,6 +262,50 @@ fn made_up_messages_are_counted_and_nothing_more() {
     assert_eq!((herd["Hill"].at("a.b"), bridge.log.has("broker down")), (None, false));
 }
 
+/// A PUBLISH of quality 0, or the CONNECT before it, for a broker that lets everybody in (MQTT 3.1.1, 3.1 and 3.3).
+fn packet(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let (low, high) =
+        (u8::try_from(length % 128).expect("a remainder"), u8::try_from(length / 128).expect("it is short"));
+    let head = if high == 0 { vec![kind, low] } else { vec![kind, low | 0x80, high] };
+    [head, parts.concat()].concat()
+}
+
+#[test]
+fn a_user_that_floods_its_own_topic_takes_no_other_clients_place() {
+    const HONEST: usize = 3_000;
+    let (herd, broker) = (Herd::one().start(), Broker::open());
+    let bridge = bridge_up(&herd, "Hill", &broker, &[]);
+    let mut client = herd["Hill"].client();
+    let now_s =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    let honest: String = (0..HONEST).map(|n| format!("IAMAT honest{n} +1-1 {}\n", now_s - 1)).collect();
+    client.send(honest);
+    (0..HONEST).for_each(|_| assert!(client.line().starts_with(b"AT Hill ")));
+
+    let mut mallory = std::net::TcpStream::connect(broker.address).expect("the broker listens");
+    let mut flood = packet(0x10, &[b"\0\x04MQTT\x04\x02\0\x3c", b"\0\x07mallory"]);
+    for n in 0..5_000 {
+        let topic = format!("owntracks/mallory/d{n}");
+        let message = format!("{{\"_type\":\"location\",\"lat\":1,\"lon\":1,\"tst\":{}}}", now_s + 86_000);
+        let length = u16::try_from(topic.len()).expect("it is short").to_be_bytes();
+        flood.extend(packet(0x30, &[&length, topic.as_bytes(), message.as_bytes()]));
+    }
+    mallory.write_all(&flood).expect("the broker reads");
+    counted(&bridge, "taken_in 16");
+    broker.publish("owntracks/ann/phone", &phone(""));
+    until("another user is heard", || herd["Hill"].at("ann.phone").is_some());
+
+    let known = (0..HONEST).filter(|n| {
+        client.ask(&format!("WHATSAT honest{n} 0 0")).starts_with("AT ") && {
+            client.json();
+            true
+        }
+    });
+    assert_eq!(known.count(), HONEST);
+    counted(&bridge, "taken_in 17");
+}
+
 #[test]
 fn a_wrong_password_is_told_and_none_is_shown() {
     let herd = Herd::one().start();
@@ -340,8 +384,8 @@ fn a_broker_that_sends_all_the_time_and_acknowledges_nothing_takes_no_memory() {
         let _ = stream.read(&mut [0; 1000]);
         let mut packets = b"\x20\x02\x00\x00".to_vec();
         for number in 0..MESSAGES {
-            // A new client each, at QoS 1, and an acknowledgement of what was never sent.
-            let (topic, payload) = (format!("owntracks/a/{number}"), phone(""));
+            // A new client of a new user each, at QoS 1, and an acknowledgement of what was never sent.
+            let (topic, payload) = (format!("owntracks/{number}/a"), phone(""));
             let topic_bytes = u8::try_from(topic.len()).expect("it is short");
             let message = [&[0, topic_bytes], topic.as_bytes(), &[0, 7], payload.as_bytes()].concat();
             packets.extend([0x32, u8::try_from(message.len()).expect("it is short")]);
@@ -362,7 +406,9 @@ fn a_broker_that_sends_all_the_time_and_acknowledges_nothing_takes_no_memory() {
     bridge.log.wait_for("node up");
     let before_kib = bridge.private_kib();
     told.recv_timeout(2 * common::PATIENCE).expect("the bridge reads all");
-    counted(&bridge, &format!("taken_in {MESSAGES}"));
+    // As many as a node remembers.
+    counted(&bridge, "taken_in 4096");
+    counted(&bridge, &format!("too_many_devices {}", MESSAGES - 4096));
     counted(&bridge, "too_large 10");
     let grown_kib = bridge.private_kib().saturating_sub(before_kib);
     assert!(grown_kib < GROWN_KIB_MAX, "{grown_kib} KiB more");

@@ -161,6 +161,7 @@ impl Play {
         let now = self.now();
         self.neighbour = meet(&mut self.node, &now, self.node_dials);
         self.came.clear();
+        self.digests_excess = 0;
         self.heard_ms = self.now_ms;
         while self.node.take_cut().is_some() {}
     }

@@ -38,6 +38,8 @@ pub enum Count {
     BadTime,
     /// Messages whose topic makes no id of 1 to 64 bytes.
     BadId,
+    /// Messages of a user that reports as many devices as it may.
+    TooManyDevices,
     /// Messages that are too large.
     TooLarge,
     /// Messages of topics that were not asked for; of an earlier filter, say.
@@ -57,11 +59,11 @@ pub enum Count {
 use Count::{
     Acknowledged, BadId, BadJson, BadPosition, BadTime, BrokerDown, BrokerUp, BrokerWaits, Forgotten,
     NoLocation, NodeDown, NodeUp, NodeWaits, NotAsked, OfHerd, OwnPrefix, Published, Refused, Replaced,
-    TakenIn, TooLarge, Unchanged, Unreadable,
+    TakenIn, TooLarge, TooManyDevices, Unchanged, Unreadable,
 };
 
 /// All that is counted, by the name that it is told by.
-pub const ALL: [(Count, &str); 23] = [
+pub const ALL: [(Count, &str); 24] = [
     (Published, "published"),
     (Acknowledged, "acknowledged"),
     (Unchanged, "unchanged"),
@@ -78,6 +80,7 @@ pub const ALL: [(Count, &str); 23] = [
     (BadPosition, "bad_position"),
     (BadTime, "bad_time"),
     (BadId, "bad_id"),
+    (TooManyDevices, "too_many_devices"),
     (TooLarge, "too_large"),
     (NotAsked, "not_asked"),
     (BrokerWaits, "broker_waits"),

@@ -1,6 +1,6 @@
 //! The limits of the bridge: what strangers can make grow, and times.
 
-use crate::proto::limits::TABLE_CLIENTS_MAX;
+use crate::proto::limits::{TABLE_CLIENTS, TABLE_CLIENTS_MAX};
 use crate::proto::node_watch::WATCH_LINE_BYTES_MAX;
 use crate::shell::limits::READ_BYTES;
 
@@ -19,6 +19,14 @@ const _: () = assert!(ENTRIES_A_READ_MAX < PENDING_MAX);
 /// as many again that were heard of before. When full, those that were not heard of for longest are forgotten, and are at
 /// worst published once more.
 pub const KNOWN_MAX: usize = TABLE_CLIENTS_MAX;
+
+/// Devices that one user of the broker may report within a day. Messages of more are acknowledged, left and counted.
+pub const USER_DEVICES_MAX: usize = 16;
+
+/// Devices of all users together, as many as a node remembers clients. When full, messages of new ones are left and counted.
+pub const DEVICES_MAX: usize = TABLE_CLIENTS;
+/// Devices that have not reported for a day are looked for once in so long at the most, in milliseconds.
+pub const DEVICES_SWEPT_MS: u64 = 60_000;
 
 /// Messages that the broker has not acknowledged. When full, positions wait where newer ones replace them.
 pub const IN_FLIGHT_MAX: usize = 16;

@@ -18,6 +18,7 @@
 
 pub mod backoff;
 pub mod counters;
+mod devices;
 pub mod limits;
 mod node;
 pub mod owntracks;

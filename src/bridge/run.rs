@@ -19,7 +19,10 @@ use log::{debug, error, info};
 
 use super::backoff::Backoff;
 use super::counters::{ALL, Count, Counters};
-use super::limits::{CONNECT_MS_MAX, FAREWELL_MS_MAX, REPORTS_MAX, SILENCE_MS_MAX, STATUS_EVERY_MS, TICK_MS};
+use super::devices::Devices;
+use super::limits::{
+    CONNECT_MS_MAX, FAREWELL_MS_MAX, REPORTS_MAX, SILENCE_MS_MAX, STATUS_EVERY_MS, TICK_MS, USER_DEVICES_MAX,
+};
 use super::node::{self, Reports};
 use super::owntracks::{self, Entry};
 use super::pending::Pending;
@@ -39,6 +42,7 @@ pub(super) struct Bridge {
     pub(super) counters: Counters,
     pub(super) pending: RefCell<Pending>,
     pub(super) reports: RefCell<Reports>,
+    devices: RefCell<Devices>,
     session: RefCell<Option<Session>>,
     /// The connection of the session.
     stream: RefCell<Option<TcpStream>>,
@@ -76,6 +80,7 @@ pub fn run(settings: Settings) -> Result<(), String> {
         counters: Counters::default(),
         pending: RefCell::default(),
         reports: RefCell::default(),
+        devices: RefCell::default(),
         session: RefCell::default(),
         stream: RefCell::default(),
         connection: Cell::default(),
@@ -320,6 +325,18 @@ impl Bridge {
             () if !is_asked => Err(Count::NotAsked),
             () => owntracks::report(&topic, &payload),
         };
+        // What is a report, and only that, takes a place.
+        let report = report.and_then(|line| match self.devices.borrow_mut().admit(&topic, self.now()) {
+            true => Ok(line),
+            false => Err(Count::TooManyDevices),
+        });
+        if report == Err(Count::TooManyDevices) {
+            let words = format_args!(
+                "a user of the broker reports more than {USER_DEVICES_MAX} devices: the others are left ({})",
+                Printable(topic.as_bytes())
+            );
+            self.told.warn(Kind::Devices, self.now(), &words);
+        }
         match report {
             Ok(line) => {
                 self.wait_for(&self.report_room, Count::BrokerWaits, || {

@@ -69,7 +69,7 @@ impl Salt {
 pub(super) struct DigestQuota {
     /// When the quota is whole again.
     whole_at: Mono,
-    /// Digests passed over since the last that was compared.
+    /// Digests of this link passed over since the last that was compared.
     excess: u32,
 }
 
@@ -87,6 +87,11 @@ impl DigestQuota {
             self.excess = self.excess.saturating_add(1);
         }
         is_allowed
+    }
+
+    /// A new link is not blamed for the one before.
+    pub(super) fn begin_link(&mut self) {
+        self.excess = 0;
     }
 
     /// A digest that was taken makes this node send `owed` of at most `capacity` entries.

@@ -309,6 +309,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         link.knocked = false;
         link.up_since = now;
         link.equal_at = None;
+        link.digests.begin_link();
         self.counters.links_up += 1;
         self.wakes |= 1 << index;
         if self.note_boot(now, neighbour, peer.boot) {

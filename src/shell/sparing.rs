@@ -40,6 +40,9 @@ pub(crate) enum Kind {
     /// A bridge's node takes no reports.
     #[cfg(feature = "bridge")]
     Reports,
+    /// A user of a bridge's broker reports too many devices: its counter `too_many_devices`.
+    #[cfg(feature = "bridge")]
+    Devices,
     /// A bridge's node refuses a report: its counter `refused`.
     #[cfg(feature = "bridge")]
     Refused,

@@ -18,7 +18,7 @@ mod supervised;
 pub(crate) use broker::{Broker, Process};
 pub(crate) use client::{Client, exchange};
 pub(crate) use herd::{Builder, Herd, key};
-pub(crate) use node::{Log, LogReader, Node, answers, command, places_file, program, runs_beside};
+pub(crate) use node::{Launch, Log, LogReader, Node, answers, command, places_file, program, runs_beside};
 pub(crate) use proxy::{Fault, Proxy};
 pub(crate) use scenes::*;
 pub(crate) use stranger::Stranger;
