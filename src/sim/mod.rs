@@ -105,6 +105,8 @@ mod wires;
 mod world;
 
 #[cfg(test)]
+mod siege;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
