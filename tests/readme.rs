@@ -70,7 +70,7 @@ fn every_exchange_of_the_readme_is_what_a_node_answers() {
             let request = request.replace("\\r", "\r");
             let mut bytes = [0; ANSWER_BYTES_MAX + CLIENT_LINE_BYTES_MAX];
             let mut out = Out::new(&mut bytes);
-            let answer = match node.client_line(&now, Caller::Exempt, request.as_bytes(), &mut out) {
+            let answer = match node.client_line(&now, Caller::EXEMPT, request.as_bytes(), &mut out) {
                 Answer::Done | Answer::Close => String::from_utf8_lossy(out.written()).into_owned(),
                 Answer::Places(query) => format!("{}\n", String::from_utf8_lossy(&query.at_line)),
             };

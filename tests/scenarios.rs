@@ -116,7 +116,7 @@ impl Herd {
         let mut bytes = [0; ANSWER_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
         let node = self.nodes[node].as_mut().expect("it runs");
-        let answer = match node.client_line(&now, Caller::Exempt, line.as_bytes(), &mut out) {
+        let answer = match node.client_line(&now, Caller::EXEMPT, line.as_bytes(), &mut out) {
             Answer::Done | Answer::Close => String::from_utf8_lossy(out.written()).into_owned(),
             Answer::Places(query) => String::from_utf8_lossy(&query.at_line).into_owned() + "\n",
         };

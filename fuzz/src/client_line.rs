@@ -87,7 +87,7 @@ fn answer(node: &mut Node<16>, piece: Piece, in_http: &mut bool, sent: &mut Vec<
     let mut bytes = vec![0; ANSWER_BYTES_MAX.max(line_bytes + 3)];
     let mut out = Out::new(&mut bytes);
     match piece {
-        Piece::Line(line) => match node.client_line(&NOW, Caller::Exempt, line, &mut out) {
+        Piece::Line(line) => match node.client_line(&NOW, Caller::EXEMPT, line, &mut out) {
             answer @ (Answer::Done | Answer::Close) => {
                 sent.extend_from_slice(out.written());
                 return matches!(answer, Answer::Close);

@@ -132,7 +132,7 @@ impl Herd {
         let mut out = Out::new(&mut bytes);
         let now = self.now(node);
         let at_line =
-            match self.boards[node].node.client_line(&now, Caller::Exempt, line.as_bytes(), &mut out) {
+            match self.boards[node].node.client_line(&now, Caller::EXEMPT, line.as_bytes(), &mut out) {
                 Answer::Done | Answer::Close => {
                     out.written().strip_suffix(b"\n").expect("a whole line").to_vec()
                 }

@@ -366,7 +366,7 @@ impl Play {
     fn hear_client(&mut self, line: &[u8]) {
         let mut bytes = vec![0; ANSWER_BYTES_MAX.max(line.len() + 3)];
         let now = self.now();
-        let _ = self.node.client_line(&now, Caller::Exempt, line, &mut Out::new(&mut bytes));
+        let _ = self.node.client_line(&now, Caller::EXEMPT, line, &mut Out::new(&mut bytes));
     }
 
     fn read_all(&mut self) {

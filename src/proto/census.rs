@@ -227,6 +227,8 @@ pub(super) struct Census {
     pub(super) until: Mono,
     pub(super) sum: Sum,
     pub(super) phase: Phase,
+    /// Some neighbour has not answered in time, and may yet.
+    pub(super) is_late: bool,
 }
 
 /// How far a census has come here.
@@ -250,6 +252,8 @@ pub(super) struct Seen {
     told: u16,
     /// Neighbours whose Q came later than that, and is still to be answered by a Q.
     replies: u16,
+    /// Both lines have crossed each edge of this node, so no further one comes: it may be forgotten.
+    is_over: bool,
 }
 
 /// The censuses that a node takes part in, and the numbers of those it has.
@@ -272,13 +276,28 @@ impl Censuses {
     /// Takes one in, of which `told` will get Q or R. `None` if there is no room; gives its place otherwise.
     pub(super) fn keep(&mut self, now: Mono, census: Census, told: u16) -> Option<usize> {
         self.seen.retain(|seen| seen.until > now);
+        if self.seen.is_full()
+            && let Some(over) = self.seen.iter().position(|seen| seen.is_over)
+        {
+            self.seen.remove(over);
+        }
         if self.list.is_full() || self.seen.is_full() {
             return None;
         }
         let until = census.until.after_ms(CENSUS_KEPT_MS);
-        let _ = self.seen.push(Seen { number: census.question.number, until, told, replies: 0 });
+        let _ =
+            self.seen.push(Seen { number: census.question.number, until, told, replies: 0, is_over: false });
         let _ = self.list.push(census);
         Some(self.list.len() - 1)
+    }
+
+    /// Takes out a census that is over here.
+    pub(super) fn end(&mut self, place: usize) {
+        let census = self.list.remove(place);
+        let number = census.question.number;
+        if let Some(seen) = self.seen.iter_mut().find(|seen| seen.number == number) {
+            seen.is_over = !census.is_late;
+        }
     }
 
     /// The neighbours of this mask have asked. Says whether they get an answer that was not due before.
@@ -287,6 +306,7 @@ impl Censuses {
         if let Some(seen) = seen {
             seen.told |= neighbour;
             seen.replies |= neighbour;
+            seen.is_over = false;
             return true;
         }
         false

@@ -82,7 +82,7 @@ impl Herd {
         let mut bytes = [0; ANSWER_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
         let now = self.now();
-        let answer = self.nodes[node].client_line(&now, Caller::Exempt, line.as_bytes(), &mut out);
+        let answer = self.nodes[node].client_line(&now, Caller::EXEMPT, line.as_bytes(), &mut out);
         assert!(matches!(answer, Answer::Done));
         String::from_utf8_lossy(out.written()).into_owned()
     }

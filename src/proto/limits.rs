@@ -164,8 +164,8 @@ pub const CLIENTS_PER_ADDRESS_MAX: u32 = TABLE_CLIENTS_MAX as u32;
 /// Censuses that a node takes part in at once. When full it takes no part in further ones: whoever waits for it learns of
 /// fewer nodes, and later. Which would be passed on again and again if the oldest were forgotten instead.
 pub const CENSUSES_MAX: usize = 4;
-/// Censuses that a node remembers for as long as their questions may still be on their way. When full it takes no part
-/// in further ones.
+/// Censuses that a node remembers for as long as their questions may still be on their way. When full those go that are over
+/// at this node; where none is it takes no part in further ones.
 pub const CENSUSES_SEEN_MAX: usize = 64;
 /// Links that are not well in one sum, each from the end that reports it. The others are counted.
 pub const CENSUS_LINKS_MAX: usize = 32;

@@ -40,7 +40,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         let census = &mut self.censuses.list[place];
         census.phase = Phase::Done;
         if census.asks == 0 {
-            self.censuses.list.remove(place);
+            self.censuses.end(place);
         }
     }
 
@@ -54,7 +54,16 @@ impl<const SLOTS: usize> Node<SLOTS> {
         let sum = self.own_sum(now, &question);
         self.keep_census(
             now,
-            Census { question, parent, asks: others, awaits: others, until, sum, phase: Phase::Open },
+            Census {
+                question,
+                parent,
+                asks: others,
+                awaits: others,
+                until,
+                sum,
+                phase: Phase::Open,
+                is_late: false,
+            },
         );
     }
 
@@ -153,6 +162,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
                     until: now,
                     sum: Sum { strangers: 1, ..Sum::NONE },
                     phase: Phase::Open,
+                    is_late: false,
                 },
             ),
         }
@@ -202,7 +212,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         for place in 0..self.censuses.list.len() {
             let census = &mut self.censuses.list[place];
             if census.phase == Phase::Open && census.until <= now {
-                (census.asks, census.awaits) = (0, 0);
+                (census.asks, census.awaits, census.is_late) = (0, 0, true);
                 self.settle_census(place);
             }
         }
@@ -223,7 +233,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 census.asks &= !(1 << neighbour);
                 wire::put_question(&census.question, &self.names, out);
                 if census.phase == Phase::Done && census.asks == 0 {
-                    self.censuses.list.remove(place);
+                    self.censuses.end(place);
                 }
                 return true;
             }

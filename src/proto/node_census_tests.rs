@@ -92,6 +92,10 @@ fn of_many_censuses_the_last_ones_are_refused_and_none_goes_round() {
         assert_eq!(sum.answered.len(), 2, "{number}");
     }
     assert_eq!(herd.nodes[0].take_sum(CENSUSES_MAX as u64), None);
+    // However many have been: those that are over make room.
+    for number in 100..400 {
+        assert!(asked(&mut herd, 0, number, 20).is_some_and(|sum| sum.answered.len() == 2), "{number}");
+    }
     // One that nobody takes is not kept for ever.
     herd.nodes[0].ask_herd(now, 77, 3, WITHIN_MS, None);
     herd.run(WITHIN_MS + CENSUS_KEPT_MS + 1);

@@ -214,7 +214,7 @@ fn what_came_in_without_trust_is_dropped_even_if_no_tick_fell_into_that_time() {
     for (trusted, held) in [(true, 0), (false, 1)] {
         let line = b"IAMAT early +1+1 9000000000";
         assert!(matches!(
-            node.client_line(&now(trusted), Caller::Exempt, line, &mut Out::new(&mut bytes)),
+            node.client_line(&now(trusted), Caller::EXEMPT, line, &mut Out::new(&mut bytes)),
             Answer::Done
         ));
         assert_eq!(node.table().len(), held);
@@ -234,7 +234,7 @@ fn held_after(updates: &[Step]) -> String {
         let now = Now { mono: Mono(mono_s * 1_000), wall, wall_is_trusted: *wall_is_trusted };
         let mut bytes = [0; ANSWER_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
-        assert!(matches!(node.client_line(&now, Caller::Exempt, line.as_bytes(), &mut out), Answer::Done));
+        assert!(matches!(node.client_line(&now, Caller::EXEMPT, line.as_bytes(), &mut out), Answer::Done));
         let line = line.strip_prefix("IAMAT ").expect("a test's line is an IAMAT");
         assert!(out.written().ends_with(format!(" {line}\n").as_bytes()), "the answer holds what was sent");
     }
@@ -279,7 +279,7 @@ fn times_ahead_of_the_clock_push_nobody_out() {
             wall_is_trusted: trusted,
         };
         let mut bytes = [0; ANSWER_BYTES_MAX];
-        let answer = node.client_line(&now, Caller::Exempt, line.as_bytes(), &mut Out::new(&mut bytes));
+        let answer = node.client_line(&now, Caller::EXEMPT, line.as_bytes(), &mut Out::new(&mut bytes));
         matches!(answer, Answer::Places(_))
     };
     for trusted in [true, false] {
@@ -316,7 +316,7 @@ fn over_the_quota_an_update_is_answered_and_not_stored() {
     assert_eq!(say(one, "b", 11), (2, 2, 0));
     assert_eq!(say(one, "c", 12), (2, 2, 1), "neither stored nor owed");
     assert_eq!(say(one, "a", 20), (2, 2, 1), "what it holds it may update");
-    assert_eq!(say(Caller::Exempt, "c", 12), (3, 3, 1));
+    assert_eq!(say(Caller::EXEMPT, "c", 12), (3, 3, 1));
     assert_eq!(say(one, "c", 13), (3, 3, 2), "nor does it take over what others hold");
     assert_eq!(say(other, "a", 21), (3, 3, 2), "a client has changed its address");
     assert_eq!(say(one, "d", 14), (4, 4, 2), "and the address has room again");
@@ -333,7 +333,7 @@ fn a_connection_that_speaks_http_ends() {
     let now = Now { mono: Mono(0), wall: Timestamp(WALL_NS), wall_is_trusted: true };
     let mut bytes = [0; ANSWER_BYTES_MAX];
     let mut out = Out::new(&mut bytes);
-    let answer = node.client_line(&now, Caller::Exempt, b"POST / HTTP/1.1\r", &mut out);
+    let answer = node.client_line(&now, Caller::EXEMPT, b"POST / HTTP/1.1\r", &mut out);
     assert!(matches!(answer, Answer::Close));
     assert_eq!(out.written(), b"? POST / HTTP/1.1\r\n");
     assert!(node.count_long_line(b"GET /long") && !node.count_long_line(b"IAMAT long"));

@@ -44,18 +44,22 @@ impl Hash for Key {
     }
 }
 
-#[derive(Clone, Debug)]
+/// Packed as its parts are, so that no byte of it is padding but one.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, packed(2))]
 struct Entry {
     sighting: Sighting,
     /// When the origin heard it, in seconds of this node's steady clock; before its start if negative.
     heard_s: i32,
+    /// Whose quota it counts against.
+    holder: Caller,
 }
 
 /// Bytes of an entry with its key, as the map keeps it: two bytes of hash before them, and padding.
 pub const ENTRY_BYTES: usize = size_of::<(u16, Key, Entry)>();
-const _: () = assert!(ENTRY_BYTES <= 144, "an entry has grown: look at the layout of Sighting");
-/// Bytes beside it: two places in the hash index, a rank and two numbers in the heap, 16 owed bits, an address.
-pub const SLOT_BYTES: usize = 2 * 4 + 8 + 2 + 2 + 2 + 2;
+const _: () = assert!(ENTRY_BYTES <= 146, "an entry has grown: look at the layout of Sighting");
+/// Bytes beside it: two places in the hash index, a rank and two numbers in the heap, 16 owed bits.
+pub const SLOT_BYTES: usize = 2 * 4 + 8 + 2 + 2 + 2;
 
 /// What became of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +99,7 @@ impl Source {
     fn caller(self) -> Caller {
         match self {
             Source::Client { caller } => caller,
-            Source::Neighbour(_) | Source::Kept => Caller::Exempt,
+            Source::Neighbour(_) | Source::Kept => Caller::EXEMPT,
         }
     }
 }
@@ -106,7 +110,7 @@ pub struct Table<const SLOTS: usize> {
     map: FnvIndexMap<Key, Entry, SLOTS>,
     floor: Floor<SLOTS>,
     owed: Owed<SLOTS>,
-    quotas: Quotas<SLOTS>,
+    quotas: Quotas,
     changed: Changed,
     /// Entries at most.
     capacity: usize,
@@ -261,11 +265,16 @@ impl<const SLOTS: usize> Table<SLOTS> {
                 }
                 Admission::Duplicate
             }
-            Ordering::Greater if !self.quotas.allows(from.caller(), Some(slot)) => Admission::OverQuota,
+            Ordering::Greater if !self.quotas.allows(from.caller(), Some(self.entry(slot).holder)) => {
+                Admission::OverQuota
+            }
             Ordering::Greater => {
-                self.quotas.give(slot, from.caller());
                 let (_, entry) = self.map.get_index_mut(slot).expect("the slot was just found");
-                *entry = Entry { sighting: report.sighting, heard_s };
+                let old = core::mem::replace(
+                    entry,
+                    Entry { sighting: report.sighting, heard_s, holder: from.caller() },
+                );
+                self.quotas.pass(old.holder, from.caller());
                 let map = &self.map;
                 self.floor.update(slot, report.sighting.rank.0, |a, b| tie(map, a, b));
                 self.changed.set(slot);
@@ -288,9 +297,10 @@ impl<const SLOTS: usize> Table<SLOTS> {
         }
         let slot = self.map.len();
         debug_assert!(slot < self.capacity);
-        let inserted = self.map.insert(key, Entry { sighting: report.sighting, heard_s });
+        let inserted =
+            self.map.insert(key, Entry { sighting: report.sighting, heard_s, holder: from.caller() });
         debug_assert!(matches!(inserted, Ok(None)), "the client was not there and the map has room");
-        self.quotas.give(slot, from.caller());
+        self.quotas.pass(Caller::EXEMPT, from.caller());
         let map = &self.map;
         self.floor.push(slot, report.sighting.rank.0, |a, b| tie(map, a, b));
         self.changed.set(slot);
@@ -403,7 +413,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
         let map = &self.map;
         self.floor.remove(slot, |a, b| tie(map, a, b));
         self.owed.clear_slot(slot);
-        self.quotas.give(slot, Caller::Exempt);
+        self.quotas.pass(self.entry(slot).holder, Caller::EXEMPT);
         self.changed.move_slot(last, slot);
         let (key, _) = self.map.get_index(slot).expect("the caller found the slot");
         let key = key.clone();
@@ -411,7 +421,6 @@ impl<const SLOTS: usize> Table<SLOTS> {
         if slot != last {
             self.floor.move_slot(last, slot);
             self.owed.move_slot(last, slot);
-            self.quotas.move_slot(last, slot);
         }
     }
 

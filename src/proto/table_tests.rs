@@ -108,7 +108,7 @@ fn a_report_is_owed_to_all_but_its_sender() {
 fn a_neighbour_that_sends_what_is_owed_to_it_is_owed_it_no_longer() {
     let mut table = table(4);
     let kiwi = report("AT Hill +0.000000000 kiwi +1+1 1");
-    table.admit(&kiwi, 0, 0, Source::Client { caller: Caller::Exempt });
+    table.admit(&kiwi, 0, 0, Source::Client { caller: Caller::EXEMPT });
     assert_eq!(table.admit(&kiwi, 0, 0, Source::Neighbour(1)), Admission::Duplicate);
     assert_eq!((table.owed().count(0), table.owed().count(1)), (1, 0));
 }
@@ -121,12 +121,12 @@ fn the_same_time_and_place_is_a_duplicate_at_its_origin_whatever_the_skew() {
             &report("AT Hill +0.000000001 kiwi +1+1 1"),
             0,
             0,
-            Source::Client { caller: Caller::Exempt }
+            Source::Client { caller: Caller::EXEMPT }
         ),
         Admission::Newcomer
     );
     let again = report("AT Hill +5.000000000 kiwi +1+1 1.0");
-    assert_eq!(table.admit(&again, 0, 0, Source::Client { caller: Caller::Exempt }), Admission::Duplicate);
+    assert_eq!(table.admit(&again, 0, 0, Source::Client { caller: Caller::EXEMPT }), Admission::Duplicate);
     assert_eq!(table.admit(&again, 0, 0, Source::Neighbour(0)), Admission::News);
 }
 
@@ -134,15 +134,15 @@ fn the_same_time_and_place_is_a_duplicate_at_its_origin_whatever_the_skew() {
 fn entries_age_by_the_steady_clock() {
     let mut table = table(4);
     let kiwi = report("AT Hill +0.000000000 kiwi +1+1 1");
-    assert_eq!(table.admit(&kiwi, -100, 0, Source::Client { caller: Caller::Exempt }), Admission::TooOld);
-    table.admit(&kiwi, 0, 0, Source::Client { caller: Caller::Exempt });
+    assert_eq!(table.admit(&kiwi, -100, 0, Source::Client { caller: Caller::EXEMPT }), Admission::TooOld);
+    table.admit(&kiwi, 0, 0, Source::Client { caller: Caller::EXEMPT });
     assert_eq!(table.advertised(89).count(), 1);
     assert_eq!(table.advertised(90).count(), 0, "the last tenth is not advertised");
     assert!(table.take_owed(0, 90).is_none());
     assert!(table.get(&kiwi.client, 99).is_some());
     assert!(table.get(&kiwi.client, 100).is_none());
     assert_eq!(
-        table.admit(&kiwi, 100, 100, Source::Client { caller: Caller::Exempt }),
+        table.admit(&kiwi, 100, 100, Source::Client { caller: Caller::EXEMPT }),
         Admission::Newcomer,
         "an expired entry is none"
     );

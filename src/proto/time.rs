@@ -39,9 +39,9 @@ impl Mono {
 
 /// Nanoseconds since the Unix epoch, 1677 to 2262.
 ///
-/// Packed to four bytes: a table entry holds three of them, and is eight bytes smaller so.
+/// Packed to two bytes: a table entry holds three of them, and is ten bytes smaller so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(C, packed(4))]
+#[repr(C, packed(2))]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {

@@ -294,7 +294,7 @@ impl Driver {
     #[must_use]
     pub fn caller(&self, address: IpAddr) -> Caller {
         match self.exempt.borrow().has(address) {
-            true => Caller::Exempt,
+            true => Caller::EXEMPT,
             false => self.node.borrow().caller(address),
         }
     }

@@ -1,7 +1,5 @@
 //! Clients: what they say, split at any byte, and that each line gets its one answer, in order.
 
-use std::num::NonZeroU16;
-
 use super::check::Told;
 use super::host::{ADDRESSES, TIGHT_QUOTA, WALL_NS, client_name, client_number};
 use super::plan::{Fault, pick};
@@ -168,8 +166,8 @@ impl World {
         let tight = self.plan.has(Fault::TightQuotas) && !self.healed;
         let address = tight.then(|| self.rng.usize(0..ADDRESSES));
         // No two of them share a counter.
-        let tag = address.and_then(|address| u16::try_from(0x0101 * (address + 1)).ok());
-        let caller = tag.and_then(NonZeroU16::new).map_or(Caller::Exempt, Caller::Address);
+        let tag = address.and_then(|address| u8::try_from(address + 1).ok());
+        let caller = tag.map_or(Caller::EXEMPT, |tag| Caller::of_tag([tag; 3]));
         let now = self.hosts[host].now(self.now);
         let mut bytes = [0; ANSWER_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
