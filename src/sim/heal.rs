@@ -12,7 +12,7 @@ use super::plan::{CLIENTS_MAX, Fault};
 use super::world::{Event, FIRST_KEY, SECOND_KEY, World};
 use crate::proto::census::{LinkTrouble, Sum, Trouble};
 use crate::proto::fields::{ClientId, Position};
-use crate::proto::limits::{CENSUS_MS_MAX, SWEEP_EVERY_MS, TIME_BYTES_MAX};
+use crate::proto::limits::{CENSUS_MS_MAX, CENSUSES_MAX, SWEEP_EVERY_MS, TIME_BYTES_MAX};
 use crate::proto::names::NodeId;
 use crate::proto::report::{Report, Sighting, Version};
 
@@ -47,6 +47,7 @@ impl World {
                 Self::prove_tables,
                 Self::prove_silence,
                 Self::prove_census,
+                Self::prove_censuses_at_once,
                 Self::prove_true_time,
                 Self::prove_one_update,
                 Self::prove_repair,
@@ -308,6 +309,28 @@ impl World {
         };
         if !sum.as_ref().is_some_and(is_well) {
             self.fail("a healed herd says so", format!("{} hears {sum:?}", self.names[host]));
+        }
+    }
+
+    /// Censuses that several nodes ask for at the same moment cross on the links, and all of them end by themselves.
+    fn prove_censuses_at_once(&mut self) {
+        let asked: Vec<(usize, u64)> =
+            (0..CENSUSES_MAX).map(|_| (self.rng.usize(0..self.plan.nodes), self.rng.u64(..))).collect();
+        for &(host, number) in &asked {
+            let mono = self.hosts[host].now(self.now).mono;
+            if let Some(node) = self.node(host) {
+                node.ask_herd(mono, number, number, CENSUS_MS_MAX, None);
+            }
+        }
+        (0..self.plan.nodes).for_each(|host| self.settle(host));
+        self.run_until(self.now + self.flood_ms());
+        for (host, number) in asked {
+            let sum = self.node(host).and_then(|node| node.take_sum(number));
+            let answered = sum.map_or(0, |sum| sum.answered.len());
+            if answered != self.plan.nodes {
+                let detail = format!("{} hears of {answered} nodes", self.names[host]);
+                self.fail("censuses that cross end by themselves", detail);
+            }
         }
     }
 
