@@ -129,6 +129,15 @@ impl Broker {
     }
 }
 
+/// What comes in time, or else an error.
+async fn in_time<T>(ms: u64, done: impl Future<Output = std::io::Result<T>>) -> std::io::Result<T> {
+    let late = async {
+        async_io::Timer::after(std::time::Duration::from_millis(ms)).await;
+        Err(std::io::ErrorKind::TimedOut.into())
+    };
+    futures_lite::future::or(done, late).await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,7 @@ use log::{debug, info};
 
 use super::backoff::Backoff;
 use super::counters::Count;
+use super::in_time;
 use super::limits::{
     ANSWER_BYTES_MAX, CONNECT_MS_MAX, ENTRIES_A_READ_MAX, REPORTS_MAX, SILENCE_MS_MAX, TICK_MS,
 };
@@ -23,7 +24,6 @@ use crate::proto::time::Mono;
 use crate::shell::control::Request;
 use crate::shell::limits::READ_BYTES;
 use crate::shell::logging::Printable;
-use crate::shell::smol::in_time;
 use crate::shell::sparing::Kind;
 
 /// Watches the node, again and again.

@@ -20,6 +20,7 @@ use log::{debug, error, info};
 use super::backoff::Backoff;
 use super::counters::{ALL, Count, Counters};
 use super::devices::Devices;
+use super::in_time;
 use super::limits::{
     CONNECT_MS_MAX, FAREWELL_MS_MAX, REPORTS_MAX, SILENCE_MS_MAX, STATUS_EVERY_MS, TICK_MS, USER_DEVICES_MAX,
 };
@@ -31,7 +32,6 @@ use super::{Settings, topics};
 use crate::proto::time::Mono;
 use crate::shell::limits::READ_BYTES;
 use crate::shell::logging::Printable;
-use crate::shell::smol::in_time;
 use crate::shell::sparing::{Kind, Sparing};
 use crate::shell::status::Json;
 use crate::shell::wake::Wake;

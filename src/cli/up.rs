@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use futures_lite::StreamExt;
 use log::LevelFilter;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -105,11 +104,15 @@ fn log_file(folder: &Path, name: &str) -> Result<Target, String> {
 
 /// Turns SIGINT and SIGTERM into events, on a thread of their own.
 fn watch_signals(events: SyncSender<Event>) -> io::Result<()> {
-    use async_signal::{Signal, Signals};
-    let mut signals = Signals::new([Signal::Int, Signal::Term])?;
+    use nix::sys::signal::{SigSet, Signal};
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGINT);
+    signals.add(Signal::SIGTERM);
+    // Of this thread and all that it starts; children begin without.
+    signals.thread_block()?;
     let watcher = thread::Builder::new().name("signals".to_owned());
     watcher.spawn(move || {
-        while async_io::block_on(signals.next()).is_some() {
+        while signals.wait().is_ok() {
             // No room means that there is enough to act on already.
             let _ = events.try_send(Event::Stop);
         }

@@ -253,15 +253,17 @@ impl Shared {
 
     /// A thread: answers until it is not needed any more or the handle is dropped.
     fn work(&self) {
-        while let Some((query, deadline)) = self.next_flight() {
+        let mut counts_as_idle = false;
+        while let Some((query, deadline)) = self.next_flight(counts_as_idle) {
             let answer = self.engine.answer(&query, deadline);
-            self.land(answer);
+            counts_as_idle = self.land(answer);
         }
     }
 
     /// Waits for a flight and begins it; `None` when this thread is to leave.
-    fn next_flight(&self) -> Option<(Query, Instant)> {
+    fn next_flight(&self, counts_as_idle: bool) -> Option<(Query, Instant)> {
         let mut state = self.lock();
+        state.idle -= usize::from(counts_as_idle);
         loop {
             if state.is_stopping {
                 return None;
@@ -300,10 +302,16 @@ impl Shared {
     }
 
     /// Gives this thread's flight its answer. The flight is gone where the handle was dropped meanwhile.
-    fn land(&self, answer: Answer) {
+    ///
+    /// The thread counts as idle before anybody has the answer, which this says: whoever asks again at once must not be given
+    /// another thread.
+    fn land(&self, answer: Answer) -> bool {
         let mut state = self.lock();
         let running = state.running.iter().position(|(thread, _)| *thread == current().id());
-        let Some((_, mut flight)) = running.map(|at| state.running.swap_remove(at)) else { return };
+        let Some((_, mut flight)) = running.map(|at| state.running.swap_remove(at)) else {
+            return false;
+        };
+        state.idle += 1;
         state.waiting -= flight.waiting;
         let joined = flight.dones.len() as u64;
         let json = match answer {
@@ -325,6 +333,7 @@ impl Shared {
         if let Some(done) = last {
             done(json);
         }
+        true
     }
 }
 

@@ -101,6 +101,12 @@ pub struct Splitter {
 }
 
 impl Splitter {
+    /// Whether a line has begun that is answered as it streams.
+    #[must_use]
+    pub fn is_in_long_line(self) -> bool {
+        self.in_long_line
+    }
+
     /// The first piece of `input`, and how many bytes it and its LF take. `None` when more input is
     /// needed: then `input` is shorter than a line may be, and has to be shown again with what follows.
     /// With `ended` no more input will come, and the end of input ends the last line.

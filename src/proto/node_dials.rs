@@ -119,6 +119,23 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
     }
 
+    /// A neighbour has authenticated, of this boot number. Says whether two boards use its name: a board that is started anew
+    /// never comes back to the number before, so two numbers that take turns are two boards.
+    pub(super) fn note_boot(&mut self, now: Mono, neighbour: usize, boot: u64) -> bool {
+        let link = &mut self.links[neighbour];
+        let [last, before] = link.boots;
+        if last == Some(boot) {
+            return false;
+        }
+        link.boots = [Some(boot), last];
+        let is_back = before == Some(boot);
+        if is_back {
+            link.name_in_use_at = Some(now);
+            self.counters.names_in_use += 1;
+        }
+        is_back
+    }
+
     /// The link is there: a knock that has not been answered yet asks for nothing any more.
     pub(super) fn end_own_knock(&mut self, now: Mono, index: usize, neighbour: usize) {
         let is_knock = |(i, session): &(usize, &Session)| {

@@ -318,23 +318,6 @@ impl<const SLOTS: usize> Node<SLOTS> {
         LinkEvent::Up { node: peer.node, restarted }
     }
 
-    /// A neighbour has authenticated, of this boot number. Says whether two boards use its name: a board that is started anew
-    /// never comes back to the number before, so two numbers that take turns are two boards.
-    fn note_boot(&mut self, now: Mono, neighbour: usize, boot: u64) -> bool {
-        let link = &mut self.links[neighbour];
-        let [last, before] = link.boots;
-        if last == Some(boot) {
-            return false;
-        }
-        link.boots = [Some(boot), last];
-        let is_back = before == Some(boot);
-        if is_back {
-            link.name_in_use_at = Some(now);
-            self.counters.names_in_use += 1;
-        }
-        is_back
-    }
-
     fn take_tagged(&mut self, now: &Now, index: usize, line: &[u8]) -> Result<LinkEvent, Cut> {
         let line = match &mut self.sessions[index].keys {
             Some(keys) => {

@@ -40,6 +40,12 @@ impl Caller {
         Caller::of_tag([a, b, c])
     }
 
+    /// A part of the hash, for others that tell addresses apart.
+    #[must_use]
+    pub fn first_byte(self) -> u8 {
+        self.0[0]
+    }
+
     /// The quota of this tag; the one tag that stands for nobody is another's.
     #[must_use]
     pub fn of_tag(tag: [u8; ROWS]) -> Caller {

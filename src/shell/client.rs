@@ -39,6 +39,12 @@ impl Client {
         Client { caller, ..Client::default() }
     }
 
+    /// Whether a line, or what waits behind one, is not done with.
+    #[must_use]
+    pub fn is_in_line(&self) -> bool {
+        !self.rest.is_empty() || self.splitter.is_in_long_line()
+    }
+
     /// Works off input: see [`Driver::client_input`](super::driver::Driver::client_input).
     pub(super) fn work_off(
         &mut self,

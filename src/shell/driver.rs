@@ -299,6 +299,12 @@ impl Driver {
         }
     }
 
+    /// What tells addresses apart where clients have turns: a byte of the same hash.
+    #[must_use]
+    pub fn lane(&self, address: IpAddr) -> u8 {
+        self.node.borrow().caller(address).first_byte()
+    }
+
     /// Works off a client's input, as much as `output` has room for the answers of.
     ///
     /// Gives the bytes of `input` that are done with and, when a WHATSAT has to wait for places, the

@@ -28,6 +28,17 @@ const _: () = assert!(OUTPUT_BYTES > LINK_LINE_BYTES_MAX);
 /// would go over it is closed: it does not read.
 pub const UNREAD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// A client whose socket has taken nothing of an answer for so long is closed, in milliseconds.
+pub const UNREAD_MS_MAX: u64 = 30_000;
+/// While answers wait it is looked so often whether that is so, in milliseconds.
+pub const UNREAD_LOOK_MS: u64 = 1_000;
+
+/// Send and receive buffers that a client connection asks of the kernel, in bytes. The kernel doubles them for what it needs
+/// beside the data, and without a limit it lets them grow to megabytes: 1,000 clients that never read took 123 MB.
+pub const CLIENT_SEND_BUFFER_BYTES: usize = 8 * 1024;
+/// The same for what clients send: some 40 lines.
+pub const CLIENT_RECEIVE_BUFFER_BYTES: usize = 4 * 1024;
+
 /// Connections that wait to be accepted, a listener.
 pub const LISTEN_BACKLOG: i32 = 1024;
 
@@ -48,8 +59,16 @@ pub const ACCEPT_PAUSE_MS: u64 = 100;
 /// A clock that is not yet trusted is looked at again after so long, in milliseconds.
 pub const CLOCK_CHECK_MS: u64 = 5_000;
 
-/// Tasks that run before sockets and timers are looked at again.
-pub const TURN_TASKS: usize = 200;
+/// Tasks that run before clients have a turn again.
+pub const TURN_TASKS: usize = 16;
+/// Clients who have asked for little that have a turn before sockets and timers are looked at again.
+pub const TURN_CLIENTS: usize = 128;
+/// And of those who always have more so many.
+pub const TURN_BUSY_CLIENTS: usize = 8;
+/// Or fewer, if they bring as many bytes.
+pub const TURN_BUSY_BYTES: usize = 4096;
+/// A client that brings more bytes than this at a time asks for much: some six lines.
+pub const LITTLE_BYTES: usize = 512;
 
 /// The service manager is told how things are once in so long, in milliseconds, if there is news.
 pub const STATUS_EVERY_MS: u64 = 10_000;

@@ -5,11 +5,15 @@
 use std::net::{SocketAddr, TcpListener};
 
 use log::{info, warn};
+use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::RunError;
-use super::limits::{CLIENTS_MAX, DESCRIPTORS_BESIDE_CLIENTS, LISTEN_BACKLOG};
-use super::service::Service;
+use super::limits::{
+    CLIENT_RECEIVE_BUFFER_BYTES, CLIENT_SEND_BUFFER_BYTES, CLIENTS_MAX, DESCRIPTORS_BESIDE_CLIENTS,
+    LISTEN_BACKLOG,
+};
+use super::service::{CLIENTS, Service};
 
 /// Listens on an address, by the listener that the service manager has kept if there is one.
 ///
@@ -23,6 +27,11 @@ pub fn listen(service: &Service, member: &'static str, address: SocketAddr) -> R
     // std listens with a backlog of 128; to listen again changes nothing but that (listen(2)).
     if let Err(error) = rustix::net::listen(&listener, LISTEN_BACKLOG) {
         warn!("{member}: the listen backlog stays at 128: {error}");
+    }
+    if member == CLIENTS {
+        // What is accepted inherits them. Best effort: with larger ones nothing but memory is lost.
+        let _ = set_socket_send_buffer_size(&listener, CLIENT_SEND_BUFFER_BYTES);
+        let _ = set_socket_recv_buffer_size(&listener, CLIENT_RECEIVE_BUFFER_BYTES);
     }
     Ok(listener)
 }

@@ -337,8 +337,13 @@ impl World {
     /// Another value in one field.
     fn spoil(&mut self, sighting: &mut Sighting) {
         let larger = self.rng.bool();
-        match self.rng.u8(0..3) {
-            0 => sighting.heard.0 += if larger { 1 } else { -1 },
+        match self.rng.u8(0..4) {
+            // What the order alone knows: the same rank, by an origin whose clock was not trusted.
+            3 if sighting.clock_was_trusted => {
+                sighting.clock_was_trusted = false;
+                return;
+            }
+            0 | 3 => sighting.heard.0 += if larger { 1 } else { -1 },
             1 => {
                 let position = if larger { "+12.5-8" } else { "+12.5-6" };
                 sighting.position = Position::parse(position.as_bytes()).expect("a position");

@@ -4,7 +4,7 @@
 //! any node where it is each hour. The stranger brings as many new ids as each node takes, with times a day ahead, and
 //! refreshes those that it has, at this node or at another.
 
-use std::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr};
 
 use fastrand::Rng;
 

@@ -12,13 +12,13 @@ use herd::proto::out::Out;
 use herd::proto::quota::Caller;
 use herd::proto::time::Mono;
 use herd::shell::client::{Client, whatsat_answer};
-use herd::shell::limits::ACCEPT_PAUSE_MS;
+use herd::shell::limits::{ACCEPT_PAUSE_MS, LINGER_BYTES_MAX, LINGER_MS_MAX, UNREAD_MS_MAX};
 use herd::shell::status::Facts;
 use log::debug;
 use slab::Slab;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::yield_now;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::node::Shell;
 use crate::task::Task;
@@ -99,6 +99,8 @@ enum Next {
     Again,
     /// Places.
     Places(Box<PlacesQuery>),
+    /// Nothing more is taken of what comes, but the answers are to arrive.
+    Linger,
     /// Nothing more will come of this connection.
     Close,
 }
@@ -127,6 +129,10 @@ async fn serve(shell: &'static Shell, stream: TcpStream, key: usize, caller: Cal
                     break;
                 }
                 touch(shell, key, shell.driver.clock().now().mono);
+            }
+            Next::Linger => {
+                Box::pin(linger(&stream)).await;
+                break;
             }
             Next::Close => break,
         }
@@ -173,6 +179,7 @@ fn turn(
     }
     let next = match query {
         Some(query) => Next::Places(query),
+        None if client.is_refused => Next::Linger,
         None if client.backlog => Next::Again,
         None if client.ended => Next::Close,
         None => Next::Read,
@@ -182,6 +189,23 @@ fn turn(
         Some(written) => (Some(output.written()[written..].into()), next),
         None => (None, Next::Close),
     }
+}
+
+/// Lets the client read its answers.
+async fn linger(stream: &TcpStream) {
+    let _ = rustix::net::shutdown(stream, rustix::net::Shutdown::Write);
+    let drained = async {
+        let (mut scrap, mut left) = ([0; 512], LINGER_BYTES_MAX);
+        while left > 0 && stream.readable().await.is_ok() {
+            match stream.try_read(&mut scrap) {
+                Ok(0) => return,
+                Ok(read) => left = left.saturating_sub(read),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    };
+    let _ = timeout(Duration::from_millis(LINGER_MS_MAX), drained).await;
 }
 
 /// Writes as much as the socket takes; `None` when it takes nothing any more.
@@ -210,7 +234,7 @@ async fn write_rest(shell: &'static Shell, stream: &TcpStream, bytes: Box<[u8]>)
     };
     let mut rest = &bytes[..];
     while !rest.is_empty() {
-        stream.writable().await.ok()?;
+        timeout(Duration::from_millis(UNREAD_MS_MAX), stream.writable()).await.ok()?.ok()?;
         rest = &rest[write_now(stream, rest)?..];
     }
     Some(())

@@ -114,7 +114,8 @@ fn start(shell: &'static Shell, stream: TcpStream, dialled: Option<NodeId>) {
     let _ = stream.set_nodelay(true);
     // Best effort: with a larger buffer reports are a little older when they arrive, and that is all.
     let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, LINK_SEND_BUFFER_BYTES);
-    match shell.driver.open_link(dialled) {
+    let peer = stream.peer_addr().ok().map(|peer| peer.ip());
+    match shell.driver.open_link(dialled, peer) {
         Ok(None) => debug!("a dialled connection is closed: the link came up meanwhile"),
         Ok(Some(id)) => {
             // An old connection may have had to make way for this one.

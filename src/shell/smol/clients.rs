@@ -1,271 +1,299 @@
-//! Client connections: accept, read when ready, answer in one write, wait only for the client's own sake.
+//! The client connections that there are, who of them is served next, and who is closed.
 //!
-//! A connection's task holds the socket and what [`Client`] keeps; buffers are shared and taken when the
-//! socket is ready. A client that does not read is not read from. A client that waits for places waits
-//! alone.
+//! A connection is not a task: it waits for its own socket and nothing else, so it is an entry of a table, which the loop
+//! serves when the kernel says that it is ready. What an entry does in its turn is in [`connection`](super::connection).
+//!
+//! Who is served first is in [`turns`](super::turns). A client is sparse if its last turn brought few bytes, in whole lines,
+//! all answered at once; the others are busy, and have a few turns each time that the sparse have had theirs.
+//!
+//! A client that leaves its answers unread costs memory, in the kernel and here. It is disconnected after
+//! [`UNREAD_MS_MAX`], or when the memory for unread answers is used up: then the one goes first that has read nothing for
+//! longest, and never one for the sake of another that has waited longer.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Shutdown, TcpStream};
-use std::sync::Arc;
-use std::time::Duration;
+use std::mem;
+use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use async_io::{Async, Timer};
-use async_net::TcpListener;
-use futures_lite::future::{or, poll_fn, yield_now};
 use log::debug;
+use rustix::event::epoll::EventFlags;
 use slab::Slab;
-use smol::Task;
 
 use super::Shell;
-use crate::proto::node::PlacesQuery;
-use crate::proto::out::Out;
-use crate::proto::quota::Caller;
+use super::connection::{After, Letter, Mailbox, Rest, Slot, Waits};
+use super::reactor::{Bell, Crowd};
+use super::turns::{Class, KEYS_MAX, Turns};
+use super::watched::{Readiness, Watched};
 use crate::proto::time::Mono;
-use crate::shell::client::{Client, whatsat_answer};
-use crate::shell::limits::{ACCEPT_PAUSE_MS, LINGER_BYTES_MAX, LINGER_MS_MAX};
+use crate::shell::client::Client;
+use crate::shell::limits::{
+    ACCEPT_PAUSE_MS, CLIENTS_MAX, LINGER_BYTES_MAX, LINGER_MS_MAX, LITTLE_BYTES, TURN_BUSY_BYTES,
+    TURN_BUSY_CLIENTS, TURN_CLIENTS, UNREAD_LOOK_MS, UNREAD_MS_MAX,
+};
 use crate::shell::status::Facts;
 
-/// The connections there are. Dropping a task closes its socket.
+const _: () = assert!(CLIENTS_MAX <= KEYS_MAX);
+/// The key of no client.
+const NOBODY: usize = usize::MAX;
+
+/// The connections there are.
 pub(super) struct Clients {
     slots: Slab<Slot>,
+    turns: Turns,
     max: usize,
     pushed_out: u64,
-}
-
-struct Slot {
-    _task: Task<()>,
-    /// When the client last had an answer, or came.
-    active_at: Mono,
+    /// Disconnected because they did not read.
+    unread: u64,
+    /// Rises with each connection: keys are used again, these are not.
+    came: u32,
+    mailbox: Arc<Mailbox>,
+    /// Whether [`look_after`] runs.
+    is_looked_after: bool,
 }
 
 impl Clients {
-    pub(super) fn new(max: usize) -> Self {
-        Clients { slots: Slab::new(), max, pushed_out: 0 }
+    pub(super) fn new(max: usize, bell: Arc<Bell>) -> Self {
+        let mailbox = Arc::new(Mailbox { letters: Mutex::default(), bell });
+        let (slots, turns) = (Slab::new(), Turns::new());
+        Clients { slots, turns, max, pushed_out: 0, unread: 0, came: 0, mailbox, is_looked_after: false }
     }
 
     pub(super) fn facts(&self) -> Facts {
-        let Clients { slots, max, pushed_out } = self;
-        Facts { clients: slots.len(), clients_max: *max, clients_pushed_out: *pushed_out, ..Facts::default() }
+        let Clients { slots, max, pushed_out, unread, .. } = self;
+        Facts {
+            clients: slots.len(),
+            clients_max: *max,
+            clients_pushed_out: *pushed_out,
+            unread_refused: *unread,
+            ..Facts::default()
+        }
     }
 
-    /// Makes room for one more by closing the connection that has longest had no answer.
+    /// Makes room for one more by closing a connection: that of the client that has left an answer unread for longest, or
+    /// else that has longest had none.
     fn make_room(&mut self) {
         if self.slots.len() < self.max {
             return;
         }
-        let longest = self.slots.iter().min_by_key(|(_, slot)| slot.active_at).map(|(key, _)| key);
-        if let Some(key) = longest {
-            self.slots.remove(key);
+        let idle = || self.slots.iter().min_by_key(|(_, slot)| slot.active_at).map(|(key, _)| key);
+        if let Some(key) = self.longest_unread(NOBODY).or_else(idle) {
+            self.close(key);
             self.pushed_out += 1;
             debug!("the client that was longest idle is closed for a newcomer ({} so far)", self.pushed_out);
+        }
+    }
+
+    /// The client, other than this one, whose socket has taken nothing for longest.
+    fn longest_unread(&self, but: usize) -> Option<usize> {
+        let blocked = self.slots.iter().filter(|(key, _)| *key != but);
+        let blocked = blocked.filter_map(|(key, slot)| Some((slot.unread_since()?, key)));
+        blocked.min().map(|(_, key)| key)
+    }
+
+    fn close(&mut self, key: usize) {
+        self.turns.remove(key);
+        self.slots.remove(key);
+        if self.slots.is_empty() {
+            // What a crowd took is given back.
+            self.slots.shrink_to_fit();
+            self.turns.shrink();
+        }
+    }
+
+    /// Serves the next client of a class, if there is one; gives how many bytes it brought.
+    fn serve(&mut self, shell: &'static Shell, class: Class) -> Option<usize> {
+        let key = self.turns.take(class)?;
+        let mut brought = 0;
+        let after = self.slots[key].turn(shell, &self.mailbox, key, &mut brought);
+        let is_much = brought > LITTLE_BYTES || self.slots[key].client.is_in_line();
+        self.turns.set_class(key, if is_much { Class::Busy } else { Class::Sparse });
+        self.go_on(shell, key, after);
+        Some(brought)
+    }
+
+    fn go_on(&mut self, shell: &'static Shell, key: usize, after: After) {
+        match after {
+            After::Wait => {}
+            After::Again => {
+                self.turns.set_class(key, Class::Busy);
+                self.turns.put(key);
+            }
+            After::Blocked(rest) => self.block(shell, key, rest),
+            After::Linger => self.linger(shell, key),
+            After::Close => self.close(key),
+        }
+    }
+
+    /// A socket has not taken the whole of an answer: the rest waits, in memory that all such clients share.
+    fn block(&mut self, shell: &'static Shell, key: usize, rest: Rest) {
+        let held = loop {
+            if let Some(held) = shell.unread.hold(rest.answer.capacity()) {
+                break held;
+            }
+            self.unread += 1;
+            debug!(
+                "a client that does not read is closed: all leave too much unread ({} so far)",
+                self.unread
+            );
+            match self.longest_unread(key) {
+                Some(other) => self.close(other),
+                None => return self.close(key),
+            }
+        };
+        let slot = &mut self.slots[key];
+        slot.readiness.can_write = false;
+        if !mem::replace(&mut slot.is_room_watched, true) {
+            let watched = u32::try_from(key).map(|key| shell.reactor.watch_room(&slot.stream, key));
+            if !matches!(watched, Ok(Ok(()))) {
+                return self.close(key);
+            }
+        }
+        let since = shell.driver.clock().now().mono;
+        slot.waits = Some(Box::new(Waits::Room { rest, since, _held: held }));
+        self.look_after(shell);
+    }
+
+    /// Nothing more is taken of what a client sends, but its answers are to arrive: a connection that is closed with input
+    /// unread is reset, and what is on its way is lost (RFC 2525, section 2.17).
+    fn linger(&mut self, shell: &'static Shell, key: usize) {
+        let slot = &mut self.slots[key];
+        let _ = slot.stream.shutdown(Shutdown::Write);
+        let until = shell.driver.clock().now().mono.after_ms(LINGER_MS_MAX);
+        slot.waits = Some(Box::new(Waits::End { until, bytes_left: LINGER_BYTES_MAX }));
+        // What has come meanwhile is thrown away in a turn like any other.
+        self.turns.set_class(key, Class::Busy);
+        self.turns.put(key);
+        self.look_after(shell);
+    }
+
+    /// Has those who wait for room or for an end looked after, as long as there are any.
+    fn look_after(&mut self, shell: &'static Shell) {
+        if !mem::replace(&mut self.is_looked_after, true) {
+            shell.spawn(look_after(shell)).detach();
+        }
+    }
+
+    /// Closes those whose time is over; says whether others are left that have a time.
+    fn close_overdue(&mut self, now: Mono) -> bool {
+        let overdue: Vec<usize> = {
+            let slots = self.slots.iter().filter(|(_, slot)| slot.closes_at().is_some_and(|at| at <= now));
+            slots.map(|(key, _)| key).collect()
+        };
+        for key in overdue {
+            if self.slots[key].unread_since().is_some() {
+                self.unread += 1;
+                debug!("a client that does not read is closed: it took nothing for {UNREAD_MS_MAX} ms");
+            }
+            self.close(key);
+        }
+        self.is_looked_after = self.slots.iter().any(|(_, slot)| slot.closes_at().is_some());
+        self.is_looked_after
+    }
+}
+
+async fn look_after(shell: &'static Shell) {
+    loop {
+        shell.reactor.sleep_ms(UNREAD_LOOK_MS).await;
+        let now = shell.driver.clock().now().mono;
+        if !shell.clients.borrow_mut().close_overdue(now) {
+            return;
         }
     }
 }
 
 /// Accepts clients for ever.
-pub(super) async fn accept(shell: &'static Shell, listener: TcpListener) {
+pub(super) async fn accept(shell: &'static Shell, listener: Watched<TcpListener>) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 debug!("client {peer} has come");
-                // Nobody shares it, and what it lies in has a price.
-                if let Some(stream) = Arc::into_inner(stream.into()) {
-                    begin(shell, stream, peer.ip());
-                }
+                begin(shell, stream, peer.ip());
                 // A crowd that waits to be accepted must not hold up those who are in.
-                yield_now().await;
+                shell.reactor.next_turn().await;
             }
             Err(error) => {
                 shell.accept_failed("clients", &error);
-                Timer::after(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+                shell.reactor.sleep_ms(ACCEPT_PAUSE_MS).await;
             }
         }
     }
 }
 
-/// Gives a client its task.
-fn begin(shell: &'static Shell, stream: Async<TcpStream>, peer: IpAddr) {
+/// Gives a client its slot.
+fn begin(shell: &'static Shell, stream: TcpStream, peer: IpAddr) {
     // Answers leave in one write each, so nothing is gained by holding them back.
-    let _ = stream.get_ref().set_nodelay(true);
-    let mut clients = shell.clients.borrow_mut();
+    let _ = stream.set_nodelay(true);
+    let clients = &mut *shell.clients.borrow_mut();
     clients.make_room();
+    clients.came = clients.came.wrapping_add(1);
     let entry = clients.slots.vacant_entry();
-    let caller = shell.driver.caller(peer);
-    let task = shell.executor.spawn(serve(shell, stream, entry.key(), caller));
-    entry.insert(Slot { _task: task, active_at: shell.driver.clock().now().mono });
+    let key = entry.key();
+    let number = u32::try_from(key).expect("there are few clients");
+    // One that cannot be watched is closed. One whose first line is there already is told of at once.
+    if let Err(error) = shell.reactor.watch_client(&stream, number) {
+        debug!("a client cannot be watched: {error}");
+        return;
+    }
+    clients.turns.come(key, shell.driver.lane(peer));
+    entry.insert(Slot {
+        stream,
+        came: clients.came,
+        active_at: shell.driver.clock().now().mono,
+        waits: None,
+        client: Client::of(shell.driver.caller(peer)),
+        readiness: Readiness::default(),
+        is_room_watched: false,
+    });
 }
 
-/// What a turn leaves to be waited for.
-enum Next {
-    /// More input.
-    Read,
-    /// Nothing: there is more to work off.
-    Again,
-    /// Places.
-    Places(Box<PlacesQuery>),
-    /// Nothing more is taken of what comes, but the answers are to arrive.
-    Linger,
-    /// Nothing more will come of this connection.
-    Close,
-}
-
-/// One connection, from its first byte to its last.
-async fn serve(shell: &'static Shell, stream: Async<TcpStream>, key: usize, caller: Caller) {
-    let mut client = Client::of(caller);
-    loop {
-        let (unwritten, next) = turn(shell, &stream, &mut client, key);
-        // What seldom has to be waited for has memory of its own: it is no part of every connection.
-        if let Some(unwritten) = unwritten
-            && Box::pin(write_rest(shell, &stream, unwritten)).await.is_none()
-        {
-            break;
+impl Crowd for &'static Shell {
+    fn ready(&self, key: u32, flags: EventFlags) {
+        let clients = &mut *self.clients.borrow_mut();
+        let key = key as usize;
+        let Some(slot) = clients.slots.get_mut(key) else { return };
+        slot.readiness.add(flags);
+        if slot.readiness.is_unsure {
+            // It ends, as a rule. To close a connection takes the kernel longer than an answer, and can wait.
+            clients.turns.set_class(key, Class::Busy);
         }
-        match next {
-            Next::Read => {
-                if poll_fn(|context| stream.poll_readable(context)).await.is_err() {
-                    break;
-                }
-            }
-            Next::Again => {}
-            Next::Places(query) => {
-                if Box::pin(answer_places(shell, &stream, query)).await.is_none() {
-                    break;
-                }
-                touch(shell, key, shell.driver.clock().now().mono);
-            }
-            Next::Linger => {
-                Box::pin(linger(&stream)).await;
+        let is_due = match slot.waits.as_deref() {
+            None | Some(Waits::End { .. }) => slot.readiness.can_read,
+            Some(Waits::Room { .. }) => slot.readiness.can_write,
+            Some(Waits::Places(_)) => false,
+        };
+        if is_due {
+            clients.turns.put(key);
+        }
+    }
+
+    fn rung(&self) {
+        let letters = {
+            let clients = self.clients.borrow();
+            mem::take(&mut *clients.mailbox.letters.lock().unwrap_or_else(PoisonError::into_inner))
+        };
+        for Letter { key, came, json } in letters {
+            let clients = &mut *self.clients.borrow_mut();
+            // Who has gone meanwhile needs no answer.
+            let slot = clients.slots.get_mut(key).filter(|slot| slot.came == came);
+            let Some(slot) = slot else { continue };
+            let after = slot.answer_places(self, &clients.mailbox, key, json);
+            clients.go_on(self, key, after);
+        }
+    }
+
+    fn serve(&self) -> bool {
+        let clients = &mut *self.clients.borrow_mut();
+        for _ in 0..TURN_CLIENTS {
+            if clients.serve(self, Class::Sparse).is_none() {
                 break;
             }
-            Next::Close => break,
         }
-    }
-    // Takes this very task out; it ends here anyway.
-    drop(shell.clients.borrow_mut().slots.try_remove(key));
-}
-
-fn touch(shell: &Shell, key: usize, now: Mono) {
-    if let Some(slot) = shell.clients.borrow_mut().slots.get_mut(key) {
-        slot.active_at = now;
-    }
-}
-
-/// Reads once, works off what it can, writes the answers once. Waits for nothing.
-///
-/// Gives the bytes that the socket would not take.
-fn turn(
-    shell: &'static Shell,
-    stream: &Async<TcpStream>,
-    client: &mut Client,
-    key: usize,
-) -> (Option<Box<[u8]>>, Next) {
-    let mut buffers = shell.driver.buffers();
-    let buffers = &mut *buffers;
-    let mut len = client.rest.len();
-    buffers.input[..len].copy_from_slice(&client.rest);
-    if !client.backlog && !client.ended {
-        match stream.get_ref().read(&mut buffers.input[len..]) {
-            Ok(0) => client.ended = true,
-            Ok(read) => len += read,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return (None, Next::Read),
-            Err(error) if error.kind() == ErrorKind::Interrupted => return (None, Next::Again),
-            Err(_) => return (None, Next::Close),
-        }
-    }
-    let mut output = Out::new(&mut buffers.output[..]);
-    let (done, query) = shell.driver.client_input(client, &buffers.input[..len], &mut output);
-    client.rest = if done == len { Box::default() } else { buffers.input[done..len].into() };
-    if !output.is_empty() {
-        touch(shell, key, shell.driver.clock().last());
-        shell.links.borrow().wake(shell.driver.take_wakes());
-        shell.warned();
-    }
-    let next = match query {
-        Some(query) => Next::Places(query),
-        None if client.is_refused => Next::Linger,
-        None if client.backlog => Next::Again,
-        None if client.ended => Next::Close,
-        None => Next::Read,
-    };
-    match write_now(stream, output.written()) {
-        Some(written) if written == output.len() => (None, next),
-        Some(written) => (Some(output.written()[written..].into()), next),
-        None => (None, Next::Close),
-    }
-}
-
-/// Lets the client read its answers: a connection that is closed with input unread is reset, and what is on its way is lost
-/// (RFC 2525, section 2.17).
-async fn linger(stream: &Async<TcpStream>) {
-    let _ = stream.get_ref().shutdown(Shutdown::Write);
-    let drained = async {
-        let (mut scrap, mut left) = ([0; 512], LINGER_BYTES_MAX);
-        while left > 0 {
-            match stream.get_ref().read(&mut scrap) {
-                Ok(0) => return,
-                Ok(read) => left = left.saturating_sub(read),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if poll_fn(|context| stream.poll_readable(context)).await.is_err() {
-                        return;
-                    }
-                }
-                Err(_) => return,
+        let mut bytes = 0;
+        for _ in 0..TURN_BUSY_CLIENTS {
+            match clients.serve(self, Class::Busy) {
+                Some(brought) if bytes + brought < TURN_BUSY_BYTES => bytes += brought,
+                _ => break,
             }
         }
-    };
-    let in_time = async {
-        Timer::after(Duration::from_millis(LINGER_MS_MAX)).await;
-    };
-    or(drained, in_time).await;
-}
-
-/// Writes as much as the socket takes; `None` when it takes nothing any more.
-fn write_now(stream: &Async<TcpStream>, bytes: &[u8]) -> Option<usize> {
-    let mut written = 0;
-    while written < bytes.len() {
-        match stream.get_ref().write(&bytes[written..]) {
-            Ok(0) => return None,
-            Ok(n) => written += n,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => return None,
-        }
+        !clients.turns.is_empty()
     }
-    Some(written)
-}
-
-/// Writes what the socket did not take at once, as it comes to take it.
-async fn write_rest(shell: &'static Shell, stream: &Async<TcpStream>, bytes: Box<[u8]>) -> Option<()> {
-    let Some(_held) = shell.unread.hold(bytes.len()) else {
-        debug!(
-            "a client that does not read is closed: all leave too much unread ({} times so far)",
-            shell.unread.refused()
-        );
-        return None;
-    };
-    let mut rest = &bytes[..];
-    while !rest.is_empty() {
-        poll_fn(|context| stream.poll_writable(context)).await.ok()?;
-        rest = &rest[write_now(stream, rest)?..];
-    }
-    Some(())
-}
-
-/// Asks for places and writes the whole answer.
-async fn answer_places(
-    shell: &'static Shell,
-    stream: &Async<TcpStream>,
-    query: Box<PlacesQuery>,
-) -> Option<()> {
-    let (sender, receiver) = async_channel::bounded(1);
-    shell.driver.ask_places(&query, move |json| {
-        // A client that has gone meanwhile needs no answer.
-        let _ = sender.try_send(json);
-    });
-    let json = receiver.recv().await.ok()?;
-    let answer = whatsat_answer(&query, json);
-    drop(query);
-    let written = write_now(stream, &answer)?;
-    if written == answer.len() { Some(()) } else { write_rest(shell, stream, answer[written..].into()).await }
 }

@@ -4,22 +4,22 @@ use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
-use async_io::{Async, Timer};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
-use super::{Shell, answer_few, in_time, live};
+use super::watched::Watched;
+use super::{Shell, answer_few, live};
 use crate::shell::control::{CONTROL_MS_MAX, CONTROLS_MAX, REQUEST_BYTES_MAX, Request};
 use crate::shell::inquiry::{INQUIRY_MS_MAX, Inquiry, LOOK_EVERY_MS, ROUND_EVERY_MS};
 use crate::shell::live::Seat;
 
 /// Answers for ever, a few at a time.
-pub(super) async fn serve(shell: &'static Shell, listener: Async<UnixListener>) {
-    let accept = || async { listener.accept().await.ok().map(|(stream, _)| stream) };
+pub(super) async fn serve(shell: &'static Shell, listener: Watched<UnixListener>) {
+    let accept = || async { shell.reactor.watch(listener.accept().await.ok()?).ok() };
     answer_few(shell, CONTROLS_MAX, accept, |stream| answer(shell, stream)).await;
 }
 
-async fn answer(shell: &'static Shell, mut stream: Async<UnixStream>) -> io::Result<()> {
-    let request = in_time(CONTROL_MS_MAX, read_request(&mut stream)).await?;
+async fn answer(shell: &'static Shell, mut stream: Watched<UnixStream>) -> io::Result<()> {
+    let request = shell.in_time(CONTROL_MS_MAX, read_request(&mut stream)).await?;
     let answer = match request {
         Request::HerdText | Request::HerdJson => herd_answer(shell, request, INQUIRY_MS_MAX).await?,
         Request::Text | Request::Json => shell.driver.answer(request, shell.facts()),
@@ -28,10 +28,10 @@ async fn answer(shell: &'static Shell, mut stream: Async<UnixStream>) -> io::Res
             return live::watch(shell, watcher, &mut stream).await;
         }
     };
-    in_time(CONTROL_MS_MAX, stream.write_all(answer.as_bytes())).await
+    shell.in_time(CONTROL_MS_MAX, stream.write_all(answer.as_bytes())).await
 }
 
-async fn read_request(stream: &mut Async<UnixStream>) -> io::Result<Request> {
+async fn read_request(stream: &mut Watched<UnixStream>) -> io::Result<Request> {
     let mut bytes = [0; REQUEST_BYTES_MAX];
     let mut len = 0;
     while len < bytes.len() && !bytes[..len].contains(&b'\n') {
@@ -52,7 +52,7 @@ pub(super) async fn herd_answer(shell: &'static Shell, request: Request, ms: u64
         if shell.driver.is_in_step(&inquiry) || Instant::now() >= until {
             return Ok(shell.driver.herd_answer(request, &inquiry));
         }
-        Timer::after(Duration::from_millis(ROUND_EVERY_MS)).await;
+        shell.reactor.sleep_ms(ROUND_EVERY_MS).await;
     }
 }
 
@@ -64,7 +64,7 @@ async fn ask(shell: &'static Shell, inquiry: &mut Inquiry, until: Instant) -> io
             inquiry.take(sum);
             break;
         }
-        Timer::after(Duration::from_millis(LOOK_EVERY_MS)).await;
+        shell.reactor.sleep_ms(LOOK_EVERY_MS).await;
     }
     Ok(())
 }

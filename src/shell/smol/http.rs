@@ -1,13 +1,13 @@
 //! The HTTP listener's tasks: one request a connection, a few at a time.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use async_net::{TcpListener, TcpStream};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 
-use super::{Shell, answer_few, in_time, live};
+use super::watched::Watched;
+use super::{Shell, answer_few, live};
 use crate::shell::http::{
     Asked, EVENTS, Guard, HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_MS_MAX, JSON, Page, asked, health,
     page, refusal, stream_head,
@@ -17,18 +17,22 @@ use crate::shell::live::{Seat, clients_piece};
 use crate::shell::metrics;
 
 /// Answers for ever.
-pub(super) async fn serve(shell: &'static Shell, listener: TcpListener) {
-    let Ok(address) = listener.local_addr() else { return };
+pub(super) async fn serve(shell: &'static Shell, listener: Watched<TcpListener>) {
+    let Ok(address) = listener.get().local_addr() else { return };
     let accept = || async {
         let accepted = listener.accept().await.map_err(|error| shell.accept_failed("http", &error));
-        accepted.ok().map(|(stream, _)| stream)
+        shell.reactor.watch(accepted.ok()?.0).ok()
     };
     answer_few(shell, HTTP_CONNECTIONS_MAX, accept, |stream| answer(shell, address, stream)).await;
 }
 
-async fn answer(shell: &'static Shell, listener: SocketAddr, mut stream: TcpStream) -> io::Result<()> {
+async fn answer(
+    shell: &'static Shell,
+    listener: SocketAddr,
+    mut stream: Watched<TcpStream>,
+) -> io::Result<()> {
     let guard = Guard::new(listener, shell.plan.borrow().keys.clone());
-    let asked = in_time(HTTP_MS_MAX, read_request(&mut stream, &guard)).await?;
+    let asked = shell.in_time(HTTP_MS_MAX, read_request(&mut stream, &guard)).await?;
     shell.http.count(&asked);
     let answer = match asked {
         Asked::Page(Page::Metrics, is_head) => {
@@ -40,8 +44,8 @@ async fn answer(shell: &'static Shell, listener: SocketAddr, mut stream: TcpStre
         Asked::Page(Page::Events, true) => stream_head(EVENTS),
         Asked::Page(Page::Events, false) => match shell.live.join(Seat::Http) {
             Some(watcher) => {
-                let _ = set_socket_send_buffer_size(&stream, WATCHER_SEND_BUFFER_BYTES);
-                in_time(HTTP_MS_MAX, stream.write_all(stream_head(EVENTS).as_bytes())).await?;
+                let _ = set_socket_send_buffer_size(stream.get(), WATCHER_SEND_BUFFER_BYTES);
+                shell.in_time(HTTP_MS_MAX, stream.write_all(stream_head(EVENTS).as_bytes())).await?;
                 return live::watch(shell, watcher, &mut stream).await;
             }
             None => refusal(503),
@@ -49,10 +53,10 @@ async fn answer(shell: &'static Shell, listener: SocketAddr, mut stream: TcpStre
         #[cfg(feature = "page")]
         Asked::Page(Page::Root, is_head) => {
             let (head, body) = crate::shell::http::root();
-            in_time(HTTP_MS_MAX, stream.write_all(head.as_bytes())).await?;
+            shell.in_time(HTTP_MS_MAX, stream.write_all(head.as_bytes())).await?;
             return match is_head {
                 true => Ok(()),
-                false => in_time(HTTP_MS_MAX, stream.write_all(body)).await,
+                false => shell.in_time(HTTP_MS_MAX, stream.write_all(body)).await,
             };
         }
         #[cfg(not(feature = "page"))]
@@ -60,23 +64,23 @@ async fn answer(shell: &'static Shell, listener: SocketAddr, mut stream: TcpStre
         Asked::Wrong(status) => refusal(status),
         Asked::More => return Err(io::ErrorKind::UnexpectedEof.into()),
     };
-    in_time(HTTP_MS_MAX, stream.write_all(answer.as_bytes())).await
+    shell.in_time(HTTP_MS_MAX, stream.write_all(answer.as_bytes())).await
 }
 
 /// All clients, a piece at a time.
-async fn clients(shell: &'static Shell, stream: &mut TcpStream) -> io::Result<()> {
-    in_time(HTTP_MS_MAX, stream.write_all(stream_head(JSON).as_bytes())).await?;
+async fn clients(shell: &'static Shell, stream: &mut Watched<TcpStream>) -> io::Result<()> {
+    shell.in_time(HTTP_MS_MAX, stream.write_all(stream_head(JSON).as_bytes())).await?;
     let mut next = Some(usize::MAX);
     while let Some(end) = next {
         let (piece, rest) = clients_piece(&shell.driver, end);
-        in_time(HTTP_MS_MAX, stream.write_all(piece.as_bytes())).await?;
+        shell.in_time(HTTP_MS_MAX, stream.write_all(piece.as_bytes())).await?;
         next = rest;
     }
     Ok(())
 }
 
 /// Reads until the head is there. Its buffer is the connection's own: there are few of them.
-async fn read_request(stream: &mut TcpStream, guard: &Guard) -> io::Result<Asked> {
+async fn read_request(stream: &mut Watched<TcpStream>, guard: &Guard) -> io::Result<Asked> {
     let mut bytes = Vec::new();
     let mut piece = [0; 512];
     loop {

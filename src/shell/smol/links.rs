@@ -5,18 +5,16 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use async_io::{Async, Timer};
-use async_net::TcpListener;
 use futures_lite::future::{or, poll_fn, yield_now};
 use log::{debug, warn};
 use smol::Task;
 
 use super::Shell;
+use super::watched::{For, Watched};
 use crate::proto::limits::SESSIONS_MAX;
 use crate::proto::names::NodeId;
 use crate::proto::node::SessionId;
@@ -62,25 +60,28 @@ impl Links {
 }
 
 /// Accepts neighbours, and whoever else knocks, for ever.
-pub(super) async fn accept(shell: &'static Shell, listener: TcpListener) {
+pub(super) async fn accept(shell: &'static Shell, listener: Watched<TcpListener>) {
     loop {
         if let Some(instant) = shell.driver.clock().instant(shell.driver.accept_at())
             && instant > Instant::now()
         {
-            Timer::at(instant).await;
+            shell.reactor.sleep_until(instant).await;
             continue;
         }
         match listener.accept().await {
             Ok((stream, peer)) => {
                 debug!("a link connection from {peer}");
-                start(shell, stream.into(), None);
+                // One that cannot be watched is closed.
+                if let Ok(stream) = shell.reactor.watch(stream) {
+                    start(shell, stream, None);
+                }
                 // Those who came before have their turn before the next one: a crowd that waits to be
                 // accepted must not push out whoever has not even been read from.
-                yield_now().await;
+                shell.reactor.next_turn().await;
             }
             Err(error) => {
                 shell.accept_failed("links", &error);
-                Timer::after(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+                shell.reactor.sleep_ms(ACCEPT_PAUSE_MS).await;
             }
         }
     }
@@ -97,16 +98,16 @@ pub(super) async fn dial(shell: &'static Shell, node: NodeId) {
         return;
     }
     let in_time = async {
-        Timer::after(Duration::from_millis(CONNECT_MS_MAX)).await;
+        shell.reactor.sleep_ms(CONNECT_MS_MAX).await;
         Err(io::Error::new(ErrorKind::TimedOut, "no answer"))
     };
-    let connected = or(async_net::TcpStream::connect(address), in_time).await;
+    let connected = or(shell.reactor.connect(address), in_time).await;
     if shell.generation.get() != generation {
         // The map was read again meanwhile: the number is another node's now, or none's.
         return;
     }
     match connected {
-        Ok(stream) => start(shell, stream.into(), Some(node)),
+        Ok(stream) => start(shell, stream, Some(node)),
         Err(error) => {
             shell.driver.dial_failed(node, &error);
             shell.work();
@@ -115,11 +116,11 @@ pub(super) async fn dial(shell: &'static Shell, node: NodeId) {
 }
 
 /// Hands a connection to the node and gives it a task.
-fn start(shell: &'static Shell, stream: Arc<Async<TcpStream>>, dialled: Option<NodeId>) {
-    let _ = stream.get_ref().set_nodelay(true);
+fn start(shell: &'static Shell, stream: Watched<TcpStream>, dialled: Option<NodeId>) {
+    let _ = stream.get().set_nodelay(true);
     // Best effort: with a larger buffer reports are a little older when they arrive, and that is all.
-    let _ = rustix::net::sockopt::set_socket_send_buffer_size(stream.get_ref(), LINK_SEND_BUFFER_BYTES);
-    let peer = stream.get_ref().peer_addr().ok().map(|peer| peer.ip());
+    let _ = rustix::net::sockopt::set_socket_send_buffer_size(stream.get(), LINK_SEND_BUFFER_BYTES);
+    let peer = stream.get().peer_addr().ok().map(|peer| peer.ip());
     match shell.driver.open_link(dialled, peer) {
         Ok(None) => debug!("a dialled connection is closed: the link came up meanwhile"),
         Ok(Some(id)) => {
@@ -127,7 +128,7 @@ fn start(shell: &'static Shell, stream: Arc<Async<TcpStream>>, dialled: Option<N
             shell.work();
             let writer = Rc::new(Wake::default());
             writer.wake();
-            let task = shell.executor.spawn(serve(shell, stream, id, writer.clone()));
+            let task = shell.spawn(serve(shell, stream, id, writer.clone()));
             shell.links.borrow_mut().slots[usize::from(id.index)] = Some(Slot { id, writer, _task: task });
         }
         Err(error) => {
@@ -155,21 +156,25 @@ impl fmt::Display for Ended {
     }
 }
 
-async fn serve(shell: &'static Shell, stream: Arc<Async<TcpStream>>, id: SessionId, writer: Rc<Wake>) {
+async fn serve(shell: &'static Shell, stream: Watched<TcpStream>, id: SessionId, writer: Rc<Wake>) {
     let ended = or(read_lines(shell, &stream, id), write_lines(shell, &stream, id, &writer)).await;
     shell.driver.link_closed(id, &ended);
     shell.work();
     shell.links.borrow_mut().close(id);
 }
 
-async fn read_lines(shell: &'static Shell, stream: &Async<TcpStream>, id: SessionId) -> Ended {
+async fn read_lines(shell: &'static Shell, stream: &Watched<TcpStream>, id: SessionId) -> Ended {
     let mut rest: Box<[u8]> = Box::default();
     loop {
-        if let Err(error) = poll_fn(|context| stream.poll_readable(context)).await {
-            return Ended::ByError(error);
-        }
+        poll_fn(|context| stream.poll_ready(For::Reading, context)).await;
         match read_turn(shell, stream, id, &mut rest) {
-            Ok(true) => shell.work(),
+            Ok(true) => {
+                shell.work();
+                if stream.is_ready(For::Reading) {
+                    // A neighbour that always has more must not hold up the others.
+                    yield_now().await;
+                }
+            }
             Ok(false) => return Ended::ByPeer,
             Err(error) => return Ended::ByError(error),
         }
@@ -179,16 +184,20 @@ async fn read_lines(shell: &'static Shell, stream: &Async<TcpStream>, id: Sessio
 /// Reads once and works off whole lines; `false` at the end of input.
 fn read_turn(
     shell: &Shell,
-    stream: &Async<TcpStream>,
+    stream: &Watched<TcpStream>,
     id: SessionId,
     rest: &mut Box<[u8]>,
 ) -> io::Result<bool> {
     let mut buffers = shell.driver.buffers();
     let held = rest.len();
     buffers.input[..held].copy_from_slice(rest);
-    match stream.get_ref().read(&mut buffers.input[held..]) {
+    let room = buffers.input.len() - held;
+    match stream.get().read(&mut buffers.input[held..]) {
         Ok(0) => Ok(false),
         Ok(read) => {
+            if read < room {
+                stream.was_drained();
+            }
             let input = &buffers.input[..held + read];
             let done = shell.driver.link_input(id, input);
             // A part that is longer than any line belongs to a connection that was just cut.
@@ -196,14 +205,18 @@ fn read_turn(
             *rest = if keep { input[done..].into() } else { Box::default() };
             Ok(true)
         }
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            stream.clear(For::Reading);
+            Ok(true)
+        }
+        Err(error) if error.kind() == ErrorKind::Interrupted => Ok(true),
         Err(error) => Err(error),
     }
 }
 
 async fn write_lines(
     shell: &'static Shell,
-    stream: &Async<TcpStream>,
+    stream: &Watched<TcpStream>,
     id: SessionId,
     writer: &Wake,
 ) -> Ended {
@@ -217,9 +230,7 @@ async fn write_lines(
                 writer.wait().await;
             }
             Ok(Turn::Full) => {
-                if let Err(error) = poll_fn(|context| stream.poll_writable(context)).await {
-                    return Ended::ByError(error);
-                }
+                poll_fn(|context| stream.poll_ready(For::Writing, context)).await;
             }
             Err(error) => return Ended::ByError(error),
         }
@@ -238,7 +249,7 @@ enum Turn {
 /// Writes what was left, or else pulls lines and writes them in one piece.
 fn write_turn(
     shell: &Shell,
-    stream: &Async<TcpStream>,
+    stream: &Watched<TcpStream>,
     id: SessionId,
     unwritten: &mut Box<[u8]>,
 ) -> io::Result<Turn> {
@@ -258,10 +269,13 @@ fn write_turn(
     Ok(if unwritten.is_empty() { Turn::Again } else { Turn::Full })
 }
 
-fn write_some(stream: &Async<TcpStream>, bytes: &[u8]) -> io::Result<usize> {
+fn write_some(stream: &Watched<TcpStream>, bytes: &[u8]) -> io::Result<usize> {
     loop {
-        match stream.get_ref().write(bytes) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
+        match stream.get().write(bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                stream.clear(For::Writing);
+                return Ok(0);
+            }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             result => return result,
         }

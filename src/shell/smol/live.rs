@@ -4,12 +4,10 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::Poll;
-use std::time::Duration;
 
-use async_io::Timer;
 use futures_lite::{AsyncWrite, AsyncWriteExt, future};
 
-use super::{Shell, control, in_time};
+use super::{Shell, control};
 use crate::shell::control::Request;
 use crate::shell::limits::{
     LIVE_EVERY_MS, LIVE_HERD_LOOKS, LIVE_HERD_MS_MAX, LIVE_STATUS_LOOKS, WATCHER_MS_MAX,
@@ -24,19 +22,23 @@ pub(super) async fn watch(
 ) -> io::Result<()> {
     keep_looking(shell);
     let first = hello(&shell.plan.borrow(), &shell.live, &shell.driver);
-    in_time(WATCHER_MS_MAX, stream.write_all(first.as_bytes())).await?;
+    shell.in_time(WATCHER_MS_MAX, stream.write_all(first.as_bytes())).await?;
     drop(first);
     loop {
-        send_changes(&mut watcher, stream).await?;
+        send_changes(shell, &mut watcher, stream).await?;
         match watcher.piece(&shell.driver) {
-            Some(piece) => in_time(WATCHER_MS_MAX, stream.write_all(&piece)).await?,
+            Some(piece) => shell.in_time(WATCHER_MS_MAX, stream.write_all(&piece)).await?,
             None => more(&watcher).await,
         }
     }
 }
 
 /// Sends what the ring has.
-async fn send_changes(watcher: &mut Watcher<'_>, stream: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+async fn send_changes(
+    shell: &'static Shell,
+    watcher: &mut Watcher<'_>,
+    stream: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
     loop {
         let sending = poll_fn(|context| {
             match watcher.next(|bytes| Pin::new(&mut *stream).poll_write(context, bytes)) {
@@ -45,7 +47,7 @@ async fn send_changes(watcher: &mut Watcher<'_>, stream: &mut (impl AsyncWrite +
                 Next::Lost => Poll::Ready(Err(io::Error::other("it fell too far behind"))),
             }
         });
-        match in_time(WATCHER_MS_MAX, sending).await? {
+        match shell.in_time(WATCHER_MS_MAX, sending).await? {
             None => return Ok(()),
             Some(0) => return Err(ErrorKind::WriteZero.into()),
             Some(sent) => watcher.sent(sent),
@@ -77,14 +79,14 @@ fn keep_looking(shell: &'static Shell) {
         shell.live.forget();
         shell.is_looking.set(false);
     };
-    shell.executor.spawn(looking).detach();
+    shell.spawn(looking).detach();
 }
 
 /// Looks until nobody watches any more.
 async fn look(shell: &'static Shell) {
     let mut looks = 0;
     while shell.live.watchers() > 0 {
-        Timer::after(Duration::from_millis(LIVE_EVERY_MS)).await;
+        shell.reactor.sleep_ms(LIVE_EVERY_MS).await;
         shell.live.look(&shell.driver);
         looks += 1;
         if shell.live.take_somebody_new() || looks % LIVE_STATUS_LOOKS == 0 {
@@ -99,7 +101,7 @@ async fn ask(shell: &'static Shell) {
         if let Ok(answer) = control::herd_answer(shell, Request::HerdJson, LIVE_HERD_MS_MAX).await {
             shell.live.tell("herd", &answer);
         }
-        Timer::after(Duration::from_millis(LIVE_HERD_LOOKS * LIVE_EVERY_MS)).await;
+        shell.reactor.sleep_ms(LIVE_HERD_LOOKS * LIVE_EVERY_MS).await;
     }
 }
 

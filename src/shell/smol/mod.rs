@@ -8,21 +8,25 @@
 //! Invariant: no borrow of the node or of the shared buffers is held over an `.await`.
 
 mod clients;
+mod connection;
 mod control;
 mod http;
 mod links;
 mod live;
+mod reactor;
 mod signal;
 mod snapshot;
+mod timers;
+mod turns;
+mod watched;
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use async_io::{Async, Timer};
-use async_net::TcpListener;
 use futures_lite::future;
 use log::{debug, error, info};
 use smol::{LocalExecutor, Task};
@@ -43,6 +47,8 @@ use super::{Plan, Reread, RunError};
 use crate::proto::time::Mono;
 use clients::Clients;
 use links::Links;
+use reactor::Reactor;
+use watched::Watched;
 
 /// The node's memory: all zero, so it is no part of the program file, and resident only as touched.
 static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::new());
@@ -55,6 +61,7 @@ struct Shell {
     /// Rises when the map is read again, which gives nodes other numbers.
     generation: Cell<u32>,
     executor: LocalExecutor<'static>,
+    reactor: Reactor,
     service: Service,
     listeners: RefCell<Listeners>,
     clients: RefCell<Clients>,
@@ -96,17 +103,17 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), RunError> {
     let me = plan.nodes[plan.me].clone();
     let supervised = plan.supervised;
     let shell = start(plan, reread)?;
-    async_io::block_on(async {
+    let life = async {
         snapshot::keep(shell).await;
         shell.driver.take_snapshot();
         shell.listen(Some(me.clients), Some(me.links)).await?;
-        let outside = signal::Outside::new(supervised)?;
+        let outside = signal::Outside::new(&shell.reactor, supervised)?;
         let tell = || info!("{}", shell.driver.status());
         let stopped = async move { shell.stopped.set(Some(outside.wait(&shell.reload_wake, tell).await)) };
-        shell.executor.spawn(stopped).detach();
-        shell.executor.spawn(keep_time(shell)).detach();
-        shell.executor.spawn(keep_told(shell)).detach();
-        shell.executor.spawn(keep_map(shell)).detach();
+        shell.spawn(stopped).detach();
+        shell.spawn(keep_time(shell)).detach();
+        shell.spawn(keep_told(shell)).detach();
+        shell.spawn(keep_map(shell)).detach();
         // It is taken away again when the node stops.
         let _control = shell.control(&me.name);
         shell.listen_http(me.http).await?;
@@ -118,7 +125,9 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), RunError> {
         snapshot::last(shell).await;
         info!("{} stops: {why}", me.name);
         Ok(())
-    })
+    };
+    let life = shell.reactor.run(life, &shell);
+    life.map_err(|error| RunError::System { what: "epoll", error })?
 }
 
 /// Runs the tasks until the node is to stop; says why.
@@ -145,6 +154,7 @@ async fn run_tasks(shell: &'static Shell) -> &'static str {
 fn start(plan: Plan, reread: Reread) -> Result<&'static Shell, RunError> {
     let clients_max = raise_descriptor_limit();
     let driver = Driver::start(MEMORY.take(), &plan)?;
+    let reactor = Reactor::new().map_err(|error| RunError::System { what: "epoll", error })?;
     Ok(Box::leak(Box::new(Shell {
         driver,
         plan: RefCell::new(plan),
@@ -153,7 +163,8 @@ fn start(plan: Plan, reread: Reread) -> Result<&'static Shell, RunError> {
         executor: LocalExecutor::new(),
         service: Service::of_this_process(),
         listeners: RefCell::default(),
-        clients: RefCell::new(Clients::new(clients_max)),
+        clients: RefCell::new(Clients::new(clients_max, reactor.bell())),
+        reactor,
         links: RefCell::new(Links::default()),
         live: Live::default(),
         is_looking: Cell::new(false),
@@ -191,7 +202,7 @@ async fn answer_few<
     loop {
         let accepted = if Rc::strong_count(&places) > most { None } else { accept().await };
         let Some(stream) = accepted else {
-            Timer::after(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+            shell.reactor.sleep_ms(ACCEPT_PAUSE_MS).await;
             continue;
         };
         let (place, answered) = (places.clone(), answer(stream));
@@ -202,26 +213,36 @@ async fn answer_few<
             }
             drop(place);
         };
-        shell.executor.spawn(task).detach();
+        shell.spawn(task).detach();
     }
 }
 
-/// What comes in time, or else an error.
-pub(crate) async fn in_time<T>(ms: u64, done: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let late = async {
-        Timer::after(Duration::from_millis(ms)).await;
-        Err(io::ErrorKind::TimedOut.into())
-    };
-    future::or(done, late).await
-}
-
-/// A listener of this runtime.
-fn listen(service: &Service, member: &'static str, address: SocketAddr) -> Result<TcpListener, RunError> {
-    let listener = crate::shell::listen::listen(service, member, address)?;
-    TcpListener::try_from(listener).map_err(|error| RunError::Bind { member, address, error })
-}
-
 impl Shell {
+    /// Gives a future a task. All are one type to the executor, whose code is there once: a task of each type would be 3 KB.
+    fn spawn(&self, future: impl Future<Output = ()> + 'static) -> Task<()> {
+        let future: Pin<Box<dyn Future<Output = ()>>> = Box::pin(future);
+        self.executor.spawn(future)
+    }
+
+    /// What comes in time, or else an error.
+    async fn in_time<T>(&'static self, ms: u64, done: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        let late = async {
+            self.reactor.sleep_ms(ms).await;
+            Err(io::ErrorKind::TimedOut.into())
+        };
+        future::or(done, late).await
+    }
+
+    /// A listener of this runtime.
+    fn listener(
+        &'static self,
+        member: &'static str,
+        address: SocketAddr,
+    ) -> Result<Watched<TcpListener>, RunError> {
+        let listener = crate::shell::listen::listen(&self.service, member, address)?;
+        self.reactor.watch(listener).map_err(|error| RunError::Bind { member, address, error })
+    }
+
     /// Listens on the addresses that are given, instead of those before.
     async fn listen(
         &'static self,
@@ -232,15 +253,15 @@ impl Shell {
             // The old one goes first: the new address may hold the old one, as 0.0.0.0 holds them all.
             let old = self.listeners.borrow_mut().clients.take();
             end(old).await;
-            let listener = listen(&self.service, CLIENTS, address)?;
-            let task = self.executor.spawn(clients::accept(self, listener));
+            let listener = self.listener(CLIENTS, address)?;
+            let task = self.spawn(clients::accept(self, listener));
             self.listeners.borrow_mut().clients = Some(task);
         }
         if let Some(address) = links {
             let old = self.listeners.borrow_mut().links.take();
             end(old).await;
-            let listener = listen(&self.service, LINKS, address)?;
-            let task = self.executor.spawn(links::accept(self, listener));
+            let listener = self.listener(LINKS, address)?;
+            let task = self.spawn(links::accept(self, listener));
             self.listeners.borrow_mut().links = Some(task);
         }
         Ok(())
@@ -252,7 +273,10 @@ impl Shell {
         end(old).await;
         if let Some(address) = address {
             let member = "http";
-            let listener = TcpListener::bind(address).await;
+            let listener = TcpListener::bind(address).and_then(|listener| {
+                listener.set_nonblocking(true)?;
+                self.reactor.watch(listener)
+            });
             let listener = listener.map_err(|error| RunError::Bind { member, address, error })?;
             let name = self
                 .driver
@@ -262,7 +286,7 @@ impl Shell {
             } else {
                 info!("{name} shows its figures at http://{address}/metrics");
             }
-            let task = self.executor.spawn(http::serve(self, listener));
+            let task = self.spawn(http::serve(self, listener));
             self.listeners.borrow_mut().http = Some(task);
         }
         Ok(())
@@ -273,7 +297,6 @@ impl Shell {
         let [http_answered, http_denied, http_refused] = self.http.all();
         let (watchers_lost, watchers_refused) = self.live.lost_and_refused();
         Facts {
-            unread_refused: self.unread.refused(),
             http_answered,
             http_denied,
             http_refused,
@@ -287,7 +310,7 @@ impl Shell {
     /// Answers those on the board who ask how the node is.
     fn control(&'static self, name: &str) -> Option<Control> {
         let (control, listener) = Control::listen(name)?;
-        self.executor.spawn(control::serve(self, Async::new(listener).ok()?)).detach();
+        self.spawn(control::serve(self, self.reactor.watch(listener).ok()?)).detach();
         Some(control)
     }
 
@@ -329,7 +352,7 @@ impl Shell {
         while let Some(work) = self.driver.take_work() {
             match work {
                 Work::Cut(id) => self.links.borrow_mut().close(id),
-                Work::Dial(node) => self.executor.spawn(links::dial(self, node)).detach(),
+                Work::Dial(node) => self.spawn(links::dial(self, node)).detach(),
                 Work::Wake(wakes) => self.links.borrow().wake(wakes),
             }
         }
@@ -359,7 +382,7 @@ async fn keep_time(shell: &'static Shell) {
         shell.timer_at.set(at);
         let due = async {
             match shell.driver.clock().instant(at) {
-                Some(instant) => Timer::at(instant).await,
+                Some(instant) => shell.reactor.sleep_until(instant).await,
                 None => future::pending().await,
             };
         };
@@ -376,7 +399,7 @@ async fn keep_told(shell: &'static Shell) {
     // Links come up within the first second, which is worth an early word.
     let mut pause = every.min(Duration::from_millis(STATUS_FIRST_MS));
     loop {
-        Timer::after(pause).await;
+        shell.reactor.sleep(pause).await;
         service.tick(shell.driver.status());
         pause = every;
     }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use async_io::Timer;
 use futures_lite::future::{self, yield_now};
 use log::warn;
 
-use super::{Shell, end, in_time};
+use super::{Shell, end};
 use crate::shell::limits::SNAPSHOT_STOP_MS_MAX;
 
 /// Does as the map says from now on.
@@ -20,13 +19,13 @@ pub(super) async fn keep(shell: &'static Shell) {
     shell.driver.set_snapshots(minutes, &name, is_one_of_many);
     if let Some(minutes) = shell.driver.snapshot_minutes() {
         let pause = Duration::from_secs(60 * u64::from(minutes));
-        *shell.snapshots.borrow_mut() = Some(shell.executor.spawn(now_and_then(shell, pause)));
+        *shell.snapshots.borrow_mut() = Some(shell.spawn(now_and_then(shell, pause)));
     }
 }
 
 async fn now_and_then(shell: &'static Shell, pause: Duration) {
     loop {
-        Timer::after(pause).await;
+        shell.reactor.sleep(pause).await;
         write(shell, false).await;
     }
 }
@@ -45,7 +44,7 @@ pub(super) async fn last(shell: &'static Shell) {
             yield_now().await;
         }
     };
-    if future::or(in_time(SNAPSHOT_STOP_MS_MAX, written), others).await.is_err() {
+    if future::or(shell.in_time(SNAPSHOT_STOP_MS_MAX, written), others).await.is_err() {
         warn!("the table could not be kept within {SNAPSHOT_STOP_MS_MAX} ms: what was kept before stays");
     }
 }

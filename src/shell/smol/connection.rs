@@ -1,0 +1,261 @@
+//! One client connection: read when ready, answer in one write, wait only for the client's own sake.
+//!
+//! It holds the socket and what [`Client`] keeps; buffers are shared and taken when the socket is ready. A client that does
+//! not read is not read from. A client that waits for places waits alone.
+//!
+//! Knows its own socket. Who has a turn, and who is closed for whose sake, is in [`clients`](super::clients).
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Wake;
+
+use super::Shell;
+use super::reactor::Bell;
+use super::watched::Readiness;
+use crate::proto::node::PlacesQuery;
+use crate::proto::out::Out;
+use crate::proto::time::Mono;
+use crate::shell::budget::Held;
+use crate::shell::client::{Client, whatsat_answer};
+use crate::shell::limits::UNREAD_MS_MAX;
+
+/// A client connection.
+pub(super) struct Slot {
+    pub(super) stream: TcpStream,
+    pub(super) came: u32,
+    /// When the client last had an answer, or came.
+    pub(super) active_at: Mono,
+    /// What it waits for, if not for input.
+    pub(super) waits: Option<Box<Waits>>,
+    pub(super) client: Client,
+    pub(super) readiness: Readiness,
+    /// Whether the kernel tells of room to write.
+    pub(super) is_room_watched: bool,
+}
+
+/// What is seldom waited for: it has memory of its own, and is no part of every connection.
+pub(super) enum Waits {
+    /// Room for the rest of an answer. The socket last took some of it at `since`.
+    Room { rest: Rest, since: Mono, _held: Held<'static> },
+    /// Places.
+    Places(Box<PlacesQuery>),
+    /// The end of what a refused client sends.
+    End { until: Mono, bytes_left: usize },
+}
+
+/// An answer that is not written to its end, and the query behind it.
+pub(super) struct Rest {
+    pub(super) answer: Vec<u8>,
+    pub(super) written: usize,
+    pub(super) query: Option<Box<PlacesQuery>>,
+}
+
+/// Where other threads leave places for clients.
+pub(super) struct Mailbox {
+    pub(super) letters: Mutex<Vec<Letter>>,
+    pub(super) bell: Arc<Bell>,
+}
+
+pub(super) struct Letter {
+    pub(super) key: usize,
+    pub(super) came: u32,
+    pub(super) json: Vec<u8>,
+}
+
+/// What is to be done about a client after its turn.
+pub(super) enum After {
+    /// It waits.
+    Wait,
+    /// There is more to do.
+    Again,
+    /// Its socket does not take this.
+    Blocked(Rest),
+    /// Nothing more is taken of what it sends.
+    Linger,
+    /// The connection ends.
+    Close,
+}
+
+impl Mailbox {
+    pub(super) fn post(self: &Arc<Self>, letter: Letter) {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner).push(letter);
+        self.bell.wake_by_ref();
+    }
+}
+
+impl Slot {
+    /// Since when the client has left an answer unread, if it has.
+    pub(super) fn unread_since(&self) -> Option<Mono> {
+        match self.waits.as_deref() {
+            Some(Waits::Room { since, .. }) => Some(*since),
+            _ => None,
+        }
+    }
+
+    /// When the connection is closed, as things stand.
+    pub(super) fn closes_at(&self) -> Option<Mono> {
+        match self.waits.as_deref()? {
+            Waits::Room { since, .. } => Some(since.after_ms(UNREAD_MS_MAX)),
+            Waits::End { until, .. } => Some(*until),
+            Waits::Places(_) => None,
+        }
+    }
+
+    /// Does one thing: goes on with what it waits for, or else reads once, works off what it can, and writes the answers once.
+    pub(super) fn turn(
+        &mut self,
+        shell: &'static Shell,
+        mailbox: &Arc<Mailbox>,
+        key: usize,
+        brought: &mut usize,
+    ) -> After {
+        match self.waits.as_deref_mut() {
+            None => self.read(shell, mailbox, key, brought),
+            Some(Waits::Places(_)) => After::Wait,
+            Some(Waits::End { bytes_left, .. }) => {
+                let (after, read) = discard(&self.stream, &mut self.readiness, *bytes_left);
+                *bytes_left -= read;
+                *brought = read;
+                after
+            }
+            Some(Waits::Room { rest, since, .. }) => {
+                let Some(written) = write_now(&self.stream, &rest.answer[rest.written..]) else {
+                    return After::Close;
+                };
+                rest.written += written;
+                if written > 0 {
+                    *since = shell.driver.clock().now().mono;
+                }
+                if rest.written < rest.answer.len() {
+                    self.readiness.can_write = false;
+                    return After::Wait;
+                }
+                let query = rest.query.take();
+                self.waits = None;
+                self.proceed(shell, mailbox, key, query)
+            }
+        }
+    }
+
+    fn read(
+        &mut self,
+        shell: &'static Shell,
+        mailbox: &Arc<Mailbox>,
+        key: usize,
+        brought: &mut usize,
+    ) -> After {
+        let mut buffers = shell.driver.buffers();
+        let buffers = &mut *buffers;
+        let client = &mut self.client;
+        let mut len = client.rest.len();
+        buffers.input[..len].copy_from_slice(&client.rest);
+        if !client.backlog && !client.ended {
+            let room = buffers.input.len() - len;
+            match self.stream.read(&mut buffers.input[len..]) {
+                Ok(0) => client.ended = true,
+                Ok(read) => {
+                    len += read;
+                    *brought = read;
+                    if read < room {
+                        self.readiness.was_drained();
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.readiness.can_read = false;
+                    return After::Wait;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => return After::Again,
+                Err(_) => return After::Close,
+            }
+        }
+        let mut output = Out::new(&mut buffers.output[..]);
+        let (done, query) = shell.driver.client_input(client, &buffers.input[..len], &mut output);
+        client.rest = if done == len { Box::default() } else { buffers.input[done..len].into() };
+        if !output.is_empty() {
+            self.active_at = shell.driver.clock().last();
+            shell.links.borrow().wake(shell.driver.take_wakes());
+            shell.warned();
+        }
+        match write_now(&self.stream, output.written()) {
+            None => After::Close,
+            Some(written) if written == output.len() => self.proceed(shell, mailbox, key, query),
+            Some(written) => {
+                After::Blocked(Rest { answer: output.written()[written..].to_vec(), written: 0, query })
+            }
+        }
+    }
+
+    /// Everything that was to be written is.
+    fn proceed(
+        &mut self,
+        shell: &'static Shell,
+        mailbox: &Arc<Mailbox>,
+        key: usize,
+        query: Option<Box<PlacesQuery>>,
+    ) -> After {
+        if let Some(query) = query {
+            let (mailbox, came) = (mailbox.clone(), self.came);
+            shell.driver.ask_places(&query, move |json| mailbox.post(Letter { key, came, json }));
+            self.waits = Some(Box::new(Waits::Places(query)));
+            return After::Wait;
+        }
+        match () {
+            () if self.client.is_refused => After::Linger,
+            () if self.client.backlog || (self.readiness.can_read && !self.client.ended) => After::Again,
+            () if self.client.ended => After::Close,
+            () => After::Wait,
+        }
+    }
+
+    /// Writes the whole answer to a WHATSAT.
+    pub(super) fn answer_places(
+        &mut self,
+        shell: &'static Shell,
+        mailbox: &Arc<Mailbox>,
+        key: usize,
+        json: Vec<u8>,
+    ) -> After {
+        let Some(Waits::Places(query)) = self.waits.take().map(|waits| *waits) else {
+            unreachable!("a client that waits for places waits for nothing else");
+        };
+        let answer = whatsat_answer(&query, json);
+        self.active_at = shell.driver.clock().now().mono;
+        match write_now(&self.stream, &answer) {
+            None => After::Close,
+            Some(written) if written == answer.len() => self.proceed(shell, mailbox, key, None),
+            Some(written) => After::Blocked(Rest { answer, written, query: None }),
+        }
+    }
+}
+
+/// Reads up to so many bytes and throws them away; gives how many there were.
+fn discard(mut stream: &TcpStream, readiness: &mut Readiness, bytes_max: usize) -> (After, usize) {
+    let mut scrap = [0; 1024];
+    let room = scrap.len().min(bytes_max);
+    match stream.read(&mut scrap[..room]) {
+        Ok(0) => (After::Close, 0),
+        Ok(read) => (After::Again, read),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            readiness.can_read = false;
+            (After::Wait, 0)
+        }
+        Err(error) if error.kind() == ErrorKind::Interrupted => (After::Again, 0),
+        Err(_) => (After::Close, 0),
+    }
+}
+
+/// Writes as much as the socket takes; `None` when it takes nothing any more.
+fn write_now(mut stream: &TcpStream, bytes: &[u8]) -> Option<usize> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match stream.write(&bytes[written..]) {
+            Ok(0) => return None,
+            Ok(n) => written += n,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
+    Some(written)
+}
