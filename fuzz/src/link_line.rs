@@ -247,10 +247,7 @@ impl Play {
             }
         }
         if self.is_digest(&line) && !is_over_rate {
-            let answer = if let LinkEvent::Differs { owed, .. } = event { owed as u64 } else { 0 };
-            let cost = 1 + answer * DIGEST_ANSWER_COST / CAPACITY as u64;
-            self.digests_whole_ms = self.digests_whole_ms.max(self.now_ms) + cost * DIGEST_COST_MS;
-            self.digests_excess = 0;
+            self.spend_digest(event);
         }
         match digest.filter(|_| !is_over_rate) {
             Some(is_equal) => assert_eq!(matches!(event, LinkEvent::Equal { .. }), is_equal, "{}", shown()),
@@ -322,6 +319,14 @@ impl Play {
         }
         reports.push(report.clone());
         Effect::Counted("reports_news", sorted(reports))
+    }
+
+    /// A digest was taken up: it costs by what it makes the node send.
+    fn spend_digest(&mut self, event: LinkEvent) {
+        let answer = if let LinkEvent::Differs { owed, .. } = event { owed as u64 } else { 0 };
+        let cost = 1 + answer * DIGEST_ANSWER_COST / CAPACITY as u64;
+        self.digests_whole_ms = self.digests_whole_ms.max(self.now_ms) + cost * DIGEST_COST_MS;
+        self.digests_excess = 0;
     }
 
     /// Whether this is a digest that a node takes up.

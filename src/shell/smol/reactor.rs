@@ -255,3 +255,7 @@ impl Reactor {
 fn low(number: u64) -> u32 {
     number as u32
 }
+
+#[cfg(test)]
+#[path = "reactor_tests.rs"]
+mod tests;
