@@ -114,8 +114,14 @@ fn whoever_is_slow_or_comes_in_crowds_disturbs_nobody() {
     let began = Instant::now();
     assert!(herd["Hill"].ask("IAMAT kiwi +1+1 1").starts_with("AT Hill "));
     assert!(began.elapsed() < Duration::from_secs(1), "a client waited {:?}", began.elapsed());
-    // Each is let go in its time, so that others have theirs.
+    // The oldest make way for who asks, long before the time of the others is over.
     assert!(metrics(http).contains("herd_iamat_total 1\n"));
+    let mut last = crowd.last().expect("a crowd");
+    last.set_nonblocking(true).expect("it is a socket");
+    let error = last.read(&mut [0]).expect_err("it is open, and nothing is sent");
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
+    let mut first = &crowd[0];
+    assert_eq!(first.read(&mut [0]).unwrap_or(0), 0, "the first has made way");
     for stream in &crowd {
         let _ = stream.shutdown(Shutdown::Both);
     }

@@ -9,7 +9,8 @@
 //! has been silent for long. Strangers cannot knock: a knock is proved like a link.
 
 use super::limits::{
-    BACKOFF_MS_MAX, BACKOFF_MS_MIN, LINK_GOOD_AFTER_MS, NAME_IN_USE_MS, NONCE_BYTES, STRANGER_MS_MIN,
+    BACKOFF_MS_MAX, BACKOFF_MS_MIN, EXPECTED_MS_MIN, LINK_GOOD_AFTER_MS, NAME_IN_USE_MS, NONCE_BYTES,
+    STRANGER_MS_MIN,
 };
 use super::names::NodeId;
 use super::node::{Link, Node, SessionId};
@@ -56,8 +57,17 @@ impl<const SLOTS: usize> Node<SLOTS> {
         if self.sessions.iter().any(|session| session.phase == Phase::Free) {
             return Mono(0);
         }
-        let oldest = self.oldest_unproven().map_or(Mono(0), |index| self.sessions[index].opened_at);
-        oldest.after_ms(STRANGER_MS_MIN)
+        self.oldest_unproven().map_or(Mono(0), |index| {
+            let Session { is_expected, opened_at, .. } = self.sessions[index];
+            opened_at.after_ms(if is_expected { EXPECTED_MS_MIN } else { STRANGER_MS_MIN })
+        })
+    }
+
+    /// The connection comes from the address of a neighbour: strangers do not push it out. To be called when it is opened.
+    pub fn expect(&mut self, id: SessionId) {
+        if let Some(index) = self.session(id) {
+            self.sessions[index].is_expected = true;
+        }
     }
 
     /// A connection is there: to `dialled`, or to whoever came in. `nonce` must be fresh random bytes.
@@ -90,10 +100,13 @@ impl<const SLOTS: usize> Node<SLOTS> {
         oldest
     }
 
-    /// The session that makes way: one that came in, unless there is none of these.
+    /// The session that makes way: one that came in from elsewhere than a neighbour's address, or else from there, or else
+    /// one that was dialled.
     fn oldest_unproven(&self) -> Option<usize> {
         let unproven = self.sessions.iter().enumerate().filter(|(_, session)| session.phase != Phase::Up);
-        unproven.min_by_key(|(_, session)| (session.dialled, session.opened_at)).map(|(index, _)| index)
+        unproven
+            .min_by_key(|(_, session)| (session.dialled, session.is_expected, session.opened_at))
+            .map(|(index, _)| index)
     }
 
     /// The neighbour waits to be dialled. A link that is up here is none there if the neighbour was

@@ -110,7 +110,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         SessionId { index: u8::try_from(index).expect("there are 32 sessions"), generation }
     }
 
-    fn session(&self, id: SessionId) -> Option<usize> {
+    pub(super) fn session(&self, id: SessionId) -> Option<usize> {
         let session = &self.sessions[usize::from(id.index)];
         (session.phase != Phase::Free && session.generation == id.generation).then_some(usize::from(id.index))
     }

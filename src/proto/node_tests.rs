@@ -403,6 +403,14 @@ fn strangers_push_out_strangers_only() {
     assert_eq!(herd.nodes[1].accept_at(), now.after_ms(STRANGER_MS_MIN));
     herd.nodes[1].closed(now, ids[99]);
     assert_eq!(herd.nodes[1].accept_at(), Mono(0));
+    // One from a neighbour's address makes way last.
+    let expected = herd.nodes[1].open(now, None, [0; NONCE_BYTES]).expect("there is room");
+    herd.nodes[1].expect(expected);
+    for ms in 1..100 {
+        herd.nodes[1].open(now.after_ms(ms), None, [0; NONCE_BYTES]).expect("anyone may come");
+        while herd.nodes[1].take_cut().is_some() {}
+    }
+    assert!(herd.nodes[1].session(expected).is_some());
 }
 
 /// A report without its skew: what a test can foretell.

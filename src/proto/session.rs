@@ -191,6 +191,8 @@ pub(super) struct Session {
     /// Tells this connection from others that had the same number.
     pub(super) generation: u32,
     pub(super) dialled: bool,
+    /// It comes from the address of a neighbour.
+    pub(super) is_expected: bool,
     /// The neighbour's number: known from the start when dialled, else from its HELLO on.
     pub(super) neighbour: Option<u8>,
     pub(super) opened_at: Mono,
@@ -214,6 +216,7 @@ impl Session {
         phase: Phase::Free,
         generation: 0,
         dialled: false,
+        is_expected: false,
         neighbour: None,
         opened_at: Mono(0),
         received_at: Mono(0),

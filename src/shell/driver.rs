@@ -11,6 +11,7 @@ use std::net::IpAddr;
 
 use log::{debug, info};
 
+use super::addresses::Addresses;
 use super::client::Client;
 use super::clock::Clock;
 use super::control::Request;
@@ -81,30 +82,13 @@ pub struct Driver {
     refusals: Refusals,
     /// Why neighbours could not be reached, the last time: one each at most.
     dial_errors: RefCell<Vec<(NodeId, String)>>,
-    exempt: RefCell<Exempt>,
+    addresses: RefCell<Addresses>,
     pub(super) boards: Boards,
 }
 
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.debug_struct("Driver").finish_non_exhaustive()
-    }
-}
-
-/// Whose clients have no quota.
-#[derive(Debug)]
-struct Exempt {
-    is_loopback: bool,
-    gateways: Vec<IpAddr>,
-}
-
-impl Exempt {
-    fn of(plan: &Plan) -> Self {
-        Exempt { is_loopback: plan.is_loopback, gateways: plan.gateways.clone() }
-    }
-
-    fn has(&self, address: IpAddr) -> bool {
-        self.is_loopback || self.gateways.contains(&address.to_canonical())
     }
 }
 
@@ -149,7 +133,7 @@ impl Driver {
             warnings: Sparing::default(),
             refusals: Refusals::default(),
             dial_errors: RefCell::default(),
-            exempt: RefCell::new(Exempt::of(plan)),
+            addresses: RefCell::new(Addresses::of(plan)),
             boards: Boards::default(),
         })
     }
@@ -166,7 +150,7 @@ impl Driver {
         let now = self.clock.now();
         let reloaded = self.node.borrow_mut().reload(&now, &reload).map_err(RunError::Start)?;
         self.node.borrow_mut().set_clients_per_address(plan.clients_per_address);
-        *self.exempt.borrow_mut() = Exempt::of(plan);
+        *self.addresses.borrow_mut() = Addresses::of(plan);
         self.boards.forget();
         self.dial_errors.borrow_mut().clear();
         drop(self.places.replace(Places::start(plan.places.clone())));
@@ -293,7 +277,7 @@ impl Driver {
     /// Whose quota the updates of a client at this address draw on.
     #[must_use]
     pub fn caller(&self, address: IpAddr) -> Caller {
-        match self.exempt.borrow().has(address) {
+        match self.addresses.borrow().is_exempt(address) {
             true => Caller::EXEMPT,
             false => self.node.borrow().caller(address),
         }
@@ -352,9 +336,14 @@ impl Driver {
     ) -> Result<Option<SessionId>, RunError> {
         let mut nonce = [0; NONCE_BYTES];
         fill_random(&mut nonce)?;
-        let id = self.node.borrow_mut().open(self.clock.now().mono, dialled, nonce);
+        let mut node = self.node.borrow_mut();
+        let id = node.open(self.clock.now().mono, dialled, nonce);
         if let Some(id) = id {
             self.boards.open(id, peer);
+            let is_neighbours = |peer| self.addresses.borrow().is_neighbours(peer);
+            if dialled.is_none() && peer.is_some_and(is_neighbours) {
+                node.expect(id);
+            }
         }
         Ok(id)
     }

@@ -3,6 +3,7 @@
 //! `driver` is its runtime-neutral half: bytes in, bytes out, for any runtime. `smol` is the half that
 //! waits. Neither knows how a map is written; a [`Plan`] is all they are told.
 
+mod addresses;
 pub mod budget;
 pub mod client;
 pub mod clock;

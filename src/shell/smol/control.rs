@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
 use super::watched::Watched;
-use super::{Shell, answer_few, live};
+use super::{Shell, Ticket, answer_few, live};
 use crate::shell::control::{CONTROL_MS_MAX, CONTROLS_MAX, REQUEST_BYTES_MAX, Request};
 use crate::shell::inquiry::{INQUIRY_MS_MAX, Inquiry, LOOK_EVERY_MS, ROUND_EVERY_MS};
 use crate::shell::live::Seat;
@@ -15,11 +15,11 @@ use crate::shell::live::Seat;
 /// Answers for ever, a few at a time.
 pub(super) async fn serve(shell: &'static Shell, listener: Watched<UnixListener>) {
     let accept = || async { shell.reactor.watch(listener.accept().await.ok()?).ok() };
-    answer_few(shell, CONTROLS_MAX, accept, |stream| answer(shell, stream)).await;
+    answer_few(shell, CONTROLS_MAX, accept, |stream, ticket| answer(shell, stream, ticket)).await;
 }
 
-async fn answer(shell: &'static Shell, mut stream: Watched<UnixStream>) -> io::Result<()> {
-    let request = shell.in_time(CONTROL_MS_MAX, read_request(&mut stream)).await?;
+async fn answer(shell: &'static Shell, mut stream: Watched<UnixStream>, ticket: Ticket) -> io::Result<()> {
+    let request = shell.in_time(CONTROL_MS_MAX, ticket.read(read_request(&mut stream))).await?;
     let answer = match request {
         Request::HerdText | Request::HerdJson => herd_answer(shell, request, INQUIRY_MS_MAX).await?,
         Request::Text | Request::Json => shell.driver.answer(request, shell.facts()),

@@ -7,7 +7,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 
 use super::watched::Watched;
-use super::{Shell, answer_few, live};
+use super::{Shell, Ticket, answer_few, live};
 use crate::shell::http::{
     Asked, EVENTS, Guard, HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_MS_MAX, JSON, Page, asked, health,
     page, refusal, stream_head,
@@ -23,16 +23,18 @@ pub(super) async fn serve(shell: &'static Shell, listener: Watched<TcpListener>)
         let accepted = listener.accept().await.map_err(|error| shell.accept_failed("http", &error));
         shell.reactor.watch(accepted.ok()?.0).ok()
     };
-    answer_few(shell, HTTP_CONNECTIONS_MAX, accept, |stream| answer(shell, address, stream)).await;
+    answer_few(shell, HTTP_CONNECTIONS_MAX, accept, |stream, ticket| answer(shell, address, stream, ticket))
+        .await;
 }
 
 async fn answer(
     shell: &'static Shell,
     listener: SocketAddr,
     mut stream: Watched<TcpStream>,
+    ticket: Ticket,
 ) -> io::Result<()> {
     let guard = Guard::new(listener, shell.plan.borrow().keys.clone());
-    let asked = shell.in_time(HTTP_MS_MAX, read_request(&mut stream, &guard)).await?;
+    let asked = shell.in_time(HTTP_MS_MAX, ticket.read(read_request(&mut stream, &guard))).await?;
     shell.http.count(&asked);
     let answer = match asked {
         Asked::Page(Page::Metrics, is_head) => {

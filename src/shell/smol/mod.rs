@@ -21,6 +21,7 @@ mod turns;
 mod watched;
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
@@ -186,7 +187,8 @@ async fn end(acceptor: Option<Task<()>>) {
     }
 }
 
-/// Answers all who come, `most` at a time; the others wait with the kernel. `accept` gives nothing when it failed.
+/// Answers all who come, `most` at a time. When full, the connection that has longest not asked for anything makes way; where
+/// all have asked, newcomers wait with the kernel. `accept` gives nothing when it failed.
 async fn answer_few<
     S: 'static,
     A: Future<Output = Option<S>>,
@@ -195,17 +197,24 @@ async fn answer_few<
     shell: &'static Shell,
     most: usize,
     accept: impl Fn() -> A,
-    answer: impl Fn(S) -> D,
+    answer: impl Fn(S, Ticket) -> D,
 ) {
+    let silent = Rc::new(Silent::default());
     // Each task that answers holds one.
     let places = Rc::new(());
     loop {
-        let accepted = if Rc::strong_count(&places) > most { None } else { accept().await };
+        let is_full = Rc::strong_count(&places) > most;
+        let accepted = if is_full && silent.0.borrow().is_empty() { None } else { accept().await };
         let Some(stream) = accepted else {
             shell.reactor.sleep_ms(ACCEPT_PAUSE_MS).await;
             continue;
         };
-        let (place, answered) = (places.clone(), answer(stream));
+        if Rc::strong_count(&places) > most
+            && let Some(oldest) = silent.0.borrow_mut().pop_front()
+        {
+            oldest.wake();
+        }
+        let (place, answered) = (places.clone(), answer(stream, Ticket::new(&silent)));
         let task = async move {
             if let Err(error) = answered.await {
                 shell.driver.count(Refused::Ask);
@@ -214,6 +223,41 @@ async fn answer_few<
             drop(place);
         };
         shell.spawn(task).detach();
+        // Whoever has come before is read from before the next one may push it out.
+        shell.reactor.next_turn().await;
+    }
+}
+
+/// Connections that have not sent a whole request, the oldest first: what tells each of them to make way.
+#[derive(Default)]
+struct Silent(RefCell<VecDeque<Rc<Wake>>>);
+
+/// A connection's place among those that have not asked yet.
+struct Ticket {
+    silent: Rc<Silent>,
+    makes_way: Rc<Wake>,
+}
+
+impl Ticket {
+    fn new(silent: &Rc<Silent>) -> Self {
+        let makes_way = Rc::new(Wake::default());
+        silent.0.borrow_mut().push_back(makes_way.clone());
+        Ticket { silent: silent.clone(), makes_way }
+    }
+
+    /// Reads a request, unless this connection has to make way first.
+    async fn read<T>(self, read: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        let pushed_out = async {
+            self.makes_way.wait().await;
+            Err(io::ErrorKind::ConnectionAborted.into())
+        };
+        future::or(read, pushed_out).await
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.silent.0.borrow_mut().retain(|other| !Rc::ptr_eq(other, &self.makes_way));
     }
 }
 
