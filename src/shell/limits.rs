@@ -56,6 +56,10 @@ pub const CONNECT_MS_MAX: u64 = 5_000;
 /// Pause after a connection could not be accepted (no descriptors are left, say), in milliseconds.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
 
+/// A connection that has not asked for anything is left alone for so long before a newcomer may push it out, in milliseconds:
+/// a request is there within two round trips.
+pub const SILENT_MS_MIN: u64 = 100;
+
 /// A clock that is not yet trusted is looked at again after so long, in milliseconds.
 pub const CLOCK_CHECK_MS: u64 = 5_000;
 

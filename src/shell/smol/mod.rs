@@ -26,7 +26,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_lite::future;
 use log::{debug, error, info};
@@ -37,7 +37,7 @@ use super::budget::Budget;
 use super::control::Control;
 use super::driver::{Driver, Memory, Work};
 use super::http::HttpCounters;
-use super::limits::{ACCEPT_PAUSE_MS, STATUS_FIRST_MS, TURN_TASKS, UNREAD_BYTES_MAX};
+use super::limits::{ACCEPT_PAUSE_MS, SILENT_MS_MIN, STATUS_FIRST_MS, TURN_TASKS, UNREAD_BYTES_MAX};
 use super::listen::raise_descriptor_limit;
 use super::live::Live;
 use super::refused::Refused;
@@ -203,16 +203,21 @@ async fn answer_few<
     // Each task that answers holds one.
     let places = Rc::new(());
     loop {
-        let is_full = Rc::strong_count(&places) > most;
-        let accepted = if is_full && silent.0.borrow().is_empty() { None } else { accept().await };
-        let Some(stream) = accepted else {
+        if Rc::strong_count(&places) > most {
+            match silent.oldest() {
+                Some(since) => shell.reactor.sleep_until(since + Duration::from_millis(SILENT_MS_MIN)).await,
+                None => {
+                    shell.reactor.sleep_ms(ACCEPT_PAUSE_MS).await;
+                    continue;
+                }
+            }
+        }
+        let Some(stream) = accept().await else {
             shell.reactor.sleep_ms(ACCEPT_PAUSE_MS).await;
             continue;
         };
-        if Rc::strong_count(&places) > most
-            && let Some(oldest) = silent.0.borrow_mut().pop_front()
-        {
-            oldest.wake();
+        if Rc::strong_count(&places) > most {
+            silent.push_out();
         }
         let (place, answered) = (places.clone(), answer(stream, Ticket::new(&silent)));
         let task = async move {
@@ -228,9 +233,21 @@ async fn answer_few<
     }
 }
 
-/// Connections that have not sent a whole request, the oldest first: what tells each of them to make way.
+/// Connections that have not sent a whole request, the oldest first: since when, and what tells each to make way.
 #[derive(Default)]
-struct Silent(RefCell<VecDeque<Rc<Wake>>>);
+struct Silent(RefCell<VecDeque<(Instant, Rc<Wake>)>>);
+
+impl Silent {
+    fn oldest(&self) -> Option<Instant> {
+        self.0.borrow().front().map(|(since, _)| *since)
+    }
+
+    fn push_out(&self) {
+        if let Some((_, oldest)) = self.0.borrow_mut().pop_front() {
+            oldest.wake();
+        }
+    }
+}
 
 /// A connection's place among those that have not asked yet.
 struct Ticket {
@@ -241,7 +258,7 @@ struct Ticket {
 impl Ticket {
     fn new(silent: &Rc<Silent>) -> Self {
         let makes_way = Rc::new(Wake::default());
-        silent.0.borrow_mut().push_back(makes_way.clone());
+        silent.0.borrow_mut().push_back((Instant::now(), makes_way.clone()));
         Ticket { silent: silent.clone(), makes_way }
     }
 
@@ -257,7 +274,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.silent.0.borrow_mut().retain(|other| !Rc::ptr_eq(other, &self.makes_way));
+        self.silent.0.borrow_mut().retain(|(_, other)| !Rc::ptr_eq(other, &self.makes_way));
     }
 }
 
