@@ -56,7 +56,7 @@ impl Salt {
         hasher.write_u8(b' ');
         hasher.write_i64(version.sighting.heard.0);
         hasher.write_i64(version.sighting.rank.0);
-        hasher.write_u8(u8::from(version.sighting.clock_was_trusted));
+        hasher.write_u8(u8::from(version.sighting.clock_was_trusted()));
         hasher.write(version.sighting.position.packed());
         hasher.write(version.sighting.time.packed());
         hasher.finish()

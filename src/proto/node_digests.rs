@@ -116,7 +116,7 @@ fn floor_hash(floor: Option<&Report>) -> u64 {
     hasher.write_usize(floor.sighting.origin.index());
     hasher.write_i64(floor.sighting.heard.0);
     hasher.write_i64(floor.sighting.rank.0);
-    hasher.write_u8(u8::from(floor.sighting.clock_was_trusted));
+    hasher.write_u8(u8::from(floor.sighting.clock_was_trusted()));
     hasher.write(floor.sighting.position.packed());
     hasher.write(floor.sighting.time.packed());
     hasher.finish() | 1

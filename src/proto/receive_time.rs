@@ -56,7 +56,7 @@ impl ReceiveClock {
     /// The table has taken this, heard by its origin `age_s` seconds ago.
     pub(super) fn learn(&mut self, now: Mono, sighting: &Sighting, age_s: i32) {
         self.newest = self.newest.max(sighting.rank);
-        if sighting.clock_was_trusted {
+        if sighting.clock_was_trusted() {
             let shows = sighting.heard.0.saturating_add(i64::from(age_s) * 1_000_000_000);
             let start = shows.saturating_sub(nanoseconds(now));
             // Ages are whole seconds, so samples differ by a few. One that is far below is of a clock that was set right.

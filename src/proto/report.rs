@@ -36,8 +36,9 @@ pub struct Sighting {
     pub heard: Timestamp,
     /// Where it stands in the order: `time`, or the receive time if that is earlier.
     pub rank: Timestamp,
-    /// Whether the origin's clock was known to be right: then the receive time is `heard`.
-    pub clock_was_trusted: bool,
+    /// Whether the origin's clock was known to be right, 1 or 0. Not a `bool`: of the values that a `bool` has not an `Option`
+    /// around this would make its `None`, which then is not all zero, and the node's memory would be in the program file.
+    trust: u8,
 }
 
 impl Sighting {
@@ -45,7 +46,7 @@ impl Sighting {
     #[must_use]
     pub fn trusted(time: ClientTime, origin: NodeId, position: Position, heard: Timestamp) -> Self {
         let rank = heard.min(time.timestamp());
-        Sighting { time, origin, position, heard, rank, clock_was_trusted: true }
+        Sighting { time, origin, position, heard, rank, trust: 1 }
     }
 
     /// One whose origin had no such clock: `received` is the receive time by the herd's reckoning.
@@ -58,7 +59,13 @@ impl Sighting {
         received: Timestamp,
     ) -> Self {
         let rank = received.min(time.timestamp());
-        Sighting { time, origin, position, heard, rank, clock_was_trusted: false }
+        Sighting { time, origin, position, heard, rank, trust: 0 }
+    }
+
+    /// Whether the origin's clock was known to be right: then the receive time is `heard`.
+    #[must_use]
+    pub fn clock_was_trusted(&self) -> bool {
+        self.trust != 0
     }
 
     /// The order of two updates of one client: (rank, client time, origin, position, skew), then the text
@@ -72,7 +79,7 @@ impl Sighting {
             .then_with(|| self.position.cmp(&other.position))
             .then_with(|| self.heard.cmp(&other.heard))
             .then_with(|| self.time.compare_text(&other.time))
-            .then_with(|| self.clock_was_trusted.cmp(&other.clock_was_trusted))
+            .then_with(|| self.trust.cmp(&other.trust))
     }
 
     /// The origin's clock minus the client's time.
@@ -127,7 +134,7 @@ impl Version<'_> {
     /// it, where the origin's clock was not trusted.
     pub fn put_ranked_line(&self, names: &Names, out: &mut Out) {
         debug_assert!(out.room() >= RANKED_LINE_BYTES_MAX);
-        if !self.sighting.clock_was_trusted {
+        if !self.sighting.clock_was_trusted() {
             out.put_i64(self.sighting.rank.0);
             out.put_byte(b' ');
         }
@@ -318,9 +325,9 @@ pub(super) mod tests {
 
         #[test]
         fn no_rank_is_above_the_client_time_or_the_receive_time(report in any_report()) {
-            let Sighting { time, heard, rank, clock_was_trusted, .. } = report.sighting;
+            let Sighting { time, heard, rank, .. } = report.sighting;
             prop_assert!(rank <= time.timestamp());
-            prop_assert!(!clock_was_trusted || rank <= heard);
+            prop_assert!(!report.sighting.clock_was_trusted() || rank <= heard);
         }
     }
 }

@@ -210,7 +210,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
 
     /// The rank of each entry, and whether its origin's clock was trusted.
     pub(super) fn ranks(&self) -> impl Iterator<Item = (Timestamp, bool)> {
-        self.map.values().map(|entry| (entry.sighting.rank, entry.sighting.clock_was_trusted))
+        self.map.values().map(|entry| (entry.sighting.rank, entry.sighting.clock_was_trusted()))
     }
 
     /// What is owed to whom.

@@ -339,8 +339,9 @@ impl World {
         let larger = self.rng.bool();
         match self.rng.u8(0..4) {
             // What the order alone knows: the same rank, by an origin whose clock was not trusted.
-            3 if sighting.clock_was_trusted => {
-                sighting.clock_was_trusted = false;
+            3 if sighting.clock_was_trusted() => {
+                let Sighting { time, origin, position, heard, rank, .. } = *sighting;
+                *sighting = Sighting::untrusted(time, origin, position, heard, rank);
                 return;
             }
             0 | 3 => sighting.heard.0 += if larger { 1 } else { -1 },
@@ -353,8 +354,8 @@ impl World {
                 sighting.origin = self.id(other, other);
             }
         }
-        let Sighting { time, origin, position, heard, clock_was_trusted, .. } = *sighting;
-        if clock_was_trusted {
+        let Sighting { time, origin, position, heard, .. } = *sighting;
+        if sighting.clock_was_trusted() {
             *sighting = Sighting::trusted(time, origin, position, heard);
         }
     }
