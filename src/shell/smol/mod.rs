@@ -1,9 +1,10 @@
 //! The half of the shell that waits: one thread, one executor, one owner of the node.
 //!
 //! `smol::LocalExecutor` is all that is used of smol itself: `smol::spawn` would start a thread. Every
-//! task is one of a short list: two acceptors, a timer, one that tells the service manager, one that reads
-//! the map again, one that waits for signals, a task a client, a task a link, a task a dial. The root future
-//! only runs them, because the root is polled at every wake.
+//! task is one of a short list: the acceptors, a timer, one that tells the service manager, one that reads
+//! the map again, one that waits for signals, a task a link, a dial, a request at the control socket or over HTTP. Clients,
+//! the many, are not tasks but entries of a table ([`clients`]). The root future only runs the tasks, because the root is
+//! polled at every wake.
 //!
 //! Invariant: no borrow of the node or of the shared buffers is held over an `.await`.
 
