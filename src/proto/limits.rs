@@ -152,6 +152,9 @@ pub const DIGEST_COST_MS: u64 = 2_000;
 pub const DIGEST_ANSWER_COST: u64 = 8;
 /// A link whose neighbour has this many digests passed over in a row is closed.
 pub const DIGESTS_EXCESS_MAX: u32 = 64;
+/// So often in a row one of two boot numbers comes back before the name counts as in use by two boards: two boards that take
+/// the link from each other do so every two seconds.
+pub const NAME_IN_USE_TURNS: u8 = 5;
 /// A name that two boards were seen to use counts as in use for so long, in milliseconds: ten minutes.
 pub const NAME_IN_USE_MS: u64 = 600_000;
 /// Answers a node gives to the digests of one round: floors that move cannot keep two nodes talking.

@@ -130,6 +130,8 @@ pub(super) struct Link {
     pub(super) boot: Option<u64>,
     /// The last two boot numbers by which the neighbour has authenticated, for a link or a knock.
     pub(super) boots: [Option<u64>; 2],
+    /// How often in a row the last but one of them has come back.
+    pub(super) boot_turns: u8,
     pub(super) name_in_use_at: Option<Mono>,
     /// The neighbour's digests that may still be compared.
     pub(super) digests: DigestQuota,
@@ -153,6 +155,7 @@ impl Link {
             round_trip_ms: None,
             boot: None,
             boots: [None; 2],
+            boot_turns: 0,
             name_in_use_at: None,
             digests: DigestQuota::NEW,
         }

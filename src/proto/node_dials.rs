@@ -9,8 +9,8 @@
 //! has been silent for long. Strangers cannot knock: a knock is proved like a link.
 
 use super::limits::{
-    BACKOFF_MS_MAX, BACKOFF_MS_MIN, EXPECTED_MS_MIN, LINK_GOOD_AFTER_MS, NAME_IN_USE_MS, NONCE_BYTES,
-    STRANGER_MS_MIN,
+    BACKOFF_MS_MAX, BACKOFF_MS_MIN, EXPECTED_MS_MIN, LINK_GOOD_AFTER_MS, NAME_IN_USE_MS, NAME_IN_USE_TURNS,
+    NONCE_BYTES, STRANGER_MS_MIN,
 };
 use super::names::NodeId;
 use super::node::{Link, Node, SessionId};
@@ -141,12 +141,18 @@ impl<const SLOTS: usize> Node<SLOTS> {
             return false;
         }
         link.boots = [Some(boot), last];
-        let is_back = before == Some(boot);
-        if is_back {
+        if before != Some(boot) {
+            link.boot_turns = 0;
+            return false;
+        }
+        // A connection of before a restart that is accepted late makes one turn or two.
+        link.boot_turns = link.boot_turns.saturating_add(1);
+        let is_in_use = link.boot_turns >= NAME_IN_USE_TURNS;
+        if is_in_use {
             link.name_in_use_at = Some(now);
             self.counters.names_in_use += 1;
         }
-        is_back
+        is_in_use
     }
 
     /// The link is there: a knock that has not been answered yet asks for nothing any more.
