@@ -100,7 +100,11 @@ impl World {
                 }
                 self.send(conn, end, &line, meta);
             }
-            1 => self.conns[conn].ways[1 - end].has_lost = true,
+            1 => {
+                self.conns[conn].ways[1 - end].has_lost = true;
+                // Nor is it written down: to say it next would be to say it in its place, and nothing would be wrong.
+                return;
+            }
             2 => {
                 self.send(conn, end, line, meta);
                 self.send(conn, end, line, Self::wild());
