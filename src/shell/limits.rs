@@ -24,8 +24,8 @@ const _: () = assert!(OUTPUT_BYTES >= 2 * (INPUT_BYTES + 3));
 const _: () = assert!(OUTPUT_BYTES >= 2 * ANSWER_BYTES_MAX);
 const _: () = assert!(OUTPUT_BYTES > LINK_LINE_BYTES_MAX);
 
-/// Answers that clients have not read yet, over all connections, in bytes. A client whose answers
-/// would go over it is closed: it does not read.
+/// Answers that clients have not read yet, over all connections, in bytes. When full, the client is
+/// closed whose socket has taken nothing for longest.
 pub const UNREAD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A client whose socket has taken nothing of an answer for so long is closed, in milliseconds.
