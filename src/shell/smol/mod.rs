@@ -3,7 +3,7 @@
 //! `smol::LocalExecutor` is all that is used of smol itself: `smol::spawn` would start a thread. Every
 //! task is one of a short list: the acceptors, a timer, one that tells the service manager, one that reads
 //! the map again, one that waits for signals, a task a link, a dial, a request at the control socket or over HTTP. Clients,
-//! the many, are not tasks but entries of a table ([`clients`]). The root future only runs the tasks, because the root is
+//! the many, are not tasks but entries of a table (`clients`). The root future only runs the tasks, because the root is
 //! polled at every wake.
 //!
 //! Invariant: no borrow of the node or of the shared buffers is held over an `.await`.
