@@ -6,7 +6,7 @@
 //!    main -> cli -> config                       -> depends on
 //!             |
 //!             v
-//!          shell/smol -> shell/driver -> proto <- sim <- herd-sim
+//!          shell/server -> shell/driver -> proto <- sim <- herd-sim
 //!                            |
 //!                            +-> places
 //! ```
@@ -18,8 +18,8 @@
 //! * [`places`] **blocks**: it reads places files and asks services on the network, on threads of its own behind a
 //!   bounded queue. *Invariant: plain data in, plain data out; nothing of links or clients; every query is answered in
 //!   time, whatever a service does.* It also makes places files, from the command line.
-//! * [`shell`] **does**: sockets, timers, signals, logs, and what the service manager is told. `driver` is the half that
-//!   any runtime could use, `smol` the half that waits. *Invariant: one thread, no lock, no borrow held over an `.await`.*
+//! * [`shell`] **does**: sockets, timers, signals, logs, and what the service manager is told. `driver` decides with
+//!   the core what is done, `server` and `runtime` wait. *Invariant: one thread, no lock, no borrow held over an `.await`.*
 //! * `sim` (feature `sim`) **doubts**: whole herds of the same core under false clocks and links, from a seed.
 //!   *Invariant: no socket, thread or clock in a world; the same seed gives the same run.* It and the shell never meet.
 //! * [`config`] reads and checks the map, whole, before anything starts, and again when a node is asked to.

@@ -153,9 +153,8 @@ fn a_power_cut_takes_no_more_than_came_since_the_last_snapshot() {
     start(&mut herd);
     let kept = herd["Hill"].ask("IAMAT kept +1+1 1");
     herd.wait_for_at("kept", &kept);
-    until_within(Duration::from_secs(120), "both have written", || {
-        herd.names().into_iter().all(|name| table(&herd, name).exists())
-    });
+    let has_written = |name: &str| status(&herd, name)["snapshot"]["written"] == 1;
+    until_within(Duration::from_secs(120), "both have written", || herd.names().into_iter().all(has_written));
     let status = status(&herd, "Hill");
     let last = &status["snapshot"];
     assert_eq!(

@@ -109,6 +109,8 @@ fn functions(text: &str) -> Vec<(String, usize)> {
                 let name = line.split("fn ").nth(1).unwrap_or("").split(['(', '<']).next().unwrap_or("");
                 open = (!line.trim_end().ends_with('}')).then(|| (name.to_string(), i, indent));
             }
+            // One of a trait, without a body.
+            Some((_, _, at)) if indent == *at && line.trim_end().ends_with(';') => open = None,
             Some((name, start, at)) if indent == *at && line.trim_start().starts_with('}') => {
                 found.push((name.clone(), i - start + 1));
                 open = None;

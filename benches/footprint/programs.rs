@@ -1,7 +1,7 @@
 //! What is measured: the node on two runtimes, and beside it whatever is there to be compared with.
 //!
 //! The first two are what the table is about. The others are references, measured in the same run with the same requests:
-//! the floor on bare epoll, tokio written at the first go, the servers of `benches/rivals`, and where they are installed
+//! the same node on async-io, the floor on bare epoll, tokio written at the first go, the servers of `benches/rivals`, and where they are installed
 //! Redis and Mosquitto, which keep a client's last position, too, each in its own protocol.
 
 use std::path::{Path, PathBuf};
@@ -74,15 +74,16 @@ fn built(package: &str, features: &[&str], folder: &str) -> PathBuf {
     target.join("release").join(package)
 }
 
-/// The node of this workspace on either runtime. `herd up` is no part of the one on tokio, so neither is it of the other.
+fn herd(features: &str, folder: &str) -> PathBuf {
+    built("herd", &["--no-default-features", "--features", features], folder)
+}
+
+/// The node of this workspace on its own runtime and on tokio. The one on tokio does not have `herd up`, so the other does not
+/// have it either.
 pub(crate) fn pair() -> Vec<Program> {
-    let (full, small) = (["--features", "smol,tls,import"], ["--features", "smol"]);
-    let smol = |features: [&str; 2], folder| {
-        built("herd", &["--no-default-features", features[0], features[1]], folder)
-    };
     let tokio = |features: &[&str], folder| built("herd-tokio", features, folder);
     vec![
-        Program::node("smol", smol(full, "full"), Some(smol(small, "small"))),
+        Program::node("smol", herd("smol,tls,import", "full"), Some(herd("smol", "small"))),
         Program::node("tokio", tokio(&[], "full"), Some(tokio(&["--no-default-features"], "small"))),
     ]
 }
@@ -90,7 +91,9 @@ pub(crate) fn pair() -> Vec<Program> {
 /// What else there is on this machine, and a word on what there is not.
 pub(crate) fn references() -> (Vec<Program>, Vec<String>) {
     let floor = Program::native("epoll", built("herd-floor", &[], "full"));
+    let (portable, small) = (herd("portable,tls,import", "portable"), herd("portable", "portable-small"));
     let mut programs = vec![
+        Program::node("async-io", portable, Some(small)),
         Program { floods: false, is_rival: false, ..floor },
         Program::native("tokio, first go", built("herd-idiomatic", &[], "full")),
     ];

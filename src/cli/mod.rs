@@ -48,7 +48,7 @@ enum Failure {
     Told,
 }
 
-/// What runs a node until it is told to stop: [`shell::smol::run`](crate::shell::smol::run), or another runtime's.
+/// What runs a node until it is told to stop: [`shell::run`](crate::shell::run) on some runtime.
 pub type RunNode = fn(Plan, Reread) -> Result<(), RunError>;
 
 /// Runs the program with the arguments that follow its name, and gives its exit status.

@@ -3,7 +3,7 @@
 //! One thread owns the driver. A method borrows the node and gives it back before it returns, so no
 //! borrow is ever held while something waits. The buffers are shared by all connections: they are
 //! taken when a socket is ready and free again before the next one is, so an idle connection holds
-//! none. What a runtime adds is waiting: see [`crate::shell::smol`].
+//! none. What a runtime adds is waiting: see [`crate::shell::runtime`].
 
 use std::cell::{RefCell, RefMut};
 use std::fmt;
@@ -471,12 +471,20 @@ impl Driver {
 }
 
 fn fill_random(bytes: &mut [u8]) -> Result<(), RunError> {
-    let system = |error: rustix::io::Errno| RunError::System { what: "random bytes", error: error.into() };
-    let filled =
-        rustix::rand::getrandom(&mut *bytes, rustix::rand::GetRandomFlags::empty()).map_err(system)?;
+    random(bytes).map_err(|error| RunError::System { what: "random bytes", error })
+}
+
+#[cfg(target_os = "linux")]
+fn random(bytes: &mut [u8]) -> std::io::Result<()> {
+    let filled = rustix::rand::getrandom(&mut *bytes, rustix::rand::GetRandomFlags::empty())?;
     // The kernel gives up to 256 bytes in one piece (getrandom(2)).
     debug_assert_eq!(filled, bytes.len());
     Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn random(bytes: &mut [u8]) -> std::io::Result<()> {
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, bytes)
 }
 
 fn random_words() -> Result<[u64; 4], RunError> {

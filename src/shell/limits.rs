@@ -65,6 +65,8 @@ pub const CLOCK_CHECK_MS: u64 = 5_000;
 
 /// Tasks that run before clients have a turn again.
 pub const TURN_TASKS: usize = 16;
+/// Reads of one connection in a row after which its task gives way to others.
+pub const TURN_READS: usize = 16;
 /// Clients who have asked for little that have a turn before sockets and timers are looked at again.
 pub const TURN_CLIENTS: usize = 128;
 /// And of those who always have more so many.

@@ -1,8 +1,9 @@
 //! The shell does what the core decides: sockets, timers, clocks, signals, logs.
 //!
-//! `driver` is its runtime-neutral half: bytes in, bytes out, for any runtime. `smol` is the half that
-//! waits. Neither knows how a map is written; a [`Plan`] is all they are told.
+//! `driver` is bytes in, bytes out, and waits for nothing. [`server`], and the files named `serve`, are the tasks of a node,
+//! written once for any [`runtime`]. None of them knows how a map is written; a [`Plan`] is all they are told.
 
+mod acceptor;
 mod addresses;
 pub mod budget;
 pub mod client;
@@ -14,19 +15,24 @@ pub mod http;
 pub mod inquiry;
 pub mod limits;
 mod link_log;
+mod link_table;
+mod links;
 pub mod listen;
 pub mod live;
 pub mod logging;
 pub mod metrics;
 pub mod refused;
+mod run;
+pub mod runtime;
+pub mod server;
 pub mod service;
-#[cfg(feature = "smol")]
-pub mod smol;
 pub mod snapshot;
 pub(crate) mod sparing;
 pub mod status;
 pub mod token;
 pub mod wake;
+
+pub use run::run;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

@@ -1,14 +1,9 @@
-//! The herd's node on tokio: see `node.rs`.
+//! The herd's node on tokio, for comparison: the same node, and the runtime that it runs on.
 
-mod clients;
-mod control;
-mod links;
-mod node;
-mod stop;
-mod task;
+mod runtime;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    herd::cli::run(std::env::args_os().skip(1), node::run)
+    herd::cli::run(std::env::args_os().skip(1), herd::shell::run::<runtime::Tokio>)
 }

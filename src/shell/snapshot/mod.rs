@@ -11,7 +11,10 @@
 //! Invariant: no entry is taken from a file before all of it was found to be right.
 
 pub mod format;
+mod keep;
 pub mod writer;
+
+pub(crate) use keep::{keep, last};
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, ErrorKind, Seek};

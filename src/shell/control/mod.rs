@@ -7,6 +7,10 @@
 //! Whoever connects sends one line and reads to the end. A few at a time are answered, each in bounded time, so strangers
 //! on the board can take neither memory nor time from the node. Knows nothing of how a runtime waits.
 
+mod serve;
+
+pub(crate) use serve::serve;
+
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -112,7 +112,7 @@ fn keep(cell: &Cell<Option<Waker>>, waker: &Waker) {
 }
 
 /// A descriptor that a task waits for.
-pub(super) struct Watched<T: AsFd> {
+pub struct Watched<T: AsFd> {
     io: T,
     source: Rc<Source>,
     key: usize,
@@ -122,6 +122,12 @@ pub(super) struct Watched<T: AsFd> {
 impl<T: AsFd> Drop for Watched<T> {
     fn drop(&mut self) {
         self.reactor.unwatch(&self.io, self.key);
+    }
+}
+
+impl<T: AsFd> AsFd for Watched<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.io.as_fd()
     }
 }
 
@@ -143,10 +149,6 @@ impl<T: AsFd> Watched<T> {
         Poll::Pending
     }
 
-    pub(super) fn is_ready(&self, direction: For) -> bool {
-        self.source.readiness.get().has(direction)
-    }
-
     /// An attempt would have blocked.
     pub(super) fn clear(&self, direction: For) {
         let mut readiness = self.source.readiness.get();
@@ -155,7 +157,7 @@ impl<T: AsFd> Watched<T> {
     }
 
     /// A read has left room.
-    pub(super) fn was_drained(&self) {
+    fn was_drained(&self) {
         let mut readiness = self.source.readiness.get();
         readiness.was_drained();
         self.source.readiness.set(readiness);
@@ -209,7 +211,12 @@ where
     for<'a> &'a T: Read,
 {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.poll_with(For::Reading, context, |mut io| io.read(bytes))
+        let room = bytes.len();
+        let read = ready!(self.poll_with(For::Reading, context, |mut io| io.read(bytes)));
+        if matches!(read, Ok(read) if read > 0 && read < room) {
+            self.was_drained();
+        }
+        Poll::Ready(read)
     }
 }
 

@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Wake;
 
-use super::Shell;
+use super::Epoll;
 use super::reactor::Bell;
 use super::watched::Readiness;
 use crate::proto::node::PlacesQuery;
@@ -19,6 +19,7 @@ use crate::proto::time::Mono;
 use crate::shell::budget::Held;
 use crate::shell::client::{Client, whatsat_answer};
 use crate::shell::limits::UNREAD_MS_MAX;
+use crate::shell::server::Server;
 
 /// A client connection.
 pub(super) struct Slot {
@@ -105,13 +106,13 @@ impl Slot {
     /// Does one thing: goes on with what it waits for, or else reads once, works off what it can, and writes the answers once.
     pub(super) fn turn(
         &mut self,
-        shell: &'static Shell,
+        server: &'static Server<Epoll>,
         mailbox: &Arc<Mailbox>,
         key: usize,
         brought: &mut usize,
     ) -> After {
         match self.waits.as_deref_mut() {
-            None => self.read(shell, mailbox, key, brought),
+            None => self.read(server, mailbox, key, brought),
             Some(Waits::Places(_)) => After::Wait,
             Some(Waits::End { bytes_left, .. }) => {
                 let (after, read) = discard(&self.stream, &mut self.readiness, *bytes_left);
@@ -125,7 +126,7 @@ impl Slot {
                 };
                 rest.written += written;
                 if written > 0 {
-                    *since = shell.driver.clock().now().mono;
+                    *since = server.driver.clock().now().mono;
                 }
                 if rest.written < rest.answer.len() {
                     self.readiness.can_write = false;
@@ -133,19 +134,19 @@ impl Slot {
                 }
                 let query = rest.query.take();
                 self.waits = None;
-                self.proceed(shell, mailbox, key, query)
+                self.proceed(server, mailbox, key, query)
             }
         }
     }
 
     fn read(
         &mut self,
-        shell: &'static Shell,
+        server: &'static Server<Epoll>,
         mailbox: &Arc<Mailbox>,
         key: usize,
         brought: &mut usize,
     ) -> After {
-        let mut buffers = shell.driver.buffers();
+        let mut buffers = server.driver.buffers();
         let buffers = &mut *buffers;
         let client = &mut self.client;
         let mut len = client.rest.len();
@@ -170,16 +171,16 @@ impl Slot {
             }
         }
         let mut output = Out::new(&mut buffers.output[..]);
-        let (done, query) = shell.driver.client_input(client, &buffers.input[..len], &mut output);
+        let (done, query) = server.driver.client_input(client, &buffers.input[..len], &mut output);
         client.rest = if done == len { Box::default() } else { buffers.input[done..len].into() };
         if !output.is_empty() {
-            self.active_at = shell.driver.clock().last();
-            shell.links.borrow().wake(shell.driver.take_wakes());
-            shell.warned();
+            self.active_at = server.driver.clock().last();
+            server.links.borrow().wake(server.driver.take_wakes());
+            server.warned();
         }
         match write_now(&self.stream, output.written()) {
             None => After::Close,
-            Some(written) if written == output.len() => self.proceed(shell, mailbox, key, query),
+            Some(written) if written == output.len() => self.proceed(server, mailbox, key, query),
             Some(written) => {
                 After::Blocked(Rest { answer: output.written()[written..].to_vec(), written: 0, query })
             }
@@ -189,14 +190,14 @@ impl Slot {
     /// Everything that was to be written is.
     fn proceed(
         &mut self,
-        shell: &'static Shell,
+        server: &'static Server<Epoll>,
         mailbox: &Arc<Mailbox>,
         key: usize,
         query: Option<Box<PlacesQuery>>,
     ) -> After {
         if let Some(query) = query {
             let (mailbox, came) = (mailbox.clone(), self.came);
-            shell.driver.ask_places(&query, move |json| mailbox.post(Letter { key, came, json }));
+            server.driver.ask_places(&query, move |json| mailbox.post(Letter { key, came, json }));
             self.waits = Some(Box::new(Waits::Places(query)));
             return After::Wait;
         }
@@ -211,7 +212,7 @@ impl Slot {
     /// Writes the whole answer to a WHATSAT.
     pub(super) fn answer_places(
         &mut self,
-        shell: &'static Shell,
+        server: &'static Server<Epoll>,
         mailbox: &Arc<Mailbox>,
         key: usize,
         json: Vec<u8>,
@@ -220,10 +221,10 @@ impl Slot {
             unreachable!("a client that waits for places waits for nothing else");
         };
         let answer = whatsat_answer(&query, json);
-        self.active_at = shell.driver.clock().now().mono;
+        self.active_at = server.driver.clock().now().mono;
         match write_now(&self.stream, &answer) {
             None => After::Close,
-            Some(written) if written == answer.len() => self.proceed(shell, mailbox, key, None),
+            Some(written) if written == answer.len() => self.proceed(server, mailbox, key, None),
             Some(written) => After::Blocked(Rest { answer, written, query: None }),
         }
     }

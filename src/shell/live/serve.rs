@@ -7,35 +7,36 @@ use std::task::Poll;
 
 use futures_lite::{AsyncWrite, AsyncWriteExt, future};
 
-use super::{Shell, control};
+use super::{Next, Watcher, hello};
 use crate::shell::control::Request;
+use crate::shell::inquiry::herd_answer;
 use crate::shell::limits::{
     LIVE_EVERY_MS, LIVE_HERD_LOOKS, LIVE_HERD_MS_MAX, LIVE_STATUS_LOOKS, WATCHER_MS_MAX,
 };
-use crate::shell::live::{Next, Watcher, hello};
+use crate::shell::server::{NodeRuntime, Server};
 
 /// Sends all that there is and then all that changes, until whoever watches goes, stops reading, or falls behind.
-pub(super) async fn watch(
-    shell: &'static Shell,
+pub(crate) async fn watch<R: NodeRuntime>(
+    server: &'static Server<R>,
     mut watcher: Watcher<'static>,
     stream: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {
-    keep_looking(shell);
-    let first = hello(&shell.plan.borrow(), &shell.live, &shell.driver);
-    shell.in_time(WATCHER_MS_MAX, stream.write_all(first.as_bytes())).await?;
+    keep_looking(server);
+    let first = hello(&server.plan.borrow(), &server.live, &server.driver);
+    server.in_time(WATCHER_MS_MAX, stream.write_all(first.as_bytes())).await?;
     drop(first);
     loop {
-        send_changes(shell, &mut watcher, stream).await?;
-        match watcher.piece(&shell.driver) {
-            Some(piece) => shell.in_time(WATCHER_MS_MAX, stream.write_all(&piece)).await?,
+        send_changes(server, &mut watcher, stream).await?;
+        match watcher.piece(&server.driver) {
+            Some(piece) => server.in_time(WATCHER_MS_MAX, stream.write_all(&piece)).await?,
             None => more(&watcher).await,
         }
     }
 }
 
 /// Sends what the ring has.
-async fn send_changes(
-    shell: &'static Shell,
+async fn send_changes<R: NodeRuntime>(
+    server: &'static Server<R>,
     watcher: &mut Watcher<'_>,
     stream: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {
@@ -47,7 +48,7 @@ async fn send_changes(
                 Next::Lost => Poll::Ready(Err(io::Error::other("it fell too far behind"))),
             }
         });
-        match shell.in_time(WATCHER_MS_MAX, sending).await? {
+        match server.in_time(WATCHER_MS_MAX, sending).await? {
             None => return Ok(()),
             Some(0) => return Err(ErrorKind::WriteZero.into()),
             Some(sent) => watcher.sent(sent),
@@ -68,43 +69,43 @@ async fn more(watcher: &Watcher<'_>) {
 }
 
 /// Looks for those who watch, if nobody does yet.
-fn keep_looking(shell: &'static Shell) {
-    if shell.is_looking.replace(true) {
+fn keep_looking<R: NodeRuntime>(server: &'static Server<R>) {
+    if server.is_looking.replace(true) {
         return;
     }
-    shell.driver.watch(true);
+    server.driver.watch(true);
     let looking = async move {
-        future::or(look(shell), ask(shell)).await;
-        shell.driver.watch(false);
-        shell.live.forget();
-        shell.is_looking.set(false);
+        future::or(look(server), ask(server)).await;
+        server.driver.watch(false);
+        server.live.forget();
+        server.is_looking.set(false);
     };
-    shell.spawn(looking).detach();
+    server.start(looking);
 }
 
 /// Looks until nobody watches any more.
-async fn look(shell: &'static Shell) {
+async fn look<R: NodeRuntime>(server: &'static Server<R>) {
     let mut looks = 0;
-    while shell.live.watchers() > 0 {
-        shell.reactor.sleep_ms(LIVE_EVERY_MS).await;
-        shell.live.look(&shell.driver);
+    while server.live.watchers() > 0 {
+        server.sleep_ms(LIVE_EVERY_MS).await;
+        server.live.look(&server.driver);
         looks += 1;
-        if shell.live.take_somebody_new() || looks % LIVE_STATUS_LOOKS == 0 {
-            shell.live.tell("status", &status(shell));
+        if server.live.take_somebody_new() || looks % LIVE_STATUS_LOOKS == 0 {
+            server.live.tell("status", &status(server));
         }
     }
 }
 
 /// Asks the herd again and again.
-async fn ask(shell: &'static Shell) {
+async fn ask<R: NodeRuntime>(server: &'static Server<R>) {
     loop {
-        if let Ok(answer) = control::herd_answer(shell, Request::HerdJson, LIVE_HERD_MS_MAX).await {
-            shell.live.tell("herd", &answer);
+        if let Ok(answer) = herd_answer(server, Request::HerdJson, LIVE_HERD_MS_MAX).await {
+            server.live.tell("herd", &answer);
         }
-        shell.reactor.sleep_ms(LIVE_HERD_LOOKS * LIVE_EVERY_MS).await;
+        server.sleep_ms(LIVE_HERD_LOOKS * LIVE_EVERY_MS).await;
     }
 }
 
-fn status(shell: &Shell) -> String {
-    shell.driver.answer(Request::Json, shell.facts())
+fn status<R: NodeRuntime>(server: &Server<R>) -> String {
+    server.driver.answer(Request::Json, server.facts())
 }

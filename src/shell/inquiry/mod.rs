@@ -4,6 +4,10 @@
 //! are looked at apart: one that was the same everywhere in any of the rounds is in step, and what differs in every round
 //! is a difference. Full tables are compared from the highest floor of all upwards, which the first round tells.
 
+mod ask;
+
+pub(crate) use ask::herd_answer;
+
 use super::status::Json;
 use crate::proto::census::{LinkTrouble, Sum, Trouble};
 use crate::proto::names::{Names, NodeId};

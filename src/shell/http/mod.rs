@@ -6,6 +6,10 @@
 //!
 //! One request a connection, GET or HEAD, a head of bounded length in bounded time. Knows nothing of how a runtime waits.
 
+mod serve;
+
+pub(crate) use serve::serve;
+
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 

@@ -16,6 +16,10 @@
 //!
 //! Knows nothing of how a runtime waits. Positions of people are in it: who may watch is not decided here.
 
+mod serve;
+
+pub(crate) use serve::watch;
+
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::task::Waker;
@@ -343,5 +347,4 @@ fn client_json(line: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[path = "live_tests.rs"]
 mod tests;

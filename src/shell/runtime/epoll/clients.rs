@@ -11,24 +11,25 @@
 //! longest, and never one for the sake of another that has waited longer.
 
 use std::mem;
-use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use log::debug;
 use rustix::event::epoll::EventFlags;
 use slab::Slab;
 
-use super::Shell;
+use super::Epoll;
 use super::connection::{After, Letter, Mailbox, Rest, Slot, Waits};
 use super::reactor::{Bell, Crowd};
 use super::turns::{Class, KEYS_MAX, Turns};
-use super::watched::{Readiness, Watched};
+use super::watched::Readiness;
 use crate::proto::time::Mono;
 use crate::shell::client::Client;
 use crate::shell::limits::{
-    ACCEPT_PAUSE_MS, CLIENTS_MAX, LINGER_BYTES_MAX, LINGER_MS_MAX, LITTLE_BYTES, TURN_BUSY_BYTES,
-    TURN_BUSY_CLIENTS, TURN_CLIENTS, UNREAD_LOOK_MS, UNREAD_MS_MAX,
+    CLIENTS_MAX, LINGER_BYTES_MAX, LINGER_MS_MAX, LITTLE_BYTES, TURN_BUSY_BYTES, TURN_BUSY_CLIENTS,
+    TURN_CLIENTS, UNREAD_LOOK_MS, UNREAD_MS_MAX,
 };
+use crate::shell::server::Server;
 use crate::shell::status::Facts;
 
 const _: () = assert!(CLIENTS_MAX <= KEYS_MAX);
@@ -36,7 +37,7 @@ const _: () = assert!(CLIENTS_MAX <= KEYS_MAX);
 const NOBODY: usize = usize::MAX;
 
 /// The connections there are.
-pub(super) struct Clients {
+pub struct Clients {
     slots: Slab<Slot>,
     turns: Turns,
     max: usize,
@@ -100,33 +101,33 @@ impl Clients {
     }
 
     /// Serves the next client of a class, if there is one; gives how many bytes it brought.
-    fn serve(&mut self, shell: &'static Shell, class: Class) -> Option<usize> {
+    fn serve(&mut self, server: &'static Server<Epoll>, class: Class) -> Option<usize> {
         let key = self.turns.take(class)?;
         let mut brought = 0;
-        let after = self.slots[key].turn(shell, &self.mailbox, key, &mut brought);
+        let after = self.slots[key].turn(server, &self.mailbox, key, &mut brought);
         let is_much = brought > LITTLE_BYTES || self.slots[key].client.is_in_line();
         self.turns.set_class(key, if is_much { Class::Busy } else { Class::Sparse });
-        self.go_on(shell, key, after);
+        self.go_on(server, key, after);
         Some(brought)
     }
 
-    fn go_on(&mut self, shell: &'static Shell, key: usize, after: After) {
+    fn go_on(&mut self, server: &'static Server<Epoll>, key: usize, after: After) {
         match after {
             After::Wait => {}
             After::Again => {
                 self.turns.set_class(key, Class::Busy);
                 self.turns.put(key);
             }
-            After::Blocked(rest) => self.block(shell, key, rest),
-            After::Linger => self.linger(shell, key),
+            After::Blocked(rest) => self.block(server, key, rest),
+            After::Linger => self.linger(server, key),
             After::Close => self.close(key),
         }
     }
 
     /// A socket has not taken the whole of an answer: the rest waits, in memory that all such clients share.
-    fn block(&mut self, shell: &'static Shell, key: usize, rest: Rest) {
+    fn block(&mut self, server: &'static Server<Epoll>, key: usize, rest: Rest) {
         let held = loop {
-            if let Some(held) = shell.unread.hold(rest.answer.capacity()) {
+            if let Some(held) = server.unread.hold(rest.answer.capacity()) {
                 break held;
             }
             self.unread += 1;
@@ -142,33 +143,33 @@ impl Clients {
         let slot = &mut self.slots[key];
         slot.readiness.can_write = false;
         if !mem::replace(&mut slot.is_room_watched, true) {
-            let watched = u32::try_from(key).map(|key| shell.reactor.watch_room(&slot.stream, key));
+            let watched = u32::try_from(key).map(|key| server.runtime.reactor.watch_room(&slot.stream, key));
             if !matches!(watched, Ok(Ok(()))) {
                 return self.close(key);
             }
         }
-        let since = shell.driver.clock().now().mono;
+        let since = server.driver.clock().now().mono;
         slot.waits = Some(Box::new(Waits::Room { rest, since, _held: held }));
-        self.look_after(shell);
+        self.look_after(server);
     }
 
     /// Nothing more is taken of what a client sends, but its answers are to arrive: a connection that is closed with input
     /// unread is reset, and what is on its way is lost (RFC 2525, section 2.17).
-    fn linger(&mut self, shell: &'static Shell, key: usize) {
+    fn linger(&mut self, server: &'static Server<Epoll>, key: usize) {
         let slot = &mut self.slots[key];
         let _ = slot.stream.shutdown(Shutdown::Write);
-        let until = shell.driver.clock().now().mono.after_ms(LINGER_MS_MAX);
+        let until = server.driver.clock().now().mono.after_ms(LINGER_MS_MAX);
         slot.waits = Some(Box::new(Waits::End { until, bytes_left: LINGER_BYTES_MAX }));
         // What has come meanwhile is thrown away in a turn like any other.
         self.turns.set_class(key, Class::Busy);
         self.turns.put(key);
-        self.look_after(shell);
+        self.look_after(server);
     }
 
     /// Has those who wait for room or for an end looked after, as long as there are any.
-    fn look_after(&mut self, shell: &'static Shell) {
+    fn look_after(&mut self, server: &'static Server<Epoll>) {
         if !mem::replace(&mut self.is_looked_after, true) {
-            shell.spawn(look_after(shell)).detach();
+            server.start(look_after(server));
         }
     }
 
@@ -190,62 +191,44 @@ impl Clients {
     }
 }
 
-async fn look_after(shell: &'static Shell) {
+async fn look_after(server: &'static Server<Epoll>) {
     loop {
-        shell.reactor.sleep_ms(UNREAD_LOOK_MS).await;
-        let now = shell.driver.clock().now().mono;
-        if !shell.clients.borrow_mut().close_overdue(now) {
+        server.runtime.reactor.sleep_ms(UNREAD_LOOK_MS).await;
+        let now = server.driver.clock().now().mono;
+        if !server.clients.borrow_mut().close_overdue(now) {
             return;
         }
     }
 }
 
-/// Accepts clients for ever.
-pub(super) async fn accept(shell: &'static Shell, listener: Watched<TcpListener>) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                debug!("client {peer} has come");
-                begin(shell, stream, peer.ip());
-                // A crowd that waits to be accepted must not hold up those who are in.
-                shell.reactor.next_turn().await;
-            }
-            Err(error) => {
-                shell.accept_failed("clients", &error);
-                shell.reactor.sleep_ms(ACCEPT_PAUSE_MS).await;
-            }
-        }
-    }
-}
-
 /// Gives a client its slot.
-fn begin(shell: &'static Shell, stream: TcpStream, peer: IpAddr) {
+pub(super) fn begin(server: &'static Server<Epoll>, stream: TcpStream, peer: IpAddr) {
     // Answers leave in one write each, so nothing is gained by holding them back.
     let _ = stream.set_nodelay(true);
-    let clients = &mut *shell.clients.borrow_mut();
+    let clients = &mut *server.clients.borrow_mut();
     clients.make_room();
     clients.came = clients.came.wrapping_add(1);
     let entry = clients.slots.vacant_entry();
     let key = entry.key();
     let number = u32::try_from(key).expect("there are few clients");
     // One that cannot be watched is closed. One whose first line is there already is told of at once.
-    if let Err(error) = shell.reactor.watch_client(&stream, number) {
+    if let Err(error) = server.runtime.reactor.watch_client(&stream, number) {
         debug!("a client cannot be watched: {error}");
         return;
     }
-    clients.turns.come(key, shell.driver.lane(peer));
+    clients.turns.come(key, server.driver.lane(peer));
     entry.insert(Slot {
         stream,
         came: clients.came,
-        active_at: shell.driver.clock().now().mono,
+        active_at: server.driver.clock().now().mono,
         waits: None,
-        client: Client::of(shell.driver.caller(peer)),
+        client: Client::of(server.driver.caller(peer)),
         readiness: Readiness::default(),
         is_room_watched: false,
     });
 }
 
-impl Crowd for &'static Shell {
+impl Crowd for &'static Server<Epoll> {
     fn ready(&self, key: u32, flags: EventFlags) {
         let clients = &mut *self.clients.borrow_mut();
         let key = key as usize;

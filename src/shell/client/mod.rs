@@ -2,6 +2,11 @@
 //!
 //! Invariant: what a connection keeps is bounded, since a line that is too long is answered as it streams.
 
+mod accept;
+pub mod tasks;
+
+pub(crate) use accept::accept;
+
 use log::{Level, debug, log_enabled};
 
 use super::logging::Printable;

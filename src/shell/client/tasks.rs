@@ -1,0 +1,332 @@
+//! Client connections as tasks, a task each: for runtimes that have no loop of their own over the many.
+//!
+//! The rules are those of the node's own runtime: a client that does not read is not read from, one that waits for places
+//! waits alone, and one that leaves its answers unread is disconnected after [`UNREAD_MS_MAX`], or when the memory for unread
+//! answers is used up and no other client has waited longer.
+
+use std::future::poll_fn;
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_lite::future::yield_now;
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite};
+use log::debug;
+use slab::Slab;
+
+use super::{Client, whatsat_answer};
+use crate::proto::node::PlacesQuery;
+use crate::proto::out::Out;
+use crate::proto::time::Mono;
+use crate::shell::limits::{LINGER_BYTES_MAX, LINGER_MS_MAX, TURN_READS, UNREAD_MS_MAX};
+use crate::shell::runtime::Runtime;
+use crate::shell::server::{NodeRuntime, Server};
+use crate::shell::status::Facts;
+
+/// The connections there are.
+pub struct ClientTasks<R: Runtime> {
+    slots: Slab<Slot<R>>,
+    max: usize,
+    pushed_out: u64,
+    /// Disconnected because they did not read.
+    unread: u64,
+}
+
+struct Slot<R: Runtime> {
+    /// Dropping it closes the connection.
+    _task: R::Task,
+    /// When the client last had an answer, or came.
+    active_at: Mono,
+    /// Since when its socket has taken nothing of an answer.
+    unread_since: Option<Mono>,
+}
+
+impl<R: Runtime> ClientTasks<R> {
+    /// No connections, and at most so many.
+    #[must_use]
+    pub fn new(max: usize) -> Self {
+        ClientTasks { slots: Slab::new(), max, pushed_out: 0, unread: 0 }
+    }
+
+    /// How many there are, and what became of others.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        Facts {
+            clients: self.slots.len(),
+            clients_max: self.max,
+            clients_pushed_out: self.pushed_out,
+            unread_refused: self.unread,
+            ..Facts::default()
+        }
+    }
+
+    /// Makes room for one more by closing a connection: that of the client that has left an answer unread for longest, or
+    /// else that has longest had none.
+    fn make_room(&mut self) {
+        if self.slots.len() < self.max {
+            return;
+        }
+        let idle = || self.slots.iter().min_by_key(|(_, slot)| slot.active_at).map(|(key, _)| key);
+        if let Some(key) = self.longest_unread(None).or_else(idle) {
+            self.close(key);
+            self.pushed_out += 1;
+            debug!("the client that was longest idle is closed for a newcomer ({} so far)", self.pushed_out);
+        }
+    }
+
+    /// The client, other than this one, whose socket has taken nothing for longest.
+    fn longest_unread(&self, but: Option<usize>) -> Option<usize> {
+        let blocked = self.slots.iter().filter(|(key, _)| Some(*key) != but);
+        blocked.filter_map(|(key, slot)| Some((slot.unread_since?, key))).min().map(|(_, key)| key)
+    }
+
+    /// Closes a client for the sake of another one that does not read; `None` if that one has waited longest.
+    fn close_longest_unread(&mut self, sake_of: usize) -> Option<()> {
+        self.unread += 1;
+        debug!("a client that does not read is closed: all leave too much unread ({} so far)", self.unread);
+        self.close(self.longest_unread(Some(sake_of))?);
+        Some(())
+    }
+
+    fn close(&mut self, key: usize) {
+        drop(self.slots.try_remove(key));
+        if self.slots.is_empty() {
+            // What a crowd took is given back.
+            self.slots.shrink_to_fit();
+        }
+    }
+}
+
+/// Gives a client its task.
+pub fn begin<R: NodeRuntime<Clients = ClientTasks<R>>>(
+    server: &'static Server<R>,
+    stream: R::TcpStream,
+    peer: IpAddr,
+) {
+    // Answers leave in one write each, so nothing is gained by holding them back.
+    let _ = rustix::net::sockopt::set_tcp_nodelay(&stream, true);
+    let mut clients = server.clients.borrow_mut();
+    clients.make_room();
+    let entry = clients.slots.vacant_entry();
+    let client =
+        Connection { server, stream, key: entry.key(), client: Client::of(server.driver.caller(peer)) };
+    let task = server.runtime.spawn(client.serve());
+    entry.insert(Slot { _task: task, active_at: server.driver.clock().now().mono, unread_since: None });
+}
+
+struct Connection<R: NodeRuntime> {
+    server: &'static Server<R>,
+    stream: R::TcpStream,
+    key: usize,
+    client: Client,
+}
+
+/// What a turn leaves to be done.
+enum Next {
+    /// Nothing but to wait for input. There may be more at once.
+    Read { is_full: bool },
+    /// There is more to work off.
+    Again,
+    /// Places are to be asked for.
+    Places(Box<PlacesQuery>),
+    /// The socket did not take this.
+    Blocked { rest: Vec<u8>, query: Option<Box<PlacesQuery>> },
+    /// Nothing more is taken of what comes, but the answers are to arrive.
+    Linger,
+    /// Nothing more will come of this connection.
+    Close,
+}
+
+impl<R: NodeRuntime<Clients = ClientTasks<R>>> Connection<R> {
+    /// One connection, from its first byte to its last.
+    async fn serve(mut self) {
+        let mut turns = 0_usize;
+        while let Some(()) = self.turn(&mut turns).await {}
+        // Takes this very task out; it ends here anyway.
+        self.server.clients.borrow_mut().close(self.key);
+    }
+
+    /// `None` when the connection ends. What is seldom waited for has memory of its own: it is no part of every connection.
+    async fn turn(&mut self, turns: &mut usize) -> Option<()> {
+        match poll_fn(|context| self.poll_turn(context)).await {
+            Next::Read { is_full } => {
+                *turns = turns.wrapping_add(1);
+                // A client that sends without end has its turn among the others.
+                if is_full || turns.is_multiple_of(TURN_READS) {
+                    yield_now().await;
+                }
+                Some(())
+            }
+            Next::Again => {
+                yield_now().await;
+                Some(())
+            }
+            Next::Places(query) => Box::pin(self.answer_places(query)).await,
+            Next::Blocked { rest, query } => {
+                Box::pin(async {
+                    self.write_rest(rest).await?;
+                    match query {
+                        Some(query) => self.answer_places(query).await,
+                        None => Some(()),
+                    }
+                })
+                .await
+            }
+            Next::Linger => {
+                Box::pin(self.linger()).await;
+                None
+            }
+            Next::Close => None,
+        }
+    }
+
+    /// Reads once, into the shared buffer, works off what it can, and writes the answers once.
+    fn poll_turn(&mut self, context: &mut Context) -> Poll<Next> {
+        let Connection { server, stream, key, client } = self;
+        if client.ended && !client.backlog {
+            return Poll::Ready(if client.is_refused { Next::Linger } else { Next::Close });
+        }
+        let mut buffers = server.driver.buffers();
+        let buffers = &mut *buffers;
+        let mut len = client.rest.len();
+        let mut is_full = false;
+        if !client.backlog {
+            match Pin::new(&mut *stream).poll_read(context, &mut buffers.input[len..]) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0)) => client.ended = true,
+                Poll::Ready(Ok(read)) => {
+                    is_full = len + read == buffers.input.len();
+                    buffers.input[..len].copy_from_slice(&client.rest);
+                    len += read;
+                }
+                Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {
+                    return Poll::Ready(Next::Again);
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Next::Close),
+            }
+        }
+        if client.backlog || client.ended {
+            buffers.input[..len].copy_from_slice(&client.rest);
+        }
+        let mut output = Out::new(&mut buffers.output[..]);
+        let (done, query) = server.driver.client_input(client, &buffers.input[..len], &mut output);
+        client.rest = if done == len { Box::default() } else { buffers.input[done..len].into() };
+        if !output.is_empty() {
+            if let Some(slot) = server.clients.borrow_mut().slots.get_mut(*key) {
+                slot.active_at = server.driver.clock().last();
+            }
+            server.links.borrow().wake(server.driver.take_wakes());
+            server.warned();
+        }
+        Poll::Ready(match poll_write(stream, context, output.written()) {
+            Err(()) => Next::Close,
+            Ok(written) if written < output.len() => {
+                Next::Blocked { rest: output.written()[written..].to_vec(), query }
+            }
+            Ok(_) => match query {
+                Some(query) => Next::Places(query),
+                None if client.backlog || client.ended => Next::Again,
+                None => Next::Read { is_full },
+            },
+        })
+    }
+
+    /// Writes what the socket did not take at once, as it comes to take it.
+    async fn write_rest(&mut self, rest: Vec<u8>) -> Option<()> {
+        let (server, key) = (self.server, self.key);
+        let _held = loop {
+            if let Some(held) = server.unread.hold(rest.capacity()) {
+                break held;
+            }
+            server.clients.borrow_mut().close_longest_unread(key)?;
+            // What its task held is given back in the task's own turn.
+            server.runtime.next_turn().await;
+        };
+        let mut written = 0;
+        while written < rest.len() {
+            self.set_unread_since(Some(server.driver.clock().now().mono));
+            let stream = &mut self.stream;
+            let some = poll_fn(|context| Pin::new(&mut *stream).poll_write(context, &rest[written..]));
+            match server.in_time(UNREAD_MS_MAX, some).await {
+                Ok(0) => return None,
+                Ok(some) => written += some,
+                Err(error) => {
+                    if error.kind() == ErrorKind::TimedOut {
+                        server.clients.borrow_mut().unread += 1;
+                        debug!(
+                            "a client that does not read is closed: it took nothing for {UNREAD_MS_MAX} ms"
+                        );
+                    }
+                    return None;
+                }
+            }
+        }
+        self.set_unread_since(None);
+        Some(())
+    }
+
+    fn set_unread_since(&self, since: Option<Mono>) {
+        if let Some(slot) = self.server.clients.borrow_mut().slots.get_mut(self.key) {
+            slot.unread_since = since;
+        }
+    }
+
+    /// Asks for places and writes the whole answer.
+    async fn answer_places(&mut self, query: Box<PlacesQuery>) -> Option<()> {
+        let server = self.server;
+        let (sender, receiver) = async_channel::bounded(1);
+        server.driver.ask_places(&query, move |json| {
+            // A client that has gone meanwhile needs no answer.
+            let _ = sender.try_send(json);
+        });
+        let json = receiver.recv().await.ok()?;
+        let mut answer = whatsat_answer(&query, json);
+        drop(query);
+        if let Some(slot) = server.clients.borrow_mut().slots.get_mut(self.key) {
+            slot.active_at = server.driver.clock().now().mono;
+        }
+        let stream = &mut self.stream;
+        let written = poll_fn(|context| Poll::Ready(poll_write(stream, context, &answer))).await.ok()?;
+        if written == answer.len() {
+            return Some(());
+        }
+        answer.drain(..written);
+        self.write_rest(answer).await
+    }
+
+    /// Lets the client read its answers: see [`LINGER_MS_MAX`].
+    async fn linger(&mut self) {
+        let _ = rustix::net::shutdown(&self.stream, rustix::net::Shutdown::Write);
+        let drained = async {
+            let (mut scrap, mut left) = ([0; 512], LINGER_BYTES_MAX);
+            while left > 0 {
+                match self.stream.read(&mut scrap).await? {
+                    0 => break,
+                    read => left = left.saturating_sub(read),
+                }
+            }
+            Ok(())
+        };
+        let _ = self.server.in_time(LINGER_MS_MAX, drained).await;
+    }
+}
+
+/// Writes as much as the socket takes; an error when it takes nothing any more.
+fn poll_write(
+    stream: &mut (impl AsyncWrite + Unpin),
+    context: &mut Context,
+    bytes: &[u8],
+) -> Result<usize, ()> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match Pin::new(&mut *stream).poll_write(context, &bytes[written..]) {
+            Poll::Ready(Ok(0)) => return Err(()),
+            Poll::Ready(Ok(some)) => written += some,
+            Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
+            Poll::Ready(Err(_)) => return Err(()),
+            Poll::Pending => break,
+        }
+    }
+    Ok(written)
+}

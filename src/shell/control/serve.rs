@@ -1,0 +1,46 @@
+//! The control socket's tasks: whoever asks how the node or the herd is gets one answer.
+
+use std::io;
+
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+
+use super::{CONTROL_MS_MAX, CONTROLS_MAX, REQUEST_BYTES_MAX, Request};
+use crate::shell::acceptor::{Ticket, answer_few};
+use crate::shell::inquiry::{INQUIRY_MS_MAX, herd_answer};
+use crate::shell::live::{Seat, watch};
+use crate::shell::server::{NodeRuntime, Server};
+
+/// Answers for ever, a few at a time.
+pub(crate) async fn serve<R: NodeRuntime>(server: &'static Server<R>, listener: R::UnixListener) {
+    let accept = || async { server.runtime.accept_unix(&listener).await.ok() };
+    answer_few(server, CONTROLS_MAX, accept, |stream, ticket| answer(server, stream, ticket)).await;
+}
+
+async fn answer<R: NodeRuntime>(
+    server: &'static Server<R>,
+    mut stream: R::UnixStream,
+    ticket: Ticket,
+) -> io::Result<()> {
+    let request = server.in_time(CONTROL_MS_MAX, ticket.read(read_request(&mut stream))).await?;
+    let answer = match request {
+        Request::HerdText | Request::HerdJson => herd_answer(server, request, INQUIRY_MS_MAX).await?,
+        Request::Text | Request::Json => server.driver.answer(request, server.facts()),
+        Request::Watch => {
+            let watcher = server.live.join(Seat::Local).ok_or(io::ErrorKind::QuotaExceeded)?;
+            return watch(server, watcher, &mut stream).await;
+        }
+    };
+    server.in_time(CONTROL_MS_MAX, stream.write_all(answer.as_bytes())).await
+}
+
+async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Request> {
+    let mut bytes = [0; REQUEST_BYTES_MAX];
+    let mut len = 0;
+    while len < bytes.len() && !bytes[..len].contains(&b'\n') {
+        match stream.read(&mut bytes[len..]).await? {
+            0 => break,
+            read => len += read,
+        }
+    }
+    Request::parse(&bytes[..len]).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}

@@ -1,0 +1,101 @@
+//! The HTTP listener's tasks: one request a connection, a few at a time.
+
+use std::io;
+use std::net::SocketAddr;
+
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use rustix::net::sockopt::set_socket_send_buffer_size;
+
+use super::{
+    Asked, EVENTS, Guard, HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_MS_MAX, JSON, Page, asked, health,
+    page, refusal, stream_head,
+};
+use crate::shell::acceptor::{Ticket, answer_few};
+use crate::shell::limits::WATCHER_SEND_BUFFER_BYTES;
+use crate::shell::live::{Seat, clients_piece, watch};
+use crate::shell::metrics;
+use crate::shell::server::{NodeRuntime, Server};
+
+/// Answers for ever.
+pub(crate) async fn serve<R: NodeRuntime>(
+    server: &'static Server<R>,
+    address: SocketAddr,
+    listener: R::TcpListener,
+) {
+    let accept = || async {
+        let accepted = server.runtime.accept(&listener).await;
+        Some(accepted.map_err(|error| server.accept_failed("http", &error)).ok()?.0)
+    };
+    answer_few(server, HTTP_CONNECTIONS_MAX, accept, |stream, ticket| {
+        answer(server, address, stream, ticket)
+    })
+    .await;
+}
+
+async fn answer<R: NodeRuntime>(
+    server: &'static Server<R>,
+    listener: SocketAddr,
+    mut stream: R::TcpStream,
+    ticket: Ticket,
+) -> io::Result<()> {
+    let guard = Guard::new(listener, server.plan.borrow().keys.clone());
+    let asked = server.in_time(HTTP_MS_MAX, ticket.read(read_request(&mut stream, &guard))).await?;
+    server.http.count(&asked);
+    let answer = match asked {
+        Asked::Page(Page::Metrics, is_head) => {
+            page(metrics::CONTENT_TYPE, &metrics::text(&server.driver.status_now(server.facts())), is_head)
+        }
+        Asked::Page(Page::Health, is_head) => health(is_head),
+        Asked::Page(Page::Clients, true) => stream_head(JSON),
+        Asked::Page(Page::Clients, false) => return clients(server, &mut stream).await,
+        Asked::Page(Page::Events, true) => stream_head(EVENTS),
+        Asked::Page(Page::Events, false) => match server.live.join(Seat::Http) {
+            Some(watcher) => {
+                let _ = set_socket_send_buffer_size(&stream, WATCHER_SEND_BUFFER_BYTES);
+                server.in_time(HTTP_MS_MAX, stream.write_all(stream_head(EVENTS).as_bytes())).await?;
+                return watch(server, watcher, &mut stream).await;
+            }
+            None => refusal(503),
+        },
+        #[cfg(feature = "page")]
+        Asked::Page(Page::Root, is_head) => {
+            let (head, body) = super::root();
+            server.in_time(HTTP_MS_MAX, stream.write_all(head.as_bytes())).await?;
+            return match is_head {
+                true => Ok(()),
+                false => server.in_time(HTTP_MS_MAX, stream.write_all(body)).await,
+            };
+        }
+        #[cfg(not(feature = "page"))]
+        Asked::Page(Page::Root, _) => refusal(404),
+        Asked::Wrong(status) => refusal(status),
+        Asked::More => return Err(io::ErrorKind::UnexpectedEof.into()),
+    };
+    server.in_time(HTTP_MS_MAX, stream.write_all(answer.as_bytes())).await
+}
+
+/// All clients, a piece at a time.
+async fn clients<R: NodeRuntime>(server: &'static Server<R>, stream: &mut R::TcpStream) -> io::Result<()> {
+    server.in_time(HTTP_MS_MAX, stream.write_all(stream_head(JSON).as_bytes())).await?;
+    let mut next = Some(usize::MAX);
+    while let Some(end) = next {
+        let (piece, rest) = clients_piece(&server.driver, end);
+        server.in_time(HTTP_MS_MAX, stream.write_all(piece.as_bytes())).await?;
+        next = rest;
+    }
+    Ok(())
+}
+
+/// Reads until the head is there. Its buffer is the connection's own: there are few of them.
+async fn read_request(stream: &mut (impl AsyncRead + Unpin), guard: &Guard) -> io::Result<Asked> {
+    let mut bytes = Vec::new();
+    let mut piece = [0; 512];
+    loop {
+        let read = stream.read(&mut piece).await?;
+        bytes.extend_from_slice(&piece[..read.min(HTTP_HEAD_BYTES_MAX - bytes.len())]);
+        match asked(&bytes, guard) {
+            Asked::More if read > 0 => {}
+            asked => return Ok(asked),
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Runs a node: its listeners, its timer, what it tells the service manager, and what it does at a signal.
+
+use std::future::{Future, pending};
+use std::io::IsTerminal;
+use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+use futures_lite::future;
+use log::{error, info};
+
+use super::control::Control;
+use super::limits::STATUS_FIRST_MS;
+use super::refused::Refused;
+use super::runtime::Signal;
+use super::server::{NodeRuntime, Server};
+use super::service::{CLIENTS, LINKS};
+use super::{Plan, Reread, RunError, client, control, http, links, snapshot};
+
+/// Runs the node until it is told to stop: by SIGTERM, SIGINT, or the end of standard input where the
+/// plan says that it is supervised. SIGHUP makes it take the plan that `reread` gives.
+///
+/// # Errors
+/// [`RunError`]: a listener that could not be bound, say. Nothing is left running then.
+///
+/// # Panics
+/// If it is called twice in one process: there is one node's memory.
+pub fn run<R: NodeRuntime>(plan: Plan, reread: Reread) -> Result<(), RunError> {
+    let server = Server::<R>::start_node(plan, reread)?;
+    R::run(server, life(server)).map_err(|error| RunError::System { what: "the runtime", error })?
+}
+
+/// The node's life, from its listeners to its last snapshot.
+async fn life<R: NodeRuntime>(server: &'static Server<R>) -> Result<(), RunError> {
+    let (me, supervised) = {
+        let plan = server.plan.borrow();
+        (plan.nodes[plan.me].clone(), plan.supervised)
+    };
+    snapshot::keep(server).await;
+    server.driver.take_snapshot();
+    server.listen(Some(me.clients), Some(me.links)).await?;
+    let stopped = until_stopped(server, supervised)?;
+    server.start(keep_time(server));
+    server.start(keep_told(server));
+    server.start(keep_map(server));
+    // It is taken away again when the node stops.
+    let _control = server.control(&me.name);
+    server.listen_http(me.http).await?;
+    info!("{} listens to clients on {} and to its neighbours on {}", me.name, me.clients, me.links);
+    server.work();
+    server.service.ready(server.driver.status());
+    let why = stopped.await;
+    server.service.stopping();
+    snapshot::last(server).await;
+    info!("{} stops: {why}", me.name);
+    Ok(())
+}
+
+/// Obeys signals until the node is to stop; says why. Signals count from this call on.
+fn until_stopped<R: NodeRuntime>(
+    server: &'static Server<R>,
+    supervised: bool,
+) -> Result<impl Future<Output = &'static str>, RunError> {
+    let system = |what| move |error| RunError::System { what, error };
+    let mut wanted = vec![Signal::Terminate, Signal::Interrupt, Signal::Status];
+    // On a terminal SIGHUP says that the terminal has gone, and ends the node as it ends any program.
+    if !std::io::stderr().is_terminal() {
+        wanted.push(Signal::Reload);
+    }
+    let mut signals = server.runtime.signals(&wanted).map_err(system("signals"))?;
+    let input = supervised.then(|| server.runtime.input_end()).transpose();
+    let input = input.map_err(system("standard input"))?;
+    let signalled = async move {
+        loop {
+            match R::next_signal(&mut signals).await {
+                Some(Signal::Reload) => server.reload_wake.wake(),
+                Some(Signal::Status) => info!("{}", server.driver.status()),
+                Some(Signal::Interrupt) => return "interrupted",
+                Some(Signal::Terminate) | None => return "told to terminate",
+            }
+        }
+    };
+    let abandoned = async move {
+        match input {
+            Some(end) => end.await,
+            None => pending().await,
+        }
+        "its supervisor has gone"
+    };
+    Ok(future::or(signalled, abandoned))
+}
+
+/// Ends an acceptor. Its listener is closed when this is done, where dropping the task leaves that to the
+/// executor's next turn.
+async fn end<R: NodeRuntime>(acceptor: Option<R::Task>) {
+    if let Some(acceptor) = acceptor {
+        R::end(acceptor).await;
+    }
+}
+
+impl<R: NodeRuntime> Server<R> {
+    /// A listener of this runtime.
+    fn listener(
+        &'static self,
+        member: &'static str,
+        address: SocketAddr,
+    ) -> Result<R::TcpListener, RunError> {
+        let listener = super::listen::listen(&self.service, member, address)?;
+        self.runtime.listen(listener).map_err(|error| RunError::Bind { member, address, error })
+    }
+
+    /// Listens on the addresses that are given, instead of those before.
+    async fn listen(
+        &'static self,
+        clients: Option<SocketAddr>,
+        links: Option<SocketAddr>,
+    ) -> Result<(), RunError> {
+        if let Some(address) = clients {
+            // The old one goes first: the new address may hold the old one, as 0.0.0.0 holds them all.
+            let old = self.listeners.borrow_mut().clients.take();
+            end::<R>(old).await;
+            let listener = self.listener(CLIENTS, address)?;
+            let task = self.runtime.spawn(client::accept(self, listener));
+            self.listeners.borrow_mut().clients = Some(task);
+        }
+        if let Some(address) = links {
+            let old = self.listeners.borrow_mut().links.take();
+            end::<R>(old).await;
+            let listener = self.listener(LINKS, address)?;
+            let task = self.runtime.spawn(links::accept(self, listener));
+            self.listeners.borrow_mut().links = Some(task);
+        }
+        Ok(())
+    }
+
+    /// Answers on this address over HTTP, instead of the one before, if on any.
+    async fn listen_http(&'static self, address: Option<SocketAddr>) -> Result<(), RunError> {
+        let old = self.listeners.borrow_mut().http.take();
+        end::<R>(old).await;
+        let Some(address) = address else { return Ok(()) };
+        let member = "http";
+        let listener = TcpListener::bind(address).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok((listener.local_addr()?, self.runtime.listen(listener)?))
+        });
+        let (bound, listener) = listener.map_err(|error| RunError::Bind { member, address, error })?;
+        let name =
+            self.driver.with_node(|node| String::from_utf8_lossy(node.names().name(node.me())).into_owned());
+        if cfg!(feature = "page") {
+            info!("{name} shows itself at http://{address}/ and its figures at /metrics");
+        } else {
+            info!("{name} shows its figures at http://{address}/metrics");
+        }
+        let task = self.runtime.spawn(http::serve(self, bound, listener));
+        self.listeners.borrow_mut().http = Some(task);
+        Ok(())
+    }
+
+    /// Answers those on the board who ask how the node is.
+    fn control(&'static self, name: &str) -> Option<Control> {
+        let (control, listener) = Control::listen(name)?;
+        self.start(control::serve(self, self.runtime.listen_unix(listener).ok()?));
+        Some(control)
+    }
+
+    /// Takes the map as it is now. If it cannot be taken the old one stays in force.
+    async fn reload(&'static self) -> Result<(), String> {
+        let plan = (self.reread)()?;
+        let (old, new) = {
+            let old = self.plan.borrow();
+            (old.nodes[old.me].clone(), plan.nodes[plan.me].clone())
+        };
+        let clients = (old.clients != new.clients).then_some(new.clients);
+        let links = (old.links != new.links).then_some(new.links);
+        let mut listening = self.listen(clients, links).await.map_err(|error| error.to_string());
+        if listening.is_ok() && old.http != new.http {
+            listening = self.listen_http(new.http).await.map_err(|error| error.to_string());
+        }
+        let taken = listening.and_then(|()| self.driver.reload(&plan).map_err(|error| error.to_string()));
+        if let Err(why) = taken {
+            let back = self.listen(clients.map(|_| old.clients), links.map(|_| old.links)).await;
+            if old.http != new.http {
+                let _ = self.listen_http(old.http).await;
+            }
+            return Err(back.err().map_or(why.clone(), |error| format!("{why}; and then {error}")));
+        }
+        let snapshots_stay = self.plan.borrow().snapshot_minutes == plan.snapshot_minutes;
+        *self.plan.borrow_mut() = plan;
+        self.generation.set(self.generation.get().wrapping_add(1));
+        // What the map says is told first of all, and only then.
+        self.live.renew();
+        self.work();
+        if !snapshots_stay {
+            snapshot::keep(self).await;
+        }
+        Ok(())
+    }
+}
+
+/// Calls the node when the clock says so; wakes for nothing else.
+async fn keep_time<R: NodeRuntime>(server: &'static Server<R>) {
+    loop {
+        let at = server.driver.wake_at();
+        server.timer_at.set(at);
+        let due = async {
+            match server.driver.clock().instant(at) {
+                Some(instant) => server.runtime.sleep_until(instant).await,
+                None => pending().await,
+            };
+        };
+        future::or(due, server.timer_wake.wait()).await;
+        server.driver.tick();
+        server.work();
+    }
+}
+
+/// Tells the service manager that the node is alive, and how it is.
+async fn keep_told<R: NodeRuntime>(server: &'static Server<R>) {
+    let service = &server.service;
+    let Some(every) = service.every() else { return };
+    // Links come up within the first second, which is worth an early word.
+    let mut pause = every.min(Duration::from_millis(STATUS_FIRST_MS));
+    loop {
+        server.runtime.sleep_until(Instant::now() + pause).await;
+        service.tick(server.driver.status());
+        pause = every;
+    }
+}
+
+/// Reads the map again when it is asked to.
+async fn keep_map<R: NodeRuntime>(server: &'static Server<R>) {
+    let service = &server.service;
+    loop {
+        server.reload_wake.wait().await;
+        service.reloading();
+        if let Err(why) = server.reload().await {
+            server.driver.count(Refused::Map);
+            error!("the map stays as it was: {why}");
+        }
+        service.ready(server.driver.status());
+    }
+}

@@ -1,0 +1,63 @@
+//! The waiting between snapshots: a task, which is there only where the map asks for one.
+
+use std::time::{Duration, Instant};
+
+use futures_lite::future::yield_now;
+use log::warn;
+
+use crate::shell::limits::SNAPSHOT_STOP_MS_MAX;
+use crate::shell::server::{NodeRuntime, Server};
+
+/// Does as the map says from now on.
+pub(crate) async fn keep<R: NodeRuntime>(server: &'static Server<R>) {
+    end(server).await;
+    let (minutes, name, is_one_of_many) = {
+        let plan = server.plan.borrow();
+        (plan.snapshot_minutes, plan.nodes[plan.me].name.clone(), plan.supervised)
+    };
+    server.driver.set_snapshots(minutes, &name, is_one_of_many);
+    if let Some(minutes) = server.driver.snapshot_minutes() {
+        let pause = Duration::from_secs(60 * u64::from(minutes));
+        *server.snapshots.borrow_mut() = Some(server.runtime.spawn(now_and_then(server, pause)));
+    }
+}
+
+async fn now_and_then<R: NodeRuntime>(server: &'static Server<R>, pause: Duration) {
+    loop {
+        server.runtime.sleep_until(Instant::now() + pause).await;
+        write(server, false).await;
+    }
+}
+
+async fn end<R: NodeRuntime>(server: &'static Server<R>) {
+    let earlier = server.snapshots.borrow_mut().take();
+    if let Some(earlier) = earlier {
+        R::end(earlier).await;
+    }
+}
+
+/// The last one, before the node ends.
+pub(crate) async fn last<R: NodeRuntime>(server: &'static Server<R>) {
+    let written = async {
+        end(server).await;
+        write(server, true).await;
+        Ok(())
+    };
+    if server.in_time(SNAPSHOT_STOP_MS_MAX, written).await.is_err() {
+        warn!("the table could not be kept within {SNAPSHOT_STOP_MS_MAX} ms: what was kept before stays");
+    }
+}
+
+async fn write<R: NodeRuntime>(server: &'static Server<R>, stops: bool) {
+    let Some(mut walk) = server.driver.begin_snapshot(stops) else { return };
+    let mut failed = None;
+    while let Some(chunk) = server.driver.next_chunk(&mut walk) {
+        if let Err(error) = walk.put(chunk).await {
+            failed = Some(error);
+            break;
+        }
+        // Clients and links have a turn.
+        yield_now().await;
+    }
+    server.driver.end_snapshot(walk, failed).await;
+}
