@@ -75,6 +75,60 @@ fn a_full_queue_answers_at_once() {
 }
 
 #[test]
+fn an_address_with_many_queries_waits_for_itself() {
+    let server = Server::start(Act::Late(Duration::from_millis(50), ODD.into()));
+    let places = Places::start(Settings { workers: 1, ..legacy(&server) });
+    let many: Vec<_> = (0..70).map(|number| ask_from(&places, elsewhere(number), 1)).collect();
+    wait_until(|| !server.seen().is_empty());
+    let one = ask_from(&places, elsewhere(100), 2);
+    assert_eq!(one.recv().expect("an answer"), ODD);
+    assert!(
+        server.seen().len() < 10,
+        "its turn comes after one of the other address, whatever that one asks"
+    );
+    assert!(many.iter().all(|receiver| receiver.recv().expect("an answer") == ODD), "none is refused");
+}
+
+#[test]
+fn with_a_fallback_an_address_has_its_share_of_the_queue() {
+    let server = Server::start(Act::HangBeforeHead);
+    let settings = Settings { workers: 1, timeout_ms: 500, fallback: Some(places_file()), ..legacy(&server) };
+    let places = Places::start(settings);
+    let first = ask_from(&places, elsewhere(0), 1);
+    wait_until(|| !server.seen().is_empty());
+    let many: Vec<_> = (1..=70).map(|number| ask_from(&places, elsewhere(number), 1)).collect();
+    let other = ask_from(&places, elsewhere(100), 2);
+    let words = |receiver: &std::sync::mpsc::Receiver<String>| receiver.recv().expect("an answer");
+    let is_hurried = |answer: &String| answer.contains("too many queries from one address");
+    let answers: Vec<_> = many.iter().map(words).collect();
+    assert!(!is_hurried(&words(&first)));
+    assert_eq!(answers.iter().filter(|answer| is_hurried(answer)).count(), 6, "64 may wait for the upstream");
+    assert!(answers.iter().all(|answer| answer.contains("answered from places.dat")), "{}", answers[0]);
+    assert!(!is_hurried(&words(&other)), "another address has its own share");
+}
+
+#[test]
+fn an_upstream_is_asked_as_often_as_the_settings_allow() {
+    let server = Server::start(ok(ODD));
+    let limited = Settings { queries_per_minute: Some(2), ..legacy(&server) };
+    let places = Places::start(limited.clone());
+    assert_eq!(answer(&places, elsewhere(0)), ODD);
+    assert_eq!(answer(&places, elsewhere(1)), ODD);
+    let refusal = "this node has asked the upstream 2 times in the last minute";
+    assert_refused(&answer(&places, elsewhere(2)), "OVER_QUERY_LIMIT", refusal);
+    assert_eq!(server.seen().len(), 2);
+    let places = Places::start(Settings { fallback: Some(places_file()), ..limited });
+    let answers: Vec<_> = (0..3).map(|number| answer(&places, elsewhere(number))).collect();
+    assert_eq!(answers[1], ODD);
+    assert!(
+        answers[2].contains("answered from places.dat") && answers[2].contains(refusal),
+        "{}",
+        answers[2]
+    );
+    assert_eq!(server.seen().len(), 4);
+}
+
+#[test]
 fn stopping_does_not_wait_for_an_upstream() {
     let server = Server::start(Act::HangBeforeHead);
     let places = Places::start(legacy(&server));

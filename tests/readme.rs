@@ -115,6 +115,7 @@ fn failures() -> Vec<Failure> {
         Failure::Status(503),
         Failure::Redirect(302),
         Failure::KeyEchoed,
+        Failure::OverRate(600),
         Failure::Setting("the CA file x cannot be used: why".to_owned()),
         Failure::Paused("the quota is used up".to_owned(), 30),
     ];

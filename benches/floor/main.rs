@@ -24,6 +24,8 @@ static MEMORY: static_cell::ConstStaticCell<Memory> = static_cell::ConstStaticCe
 /// Events that are taken from the kernel at once.
 const EVENTS: usize = 64;
 const LISTENER: u64 = u64::MAX;
+/// After these a read that leaves room does not prove that the end is not behind it.
+const UNSURE: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR);
 
 struct Connection {
     stream: TcpStream,
@@ -45,7 +47,7 @@ fn run(plan: Plan, _reread: Reread) -> Result<(), RunError> {
     let service = Service::of_this_process();
     let listener = listen(&service, CLIENTS, plan.nodes[plan.me].clients)?;
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(system("epoll"))?;
-    let edge = EventFlags::IN | EventFlags::ET;
+    let edge = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
     epoll::add(&poll, &listener, EventData::new_u64(LISTENER), edge).map_err(system("epoll"))?;
     let connections = RefCell::new(Slab::<Connection>::new());
     let mut events = [MaybeUninit::uninit(); EVENTS];
@@ -59,12 +61,16 @@ fn run(plan: Plan, _reread: Reread) -> Result<(), RunError> {
                     let key = EventData::new_u64(entry.key() as u64);
                     // One that cannot be watched is closed.
                     if epoll::add(&poll, &stream, key, edge).is_ok() {
-                        entry.insert(Connection { stream, client: Client::of(driver.caller(peer)) });
+                        entry.insert(Connection {
+                            stream,
+                            client: Client::of(driver.caller(peer), driver.lane(peer)),
+                        });
                     }
                 }),
                 key => {
                     let key = usize::try_from(key).expect("a key of the slab");
-                    let open = serve(&driver, &mut connections.borrow_mut()[key]);
+                    let is_unsure = event.flags.intersects(UNSURE);
+                    let open = serve(&driver, &mut connections.borrow_mut()[key], is_unsure);
                     if open.is_none() {
                         connections.borrow_mut().remove(key);
                     }
@@ -85,7 +91,7 @@ fn accept(listener: &TcpListener, mut begin: impl FnMut(TcpStream, IpAddr)) {
 }
 
 /// Reads until there is no more, and answers; `None` when the connection is to be closed.
-fn serve(driver: &Driver, connection: &mut Connection) -> Option<()> {
+fn serve(driver: &Driver, connection: &mut Connection, is_unsure: bool) -> Option<()> {
     let Connection { stream, client } = connection;
     loop {
         let query = {
@@ -101,7 +107,7 @@ fn serve(driver: &Driver, connection: &mut Connection) -> Option<()> {
                     Ok(read) => {
                         len += read;
                         // Less than there was room for: the next edge says when there is more.
-                        short = read < room;
+                        short = read < room && !is_unsure;
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => return Some(()),
                     Err(_) => return None,

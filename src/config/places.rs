@@ -13,7 +13,8 @@ use super::keys::open_regular;
 use super::read::{Member, Reader};
 use super::{At, Surroundings};
 use crate::places::{
-    Endpoint, IpFamily, Key, ProxyUrl, Settings, Source, WORKERS_MAX, check_url, sends_key_in_clear,
+    Endpoint, IpFamily, Key, ProxyUrl, QUERIES_PER_MINUTE_MAX, Settings, Source, WORKERS_MAX, check_url,
+    sends_key_in_clear,
 };
 
 /// The least of `timeout_ms` and `connect_ms`: less would fail on every board.
@@ -24,8 +25,18 @@ const TIMEOUT_MS_MAX: u64 = 60_000;
 const CACHE_S_MAX: u64 = 86_400;
 
 /// Members that only a source on the network uses.
-const UPSTREAM_ONLY: [&str; 9] =
-    ["url", "key_file", "fallback", "workers", "connect_ms", "cache_s", "proxy", "ca_file", "ip"];
+const UPSTREAM_ONLY: [&str; 10] = [
+    "url",
+    "key_file",
+    "fallback",
+    "workers",
+    "connect_ms",
+    "cache_s",
+    "proxy",
+    "ca_file",
+    "ip",
+    "queries_per_minute",
+];
 
 /// The kinds of sources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +64,7 @@ pub(super) struct PlacesSpec {
     connect_ms: Option<u64>,
     workers: Option<u64>,
     cache_s: Option<u64>,
+    queries_per_minute: Option<u32>,
     /// The members of [`UPSTREAM_ONLY`] that are there, with their lines.
     upstream_only: Vec<(&'static str, usize)>,
 }
@@ -106,6 +118,11 @@ impl<'a> Reader<'a> {
                 self.config.places.workers = self.number(value, &member, "threads", 1..=WORKERS_MAX as u64);
             }
             "cache_s" => self.config.places.cache_s = self.number(value, &member, "seconds", 0..=CACHE_S_MAX),
+            "queries_per_minute" => {
+                let range = 1..=u64::from(QUERIES_PER_MINUTE_MAX);
+                let number = self.number(value, &member, "queries", range);
+                self.config.places.queries_per_minute = number.and_then(|number| u32::try_from(number).ok());
+            }
             "proxy" => {
                 self.config.places.proxy = self.checked_text(value, &member, ProxyUrl::new);
             }
@@ -175,6 +192,7 @@ pub(super) fn check(spec: &PlacesSpec, surroundings: &Surroundings, findings: &m
         timeout_ms: spec.timeout_ms.unwrap_or(default.timeout_ms),
         connect_ms: spec.connect_ms.unwrap_or(default.connect_ms),
         cache_s: spec.cache_s.unwrap_or(default.cache_s),
+        queries_per_minute: spec.queries_per_minute,
         proxy: spec.proxy.clone(),
         ca_file: spec.ca_file.as_ref().map(|file| file.value.clone()),
         ip: spec.ip,

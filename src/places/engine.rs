@@ -10,6 +10,7 @@ use super::cache::Shelf;
 use super::error::PlacesError;
 use super::failure::{Failure, Phase};
 use super::health::source_word;
+use super::meter::Meter;
 use super::offline::Offline;
 use super::render::{error_form, error_json};
 use super::settings::{Settings, Source};
@@ -30,6 +31,7 @@ pub(super) struct Engine {
     /// The source itself, or its fallback.
     offline: Option<Mutex<Offline>>,
     breaker: Mutex<Breaker>,
+    meter: Mutex<Meter>,
     shelf: Option<Shelf>,
     /// The failure last told in the log.
     told: Mutex<Option<(String, Instant)>>,
@@ -57,6 +59,7 @@ impl Engine {
             upstream: Mutex::new(None),
             offline: file.map(|file| Mutex::new(Offline::new(file))),
             breaker: Mutex::new(Breaker::new(Duration::from_millis(settings.pause_ms))),
+            meter: Mutex::new(Meter::new(settings.queries_per_minute)),
             shelf: Shelf::new(cache_s),
             told: Mutex::new(None),
             settings,
@@ -108,6 +111,16 @@ impl Engine {
         }
     }
 
+    /// Whether a query can be answered without the upstream.
+    pub(super) fn has_fallback(&self) -> bool {
+        self.is_online() && self.offline.is_some()
+    }
+
+    /// The fallback's answer, since too many wait for the upstream.
+    pub(super) fn answer_hurried(&self, query: &Query) -> Answer {
+        self.fall_back(query, Failure::TooMany.into())
+    }
+
     /// The fallback's answer, which says that it is one and why; without one, the error form.
     fn fall_back(&self, query: &Query, refusal: Refusal) -> Answer {
         let Refusal { failure, status, text } = refusal;
@@ -133,13 +146,26 @@ impl Engine {
             log::debug!("places: {failure}");
             return Err(failure.into());
         }
-        let admission = lock(&self.breaker).admit(Instant::now()).map_err(|(failure, status)| {
-            log::debug!("places: {failure}");
-            Refusal { failure, status: Some(status.to_owned()), text: None }
-        })?;
+        let admission = self.admit()?;
         let answer = upstream.ask(query, deadline);
         self.learn(admission, answer.as_ref().err().map(|refusal| &refusal.failure));
         answer
+    }
+
+    /// Whether the upstream may be asked now; counts that it is.
+    fn admit(&self) -> Result<Admission, Refusal> {
+        let (now, mut meter) = (Instant::now(), lock(&self.meter));
+        if let Err(per_minute) = meter.check(now) {
+            let failure = Failure::OverRate(per_minute);
+            self.tell(&failure);
+            return Err(failure.into());
+        }
+        let admission = lock(&self.breaker).admit(now).map_err(|(failure, status)| {
+            log::debug!("places: {failure}");
+            Refusal { failure, status: Some(status.to_owned()), text: None }
+        })?;
+        meter.count(now);
+        Ok(admission)
     }
 
     /// Takes note of how a call went.

@@ -43,6 +43,10 @@ pub enum Failure {
     KeyEchoed,
     /// A setting cannot be used: which and why.
     Setting(String),
+    /// The upstream was asked as often in the last minute as it may be.
+    OverRate(u32),
+    /// Too many queries of the same address wait for the upstream already.
+    TooMany,
     /// The upstream failed so often that it is left alone; the last failure's words, and the seconds left.
     Paused(String, u64),
 }
@@ -67,7 +71,7 @@ impl Failure {
     pub fn status(&self) -> &'static str {
         match self {
             Self::NoKey | Self::KeyRefused(_) => "REQUEST_DENIED",
-            Self::Quota(_) => "OVER_QUERY_LIMIT",
+            Self::Quota(_) | Self::OverRate(_) => "OVER_QUERY_LIMIT",
             Self::Refused(_) => "INVALID_REQUEST",
             _ => "UNKNOWN_ERROR",
         }
@@ -83,6 +87,8 @@ impl Failure {
                 | Self::NoTls
                 | Self::Setting(_)
                 | Self::Paused(..)
+                | Self::OverRate(_)
+                | Self::TooMany
                 | Self::TimedOut(Phase::Queue)
         )
     }
@@ -111,6 +117,11 @@ impl fmt::Display for Failure {
             Self::Upstream(words) => write!(f, "the upstream failed{}", said(words)),
             Self::KeyEchoed => f.write_str("the upstream's answer repeats the key and is not passed on"),
             Self::Setting(what) => f.write_str(what),
+            Self::OverRate(per_minute) => write!(
+                f,
+                "this node has asked the upstream {per_minute} times in the last minute, as often as places.queries_per_minute allows"
+            ),
+            Self::TooMany => f.write_str("too many queries from one address wait for the upstream"),
             Self::Paused(last, seconds) => {
                 write!(f, "the upstream failed repeatedly and is tried again in {seconds} s; last: {last}")
             }

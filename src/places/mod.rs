@@ -46,7 +46,9 @@ mod http;
 mod json;
 mod key;
 mod kind;
+mod lanes;
 mod legacy;
+mod meter;
 mod modern;
 mod offline;
 mod replace;
@@ -67,13 +69,14 @@ pub use health::Health;
 pub use http::{UPSTREAM_BODY_BYTES_MAX, UPSTREAM_HEAD_BYTES_MAX};
 pub use json::DEPTH_MAX;
 pub use key::Key;
+pub use meter::QUERIES_PER_MINUTE_MAX;
 pub use render::{error_json, tidy};
 pub use resolve::LOOKUPS_MAX;
 pub use settings::{
     CONNECT_MS_DEFAULT, Endpoint, IDLE_MS_DEFAULT, IpFamily, PAUSE_MS_DEFAULT, ProxyUrl, Settings, Source,
     TIMEOUT_MS_DEFAULT, WORKERS_DEFAULT, WORKERS_MAX, check_url, sends_key_in_clear,
 };
-pub use worker::{Counters, PLACES_QUEUE_MAX};
+pub use worker::{Counters, PLACES_QUEUE_MAX, PLACES_UPSTREAM_QUEUE_MAX};
 
 /// Most items of an answer: the assignment's limit, and that of one page of Google's.
 pub const MAX_ITEMS: u8 = 20;

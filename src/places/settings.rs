@@ -81,6 +81,9 @@ pub struct Settings {
     pub queue_max: usize,
     /// Most worker threads, 1 to [`WORKERS_MAX`]; an offline source uses one whatever is said here.
     pub workers: usize,
+    /// How often the upstream is asked in a minute at the most, up to
+    /// [`QUERIES_PER_MINUTE_MAX`](super::QUERIES_PER_MINUTE_MAX); as often as clients ask if `None`.
+    pub queries_per_minute: Option<u32>,
     /// How long a query may take, counted from when it is asked, in milliseconds.
     pub timeout_ms: u64,
     /// How long connecting to the upstream may take, TLS included, in milliseconds.
@@ -126,6 +129,7 @@ impl Settings {
             source,
             fallback: None,
             queue_max: PLACES_QUEUE_MAX,
+            queries_per_minute: None,
             workers: WORKERS_DEFAULT,
             timeout_ms: TIMEOUT_MS_DEFAULT,
             connect_ms: CONNECT_MS_DEFAULT,

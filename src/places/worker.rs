@@ -4,12 +4,14 @@
 //! the lock, and none after the handle is dropped; identical queries that wait or are being answered are one flight, asked
 //! once; at most `workers` threads, and one when there has been little to do for a while; no thread before the first query.
 //!
-//! A query's time runs from [`Places::ask`]. Flights are begun in the order they came, each thread ends its own by that
-//! flight's deadline, and one begun too late is answered without being asked: so all are answered in time.
+//! A query's time runs from [`Places::ask`]. Addresses have turns, and those of one address are begun in the order they
+//! came ([`Lanes`]). Each thread ends its flight by that flight's deadline, and one begun too late is answered without being
+//! asked: so all are answered in time, or within twice that time where several addresses ask for more than an upstream serves.
 
 use super::engine::{Answer, Engine};
 use super::error::PlacesError;
 use super::health::Health;
+use super::lanes::Lanes;
 use super::render::error_form;
 use super::settings::{Settings, Source, WORKERS_MAX};
 use super::{Places, Query};
@@ -18,9 +20,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle, ThreadId, current};
 use std::time::{Duration, Instant};
 
-/// Most queries that wait, by default: a client has one at a time, so this is 64 clients in the same few milliseconds, or
-/// in the seconds that an upstream takes. 64 slots take 7 KB, taken as they are needed.
-pub const PLACES_QUEUE_MAX: usize = 64;
+/// Most queries that wait, by default: one for each client connection, as a client has one at a time. So a client waits, and
+/// is not refused. The slots, of some 200 bytes with what they hold, are taken as they are needed.
+pub const PLACES_QUEUE_MAX: usize = 4096;
+
+/// Where there is a fallback, so many queries wait for the upstream. An address that has its share of them has the others
+/// answered from the fallback.
+pub const PLACES_UPSTREAM_QUEUE_MAX: usize = 64;
 
 /// A worker's stack, as address space; only what is touched is memory. Offline answers touch 28 KB in a release build and
 /// 52 KB in a debug build (x86-64, `Rss` in smaps). TLS hand-shakes take more, in debug builds much more.
@@ -41,7 +47,7 @@ pub struct Counters {
     pub joined: u64,
     /// Queries answered from the answer cache.
     pub from_cache: u64,
-    /// Queries answered by the fallback.
+    /// Queries answered by the fallback, for whatever reason.
     pub from_fallback: u64,
 }
 
@@ -57,7 +63,9 @@ pub(super) struct Shared {
 
 struct State {
     /// Flights that no worker has begun.
-    queue: VecDeque<Flight>,
+    queue: Lanes<Flight>,
+    /// Those that do not wait for the upstream: they go first, as each takes no more than a read.
+    hurried: VecDeque<Flight>,
     /// Flights that workers are at, each with its thread.
     running: Vec<(ThreadId, Flight)>,
     /// Queries that wait: all of the queue's, and those joined to flights that run.
@@ -76,6 +84,8 @@ struct State {
 struct Flight {
     query: Query,
     deadline: Instant,
+    /// To be answered from the fallback.
+    is_hurried: bool,
     dones: Vec<Done>,
     /// How many of `dones` count as waiting: all until it is begun, then those joined since.
     waiting: usize,
@@ -90,7 +100,8 @@ impl Places {
         let is_offline = matches!(settings.source, Source::Offline { .. } | Source::Missing);
         let workers_max = if is_offline { 1 } else { settings.workers.clamp(1, WORKERS_MAX) };
         let state = State {
-            queue: VecDeque::new(),
+            queue: Lanes::new(),
+            hurried: VecDeque::new(),
             running: Vec::new(),
             waiting: 0,
             workers: Vec::new(),
@@ -117,7 +128,9 @@ impl Places {
     /// Never blocks (the lock is held for a push or a pop) and never panics. `done` is called exactly once: from a
     /// worker thread, or from within this call when the answer needs neither file nor upstream (no source, a query out of
     /// range, a full queue, no thread, an answer kept). It must not block, for others wait behind it, and must not panic.
-    pub fn ask(&self, query: Query, done: impl FnOnce(Vec<u8>) + Send + 'static) {
+    ///
+    /// `lane` stands for the address that asks: lanes have turns.
+    pub fn ask(&self, query: Query, lane: u8, done: impl FnOnce(Vec<u8>) + Send + 'static) {
         let kept = query.check().ok().and_then(|()| self.shared.engine.kept(&query));
         if let Some(answer) = kept {
             let mut state = self.shared.lock();
@@ -126,7 +139,7 @@ impl Places {
             drop(state);
             return done(answer);
         }
-        if let Err((error, done)) = self.shared.enqueue(query, Box::new(done)) {
+        if let Err((error, done)) = self.shared.enqueue(query, lane, Box::new(done)) {
             done(error_form(&error));
         }
     }
@@ -166,7 +179,8 @@ impl Drop for Places {
         let (unanswered, workers) = {
             let mut state = self.shared.lock();
             state.is_stopping = true;
-            let mut unanswered = std::mem::take(&mut state.queue);
+            let mut unanswered: Vec<Flight> = state.queue.drain().collect();
+            unanswered.extend(state.hurried.drain(..));
             let mut workers = std::mem::take(&mut state.workers);
             if self.shared.engine.is_online() {
                 let running = std::mem::take(&mut state.running);
@@ -197,7 +211,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enqueue(self: &Arc<Self>, query: Query, done: Done) -> Result<(), (PlacesError, Done)> {
+    fn enqueue(self: &Arc<Self>, query: Query, lane: u8, done: Done) -> Result<(), (PlacesError, Done)> {
         let mut state = self.lock();
         state.counters.asked += 1;
         let refusal = if !self.engine.has_source() { Err(PlacesError::NoSource) } else { query.check() };
@@ -216,19 +230,21 @@ impl Shared {
             state.counters.joined += 1;
             return Ok(());
         }
-        if state.queue.len() >= state.idle
+        if state.queue.len() + state.hurried.len() >= state.idle
             && let Err(error) = self.start_worker(&mut state)
         {
             state.counters.failed += 1;
             return Err((PlacesError::NoThread(error), done));
         }
         state.waiting += 1;
-        state.queue.push_back(Flight {
-            query,
-            deadline: Instant::now() + self.timeout,
-            dones: vec![done],
-            waiting: 1,
-        });
+        let is_hurried =
+            self.engine.has_fallback() && state.queue.has_its_share(lane, PLACES_UPSTREAM_QUEUE_MAX);
+        let deadline = Instant::now() + self.timeout;
+        let flight = Flight { query, deadline, is_hurried, dones: vec![done], waiting: 1 };
+        match is_hurried {
+            true => state.hurried.push_back(flight),
+            false => state.queue.push(lane, flight),
+        }
         drop(state);
         self.wake.notify_one();
         Ok(())
@@ -254,23 +270,27 @@ impl Shared {
     /// A thread: answers until it is not needed any more or the handle is dropped.
     fn work(&self) {
         let mut counts_as_idle = false;
-        while let Some((query, deadline)) = self.next_flight(counts_as_idle) {
-            let answer = self.engine.answer(&query, deadline);
+        while let Some((query, deadline, is_hurried)) = self.next_flight(counts_as_idle) {
+            let answer = match is_hurried {
+                true => self.engine.answer_hurried(&query),
+                false => self.engine.answer(&query, deadline),
+            };
             counts_as_idle = self.land(answer);
         }
     }
 
     /// Waits for a flight and begins it; `None` when this thread is to leave.
-    fn next_flight(&self, counts_as_idle: bool) -> Option<(Query, Instant)> {
+    fn next_flight(&self, counts_as_idle: bool) -> Option<(Query, Instant, bool)> {
         let mut state = self.lock();
         state.idle -= usize::from(counts_as_idle);
         loop {
             if state.is_stopping {
                 return None;
             }
-            if let Some(mut flight) = state.queue.pop_front() {
+            let hurried = state.hurried.pop_front();
+            if let Some(mut flight) = hurried.or_else(|| state.queue.pop()) {
                 state.waiting -= std::mem::take(&mut flight.waiting);
-                let begun = (flight.query, flight.deadline);
+                let begun = (flight.query, flight.deadline, flight.is_hurried);
                 state.running.push((current().id(), flight));
                 if state.idle == 0 {
                     state.full_at = Instant::now();
@@ -342,7 +362,8 @@ impl State {
     fn flight(&mut self, query: &Query) -> Option<&mut Flight> {
         let bits = query.bits();
         let running = self.running.iter_mut().map(|(_, flight)| flight);
-        running.chain(&mut self.queue).find(|flight| flight.query.bits() == bits)
+        let waiting = self.queue.iter_mut().chain(&mut self.hurried);
+        running.chain(waiting).find(|flight| flight.query.bits() == bits)
     }
 }
 
@@ -367,7 +388,7 @@ mod tests {
 
     fn ask(places: &Places, query: Query) -> Receiver<String> {
         let (sender, receiver) = channel();
-        places.ask(query, move |json| {
+        places.ask(query, 0, move |json| {
             let _ = sender.send(String::from_utf8(json).expect("JSON is UTF-8"));
         });
         receiver
@@ -417,7 +438,7 @@ mod tests {
         // The first query's `done` holds the worker until it is let go.
         let (let_go, held) = channel::<()>();
         let (begun, has_begun) = channel();
-        places.ask(UCLA, move |_| {
+        places.ask(UCLA, 0, move |_| {
             let _ = begun.send(());
             let _ = held.recv();
         });
@@ -452,7 +473,7 @@ mod tests {
         let places = Arc::new(offline(file.path().into(), 4));
         let own = Arc::clone(&places);
         let (sender, receiver) = channel();
-        places.ask(UCLA, move |_| {
+        places.ask(UCLA, 0, move |_| {
             // Waits until the test has let go of the handle, so that this drop is the last.
             while Arc::strong_count(&own) > 1 {
                 std::thread::yield_now();

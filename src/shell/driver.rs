@@ -311,11 +311,12 @@ impl Driver {
         done
     }
 
-    /// Asks for the places of a WHATSAT. `done` gets the JSON, from another thread or at once.
-    pub fn ask_places(&self, query: &PlacesQuery, done: impl FnOnce(Vec<u8>) + Send + 'static) {
+    /// Asks for the places of a WHATSAT of a client in this [`lane`](Self::lane). `done` gets the JSON, from another thread or
+    /// at once.
+    pub fn ask_places(&self, query: &PlacesQuery, lane: u8, done: impl FnOnce(Vec<u8>) + Send + 'static) {
         let (latitude_deg, longitude_deg) = query.position.degrees();
         let (radius_m, items) = (query.radius.metres(), query.items.get());
-        self.places.borrow().ask(places::Query { latitude_deg, longitude_deg, radius_m, items }, done);
+        self.places.borrow().ask(places::Query { latitude_deg, longitude_deg, radius_m, items }, lane, done);
     }
 
     /// When the next connection to the link port may be accepted.

@@ -95,7 +95,12 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit("bytes of the head of an HTTP request", HTTP_HEAD_BYTES_MAX, 0, "answered by 431"),
     limit("censuses at once", CENSUSES_MAX, 0, "the node takes no part in a further one"),
-    limit("queries that wait for places", PLACES_QUEUE_MAX, 0, "answered at once, without places"),
+    limit(
+        "queries that wait for places",
+        PLACES_QUEUE_MAX,
+        200,
+        "one for each client connection, and addresses have turns",
+    ),
     limit("threads that ask for places (places.workers)", WORKERS_DEFAULT, 0, "queries wait for one"),
     limit("look-ups of the upstream's name at once", LOOKUPS_MAX, 0, "a time-out at once"),
     limit("bytes of the head of an upstream's answer", UPSTREAM_HEAD_BYTES_MAX, 0, "it is no answer"),

@@ -40,8 +40,13 @@ pub(crate) fn places_file() -> PathBuf {
 }
 
 pub(crate) fn ask(places: &Places, query: Query) -> Receiver<String> {
+    ask_from(places, query, 0)
+}
+
+/// The same from another address.
+pub(crate) fn ask_from(places: &Places, query: Query, lane: u8) -> Receiver<String> {
     let (sender, receiver) = channel();
-    places.ask(query, move |json| {
+    places.ask(query, lane, move |json| {
         let _ = sender.send(String::from_utf8(json).expect("JSON is UTF-8"));
     });
     receiver

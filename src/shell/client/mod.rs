@@ -25,6 +25,8 @@ pub struct Client {
     splitter: Splitter,
     /// Whose quota its updates draw on.
     caller: Caller,
+    /// Of the turns that addresses have: see [`Driver::lane`](super::driver::Driver::lane).
+    pub lane: u8,
     /// Bytes that came in and are not worked off: part of a line, or lines behind a WHATSAT.
     pub rest: Box<[u8]>,
     /// The line that is being copied is the last one: it is of HTTP.
@@ -38,10 +40,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that has just come: `caller` is from [`Driver::caller`](super::driver::Driver::caller).
+    /// A client that has just come, by [`Driver::caller`](super::driver::Driver::caller) and
+    /// [`Driver::lane`](super::driver::Driver::lane).
     #[must_use]
-    pub fn of(caller: Caller) -> Self {
-        Client { caller, ..Client::default() }
+    pub fn of(caller: Caller, lane: u8) -> Self {
+        Client { caller, lane, ..Client::default() }
     }
 
     /// Whether a line, or what waits behind one, is not done with.

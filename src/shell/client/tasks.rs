@@ -109,8 +109,12 @@ pub fn begin<R: NodeRuntime<Clients = ClientTasks<R>>>(
     let mut clients = server.clients.borrow_mut();
     clients.make_room();
     let entry = clients.slots.vacant_entry();
-    let client =
-        Connection { server, stream, key: entry.key(), client: Client::of(server.driver.caller(peer)) };
+    let client = Connection {
+        server,
+        stream,
+        key: entry.key(),
+        client: Client::of(server.driver.caller(peer), server.driver.lane(peer)),
+    };
     let task = server.runtime.spawn(client.serve());
     entry.insert(Slot { _task: task, active_at: server.driver.clock().now().mono, unread_since: None });
 }
@@ -276,7 +280,7 @@ impl<R: NodeRuntime<Clients = ClientTasks<R>>> Connection<R> {
     async fn answer_places(&mut self, query: Box<PlacesQuery>) -> Option<()> {
         let server = self.server;
         let (sender, receiver) = async_channel::bounded(1);
-        server.driver.ask_places(&query, move |json| {
+        server.driver.ask_places(&query, self.client.lane, move |json| {
             // A client that has gone meanwhile needs no answer.
             let _ = sender.try_send(json);
         });

@@ -222,7 +222,7 @@ pub(super) fn begin(server: &'static Server<Epoll>, stream: TcpStream, peer: IpA
         came: clients.came,
         active_at: server.driver.clock().now().mono,
         waits: None,
-        client: Client::of(server.driver.caller(peer)),
+        client: Client::of(server.driver.caller(peer), server.driver.lane(peer)),
         readiness: Readiness::default(),
         is_room_watched: false,
     });

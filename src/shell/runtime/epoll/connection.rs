@@ -197,7 +197,9 @@ impl Slot {
     ) -> After {
         if let Some(query) = query {
             let (mailbox, came) = (mailbox.clone(), self.came);
-            server.driver.ask_places(&query, move |json| mailbox.post(Letter { key, came, json }));
+            server
+                .driver
+                .ask_places(&query, self.client.lane, move |json| mailbox.post(Letter { key, came, json }));
             self.waits = Some(Box::new(Waits::Places(query)));
             return After::Wait;
         }

@@ -1,0 +1,63 @@
+//! How often an upstream with a price may be asked: at most so many times in any 60 seconds.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// The most that can be allowed in a minute. Each that was made takes 16 bytes for a minute.
+pub const QUERIES_PER_MINUTE_MAX: u32 = 6_000;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The queries of the last minute; no limit if it has none.
+#[derive(Debug)]
+pub(super) struct Meter {
+    per_minute: Option<u32>,
+    made: VecDeque<Instant>,
+}
+
+impl Meter {
+    pub(super) fn new(per_minute: Option<u32>) -> Self {
+        Meter { per_minute, made: VecDeque::new() }
+    }
+
+    /// Whether one more may be made now.
+    ///
+    /// # Errors
+    /// The limit, if it has been reached.
+    pub(super) fn check(&mut self, now: Instant) -> Result<(), u32> {
+        let Some(per_minute) = self.per_minute else { return Ok(()) };
+        while self.made.front().is_some_and(|made| now.saturating_duration_since(*made) >= MINUTE) {
+            self.made.pop_front();
+        }
+        if self.made.len() >= per_minute as usize { Err(per_minute) } else { Ok(()) }
+    }
+
+    /// One is made now.
+    pub(super) fn count(&mut self, now: Instant) {
+        if self.per_minute.is_some() {
+            self.made.push_back(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_minute_has_more_than_allowed() {
+        let start = Instant::now();
+        let at = |s: u64| start + Duration::from_secs(s);
+        let take = |meter: &mut Meter, s| meter.check(at(s)).map(|()| meter.count(at(s)));
+        let mut meter = Meter::new(Some(2));
+        assert_eq!(take(&mut meter, 0), Ok(()));
+        assert_eq!(take(&mut meter, 59), Ok(()));
+        assert_eq!(take(&mut meter, 59), Err(2));
+        assert_eq!(take(&mut meter, 60), Ok(()), "the first is a minute old");
+        assert_eq!(take(&mut meter, 118), Err(2), "two within the last minute");
+        assert_eq!(take(&mut meter, 119), Ok(()));
+        let mut free = Meter::new(None);
+        assert!((0..10_000).all(|_| take(&mut free, 0).is_ok()));
+        assert!(free.made.is_empty());
+    }
+}
