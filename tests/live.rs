@@ -91,6 +91,19 @@ impl<R: BufRead> Watcher<R> {
 }
 
 #[test]
+fn many_lists_at_once_are_all_sent() {
+    let (herd, http) = pair();
+    herd["Hill"].ask("IAMAT kiwi +1+1 1");
+    let lists: Vec<_> = (0..8).map(|_| std::thread::spawn(move || get(http, "/clients", ""))).collect();
+    for list in lists {
+        let (status, mut body) = list.join().expect("no panic");
+        let mut text = String::new();
+        body.read_to_string(&mut text).expect("a list");
+        assert_eq!((status, text.contains("kiwi")), (200, true), "{text}");
+    }
+}
+
+#[test]
 fn a_watcher_is_told_what_there_is_and_then_what_changes() {
     let (herd, http) = pair();
     let mut client = herd["Hill"].client();

@@ -18,49 +18,61 @@ use super::refused::Refused;
 use super::server::{NodeRuntime, Server};
 use super::wake::Wake;
 
-/// Answers all who come, `most` at a time. When full, the connection that has longest not asked for anything makes way; where
-/// all have asked, newcomers wait with the kernel. `accept` gives nothing when it failed.
+/// What comes through a door.
+pub(crate) struct Newcomer<S> {
+    pub(crate) stream: S,
+    /// Whether it comes from this board, for which one place is reserved.
+    pub(crate) is_local: bool,
+}
+
+/// Answers connections, `most` at a time and one of this board beside them. When full, the connection that has longest not asked
+/// for anything makes way; where all have asked, a newcomer is refused. `accept` gives nothing when it failed.
 pub(crate) async fn answer_few<
     R: NodeRuntime,
     S: 'static,
-    A: Future<Output = Option<S>>,
+    A: Future<Output = Option<Newcomer<S>>>,
     D: Future<Output = io::Result<()>> + 'static,
+    F: Future<Output = ()>,
 >(
     server: &'static Server<R>,
     most: usize,
     accept: impl Fn() -> A,
     answer: impl Fn(S, Ticket) -> D,
+    refuse: impl Fn(S) -> F,
 ) {
     let silent = Rc::new(Silent::default());
     // Each task that answers holds one.
     let places = Rc::new(());
+    let taken = || Rc::strong_count(&places) - 1;
     loop {
-        if Rc::strong_count(&places) > most {
+        if taken() >= most {
             match silent.oldest() {
                 Some(since) => server.runtime.sleep_until(since + Duration::from_millis(SILENT_MS_MIN)).await,
-                None => {
+                None if taken() > most => {
                     server.sleep_ms(ACCEPT_PAUSE_MS).await;
                     continue;
                 }
+                None => {}
             }
         }
-        let Some(stream) = accept().await else {
+        let Some(Newcomer { stream, is_local }) = accept().await else {
             server.sleep_ms(ACCEPT_PAUSE_MS).await;
             continue;
         };
-        if Rc::strong_count(&places) > most {
-            silent.push_out();
+        let has_place = taken() < most || silent.push_out() || (is_local && taken() == most);
+        if has_place {
+            let (place, answered) = (places.clone(), answer(stream, Ticket::new(&silent)));
+            server.start(async move {
+                if let Err(error) = answered.await {
+                    server.driver.count(Refused::Ask);
+                    debug!("somebody who asked how the node is was not answered: {error}");
+                }
+                drop(place);
+            });
+        } else {
+            refuse(stream).await;
         }
-        let (place, answered) = (places.clone(), answer(stream, Ticket::new(&silent)));
-        let task = async move {
-            if let Err(error) = answered.await {
-                server.driver.count(Refused::Ask);
-                debug!("somebody who asked how the node is was not answered: {error}");
-            }
-            drop(place);
-        };
-        server.start(task);
-        // Whoever has come before is read from before the next one may push it out.
+        // A connection that came before is read from before the next one may push it out.
         server.runtime.next_turn().await;
     }
 }
@@ -74,10 +86,12 @@ impl Silent {
         self.0.borrow().front().map(|(since, _)| *since)
     }
 
-    fn push_out(&self) {
-        if let Some((_, oldest)) = self.0.borrow_mut().pop_front() {
+    fn push_out(&self) -> bool {
+        let oldest = self.0.borrow_mut().pop_front();
+        oldest.is_some_and(|(_, oldest)| {
             oldest.wake();
-        }
+            true
+        })
     }
 }
 

@@ -78,7 +78,7 @@ pub const LIMITS: &[Limit] = &[
         CENSUSES_SEEN_MAX * size_of::<(u64, Mono)>(),
         "the node takes no part in a further one",
     ),
-    limit("connections to the HTTP port", HTTP_CONNECTIONS_MAX, 0, "they wait with the kernel"),
+    limit("connections to the HTTP port", HTTP_CONNECTIONS_MAX, 0, "answered by 503, but one of this board"),
     limit("those who watch over HTTP", WATCHERS_MAX, 0, "answered by 503; figures are given all the same"),
     limit("those who watch at the control socket", LOCAL_WATCHERS_MAX, 0, "let go"),
     limit(

@@ -13,7 +13,7 @@ use static_cell::ConstStaticCell;
 
 use super::budget::Budget;
 use super::driver::{Driver, Memory};
-use super::http::HttpCounters;
+use super::http::{HttpCounters, Lists};
 use super::limits::UNREAD_BYTES_MAX;
 use super::link_table::Links;
 use super::listen::raise_descriptor_limit;
@@ -75,6 +75,7 @@ pub struct Server<R: NodeRuntime> {
     pub(crate) live: Live,
     pub(crate) is_looking: Cell<bool>,
     pub(crate) http: HttpCounters,
+    pub(crate) lists: Lists,
     /// Writes the table now and then, where the map asks for that.
     pub(crate) snapshots: RefCell<Option<R::Task>>,
     /// Answers that clients have not read yet.
@@ -116,6 +117,7 @@ impl<R: NodeRuntime> Server<R> {
             live: Live::default(),
             is_looking: Cell::new(false),
             http: HttpCounters::default(),
+            lists: Lists::default(),
             snapshots: RefCell::new(None),
             unread: Budget::new(UNREAD_BYTES_MAX),
             timer_at: Cell::new(Mono::NEVER),

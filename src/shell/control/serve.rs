@@ -5,15 +5,26 @@ use std::io;
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::{CONTROL_MS_MAX, CONTROLS_MAX, REQUEST_BYTES_MAX, Request};
-use crate::shell::acceptor::{Ticket, answer_few};
+use crate::shell::acceptor::{Newcomer, Ticket, answer_few};
 use crate::shell::inquiry::{INQUIRY_MS_MAX, herd_answer};
 use crate::shell::live::{Seat, watch};
 use crate::shell::server::{NodeRuntime, Server};
 
 /// Answers for ever, a few at a time.
 pub(crate) async fn serve<R: NodeRuntime>(server: &'static Server<R>, listener: R::UnixListener) {
-    let accept = || async { server.runtime.accept_unix(&listener).await.ok() };
-    answer_few(server, CONTROLS_MAX, accept, |stream, ticket| answer(server, stream, ticket)).await;
+    let accept = || async {
+        let stream = server.runtime.accept_unix(&listener).await.ok()?;
+        Some(Newcomer { stream, is_local: true })
+    };
+    // The place that is reserved for this board is the last of them.
+    answer_few(
+        server,
+        CONTROLS_MAX - 1,
+        accept,
+        |stream, ticket| answer(server, stream, ticket),
+        |stream| async { drop(stream) },
+    )
+    .await;
 }
 
 async fn answer<R: NodeRuntime>(

@@ -12,6 +12,7 @@ pub(crate) use serve::serve;
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use super::token;
 use crate::proto::auth::Keys;
@@ -24,6 +25,13 @@ pub const HTTP_HEADERS_MAX: usize = 32;
 pub const HTTP_CONNECTIONS_MAX: usize = 16;
 /// A connection has so long for its request, in milliseconds, and as long to take its answer.
 pub const HTTP_MS_MAX: u64 = 5_000;
+
+/// A list of all clients is a walk through the table: the next may begin so long after the last, in milliseconds.
+pub const LIST_EVERY_MS: u64 = 100;
+/// While another list is sent it is looked so often whether it has ended, in milliseconds.
+pub const LIST_LOOK_MS: u64 = 20;
+/// A list is sent in so long, in milliseconds, or cut.
+pub const LIST_MS_MAX: u64 = 20_000;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 /// Server-sent events.
@@ -132,6 +140,36 @@ impl HttpCounters {
     }
 }
 
+/// The turns of those that list all clients: one at a time, and [`LIST_EVERY_MS`] apart.
+#[derive(Debug, Default)]
+pub struct Lists {
+    is_taken: Cell<bool>,
+    ended: Cell<Option<Instant>>,
+}
+
+/// A turn, until this is dropped.
+#[derive(Debug)]
+pub struct ListTurn<'a>(&'a Lists);
+
+impl Lists {
+    /// A turn, if there is one now.
+    pub fn take(&self, now: Instant) -> Option<ListTurn<'_>> {
+        let pause = Duration::from_millis(LIST_EVERY_MS);
+        let is_early = self.ended.get().is_some_and(|ended| now.saturating_duration_since(ended) < pause);
+        if is_early || self.is_taken.replace(true) {
+            return None;
+        }
+        Some(ListTurn(self))
+    }
+}
+
+impl Drop for ListTurn<'_> {
+    fn drop(&mut self) {
+        self.0.is_taken.set(false);
+        self.0.ended.set(Some(Instant::now()));
+    }
+}
+
 /// What has come so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
@@ -210,6 +248,7 @@ pub fn refusal(status: u16) -> String {
     let more = match status {
         401 => "WWW-Authenticate: Basic realm=\"herd\", charset=\"UTF-8\"\r\n",
         405 => "Allow: GET, HEAD\r\n",
+        429 => "Retry-After: 1\r\n",
         503 => "Retry-After: 10\r\n",
         _ => "",
     };
@@ -217,7 +256,8 @@ pub fn refusal(status: u16) -> String {
         401 => "positions are personal: any name, and as the password what `herd token` prints on a board",
         403 => "positions are personal, and a map without a key has no token for them: give it a key_file",
         421 => "this node is asked for by its address, or as localhost",
-        503 => "as many watch this node as may: close another page",
+        429 => "one list of all clients is sent at a time: ask less often, or read /events",
+        503 => "this node serves as many connections as it may: close another page",
         _ => "",
     };
     let colon = if remedy.is_empty() { "" } else { ": " };
@@ -241,6 +281,7 @@ fn reason(status: u16) -> &'static str {
         404 => "Not Found",
         405 => "Method Not Allowed",
         421 => "Misdirected Request",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         503 => "Service Unavailable",
         _ => "Bad Request",
@@ -251,6 +292,19 @@ fn reason(status: u16) -> &'static str {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn lists_have_turns() {
+        let (lists, now) = (Lists::default(), Instant::now());
+        let turn = lists.take(now).expect("nobody lists");
+        assert!(lists.take(now).is_none(), "one at a time");
+        drop(turn);
+        assert!(lists.take(now).is_none(), "the last has only just ended");
+        let later = Instant::now() + Duration::from_millis(LIST_EVERY_MS);
+        assert!(lists.take(later).is_some());
+        let last = Instant::now() + Duration::from_millis(2 * LIST_EVERY_MS);
+        assert!(lists.take(last).is_some(), "a refusal takes no turn");
+    }
 
     #[test]
     fn a_request_is_read_or_refused() {

@@ -2,15 +2,16 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt, future};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 
 use super::{
-    Asked, EVENTS, Guard, HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_MS_MAX, JSON, Page, asked, health,
-    page, refusal, stream_head,
+    Asked, EVENTS, Guard, HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_MS_MAX, JSON, LIST_LOOK_MS,
+    LIST_MS_MAX, ListTurn, Page, asked, health, page, refusal, stream_head,
 };
-use crate::shell::acceptor::{Ticket, answer_few};
+use crate::shell::acceptor::{Newcomer, Ticket, answer_few};
 use crate::shell::limits::WATCHER_SEND_BUFFER_BYTES;
 use crate::shell::live::{Seat, clients_piece, watch};
 use crate::shell::metrics;
@@ -24,11 +25,16 @@ pub(crate) async fn serve<R: NodeRuntime>(
 ) {
     let accept = || async {
         let accepted = server.runtime.accept(&listener).await;
-        Some(accepted.map_err(|error| server.accept_failed("http", &error)).ok()?.0)
+        let (stream, peer) = accepted.map_err(|error| server.accept_failed("http", &error)).ok()?;
+        Some(Newcomer { stream, is_local: peer.ip().to_canonical().is_loopback() })
     };
-    answer_few(server, HTTP_CONNECTIONS_MAX, accept, |stream, ticket| {
-        answer(server, address, stream, ticket)
-    })
+    answer_few(
+        server,
+        HTTP_CONNECTIONS_MAX,
+        accept,
+        |stream, ticket| answer(server, address, stream, ticket),
+        |stream| refuse(server, stream),
+    )
     .await;
 }
 
@@ -74,16 +80,37 @@ async fn answer<R: NodeRuntime>(
     server.in_time(HTTP_MS_MAX, stream.write_all(answer.as_bytes())).await
 }
 
-/// All clients, a piece at a time.
+/// Says that there is no place, as far as the socket takes that at once.
+async fn refuse<R: NodeRuntime>(server: &'static Server<R>, mut stream: R::TcpStream) {
+    server.http.count(&Asked::Wrong(503));
+    future::poll_once(stream.write_all(refusal(503).as_bytes())).await;
+}
+
+/// All clients, a piece at a time: one list at a time, and so many a second, as each is a walk through the table.
 async fn clients<R: NodeRuntime>(server: &'static Server<R>, stream: &mut R::TcpStream) -> io::Result<()> {
+    let turn = server.in_time(HTTP_MS_MAX, async { Ok(list_turn(server).await) }).await;
+    let Ok(_turn) = turn else {
+        return server.in_time(HTTP_MS_MAX, stream.write_all(refusal(429).as_bytes())).await;
+    };
+    let until = Instant::now() + Duration::from_millis(LIST_MS_MAX);
     server.in_time(HTTP_MS_MAX, stream.write_all(stream_head(JSON).as_bytes())).await?;
     let mut next = Some(usize::MAX);
     while let Some(end) = next {
         let (piece, rest) = clients_piece(&server.driver, end);
         server.in_time(HTTP_MS_MAX, stream.write_all(piece.as_bytes())).await?;
-        next = rest;
+        next = rest.filter(|_| Instant::now() < until);
     }
     Ok(())
+}
+
+/// Waits for the turn to list all clients.
+async fn list_turn<R: NodeRuntime>(server: &'static Server<R>) -> ListTurn<'static> {
+    loop {
+        match server.lists.take(Instant::now()) {
+            Some(turn) => return turn,
+            None => server.sleep_ms(LIST_LOOK_MS).await,
+        }
+    }
 }
 
 /// Reads until the head is there. Its buffer is the connection's own: there are few of them.
