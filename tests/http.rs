@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::{Herd, free_addresses, until};
 use herd::shell::http::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX};
+use herd::shell::limits::SILENT_MAX;
 
 /// A pair of nodes of which Hill has an HTTP listener.
 fn pair() -> (Herd, SocketAddr) {
@@ -104,7 +105,7 @@ fn what_the_shell_refuses_is_counted() {
 fn whoever_is_slow_or_comes_in_crowds_disturbs_nobody() {
     let (herd, http) = pair();
     // All places are taken by some who send a byte and no more.
-    let crowd: Vec<TcpStream> = (0..2 * HTTP_CONNECTIONS_MAX)
+    let crowd: Vec<TcpStream> = (0..2 * SILENT_MAX)
         .map(|_| {
             let mut stream = TcpStream::connect(http).expect("the kernel takes it");
             stream.write_all(b"G").expect("there is room");

@@ -1,9 +1,10 @@
-//! A door for a few: connections that send one request each, a bounded number at a time.
+//! A door for a few: connections that send one request each, of which a bounded number is answered at a time.
 //!
 //! A connection that has not sent its request makes way for a newcomer, the oldest first, after it has had
-//! [`SILENT_MS_MIN`] to send it. So silent connections cannot keep the door shut.
+//! [`SILENT_MS_MIN`] to send it. So silent connections cannot keep the door shut. A request that was read waits a moment for a
+//! place; one place more is for connections of this board.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use futures_lite::future;
 use log::debug;
 
-use super::limits::{ACCEPT_PAUSE_MS, SILENT_MS_MIN};
+use super::limits::{ACCEPT_PAUSE_MS, PLACE_LOOK_MS, PLACE_MS_MAX, SILENT_MAX, SILENT_MS_MIN};
 use super::refused::Refused;
 use super::server::{NodeRuntime, Server};
 use super::wake::Wake;
@@ -21,105 +22,167 @@ use super::wake::Wake;
 /// What comes through a door.
 pub(crate) struct Newcomer<S> {
     pub(crate) stream: S,
-    /// Whether it comes from this board, for which one place is reserved.
+    /// Whether it comes from this board.
     pub(crate) is_local: bool,
 }
 
-/// Answers connections, `most` at a time and one of this board beside them. When full, the connection that has longest not asked
-/// for anything makes way; where all have asked, a newcomer is refused. `accept` gives nothing when it failed.
+/// Takes connections and has `answer` answer each. Answers are given to `most` at a time, and one of this board beside them.
+/// `accept` gives nothing when it failed.
 pub(crate) async fn answer_few<
     R: NodeRuntime,
     S: 'static,
     A: Future<Output = Option<Newcomer<S>>>,
     D: Future<Output = io::Result<()>> + 'static,
-    F: Future<Output = ()>,
 >(
     server: &'static Server<R>,
     most: usize,
     accept: impl Fn() -> A,
     answer: impl Fn(S, Ticket) -> D,
-    refuse: impl Fn(S) -> F,
 ) {
-    let silent = Rc::new(Silent::default());
-    // Each task that answers holds one.
-    let places = Rc::new(());
-    let taken = || Rc::strong_count(&places) - 1;
+    let door = Rc::new(Door { silent: RefCell::default(), places: Cell::new(0), most });
     loop {
-        if taken() >= most {
-            match silent.oldest() {
-                Some(since) => server.runtime.sleep_until(since + Duration::from_millis(SILENT_MS_MIN)).await,
-                None if taken() > most => {
-                    server.sleep_ms(ACCEPT_PAUSE_MS).await;
-                    continue;
-                }
-                None => {}
-            }
+        if let Some(since) = door.full_since() {
+            server.runtime.sleep_until(since + Duration::from_millis(SILENT_MS_MIN)).await;
         }
         let Some(Newcomer { stream, is_local }) = accept().await else {
             server.sleep_ms(ACCEPT_PAUSE_MS).await;
             continue;
         };
-        let has_place = taken() < most || silent.push_out() || (is_local && taken() == most);
-        if has_place {
-            let (place, answered) = (places.clone(), answer(stream, Ticket::new(&silent)));
-            server.start(async move {
-                if let Err(error) = answered.await {
-                    server.driver.count(Refused::Ask);
-                    debug!("somebody who asked how the node is was not answered: {error}");
-                }
-                drop(place);
-            });
-        } else {
-            refuse(stream).await;
+        if door.full_since().is_some() {
+            door.push_out();
         }
+        let answered = answer(stream, door.ticket(is_local));
+        server.start(async move {
+            if let Err(error) = answered.await {
+                server.driver.count(Refused::Ask);
+                debug!("somebody who asked how the node is was not answered: {error}");
+            }
+        });
         // A connection that came before is read from before the next one may push it out.
         server.runtime.next_turn().await;
     }
 }
 
-/// Connections that have not sent a whole request, the oldest first: since when, and what tells each to make way.
-#[derive(Default)]
-struct Silent(RefCell<VecDeque<(Instant, Rc<Wake>)>>);
+struct Door {
+    /// Connections that are not answered yet, the oldest first: since when, and what tells each to make way.
+    silent: RefCell<VecDeque<(Instant, Rc<Wake>)>>,
+    /// Those that are being answered.
+    places: Cell<usize>,
+    most: usize,
+}
 
-impl Silent {
-    fn oldest(&self) -> Option<Instant> {
-        self.0.borrow().front().map(|(since, _)| *since)
+impl Door {
+    /// When the oldest came, if no more can be let in beside it.
+    fn full_since(&self) -> Option<Instant> {
+        let silent = self.silent.borrow();
+        silent.front().filter(|_| silent.len() >= SILENT_MAX).map(|(since, _)| *since)
     }
 
-    fn push_out(&self) -> bool {
-        let oldest = self.0.borrow_mut().pop_front();
-        oldest.is_some_and(|(_, oldest)| {
+    fn push_out(&self) {
+        if let Some((_, oldest)) = self.silent.borrow_mut().pop_front() {
             oldest.wake();
-            true
-        })
+        }
+    }
+
+    fn ticket(self: &Rc<Self>, is_local: bool) -> Ticket {
+        let makes_way = Rc::new(Wake::default());
+        self.silent.borrow_mut().push_back((Instant::now(), makes_way.clone()));
+        Ticket { door: self.clone(), makes_way, is_local }
+    }
+
+    fn place(self: &Rc<Self>, is_local: bool) -> Option<Place> {
+        if self.places.get() >= self.most + usize::from(is_local) {
+            return None;
+        }
+        self.places.set(self.places.get() + 1);
+        Some(Place(self.clone()))
     }
 }
 
-/// A connection's place among those that have not asked yet.
+/// The right to be answered, until this is dropped.
+pub(crate) struct Place(Rc<Door>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.places.set(self.0.places.get() - 1);
+    }
+}
+
+/// A connection's place among those that are not answered yet.
 pub(crate) struct Ticket {
-    silent: Rc<Silent>,
+    door: Rc<Door>,
     makes_way: Rc<Wake>,
+    is_local: bool,
 }
 
 impl Ticket {
-    fn new(silent: &Rc<Silent>) -> Self {
-        let makes_way = Rc::new(Wake::default());
-        silent.0.borrow_mut().push_back((Instant::now(), makes_way.clone()));
-        Ticket { silent: silent.clone(), makes_way }
-    }
-
-    /// Reads a request, unless this connection has to make way first.
-    pub(crate) async fn read<T>(self, read: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    /// Reads a request and waits for a place, unless this connection has to make way first. Without a place after
+    /// [`PLACE_MS_MAX`] the request is to be refused.
+    pub(crate) async fn read<R: NodeRuntime, T>(
+        self,
+        server: &'static Server<R>,
+        read: impl Future<Output = io::Result<T>>,
+    ) -> io::Result<(T, Option<Place>)> {
+        let admitted = async {
+            let request = read.await?;
+            let until = Instant::now() + Duration::from_millis(PLACE_MS_MAX);
+            loop {
+                let place = self.door.place(self.is_local);
+                if place.is_some() || Instant::now() >= until {
+                    return Ok((request, place));
+                }
+                server.sleep_ms(PLACE_LOOK_MS).await;
+            }
+        };
         let pushed_out = async {
             self.makes_way.wait().await;
             Err(io::ErrorKind::ConnectionAborted.into())
         };
-        future::or(read, pushed_out).await
+        future::or(admitted, pushed_out).await
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.silent.0.borrow_mut().retain(|(_, other)| !Rc::ptr_eq(other, &self.makes_way));
+        self.door.silent.borrow_mut().retain(|(_, other)| !Rc::ptr_eq(other, &self.makes_way));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn door(most: usize) -> Rc<Door> {
+        Rc::new(Door { silent: RefCell::default(), places: Cell::new(0), most })
+    }
+
+    #[test]
+    fn one_place_more_is_for_this_board() {
+        let door = door(2);
+        let first = door.place(false).expect("there is room");
+        let _second = door.place(false).expect("there is room");
+        assert!(door.place(false).is_none());
+        let own = door.place(true).expect("the place of this board");
+        assert!(door.place(true).is_none(), "there is one such place");
+        drop(first);
+        assert!(door.place(false).is_none(), "two are answered");
+        drop(own);
+        assert!(door.place(false).is_some());
+    }
+
+    #[test]
+    fn the_oldest_makes_way() {
+        let door = door(1);
+        let mut tickets: Vec<Ticket> = (1..SILENT_MAX).map(|_| door.ticket(false)).collect();
+        assert!(door.full_since().is_none());
+        tickets.push(door.ticket(false));
+        assert!(door.full_since().is_some());
+        door.push_out();
+        let is_told =
+            |ticket: &Ticket| future::block_on(future::poll_once(ticket.makes_way.wait())).is_some();
+        assert!(is_told(&tickets[0]) && !is_told(&tickets[1]));
+        assert!(door.full_since().is_none());
+        tickets.clear();
+        assert!(door.silent.borrow().is_empty());
     }
 }

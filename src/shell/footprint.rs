@@ -6,7 +6,7 @@ use super::control::CONTROLS_MAX;
 use super::http::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX};
 use super::limits::{
     CLIENTS_MAX, INPUT_BYTES, LISTEN_BACKLOG, LIVE_LOOK_BYTES_MAX, LIVE_RING_BYTES, LOCAL_WATCHERS_MAX,
-    LOG_LINE_BYTES_MAX, OUTPUT_BYTES, REPEATED_BYTES_MAX, UNREAD_BYTES_MAX, WATCHERS_MAX,
+    LOG_LINE_BYTES_MAX, OUTPUT_BYTES, REPEATED_BYTES_MAX, SILENT_MAX, UNREAD_BYTES_MAX, WATCHERS_MAX,
 };
 use super::snapshot::CHUNK_ENTRIES;
 use super::snapshot::format::{ENTRIES_MAX, LINE_BYTES_MAX};
@@ -78,7 +78,8 @@ pub const LIMITS: &[Limit] = &[
         CENSUSES_SEEN_MAX * size_of::<(u64, Mono)>(),
         "the node takes no part in a further one",
     ),
-    limit("connections to the HTTP port", HTTP_CONNECTIONS_MAX, 0, "answered by 503, but one of this board"),
+    limit("requests over HTTP that are answered at once", HTTP_CONNECTIONS_MAX, 0, "wait a second, then 503"),
+    limit("connections that have not asked yet", SILENT_MAX, 0, "the oldest makes way"),
     limit("those who watch over HTTP", WATCHERS_MAX, 0, "answered by 503; figures are given all the same"),
     limit("those who watch at the control socket", LOCAL_WATCHERS_MAX, 0, "let go"),
     limit(

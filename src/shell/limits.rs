@@ -60,6 +60,13 @@ pub const ACCEPT_PAUSE_MS: u64 = 100;
 /// a request is there within two round trips.
 pub const SILENT_MS_MIN: u64 = 100;
 
+/// Connections to the HTTP port, or to the control socket, that have not asked for anything. When full, the oldest makes way.
+pub const SILENT_MAX: usize = 64;
+/// A request waits so long for others to be answered, in milliseconds, and is refused then.
+pub const PLACE_MS_MAX: u64 = 1_000;
+/// It is looked so often whether others were answered, in milliseconds.
+pub const PLACE_LOOK_MS: u64 = 20;
+
 /// A clock that is not yet trusted is looked at again after so long, in milliseconds.
 pub const CLOCK_CHECK_MS: u64 = 5_000;
 

@@ -9,7 +9,7 @@ use futures_lite::future;
 use log::{error, info};
 
 use super::control::Control;
-use super::limits::STATUS_FIRST_MS;
+use super::limits::{LISTEN_BACKLOG, STATUS_FIRST_MS};
 use super::refused::Refused;
 use super::runtime::Signal;
 use super::server::{NodeRuntime, Server};
@@ -139,6 +139,7 @@ impl<R: NodeRuntime> Server<R> {
         let Some(address) = address else { return Ok(()) };
         let member = "http";
         let listener = TcpListener::bind(address).and_then(|listener| {
+            rustix::net::listen(&listener, LISTEN_BACKLOG)?;
             listener.set_nonblocking(true)?;
             Ok((listener.local_addr()?, self.runtime.listen(listener)?))
         });

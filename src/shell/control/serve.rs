@@ -16,15 +16,8 @@ pub(crate) async fn serve<R: NodeRuntime>(server: &'static Server<R>, listener: 
         let stream = server.runtime.accept_unix(&listener).await.ok()?;
         Some(Newcomer { stream, is_local: true })
     };
-    // The place that is reserved for this board is the last of them.
-    answer_few(
-        server,
-        CONTROLS_MAX - 1,
-        accept,
-        |stream, ticket| answer(server, stream, ticket),
-        |stream| async { drop(stream) },
-    )
-    .await;
+    // The place that is for this board is one of them.
+    answer_few(server, CONTROLS_MAX - 1, accept, |stream, ticket| answer(server, stream, ticket)).await;
 }
 
 async fn answer<R: NodeRuntime>(
@@ -32,7 +25,9 @@ async fn answer<R: NodeRuntime>(
     mut stream: R::UnixStream,
     ticket: Ticket,
 ) -> io::Result<()> {
-    let request = server.in_time(CONTROL_MS_MAX, ticket.read(read_request(&mut stream))).await?;
+    let asked = ticket.read(server, read_request(&mut stream));
+    let (request, place) = server.in_time(CONTROL_MS_MAX, asked).await?;
+    let _place = place.ok_or(io::ErrorKind::QuotaExceeded)?;
     let answer = match request {
         Request::HerdText | Request::HerdJson => herd_answer(server, request, INQUIRY_MS_MAX).await?,
         Request::Text | Request::Json => server.driver.answer(request, server.facts()),

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt, future};
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 
 use super::{
@@ -28,13 +28,9 @@ pub(crate) async fn serve<R: NodeRuntime>(
         let (stream, peer) = accepted.map_err(|error| server.accept_failed("http", &error)).ok()?;
         Some(Newcomer { stream, is_local: peer.ip().to_canonical().is_loopback() })
     };
-    answer_few(
-        server,
-        HTTP_CONNECTIONS_MAX,
-        accept,
-        |stream, ticket| answer(server, address, stream, ticket),
-        |stream| refuse(server, stream),
-    )
+    answer_few(server, HTTP_CONNECTIONS_MAX, accept, |stream, ticket| {
+        answer(server, address, stream, ticket)
+    })
     .await;
 }
 
@@ -45,7 +41,9 @@ async fn answer<R: NodeRuntime>(
     ticket: Ticket,
 ) -> io::Result<()> {
     let guard = Guard::new(listener, server.plan.borrow().keys.clone());
-    let asked = server.in_time(HTTP_MS_MAX, ticket.read(read_request(&mut stream, &guard))).await?;
+    let asked = ticket.read(server, read_request(&mut stream, &guard));
+    let (asked, place) = server.in_time(HTTP_MS_MAX, asked).await?;
+    let asked = if place.is_some() { asked } else { Asked::Wrong(503) };
     server.http.count(&asked);
     let answer = match asked {
         Asked::Page(Page::Metrics, is_head) => {
@@ -78,12 +76,6 @@ async fn answer<R: NodeRuntime>(
         Asked::More => return Err(io::ErrorKind::UnexpectedEof.into()),
     };
     server.in_time(HTTP_MS_MAX, stream.write_all(answer.as_bytes())).await
-}
-
-/// Says that there is no place, as far as the socket takes that at once.
-async fn refuse<R: NodeRuntime>(server: &'static Server<R>, mut stream: R::TcpStream) {
-    server.http.count(&Asked::Wrong(503));
-    future::poll_once(stream.write_all(refusal(503).as_bytes())).await;
 }
 
 /// All clients, a piece at a time: one list at a time, and so many a second, as each is a walk through the table.
