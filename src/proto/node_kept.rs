@@ -31,7 +31,10 @@ impl<const SLOTS: usize> Node<SLOTS> {
             let now_s = now.mono.seconds();
             let heard_s = now_s.saturating_sub(i32::try_from(age_s).unwrap_or(i32::MAX));
             let admission = self.table.admit(report, heard_s, now_s, Source::Kept);
-            self.receive_clock.learn(now.mono, &report.sighting, now_s.saturating_sub(heard_s));
+            if matches!(admission, Admission::News | Admission::Newcomer) {
+                // One that has died meanwhile tells nothing: its age is what a clock that jumped makes of it.
+                self.receive_clock.learn(now.mono, &report.sighting, now_s.saturating_sub(heard_s));
+            }
             matches!(admission, Admission::News | Admission::Newcomer | Admission::Duplicate)
         };
         *(if taken { &mut self.counters.kept_taken } else { &mut self.counters.kept_refused }) += 1;

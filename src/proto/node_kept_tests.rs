@@ -73,6 +73,17 @@ fn what_a_report_could_not_do_an_entry_that_was_kept_cannot() {
 }
 
 #[test]
+fn an_entry_that_has_died_tells_nothing_of_the_time() {
+    let mut node = node(0, 2, 8, None, 1);
+    let untrusted = Now { mono: Mono(0), wall: Timestamp(7), wall_is_trusted: false };
+    // The clock has jumped by three years while the board was off.
+    assert!(!node.take_kept(&untrusted, &of("dead", 1_700_000_000), 3 * 365 * 86_400));
+    assert_eq!(node.receive_time(&untrusted), Timestamp(7));
+    assert!(node.take_kept(&untrusted, &of("live", 1_700_000_000), 60));
+    assert_eq!(node.receive_time(&untrusted), Timestamp(1_700_000_060_000_000_000));
+}
+
+#[test]
 fn a_herd_that_kept_its_tables_compares_and_sends_nothing() {
     let mut herd = Herd::of(&[32; 3], &keys());
     herd.run(1_000);
