@@ -144,10 +144,11 @@ fn installed(name: &str, packages: &str) -> String {
     packages.split(' ').filter(|package| words.contains(package)).collect::<Vec<_>>().join(" ")
 }
 
-/// What README tells a user of `cross` to type, after `cross`.
+/// What docs/BUILDING.md tells a user of `cross` to type, after `cross`.
 fn typed_with_cross() -> String {
-    let text = read("README.md");
-    let (_, rest) = text.split_once("CROSS_CONFIG=cross/Cross.toml cross ").expect("README has the command");
+    let text = read("docs/BUILDING.md");
+    let (_, rest) =
+        text.split_once("CROSS_CONFIG=cross/Cross.toml cross ").expect("BUILDING has the command");
     rest.lines().next().unwrap_or("").split('#').next().unwrap_or("").trim().to_owned()
 }
 

@@ -1,6 +1,7 @@
-//! The README is kept true by running it: its exchanges are played to a node, its table of limits is
-//! compared with the program's own, its shell commands with the command line. So is the map of FIVE-PIS.md.
+//! README and docs are kept true by running them: exchanges are played to a node, tables of limits, failures and figures are
+//! compared with the program's own, commands with the command line, links with the files that they name.
 
+use std::path::Path;
 use std::process::Command;
 
 use herd::places::{Failure, Phase, UPSTREAM_BODY_BYTES_MAX};
@@ -11,9 +12,57 @@ use herd::proto::quota::Caller;
 use herd::proto::time::{Mono, Now, Timestamp};
 use herd::shell::footprint::LIMITS;
 
+/// The README is read in five minutes.
+const README_LINES_MAX: usize = 300;
+
+fn document(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 fn readme() -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    std::fs::read_to_string(path).expect("the README is there")
+    document("README.md")
+}
+
+/// The README and all of docs.
+fn documents() -> Vec<(String, String)> {
+    let docs = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).expect("there are docs");
+    let docs = docs.map(|entry| format!("docs/{}", entry.expect("an entry").file_name().to_string_lossy()));
+    let names = docs.chain(["README.md".to_owned(), "CHANGELOG.md".to_owned()]);
+    names.map(|name| (name.clone(), document(&name))).collect()
+}
+
+#[test]
+fn the_readme_is_short_and_every_link_leads_to_a_file() {
+    let lines = readme().lines().count();
+    assert!(lines <= README_LINES_MAX, "README.md has {lines} lines");
+    for (name, text) in documents() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(&name);
+        let folder = folder.parent().expect("a file is in a folder");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')) {
+            let (target, anchor) = link.0.split_once('#').unwrap_or((link.0, ""));
+            if target.starts_with("http") {
+                continue;
+            }
+            let file = if target.is_empty() {
+                name.clone()
+            } else {
+                folder.join(target).to_string_lossy().into_owned()
+            };
+            assert!(Path::new(&file).exists() || target.is_empty(), "{name}: {target} does not exist");
+            if !anchor.is_empty() {
+                let heading =
+                    |line: &str| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+                let pointed = if target.is_empty() {
+                    text.clone()
+                } else {
+                    std::fs::read_to_string(&file).expect("text")
+                };
+                let found = pointed.lines().any(|line| line.starts_with('#') && heading(line) == anchor);
+                assert!(found, "{name}: {target}#{anchor} does not exist");
+            }
+        }
+    }
 }
 
 /// The bodies of the fenced blocks whose opening line is "```" and `label`.
@@ -92,11 +141,13 @@ fn every_exchange_of_the_readme_is_what_a_node_answers() {
 
 #[test]
 fn the_table_of_limits_is_the_programs_own() {
-    let text = readme();
+    let text = document("docs/OPERATIONS.md");
     for limit in LIMITS {
         let row = format!("| {} | {} |", limit.what, limit.limit);
-        let line =
-            text.lines().find(|line| line.starts_with(&row)).unwrap_or_else(|| panic!("README lacks: {row}"));
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&row))
+            .unwrap_or_else(|| panic!("OPERATIONS lacks: {row}"));
         assert!(line.contains(limit.when_full), "{line}\n does not say: {}", limit.when_full);
     }
 }
@@ -135,7 +186,7 @@ fn failures() -> Vec<Failure> {
 
 #[test]
 fn every_failure_of_an_upstream_is_in_the_table_and_reads_like_no_other() {
-    let text = readme();
+    let text = document("docs/PLACES.md");
     let rows: Vec<Vec<&str>> = text
         .lines()
         .filter(|line| line.starts_with("| "))
@@ -167,18 +218,24 @@ fn the_table_of_the_footprint_is_what_the_bench_printed() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/footprint/x86_64.json");
     let kept: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(path).expect("it is there")).expect("JSON");
-    let text = readme();
-    let pair: Vec<Vec<&str>> = text
-        .lines()
-        .skip_while(|line| !line.starts_with("| what | unit | smol | tokio |"))
-        .map(cells)
-        .collect();
+    let (readme, text) = (readme(), document("docs/BENCHMARKS.md"));
+    let rows = |text: &str, head: &str| -> Vec<Vec<String>> {
+        let table = text.lines().skip_while(|line| !line.starts_with(head)).skip(2);
+        let table = table.take_while(|line| line.starts_with('|'));
+        table.map(|line| cells(line).into_iter().map(str::to_owned).collect()).collect()
+    };
+    let all = rows(&text, "| what | unit | smol | tokio |");
+    let short = rows(&readme, "| what | this node | tokio | ratio |");
+    assert_eq!(short.len(), 8, "eight rows in README");
     for row in kept["rows"].as_array().expect("rows") {
         let what = row["what"].as_str().expect("a name");
         let said =
-            pair.iter().find(|cells| cells[0] == what).unwrap_or_else(|| panic!("README lacks {what}"));
+            all.iter().find(|cells| cells[0] == what).unwrap_or_else(|| panic!("BENCHMARKS lacks {what}"));
         let ratio = row["ratio"].as_f64().map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
         assert_eq!(said[4], ratio, "{what}");
+        if let Some(said) = short.iter().find(|cells| cells[0].split(", in ").next() == Some(what)) {
+            assert_eq!(said[3], ratio, "README: {what}");
+        }
     }
 }
 
@@ -199,8 +256,7 @@ fn every_command_of_the_readme_exists() {
 
 #[test]
 fn the_map_of_the_five_pis_is_right() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/FIVE-PIS.md");
-    let maps = blocks(&std::fs::read_to_string(path).expect("the page is there"), "json");
+    let maps = blocks(&document("docs/PI-QUICKSTART.md"), "json");
     let [map] = &maps[..] else { panic!("{} maps", maps.len()) };
     let folder = std::env::temp_dir().join(format!("herd-five-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder can be made");

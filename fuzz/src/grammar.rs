@@ -1,7 +1,7 @@
 //! What a client may say, written down a second time, with nothing of the core but its limits: the plain way, which
 //! allocates and compares numbers of any size as text.
 //!
-//! Source: PROTOCOL in the README. Knows no node and no table.
+//! Source: docs/PROTOCOL.md. Knows no node and no table.
 
 use std::cmp::Ordering;
 

@@ -1,7 +1,7 @@
 //! Every limit of the core, its unit in its name, and the arithmetic that ties one to another.
 //!
 //! Nothing else in the core holds a number that bounds something. What happens when a limit is
-//! reached is said beside it; the README's table of limits repeats it for people who run nodes.
+//! reached is said beside it; the table of limits in docs/OPERATIONS.md repeats it for people who run nodes.
 
 /// Clients a node remembers, set when it is built: `HERD_TABLE_CLIENTS=8192 cargo build`.
 ///
