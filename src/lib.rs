@@ -6,9 +6,9 @@
 //!    main -> cli -> config                       -> depends on
 //!             |
 //!             v
-//!          shell/server -> shell/driver -> proto <- sim <- herd-sim
-//!                            |
-//!                            +-> places
+//!           server -> proto <- sim <- herd-sim
+//!             |
+//!             +-> places
 //! ```
 //!
 //! * [`proto`] **decides**: what a line means, which report is newer, what is owed to whom, when a link is dead.
@@ -18,17 +18,17 @@
 //! * [`places`] **blocks**: it reads places files and asks services on the network, on threads of its own behind a
 //!   bounded queue. *Invariant: plain data in, plain data out; nothing of links or clients; every query is answered in
 //!   time, whatever a service does.* It also makes places files, from the command line.
-//! * [`shell`] **does**: sockets, timers, signals, logs, and what the service manager is told. `driver` decides with
-//!   the core what is done, `server` and `runtime` wait. *Invariant: one thread, no lock, no borrow held over an `.await`.*
+//! * [`server`] **does**: sockets, timers, signals, logs, and what the service manager is told. It is written once
+//!   for any [`server::runtime`]. *Invariant: one thread, no lock, no borrow held over an `.await`.*
 //! * `sim` (feature `sim`) **doubts**: whole herds of the same core under false clocks and links, from a seed.
-//!   *Invariant: no socket, thread or clock in a world; the same seed gives the same run.* It and the shell never meet.
+//!   *Invariant: no socket, thread or clock in a world; the same seed gives the same run.* It and the server never meet.
 //! * [`config`] reads and checks the map, whole, before anything starts, and again when a node is asked to.
 //!   *Invariant: a node only ever sees a [`config::Checked`] map.*
 //! * `bridge` (feature `bridge`) **translates** between a node and an MQTT broker, in a process of its own.
 //!   *Invariant: to the node it is one who watches and one client, and nothing more.*
 //! * [`cli`] turns arguments into calls and results into exit statuses: 0 well, 1 could not, 2 wrong usage.
 //!
-//! Start reading at [`proto::node`], whose first page is the contract between the core and any shell; then
+//! Start reading at [`proto::node`], whose first page is the contract between the core and any server; then
 //! [`proto::report`] for the one order that everything rests on, and [`proto::table`] for what is remembered and why.
 
 #[cfg(feature = "bridge")]
@@ -36,7 +36,7 @@ pub mod bridge;
 pub mod cli;
 pub mod config;
 pub mod places;
-pub mod shell;
+pub mod server;
 #[cfg(feature = "sim")]
 pub mod sim;
 

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use herd::places;
 use herd::proto::counters::Counters;
-use herd::shell::metrics;
-use herd::shell::refused::Refusals;
-use herd::shell::snapshot::{Health, LastWritten};
-use herd::shell::status::{Facts, Link, Status};
+use herd::server::metrics;
+use herd::server::refused::Refusals;
+use herd::server::snapshot::{Health, LastWritten};
+use herd::server::status::{Facts, Link, Status};
 use serde_json::Value;
 
 /// Columns of a dashboard.

@@ -8,8 +8,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use common::{Herd, free_addresses, until};
-use herd::shell::http::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX};
-use herd::shell::limits::SILENT_MAX;
+use herd::server::http::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX};
+use herd::server::limits::SILENT_MAX;
 
 /// A pair of nodes of which Hill has an HTTP listener.
 fn pair() -> (Herd, SocketAddr) {

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use common::{Herd, PATIENCE, free_addresses, until};
-use herd::shell::limits::{LOCAL_WATCHERS_MAX, WATCHERS_MAX};
+use herd::server::limits::{LOCAL_WATCHERS_MAX, WATCHERS_MAX};
 use rustix::process::Signal;
 use serde_json::Value;
 

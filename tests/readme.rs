@@ -10,7 +10,7 @@ use herd::proto::node::{Answer, Node, Seed, Setup};
 use herd::proto::out::Out;
 use herd::proto::quota::Caller;
 use herd::proto::time::{Mono, Now, Timestamp};
-use herd::shell::footprint::LIMITS;
+use herd::server::footprint::LIMITS;
 
 /// The README is read in five minutes.
 const README_LINES_MAX: usize = 300;

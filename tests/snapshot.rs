@@ -14,7 +14,7 @@ use herd::proto::limits::AGE_S_MAX;
 use herd::proto::node::{Node, Seed, Setup};
 use herd::proto::out::Out;
 use herd::proto::report::Report;
-use herd::shell::snapshot::format::{Encoder, LINE_BYTES_MAX, Written};
+use herd::server::snapshot::format::{Encoder, LINE_BYTES_MAX, Written};
 use rustix::process::Signal;
 use serde_json::Value;
 

@@ -65,12 +65,12 @@ fn the_core_imports_nothing_that_acts() {
 
 #[test]
 fn simulator_and_shell_do_not_know_each_other() {
-    for path in rust_files("src/shell") {
+    for path in rust_files("src/server") {
         assert!(!read(&path).contains("crate::sim"), "{}", path.display());
     }
     for path in rust_files("src/sim") {
         let text = read(&path);
-        assert!(!text.contains("crate::shell"), "{}", path.display());
+        assert!(!text.contains("crate::server"), "{}", path.display());
         // The program around the worlds tells the time and starts threads; a world does not.
         if path.ends_with("src/sim/many.rs") {
             continue;

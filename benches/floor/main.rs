@@ -11,11 +11,11 @@ use std::net::{IpAddr, TcpListener, TcpStream};
 use std::process::ExitCode;
 
 use herd::proto::out::Out;
-use herd::shell::client::{Client, whatsat_answer};
-use herd::shell::driver::{Driver, Memory};
-use herd::shell::listen::{listen, raise_descriptor_limit};
-use herd::shell::service::{CLIENTS, Service};
-use herd::shell::{Plan, Reread, RunError};
+use herd::server::client::{Client, whatsat_answer};
+use herd::server::driver::{Driver, Memory};
+use herd::server::listen::{listen, raise_descriptor_limit};
+use herd::server::service::{CLIENTS, Service};
+use herd::server::{Plan, Reread, RunError};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use slab::Slab;
 
@@ -69,7 +69,8 @@ fn run(plan: Plan, _reread: Reread) -> Result<(), RunError> {
                 }),
                 key => {
                     let key = usize::try_from(key).expect("a key of the slab");
-                    let is_unsure = event.flags.intersects(UNSURE);
+                    let flags = event.flags;
+                    let is_unsure = flags.intersects(UNSURE);
                     let open = serve(&driver, &mut connections.borrow_mut()[key], is_unsure);
                     if open.is_none() {
                         connections.borrow_mut().remove(key);

@@ -55,7 +55,7 @@ fn node() -> Box<Node<16>> {
     node
 }
 
-/// What a shell would send back when the bytes come in reads of these sizes.
+/// What a server would send back when the bytes come in reads of these sizes.
 fn answers(input: &[u8], sizes: &[usize]) -> Vec<u8> {
     let mut node = node();
     let (mut splitter, mut held, mut sent) = (Splitter::default(), Vec::new(), Vec::new());

@@ -52,7 +52,7 @@ pub fn link_line(data: &[u8]) {
     let mut play = Play::new(head);
     for step in steps.take(STEPS_MAX) {
         let Some((&what, rest)) = step.split_first() else { continue };
-        // The shell cuts the link at a longer line, and shows the core none of it.
+        // The server cuts the link at a longer line, and shows the core none of it.
         let rest = &rest[..rest.len().min(LINK_LINE_BYTES_MAX - TAG_FIELD_BYTES)];
         match what {
             b'=' => play.say_signed(rest),

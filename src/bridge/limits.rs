@@ -2,7 +2,7 @@
 
 use crate::proto::limits::{TABLE_CLIENTS, TABLE_CLIENTS_MAX};
 use crate::proto::node_watch::WATCH_LINE_BYTES_MAX;
-use crate::shell::limits::READ_BYTES;
+use crate::server::limits::READ_BYTES;
 
 /// Clients whose newest position waits to be published. When full, the node is not read from until there is room; if that
 /// takes it too long it ends the stream, and what was not told comes with the next one.

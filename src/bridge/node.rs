@@ -21,10 +21,10 @@ use super::pending::Put;
 use super::run::{Bridge, dice};
 use super::stream::{Stream, Told};
 use crate::proto::time::Mono;
-use crate::shell::control::Request;
-use crate::shell::limits::READ_BYTES;
-use crate::shell::logging::Printable;
-use crate::shell::sparing::Kind;
+use crate::server::control::Request;
+use crate::server::limits::READ_BYTES;
+use crate::server::logging::Printable;
+use crate::server::sparing::Kind;
 
 /// Watches the node, again and again.
 pub(super) async fn keep_watching(bridge: &Bridge) -> String {

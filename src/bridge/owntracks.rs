@@ -10,7 +10,7 @@ use super::counters::Count;
 use super::limits::MESSAGE_BYTES_MAX;
 use super::topics;
 use crate::proto::fields::{ClientId, ClientTime, Position};
-use crate::shell::status::Json;
+use crate::server::status::Json;
 
 /// Nanoseconds of a second.
 const NANOSECONDS: i64 = 1_000_000_000;

@@ -30,11 +30,11 @@ use super::pending::Pending;
 use super::session::{Event, Hello, Message, Session};
 use super::{Settings, topics};
 use crate::proto::time::Mono;
-use crate::shell::limits::READ_BYTES;
-use crate::shell::logging::Printable;
-use crate::shell::sparing::{Kind, Sparing};
-use crate::shell::status::Json;
-use crate::shell::wake::Wake;
+use crate::server::limits::READ_BYTES;
+use crate::server::logging::Printable;
+use crate::server::sparing::{Kind, Sparing};
+use crate::server::status::Json;
+use crate::server::wake::Wake;
 
 /// What the bridge's tasks share.
 pub(super) struct Bridge {

@@ -14,7 +14,7 @@ use super::parse::BridgeOptions;
 use crate::bridge::limits::LOGIN_BYTES_MAX;
 use crate::bridge::{self, Broker, Settings, topics};
 use crate::config::{Config, Surroundings, did_you_mean, quoted};
-use crate::shell::{control, logging};
+use crate::server::{control, logging};
 
 const PREFIX: &str = "owntracks/herd";
 const TAKE_IN: &str = "owntracks/+/+";
@@ -123,7 +123,7 @@ mod tests {
 
     use super::*;
     use crate::config;
-    use crate::shell::logging::LogFormat;
+    use crate::server::logging::LogFormat;
 
     fn options(name: Option<&str>, broker: &str) -> BridgeOptions {
         BridgeOptions {

@@ -12,10 +12,10 @@ use crate::config::{self, Checked};
 use crate::places::import::{Import, Progress};
 use crate::places::{self, Query};
 use crate::proto::auth;
-use crate::shell::footprint::{LIMITS, NODE_BYTES};
-use crate::shell::logging::LogFormat;
-use crate::shell::token::Token;
-use crate::shell::{self, Address, Plan};
+use crate::server::footprint::{LIMITS, NODE_BYTES};
+use crate::server::logging::LogFormat;
+use crate::server::token::Token;
+use crate::server::{self, Address, Plan};
 
 /// How a node is run.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(super) fn serve(
     reread: impl Fn() -> Result<(Checked, usize), String> + 'static,
     node: RunNode,
 ) -> Result<(), String> {
-    shell::logging::start(options.log_level, options.log_format);
+    server::logging::start(options.log_level, options.log_format);
     let name = checked.nodes[me].name.clone();
     let supervised = options.stops_with_stdin;
     let reread = move || reread().map(|(checked, me)| plan(checked, me, supervised));

@@ -30,8 +30,8 @@ use std::process::ExitCode;
 use log::{Level, LevelFilter};
 
 use crate::config::{self, Checked, Config, Finding, Keys, Severity, Surroundings, did_you_mean, quoted};
-use crate::shell::logging::{LogFormat, tell};
-use crate::shell::{Plan, Reread, RunError, service};
+use crate::server::logging::{LogFormat, tell};
+use crate::server::{Plan, Reread, RunError, service};
 use parse::Command;
 
 /// The longest line that `serve --supervised` reads: two keys of 64 digits, a space and the line end.
@@ -48,7 +48,7 @@ enum Failure {
     Told,
 }
 
-/// What runs a node until it is told to stop: [`shell::run`](crate::shell::run) on some runtime.
+/// What runs a node until it is told to stop: [`server::run`](crate::server::run) on some runtime.
 pub type RunNode = fn(Plan, Reread) -> Result<(), RunError>;
 
 /// Runs the program with the arguments that follow its name, and gives its exit status.

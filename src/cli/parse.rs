@@ -13,8 +13,8 @@ use super::help::{self, Detail, spelled};
 use super::table::{COMMANDS, Entry, Flag, LOG_LEVELS};
 use crate::config::{did_you_mean, quoted};
 use crate::places::import::{Columns, Format, Import, kind_of_word};
-use crate::shell::control::Request;
-use crate::shell::logging::LogFormat;
+use crate::server::control::Request;
+use crate::server::logging::LogFormat;
 
 /// The limits of WHATSAT (PROTOCOL), which `places near` answers like.
 const RADIUS_KM_MAX: f64 = 50.0;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::Failure;
 use crate::config::{did_you_mean, quoted};
-use crate::shell::control::{self, Request};
+use crate::server::control::{self, Request};
 
 /// How often `--watch` looks.
 const WATCH_EVERY: Duration = Duration::from_secs(2);

@@ -22,7 +22,7 @@
 //! # Keys and the log
 //! ureq writes each request's address at the levels debug and trace, and for `google-legacy` that address holds the key:
 //! whoever installs a logger must drop records whose target [`is_secret_target`], as
-//! [`shell::logging`](crate::shell::logging) does.
+//! [`server::logging`](crate::server::logging) does.
 
 pub mod build;
 pub mod cache;

@@ -1,8 +1,8 @@
 //! A node of the size that a board has, compiled in this package.
 //!
-//! [`Node`] is generic over its size, and a generic is compiled by whoever uses it: the shell, for size, at half the
+//! [`Node`] is generic over its size, and a generic is compiled by whoever uses it: the server, for size, at half the
 //! speed. So what each request or line goes through is said here once more for the one size there is, and stays here:
-//! inlined into the shell it would be the shell's again.
+//! inlined into the server it would be the server's again.
 //!
 //! Everything else is [`Node`]'s own, by way of `Deref`.
 

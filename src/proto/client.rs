@@ -188,7 +188,7 @@ mod tests {
         }
     }
 
-    /// What the splitter makes of `input` when it comes in pieces of `sizes`, a shell's way.
+    /// What the splitter makes of `input` when it comes in pieces of `sizes`, a server's way.
     fn split(input: &[u8], sizes: &[usize]) -> Vec<(char, Vec<u8>)> {
         let (mut splitter, mut held, mut pieces) = (Splitter::default(), Vec::new(), Vec::new());
         let (mut rest, mut sizes) = (input, sizes.iter().cycle());

@@ -1,6 +1,6 @@
 //! The node: every decision of the herd, and nothing else.
 //!
-//! The shell hands in what happened (a line, a connection, the time) and takes out what is to be done:
+//! The server hands in what happened (a line, a connection, the time) and takes out what is to be done:
 //!
 //! 1. after any call, [`Node::take_cut`] until it is empty: close those connections;
 //! 2. then [`Node::take_dial`] until it is empty: dial those neighbours;
@@ -78,7 +78,7 @@ pub enum StartError {
     Neighbours,
 }
 
-/// What a client line asks of the shell.
+/// What a client line asks of the server.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "the core has no heap to put the query on")]
 pub enum Answer {
@@ -276,7 +276,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     /// If the node has not been started.
     #[must_use]
     pub fn me(&self) -> NodeId {
-        self.me.expect("the shell starts a node before it uses it")
+        self.me.expect("the server starts a node before it uses it")
     }
 
     /// Takes a client's line, without its LF, and writes the answer with its newline. `caller` is from [`Node::caller`].
@@ -323,7 +323,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
     }
 
-    /// Counts a line that the shell answers itself, because it is longer than any buffer. Says whether the connection is to
+    /// Counts a line that the server answers itself, because it is longer than any buffer. Says whether the connection is to
     /// be closed behind it: its first bytes are those of a line of HTTP.
     pub fn count_long_line(&mut self, start: &[u8]) -> bool {
         self.counters.invalid += 1;

@@ -25,7 +25,7 @@ impl Link {
 }
 
 impl<const SLOTS: usize> Node<SLOTS> {
-    /// A neighbour that is to be dialled now, for a link or to knock. The shell answers with
+    /// A neighbour that is to be dialled now, for a link or to knock. The server answers with
     /// [`Node::open`] or [`Node::dial_failed`].
     pub fn take_dial(&mut self, now: Mono) -> Option<NodeId> {
         let link = self.links.iter_mut().find(|link| link.dial_due_at() <= now)?;

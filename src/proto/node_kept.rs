@@ -1,6 +1,6 @@
 //! What outlives the node: its entries, given out one by one, and taken back at the next start.
 //!
-//! Part of [`Node`]; apart from it because no decision of the herd rests on it. Where entries lie meanwhile is the shell's.
+//! Part of [`Node`]; apart from it because no decision of the herd rests on it. Where entries lie meanwhile is the server's.
 //!
 //! They are given out by their slots, from the highest down, and the table may change between two of them. That loses
 //! nothing: a removal moves the last entry into the hole, and the last one has been given out already, or lies below the walk

@@ -143,7 +143,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
     }
 
-    /// Ends the session because of something that only the shell can see.
+    /// Ends the session because of something that only the server can see.
     pub fn cut(&mut self, now: Mono, id: SessionId, cut: Cut) {
         if let Some(index) = self.session(id) {
             self.end(now, index, Some(cut));
@@ -189,7 +189,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
             self.links[neighbour].last_cut = Some(cut);
         }
         if let Some(cut) = cut {
-            debug_assert!(!self.cuts.is_full(), "the shell takes all cuts after each call");
+            debug_assert!(!self.cuts.is_full(), "the server takes all cuts after each call");
             let _ = self.cuts.push((id, Ended { cut, peer, alleged }));
         }
     }

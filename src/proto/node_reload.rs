@@ -58,7 +58,7 @@ impl Renumbering {
 
 impl<const SLOTS: usize> Node<SLOTS> {
     /// Takes a new map. The node keeps its name, and everything that the new map does not speak against.
-    /// A [`NodeId`] from before means another node, or none, from now on; the shell gives up the dials
+    /// A [`NodeId`] from before means another node, or none, from now on; the server gives up the dials
     /// that are under way.
     ///
     /// # Errors
@@ -152,7 +152,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         let listed = "a link to a node that the map lists no more was removed";
         for (number, link) in self.links.iter_mut().enumerate() {
             link.node = renumbering.of(link.node).expect(listed);
-            // The shell gives up the dials that are under way: it knows their nodes by the old numbers.
+            // The server gives up the dials that are under way: it knows their nodes by the old numbers.
             let is_dialled = |session: &Session| {
                 session.dialled
                     && session.phase != Phase::Up

@@ -1,6 +1,6 @@
 //! What a node tells those who watch its table: each entry once, and then what changes.
 //!
-//! A line is an AT line with the entry's age behind it. How the lines travel, and to how many, is the shell's.
+//! A line is an AT line with the entry's age behind it. How the lines travel, and to how many, is the server's.
 
 use super::limits::AT_LINE_BYTES_MAX;
 use super::node::Node;

@@ -1,4 +1,4 @@
-//! Where the core writes its lines: a slice that the shell lends, and how much of it is used.
+//! Where the core writes its lines: a slice that the server lends, and how much of it is used.
 //!
 //! The core must not allocate, so it cannot grow this. A caller makes sure of the room for one
 //! whole line before it asks for one; the limits say how long a line can be.

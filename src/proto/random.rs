@@ -1,7 +1,7 @@
-//! Jitter: numbers that need not be secret, from a seed that the shell brings.
+//! Jitter: numbers that need not be secret, from a seed that the server brings.
 //!
 //! The core has no source of randomness, so that a seed repeats a whole run. Nothing here guards
-//! anything: nonces and keys come from the system, through the shell.
+//! anything: nonces and keys come from the system, through the server.
 
 /// xorshift64* (Vigna 2016, "An experimental exploration of Marsaglia's xorshift generators").
 #[derive(Debug)]

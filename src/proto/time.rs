@@ -52,7 +52,7 @@ impl Timestamp {
     }
 }
 
-/// What the shell knows of time when it hands the core an input.
+/// What the server knows of time when it hands the core an input.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     /// Drives timers and ages.

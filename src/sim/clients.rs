@@ -122,7 +122,7 @@ impl World {
         (format!("{second}.{nanos:09}"), second * 1_000_000_000 + nanos)
     }
 
-    /// Hands lines in, in pieces, as a shell does.
+    /// Hands lines in, in pieces, as a server does.
     pub(super) fn say_all(&mut self, host: usize, said: &[Said]) {
         let mut input: Vec<u8> =
             said.iter().flat_map(|said| [said.line().as_bytes(), b"\n"].concat()).collect();

@@ -1,6 +1,6 @@
 //! What a board's disk keeps over a crash, where its map asks for snapshots: entries and their ages, and what the clock said.
 //!
-//! The shell's file is not here, as the simulator does not know the shell: this is what a file comes to.
+//! The server's file is not here, as the simulator does not know the server: this is what a file comes to.
 
 use super::check::{age_is_true, is_ahead, issued_at};
 use super::host::{Held, client_number};

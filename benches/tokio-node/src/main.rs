@@ -5,5 +5,5 @@ mod runtime;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    herd::cli::run(std::env::args_os().skip(1), herd::shell::run::<runtime::Tokio>)
+    herd::cli::run(std::env::args_os().skip(1), herd::server::run::<runtime::Tokio>)
 }

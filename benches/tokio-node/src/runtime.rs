@@ -11,10 +11,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use futures_lite::{AsyncRead, AsyncWrite};
-use herd::shell::client::tasks::{self, ClientTasks};
-use herd::shell::runtime::{Runtime, Signal};
-use herd::shell::server::{NodeRuntime, Server};
-use herd::shell::status::Facts;
+use herd::server::client::tasks::{self, ClientTasks};
+use herd::server::runtime::{Runtime, Signal};
+use herd::server::shared::{NodeRuntime, Server};
+use herd::server::status::Facts;
 use tokio::io::ReadBuf;
 use tokio::net::unix::pipe::Receiver;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};

@@ -1,6 +1,6 @@
-//! The shell does what the core decides: sockets, timers, clocks, signals, logs.
+//! The server does what the core decides: sockets, timers, clocks, signals, logs.
 //!
-//! `driver` is bytes in, bytes out, and waits for nothing. [`server`], and the files named `serve`, are the tasks of a node,
+//! `driver` is bytes in, bytes out, and waits for nothing. [`shared`], and the files named `serve`, are the tasks of a node,
 //! written once for any [`runtime`]. None of them knows how a map is written; a [`Plan`] is all they are told.
 
 mod acceptor;
@@ -24,8 +24,8 @@ pub mod metrics;
 pub mod refused;
 mod run;
 pub mod runtime;
-pub mod server;
 pub mod service;
+pub mod shared;
 pub mod snapshot;
 pub(crate) mod sparing;
 pub mod status;

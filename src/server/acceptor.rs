@@ -16,7 +16,7 @@ use log::debug;
 
 use super::limits::{ACCEPT_PAUSE_MS, PLACE_LOOK_MS, PLACE_MS_MAX, SILENT_MAX, SILENT_MS_MIN};
 use super::refused::Refused;
-use super::server::{NodeRuntime, Server};
+use super::shared::{NodeRuntime, Server};
 use super::wake::Wake;
 
 /// What comes through a door.

@@ -2,8 +2,8 @@
 
 use log::debug;
 
-use crate::shell::limits::ACCEPT_PAUSE_MS;
-use crate::shell::server::{NodeRuntime, Server};
+use crate::server::limits::ACCEPT_PAUSE_MS;
+use crate::server::shared::{NodeRuntime, Server};
 
 /// Accepts clients for ever.
 pub(crate) async fn accept<R: NodeRuntime>(server: &'static Server<R>, listener: R::TcpListener) {

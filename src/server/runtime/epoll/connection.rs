@@ -16,10 +16,10 @@ use super::watched::Readiness;
 use crate::proto::node::PlacesQuery;
 use crate::proto::out::Out;
 use crate::proto::time::Mono;
-use crate::shell::budget::Held;
-use crate::shell::client::{Client, whatsat_answer};
-use crate::shell::limits::UNREAD_MS_MAX;
-use crate::shell::server::Server;
+use crate::server::budget::Held;
+use crate::server::client::{Client, whatsat_answer};
+use crate::server::limits::UNREAD_MS_MAX;
+use crate::server::shared::Server;
 
 /// A client connection.
 pub(super) struct Slot {

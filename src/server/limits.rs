@@ -1,4 +1,4 @@
-//! The limits of the shell: buffers, connections, times. The core's are in [`crate::proto::limits`].
+//! The limits of the server: buffers, connections, times. The core's are in [`crate::proto::limits`].
 
 use crate::proto::limits::{ANSWER_BYTES_MAX, CLIENT_LINE_BYTES_MAX, LINK_LINE_BYTES_MAX};
 

@@ -19,10 +19,10 @@ use super::{Client, whatsat_answer};
 use crate::proto::node::PlacesQuery;
 use crate::proto::out::Out;
 use crate::proto::time::Mono;
-use crate::shell::limits::{LINGER_BYTES_MAX, LINGER_MS_MAX, TURN_READS, UNREAD_MS_MAX};
-use crate::shell::runtime::Runtime;
-use crate::shell::server::{NodeRuntime, Server};
-use crate::shell::status::Facts;
+use crate::server::limits::{LINGER_BYTES_MAX, LINGER_MS_MAX, TURN_READS, UNREAD_MS_MAX};
+use crate::server::runtime::Runtime;
+use crate::server::shared::{NodeRuntime, Server};
+use crate::server::status::Facts;
 
 /// The connections there are.
 pub struct ClientTasks<R: Runtime> {

@@ -1,4 +1,4 @@
-//! Counters of the shell: what it refuses, or fails to do, where the core has no part in it. The core's are in
+//! Counters of the server: what it refuses, or fails to do, where the core has no part in it. The core's are in
 //! [`crate::proto::counters`].
 
 use std::cell::Cell;

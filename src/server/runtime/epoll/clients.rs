@@ -24,13 +24,13 @@ use super::reactor::{Bell, Crowd};
 use super::turns::{Class, KEYS_MAX, Turns};
 use super::watched::Readiness;
 use crate::proto::time::Mono;
-use crate::shell::client::Client;
-use crate::shell::limits::{
+use crate::server::client::Client;
+use crate::server::limits::{
     CLIENTS_MAX, LINGER_BYTES_MAX, LINGER_MS_MAX, LITTLE_BYTES, TURN_BUSY_BYTES, TURN_BUSY_CLIENTS,
     TURN_CLIENTS, UNREAD_LOOK_MS, UNREAD_MS_MAX,
 };
-use crate::shell::server::Server;
-use crate::shell::status::Facts;
+use crate::server::shared::Server;
+use crate::server::status::Facts;
 
 const _: () = assert!(CLIENTS_MAX <= KEYS_MAX);
 /// The key of no client.

@@ -11,7 +11,7 @@ use crate::proto::board::BoardNode;
 use crate::proto::node_links::LinkState;
 use crate::proto::time::Now;
 
-/// What the shell adds of its own.
+/// What the server adds of its own.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Facts {
     /// Clients connected.
@@ -88,7 +88,7 @@ pub struct Status {
     pub snapshot: Option<snapshot::Health>,
     /// What it has of its own in memory, in KB, where the system tells.
     pub private_kb: Option<u64>,
-    /// Counters of the core, then those of the shell.
+    /// Counters of the core, then those of the server.
     pub counters: Vec<(&'static str, u64)>,
     /// What the runtime's half knows.
     pub facts: Facts,

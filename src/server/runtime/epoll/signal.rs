@@ -9,7 +9,7 @@ use nix::sys::signal::{self, SigSet};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::watched::{For, Watched};
-use crate::shell::runtime::Signal;
+use crate::server::runtime::Signal;
 
 const NUMBERS: [(Signal, signal::Signal); 4] = [
     (Signal::Terminate, signal::Signal::SIGTERM),

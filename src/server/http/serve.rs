@@ -11,11 +11,11 @@ use super::{
     Asked, EVENTS, Guard, HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_MS_MAX, JSON, LIST_LOOK_MS,
     LIST_MS_MAX, ListTurn, Page, asked, health, page, refusal, stream_head,
 };
-use crate::shell::acceptor::{Newcomer, Ticket, answer_few};
-use crate::shell::limits::WATCHER_SEND_BUFFER_BYTES;
-use crate::shell::live::{Seat, clients_piece, watch};
-use crate::shell::metrics;
-use crate::shell::server::{NodeRuntime, Server};
+use crate::server::acceptor::{Newcomer, Ticket, answer_few};
+use crate::server::limits::WATCHER_SEND_BUFFER_BYTES;
+use crate::server::live::{Seat, clients_piece, watch};
+use crate::server::metrics;
+use crate::server::shared::{NodeRuntime, Server};
 
 /// Answers for ever.
 pub(crate) async fn serve<R: NodeRuntime>(

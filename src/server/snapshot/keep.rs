@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use futures_lite::future::yield_now;
 use log::warn;
 
-use crate::shell::limits::SNAPSHOT_STOP_MS_MAX;
-use crate::shell::server::{NodeRuntime, Server};
+use crate::server::limits::SNAPSHOT_STOP_MS_MAX;
+use crate::server::shared::{NodeRuntime, Server};
 
 /// Does as the map says from now on.
 pub(crate) async fn keep<R: NodeRuntime>(server: &'static Server<R>) {

@@ -1,9 +1,9 @@
-//! The runtime-neutral half of the shell: bytes in, bytes out, the same on any runtime.
+//! The runtime-neutral half of the server: bytes in, bytes out, the same on any runtime.
 //!
 //! One thread owns the driver. A method borrows the node and gives it back before it returns, so no
 //! borrow is ever held while something waits. The buffers are shared by all connections: they are
 //! taken when a socket is ready and free again before the next one is, so an idle connection holds
-//! none. What a runtime adds is waiting: see [`crate::shell::runtime`].
+//! none. What a runtime adds is waiting: see [`crate::server::runtime`].
 
 use std::cell::{RefCell, RefMut};
 use std::fmt;

@@ -12,8 +12,8 @@ use super::control::Control;
 use super::limits::{LISTEN_BACKLOG, STATUS_FIRST_MS};
 use super::refused::Refused;
 use super::runtime::Signal;
-use super::server::{NodeRuntime, Server};
 use super::service::{CLIENTS, LINKS};
+use super::shared::{NodeRuntime, Server};
 use super::{Plan, Reread, RunError, client, control, http, links, snapshot};
 
 /// Runs the node until it is told to stop: by SIGTERM, SIGINT, or the end of standard input where the

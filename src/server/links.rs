@@ -19,7 +19,7 @@ use log::{debug, warn};
 
 use super::driver::Work;
 use super::limits::{ACCEPT_PAUSE_MS, CONNECT_MS_MAX, LINK_SEND_BUFFER_BYTES, TURN_READS};
-use super::server::{NodeRuntime, Server};
+use super::shared::{NodeRuntime, Server};
 use super::wake::Wake;
 use crate::proto::names::NodeId;
 use crate::proto::node::SessionId;

@@ -5,10 +5,10 @@ use std::io;
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::{CONTROL_MS_MAX, CONTROLS_MAX, REQUEST_BYTES_MAX, Request};
-use crate::shell::acceptor::{Newcomer, Ticket, answer_few};
-use crate::shell::inquiry::{INQUIRY_MS_MAX, herd_answer};
-use crate::shell::live::{Seat, watch};
-use crate::shell::server::{NodeRuntime, Server};
+use crate::server::acceptor::{Newcomer, Ticket, answer_few};
+use crate::server::inquiry::{INQUIRY_MS_MAX, herd_answer};
+use crate::server::live::{Seat, watch};
+use crate::server::shared::{NodeRuntime, Server};
 
 /// Answers for ever, a few at a time.
 pub(crate) async fn serve<R: NodeRuntime>(server: &'static Server<R>, listener: R::UnixListener) {

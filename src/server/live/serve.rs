@@ -8,12 +8,12 @@ use std::task::Poll;
 use futures_lite::{AsyncWrite, AsyncWriteExt, future};
 
 use super::{Next, Watcher, hello};
-use crate::shell::control::Request;
-use crate::shell::inquiry::herd_answer;
-use crate::shell::limits::{
+use crate::server::control::Request;
+use crate::server::inquiry::herd_answer;
+use crate::server::limits::{
     LIVE_EVERY_MS, LIVE_HERD_LOOKS, LIVE_HERD_MS_MAX, LIVE_STATUS_LOOKS, WATCHER_MS_MAX,
 };
-use crate::shell::server::{NodeRuntime, Server};
+use crate::server::shared::{NodeRuntime, Server};
 
 /// Sends all that there is and then all that changes, until whoever watches goes, stops reading, or falls behind.
 pub(crate) async fn watch<R: NodeRuntime>(

@@ -1,7 +1,7 @@
-//! The node's own runtime: an edge-triggered [reactor](reactor) under smol's executor, one thread, no allocation a turn.
+//! The node's own runtime: an edge-triggered reactor under smol's executor, one thread, no allocation a turn.
 //!
 //! `smol::LocalExecutor` is all that is used of smol: `smol::spawn` would start a thread. Links, requests and streams, the
-//! few, are tasks. Client connections, the many, are entries of a table that the loop serves ([`clients`](self)).
+//! few, are tasks. Client connections, the many, are entries of a table that the loop serves (`clients`).
 
 mod clients;
 mod connection;
@@ -23,9 +23,9 @@ use nix::sys::signalfd::SignalFd;
 use smol::{LocalExecutor, Task};
 
 use super::{Runtime, Signal};
-use crate::shell::limits::TURN_TASKS;
-use crate::shell::server::{NodeRuntime, Server};
-use crate::shell::status::Facts;
+use crate::server::limits::TURN_TASKS;
+use crate::server::shared::{NodeRuntime, Server};
+use crate::server::status::Facts;
 use clients::Clients;
 use reactor::Reactor;
 use watched::Watched;

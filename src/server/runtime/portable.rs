@@ -16,9 +16,9 @@ use futures_lite::{AsyncReadExt, StreamExt, future};
 use smol::{LocalExecutor, Task};
 
 use super::{Runtime, Signal};
-use crate::shell::client::tasks::{self, ClientTasks};
-use crate::shell::server::{NodeRuntime, Server};
-use crate::shell::status::Facts;
+use crate::server::client::tasks::{self, ClientTasks};
+use crate::server::shared::{NodeRuntime, Server};
+use crate::server::status::Facts;
 
 /// The runtime.
 pub struct Portable {

@@ -4,8 +4,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::{Inquiry, LOOK_EVERY_MS, ROUND_EVERY_MS};
-use crate::shell::control::Request;
-use crate::shell::server::{NodeRuntime, Server};
+use crate::server::control::Request;
+use crate::server::shared::{NodeRuntime, Server};
 
 /// Asks the herd, round after round, until it is in step or the time is over.
 pub(crate) async fn herd_answer<R: NodeRuntime>(
