@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use herd::places;
 use herd::proto::counters::Counters;
+use herd::server::counters::Refusals;
 use herd::server::metrics;
-use herd::server::refused::Refusals;
 use herd::server::snapshot::{Health, LastWritten};
-use herd::server::status::{Facts, Link, Status};
+use herd::server::status::{Link, RuntimeStats, Status};
 use serde_json::Value;
 
 /// Columns of a dashboard.
@@ -60,7 +60,7 @@ fn status() -> Status {
         snapshot: Some(Health { minutes: 5, last: Some(last), ..Health::default() }),
         private_kb: Some(1),
         counters: Counters::new().each().chain(Refusals::default().each()).collect(),
-        facts: Facts::default(),
+        facts: RuntimeStats::default(),
     }
 }
 

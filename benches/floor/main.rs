@@ -15,7 +15,7 @@ use herd::server::client::{Client, whatsat_answer};
 use herd::server::driver::{Driver, Memory};
 use herd::server::listen::{listen, raise_descriptor_limit};
 use herd::server::service::{CLIENTS, Service};
-use herd::server::{Plan, Reread, RunError};
+use herd::server::{NodeConfig, ReloadFn, RunError};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use slab::Slab;
 
@@ -41,7 +41,7 @@ fn system(what: &'static str) -> impl FnOnce(rustix::io::Errno) -> RunError {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the command line gives it so")]
-fn run(plan: Plan, _reread: Reread) -> Result<(), RunError> {
+fn run(plan: NodeConfig, _reread: ReloadFn) -> Result<(), RunError> {
     let _ = raise_descriptor_limit();
     let driver = Driver::start(MEMORY.take(), &plan)?;
     let service = Service::of_this_process();

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use herd::config::{
-    Checked, Config, FINDINGS_MAX, Finding, NAME_BYTES_MAX, NEIGHBOURS_MAX, NODES_MAX, Severity, Surroundings,
+    Checked, Config, Environment, FINDINGS_MAX, Finding, NAME_BYTES_MAX, NEIGHBOURS_MAX, NODES_MAX, Severity,
 };
 use herd::proto::limits::AGE_S_MAX;
 use herd::proto::node::{Node, Seed, Setup};
@@ -41,8 +41,8 @@ pub fn map(data: &[u8]) {
 }
 
 /// Where nothing is but a file that may be taken for a places file: its kind is all that a check looks at.
-fn surroundings() -> Surroundings {
-    Surroundings { credentials: None, places_files: vec![PathBuf::from("/proc/self/exe")] }
+fn surroundings() -> Environment {
+    Environment { credentials: None, places_files: vec![PathBuf::from("/proc/self/exe")] }
 }
 
 fn not_utf8(data: &[u8]) {

@@ -24,7 +24,7 @@ use crate::proto::time::Mono;
 use crate::server::control::Request;
 use crate::server::limits::READ_BYTES;
 use crate::server::logging::Printable;
-use crate::server::sparing::Kind;
+use crate::server::warn_limit::Kind;
 
 /// Watches the node, again and again.
 pub(super) async fn keep_watching(bridge: &Bridge) -> String {

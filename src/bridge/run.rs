@@ -32,9 +32,9 @@ use super::{Settings, topics};
 use crate::proto::time::Mono;
 use crate::server::limits::READ_BYTES;
 use crate::server::logging::Printable;
-use crate::server::sparing::{Kind, Sparing};
+use crate::server::notify::Notify;
 use crate::server::status::Json;
-use crate::server::wake::Wake;
+use crate::server::warn_limit::{Kind, WarnLimit};
 
 /// What the bridge's tasks share.
 pub(super) struct Bridge {
@@ -49,23 +49,23 @@ pub(super) struct Bridge {
     /// Rises with each connection to the broker: numbers of messages hold for one.
     connection: Cell<u64>,
     accepted_at: Cell<Option<Mono>>,
-    accepted: Wake,
+    accepted: Notify,
     status_is_due: Cell<bool>,
     /// Whether the broker is read from, so that its silence is its own.
     is_read: Cell<bool>,
     /// There is something for the broker.
-    pub(super) to_broker: Wake,
+    pub(super) to_broker: Notify,
     /// There is something for the node.
-    pub(super) to_node: Wake,
+    pub(super) to_node: Notify,
     /// A report was answered.
-    pub(super) report_room: Wake,
+    pub(super) report_room: Notify,
     /// A position was published.
-    pub(super) entry_room: Wake,
+    pub(super) entry_room: Notify,
     /// What has gone from the output that there may be room in now.
-    output_room: Wake,
+    output_room: Notify,
     started: Instant,
     started_s: i64,
-    pub(super) told: Sparing,
+    pub(super) told: WarnLimit,
 }
 
 /// Runs the bridge until it is told to stop by SIGTERM or SIGINT. At SIGUSR1 it says in the log what it has done.
@@ -85,17 +85,17 @@ pub fn run(settings: Settings) -> Result<(), String> {
         stream: RefCell::default(),
         connection: Cell::default(),
         accepted_at: Cell::default(),
-        accepted: Wake::default(),
+        accepted: Notify::default(),
         status_is_due: Cell::default(),
         is_read: Cell::new(true),
-        to_broker: Wake::default(),
-        to_node: Wake::default(),
-        report_room: Wake::default(),
-        entry_room: Wake::default(),
-        output_room: Wake::default(),
+        to_broker: Notify::default(),
+        to_node: Notify::default(),
+        report_room: Notify::default(),
+        entry_room: Notify::default(),
+        output_room: Notify::default(),
         started: Instant::now(),
         started_s: unix_s(),
-        told: Sparing::default(),
+        told: WarnLimit::default(),
     };
     async_io::block_on(async {
         info!("the bridge joins {} and {}", bridge.settings.node, bridge.settings.broker);
@@ -373,7 +373,7 @@ impl Bridge {
     }
 
     /// Waits until there is room; a wait is counted.
-    async fn wait_for(&self, bell: &Wake, what: Count, has_room: impl Fn() -> bool) {
+    async fn wait_for(&self, bell: &Notify, what: Count, has_room: impl Fn() -> bool) {
         if has_room() {
             return;
         }

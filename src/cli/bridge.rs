@@ -13,7 +13,7 @@ use super::Failure;
 use super::parse::BridgeOptions;
 use crate::bridge::limits::LOGIN_BYTES_MAX;
 use crate::bridge::{self, Broker, Settings, topics};
-use crate::config::{Config, Surroundings, did_you_mean, quoted};
+use crate::config::{Config, Environment, did_you_mean, quoted};
 use crate::server::{control, logging};
 
 const PREFIX: &str = "owntracks/herd";
@@ -26,7 +26,7 @@ const CREDENTIAL: &str = "mqtt-password";
 /// Runs a bridge until it is told to stop.
 pub(super) fn run(options: &BridgeOptions) -> Result<(), Failure> {
     let config = super::read(options.map.as_deref());
-    let credentials = Surroundings::of_this_process().credentials;
+    let credentials = Environment::of_this_process().credentials;
     let settings = settings(options, &config, credentials.as_deref(), &control::names())?;
     for finding in config.text_findings() {
         logging::tell(Level::Warn, &finding.to_string());

@@ -15,7 +15,7 @@ use crate::proto::auth;
 use crate::server::footprint::{LIMITS, NODE_BYTES};
 use crate::server::logging::LogFormat;
 use crate::server::token::Token;
-use crate::server::{self, Address, Plan};
+use crate::server::{self, Address, NodeConfig};
 
 /// How a node is run.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ pub(super) fn serve(
 }
 
 /// The map as one node sees it.
-fn plan(checked: Checked, me: usize, supervised: bool) -> Plan {
+fn plan(checked: Checked, me: usize, supervised: bool) -> NodeConfig {
     let neighbours = checked.neighbours(me);
     let address = |node: config::NodeEntry| Address {
         name: node.name,
@@ -73,7 +73,7 @@ fn plan(checked: Checked, me: usize, supervised: bool) -> Plan {
     let shown = if checked.nodes[me].http.is_some() { checked.edges.as_slice() } else { &[] };
     let number = |index: usize| u16::try_from(index).unwrap_or(u16::MAX);
     let edges = shown.iter().map(|&(a, b)| (number(a), number(b))).collect();
-    Plan {
+    NodeConfig {
         edges,
         nodes: checked.nodes.into_iter().map(address).collect(),
         me,

@@ -29,9 +29,9 @@ use std::process::ExitCode;
 
 use log::{Level, LevelFilter};
 
-use crate::config::{self, Checked, Config, Finding, Keys, Severity, Surroundings, did_you_mean, quoted};
+use crate::config::{self, Checked, Config, Environment, Finding, Keys, Severity, did_you_mean, quoted};
 use crate::server::logging::{LogFormat, tell};
-use crate::server::{Plan, Reread, RunError, service};
+use crate::server::{NodeConfig, ReloadFn, RunError, service};
 use parse::Command;
 
 /// The longest line that `serve --supervised` reads: two keys of 64 digits, a space and the line end.
@@ -49,7 +49,7 @@ enum Failure {
 }
 
 /// What runs a node until it is told to stop: [`server::run`](crate::server::run) on some runtime.
-pub type RunNode = fn(Plan, Reread) -> Result<(), RunError>;
+pub type RunNode = fn(NodeConfig, ReloadFn) -> Result<(), RunError>;
 
 /// Runs the program with the arguments that follow its name, and gives its exit status.
 pub fn run(args: impl IntoIterator<Item = OsString>, node: RunNode) -> ExitCode {
@@ -124,7 +124,7 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
         Command::Footprint => glue::footprint(&mut out).map_err(Failure::CouldNotRun),
         Command::PlacesNear { lat_deg, lon_deg, radius_km, items, file } => {
             let query = glue::NearQuery { lat_deg, lon_deg, radius_km, items };
-            let file = file.or_else(|| Surroundings::of_this_process().places_file()).ok_or_else(|| {
+            let file = file.or_else(|| Environment::of_this_process().places_file()).ok_or_else(|| {
                 let remedy = "name one with --file, or make one with: herd places import";
                 Failure::CouldNotRun(format!("places near: no places file was found ({remedy})"))
             })?;
@@ -285,9 +285,9 @@ mod tests {
 
     #[test]
     fn a_summary_counts_in_words() {
-        let (checked, _) = config::builtin().check_in(&Surroundings::default());
+        let (checked, _) = config::builtin().check_in(&Environment::default());
         assert_eq!(summary(checked.as_ref(), &[]), "5 nodes, 6 edges: ok\n");
-        let (_, findings) = Config::parse("[]", Path::new("m")).check_in(&Surroundings::default());
+        let (_, findings) = Config::parse("[]", Path::new("m")).check_in(&Environment::default());
         assert_eq!(summary(None, &findings), "1 error, 1 warning\n");
     }
 }

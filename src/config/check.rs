@@ -11,7 +11,7 @@ use super::graph::Graph;
 use super::keys::HOW_TO_MAKE_A_KEY;
 use super::read::join;
 use super::{
-    At, Checked, ClockTrust, Config, Finding, Keys, NEIGHBOURS_MAX, NodeEntry, NodeSpec, Surroundings,
+    At, Checked, ClockTrust, Config, Environment, Finding, Keys, NEIGHBOURS_MAX, NodeEntry, NodeSpec,
     listeners,
 };
 
@@ -19,7 +19,7 @@ use super::{
 const NAMES_SHOWN_MAX: usize = 5;
 
 /// Looks at all of a map.
-pub(super) fn check(config: &Config, surroundings: &Surroundings) -> (Option<Checked>, Vec<Finding>) {
+pub(super) fn check(config: &Config, environment: &Environment) -> (Option<Checked>, Vec<Finding>) {
     let mut findings = config.findings.clone();
     let mut sorted: Vec<&NodeSpec> = config.nodes.iter().collect();
     sorted.sort_by(|a, b| a.name.cmp(&b.name));
@@ -31,8 +31,8 @@ pub(super) fn check(config: &Config, surroundings: &Surroundings) -> (Option<Che
     }
     dialling(&sorted, &edges, &mut findings);
     listeners::check(config, &mut findings);
-    let keys = keys(config, surroundings, &mut findings);
-    let places = super::places::check(&config.places, surroundings, &mut findings);
+    let keys = keys(config, environment, &mut findings);
+    let places = super::places::check(&config.places, environment, &mut findings);
     if findings.has_errors() {
         return (None, findings.finish());
     }
@@ -187,9 +187,9 @@ fn first_beyond_loopback(config: &Config) -> Option<(At<SocketAddr>, String)> {
 }
 
 /// The herd's keys: from systemd's credentials, else from the map's key file.
-fn keys(config: &Config, surroundings: &Surroundings, findings: &mut Findings) -> Option<Keys> {
+fn keys(config: &Config, environment: &Environment, findings: &mut Findings) -> Option<Keys> {
     let line = config.key_file.as_ref().map(|key_file| key_file.line);
-    let read = match (surroundings.credential_key(), &config.key_file) {
+    let read = match (environment.credential_key(), &config.key_file) {
         (Some(credential), _) => Keys::read(&credential, false),
         (None, Some(key_file)) => Keys::read(&key_file.value, true),
         (None, None) => {

@@ -17,6 +17,7 @@
 //! ```
 
 mod check;
+mod environment;
 mod finding;
 mod graph;
 mod json;
@@ -24,7 +25,6 @@ mod keys;
 mod listeners;
 mod places;
 mod read;
-mod surroundings;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -33,10 +33,10 @@ mod tests;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+pub use environment::Environment;
 pub use finding::{FINDINGS_MAX, Finding, Severity};
 pub(crate) use finding::{did_you_mean, quoted};
 pub use keys::{KEY_BYTES, Keys};
-pub use surroundings::Surroundings;
 
 pub use crate::proto::limits::{
     CLIENTS_PER_ADDRESS_MAX, NEIGHBOURS_MAX, NODE_NAME_BYTES_MAX as NAME_BYTES_MAX, NODES_MAX,
@@ -124,13 +124,13 @@ impl Config {
     /// exactly when no finding is an error.
     #[must_use]
     pub fn check(&self) -> (Option<Checked>, Vec<Finding>) {
-        self.check_in(&Surroundings::of_this_process())
+        self.check_in(&Environment::of_this_process())
     }
 
-    /// [`Config::check`] with surroundings of the caller's choice.
+    /// [`Config::check`] with environment of the caller's choice.
     #[must_use]
-    pub fn check_in(&self, surroundings: &Surroundings) -> (Option<Checked>, Vec<Finding>) {
-        check::check(self, surroundings)
+    pub fn check_in(&self, environment: &Environment) -> (Option<Checked>, Vec<Finding>) {
+        check::check(self, environment)
     }
 
     /// What is wrong with the text alone: for a client of the herd, who need not be able to read the herd's key.

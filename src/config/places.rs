@@ -11,7 +11,7 @@ use super::finding::Findings;
 use super::json;
 use super::keys::open_regular;
 use super::read::{Member, Reader};
-use super::{At, Surroundings};
+use super::{At, Environment};
 use crate::places::{
     Endpoint, IpFamily, Key, ProxyUrl, QUERIES_PER_MINUTE_MAX, Settings, Source, WORKERS_MAX, check_url,
     sends_key_in_clear,
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
 }
 
 /// What the places need of the files that are there; every file that will be read must be.
-pub(super) fn check(spec: &PlacesSpec, surroundings: &Surroundings, findings: &mut Findings) -> Settings {
+pub(super) fn check(spec: &PlacesSpec, environment: &Environment, findings: &mut Findings) -> Settings {
     for (member, file) in [("places.file", &spec.file), ("places.ca_file", &spec.ca_file)] {
         if let Some(file) = file
             && let Err(error) = open_regular(&file.value)
@@ -161,7 +161,7 @@ pub(super) fn check(spec: &PlacesSpec, surroundings: &Surroundings, findings: &m
         }
     }
     let named = spec.file.as_ref().map(|file| file.value.clone());
-    let file = named.or_else(|| surroundings.places_file());
+    let file = named.or_else(|| environment.places_file());
     if spec.kind == Kind::Offline {
         for (name, line) in &spec.upstream_only {
             let message = "not used: the source is offline".to_owned();
@@ -181,8 +181,8 @@ pub(super) fn check(spec: &PlacesSpec, surroundings: &Surroundings, findings: &m
     let source = match (spec.kind, &file) {
         (Kind::Offline, Some(file)) => Source::Offline { file: file.clone() },
         (Kind::Offline, None) => Source::Missing,
-        (Kind::Google, _) => Source::Google(endpoint(spec, surroundings, findings)),
-        (Kind::GoogleLegacy, _) => Source::GoogleLegacy(endpoint(spec, surroundings, findings)),
+        (Kind::Google, _) => Source::Google(endpoint(spec, environment, findings)),
+        (Kind::GoogleLegacy, _) => Source::GoogleLegacy(endpoint(spec, environment, findings)),
     };
     let default = Settings::new(source);
     let workers = spec.workers.and_then(|workers| usize::try_from(workers).ok());
@@ -201,9 +201,9 @@ pub(super) fn check(spec: &PlacesSpec, surroundings: &Surroundings, findings: &m
 }
 
 /// The upstream and its key: from systemd's credentials, else from the file that the map names.
-fn endpoint(spec: &PlacesSpec, surroundings: &Surroundings, findings: &mut Findings) -> Endpoint {
+fn endpoint(spec: &PlacesSpec, environment: &Environment, findings: &mut Findings) -> Endpoint {
     let line = spec.key_file.as_ref().map(|file| file.line);
-    let read = match (surroundings.credential_places_key(), &spec.key_file) {
+    let read = match (environment.credential_places_key(), &spec.key_file) {
         (Some(credential), _) => Some(Key::read(&credential, false)),
         (None, Some(file)) => Some(Key::read(&file.value, true)),
         (None, None) => None,

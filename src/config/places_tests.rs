@@ -83,8 +83,8 @@ fn every_mistake_names_its_line_member_and_remedy() {
 }
 
 fn checked_in(dir: &TestDir, member: &str, places_files: Vec<PathBuf>) -> (Option<Checked>, Vec<Finding>) {
-    let surroundings = Surroundings { credentials: None, places_files };
-    Config::parse(&places(member), &dir.path("m")).check_in(&surroundings)
+    let environment = Environment { credentials: None, places_files };
+    Config::parse(&places(member), &dir.path("m")).check_in(&environment)
 }
 
 #[test]
@@ -137,9 +137,9 @@ fn an_upstream_has_its_key_and_its_fallback() {
 fn a_credential_holds_the_key_where_the_map_names_none() {
     let dir = TestDir::new();
     dir.write("places-key", "AIza-0123456789", 0o440);
-    let surroundings = Surroundings { credentials: Some(dir.path("")), places_files: Vec::new() };
+    let environment = Environment { credentials: Some(dir.path("")), places_files: Vec::new() };
     let text = places(r#"{ "source": "google-legacy", "url": "http://192.0.2.1/" }"#);
-    let (checked, findings) = Config::parse(&text, &dir.path("m")).check_in(&surroundings);
+    let (checked, findings) = Config::parse(&text, &dir.path("m")).check_in(&environment);
     let Source::GoogleLegacy(endpoint) = checked.expect("nothing is wrong").places.source else {
         panic!("another source")
     };

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Config, Severity, Surroundings};
+use super::{Config, Environment, Severity};
 
 /// A node of a map made by [`map_text`].
 pub(crate) struct Node<'a> {
@@ -27,10 +27,10 @@ pub(crate) fn map_text(nodes: &[Node<'_>], edges: &[(&str, &str)]) -> String {
     text
 }
 
-/// The errors of a map called `m`, in surroundings where there is nothing.
+/// The errors of a map called `m`, in environment where there is nothing.
 pub(crate) fn errors_of(nodes: &[Node<'_>], edges: &[(&str, &str)]) -> Vec<String> {
     let config = Config::parse(&map_text(nodes, edges), Path::new("m"));
-    let (_, findings) = config.check_in(&Surroundings::default());
+    let (_, findings) = config.check_in(&Environment::default());
     findings.iter().filter(|f| f.severity == Severity::Error).map(ToString::to_string).collect()
 }
 

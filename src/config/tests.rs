@@ -11,7 +11,7 @@ const B: &str = r#""B": { "clients": "127.0.0.1:3", "links": "127.0.0.1:4" }"#;
 
 /// What is found in a map called `m`, but for the warning that there is no places file.
 pub(super) fn found_in(text: &str) -> Vec<String> {
-    let (checked, findings) = Config::parse(text, Path::new("m")).check_in(&Surroundings::default());
+    let (checked, findings) = Config::parse(text, Path::new("m")).check_in(&Environment::default());
     let has_errors = findings.iter().any(|finding| finding.severity == Severity::Error);
     assert_eq!(checked.is_none(), has_errors, "{text}");
     let lines = findings.iter().map(ToString::to_string);
@@ -289,7 +289,7 @@ fn links_that_cannot_be_dialled_are_found() {
         ];
         let text = testing::map_text(&nodes, &[("A", "B")]);
         let text = text.replace("] }", "], \"key_file\": \"key\" }");
-        let (_, findings) = Config::parse(&text, &dir.path("m")).check_in(&Surroundings::default());
+        let (_, findings) = Config::parse(&text, &dir.path("m")).check_in(&Environment::default());
         findings
             .iter()
             .filter(|f| f.member != "places")
@@ -327,13 +327,13 @@ fn the_key_file_is_read_and_judged() {
         ("long", format!("/long: too long for a key file ({})", keys::HOW_TO_MAKE_A_KEY)),
     ] {
         let text = with(&format!(",\n\"key_file\": \"{file}\""));
-        let (_, findings) = Config::parse(&text, &dir.path("m")).check_in(&Surroundings::default());
+        let (_, findings) = Config::parse(&text, &dir.path("m")).check_in(&Environment::default());
         let shown = findings[0].to_string();
         assert!(shown.contains(":5: key_file: "), "{shown}");
         assert!(shown.ends_with(&expected), "{shown}\n{expected}");
     }
     let text = with(", \"key_file\": \"good\"");
-    let (checked, _) = Config::parse(&text, &dir.path("m")).check_in(&Surroundings::default());
+    let (checked, _) = Config::parse(&text, &dir.path("m")).check_in(&Environment::default());
     assert_eq!(checked.and_then(|c| c.keys), Keys::parse(&key).ok());
 }
 
@@ -342,15 +342,15 @@ fn a_systemd_credential_wins_over_the_key_file() {
     let dir = TestDir::new();
     let key = "ab".repeat(32);
     dir.write("key", &key, 0o640);
-    let surroundings = Surroundings { credentials: Some(dir.path("")), places_files: Vec::new() };
+    let environment = Environment { credentials: Some(dir.path("")), places_files: Vec::new() };
     let config = Config::parse(&with(", \"key_file\": \"/nowhere/key\""), Path::new("m"));
-    let (checked, _) = config.check_in(&surroundings);
+    let (checked, _) = config.check_in(&environment);
     assert_eq!(checked.and_then(|c| c.keys), Keys::parse(&key).ok());
     for (credential, words) in
         [("no key\n", "key: line 1: no key"), ("\n", "/nowhere/key"), ("", "/nowhere/key")]
     {
         dir.write("key", credential, 0o400);
-        let (checked, findings) = config.check_in(&surroundings);
+        let (checked, findings) = config.check_in(&environment);
         // A blank one stands for none, and the map's own is looked for.
         assert!(checked.is_none() && findings[0].message.contains(words), "{credential:?}: {findings:?}");
     }
@@ -358,7 +358,7 @@ fn a_systemd_credential_wins_over_the_key_file() {
 
 #[test]
 fn the_builtin_herd_is_whole_even_with_a_node_lost() {
-    let (checked, findings) = builtin().check_in(&Surroundings::default());
+    let (checked, findings) = builtin().check_in(&Environment::default());
     assert_eq!(findings.len(), 1, "{findings:?}");
     let checked = checked.expect("the built-in map is right");
     let names: Vec<_> = checked.nodes.iter().map(|node| node.name.as_str()).collect();

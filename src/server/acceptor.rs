@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use futures_lite::future;
 use log::debug;
 
+use super::counters::Refused;
 use super::limits::{ACCEPT_PAUSE_MS, PLACE_LOOK_MS, PLACE_MS_MAX, SILENT_MAX, SILENT_MS_MIN};
-use super::refused::Refused;
+use super::notify::Notify;
 use super::shared::{NodeRuntime, Server};
-use super::wake::Wake;
 
 /// What comes through a door.
 pub(crate) struct Newcomer<S> {
@@ -65,7 +65,7 @@ pub(crate) async fn answer_few<
 
 struct Door {
     /// Connections that are not answered yet, the oldest first: since when, and what tells each to make way.
-    silent: RefCell<VecDeque<(Instant, Rc<Wake>)>>,
+    silent: RefCell<VecDeque<(Instant, Rc<Notify>)>>,
     /// Those that are being answered.
     places: Cell<usize>,
     most: usize,
@@ -85,7 +85,7 @@ impl Door {
     }
 
     fn ticket(self: &Rc<Self>, is_local: bool) -> Ticket {
-        let makes_way = Rc::new(Wake::default());
+        let makes_way = Rc::new(Notify::default());
         self.silent.borrow_mut().push_back((Instant::now(), makes_way.clone()));
         Ticket { door: self.clone(), makes_way, is_local }
     }
@@ -111,7 +111,7 @@ impl Drop for Place {
 /// A connection's place among those that are not answered yet.
 pub(crate) struct Ticket {
     door: Rc<Door>,
-    makes_way: Rc<Wake>,
+    makes_way: Rc<Notify>,
     is_local: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::Plan;
+use super::NodeConfig;
 
 /// The addresses that are treated apart.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    pub(super) fn of(plan: &Plan) -> Self {
+    pub(super) fn of(plan: &NodeConfig) -> Self {
         let neighbour = |&index: &usize| plan.nodes[index].links.ip().to_canonical();
         Addresses {
             is_loopback: plan.is_loopback,

@@ -15,15 +15,15 @@ use super::addresses::Addresses;
 use super::client::Client;
 use super::clock::Clock;
 use super::control::Request;
-use super::inquiry::{INQUIRY_MS_MAX, Inquiry, ROUND_MS_MIN};
+use super::counters::{Refusals, Refused};
+use super::herd_status::{INQUIRY_MS_MAX, Inquiry, ROUND_MS_MIN};
 use super::limits::{INPUT_BYTES, OUTPUT_BYTES};
 use super::link_log::{Boards, name};
 use super::logging::{Printable, lines_lost};
-use super::refused::{Refusals, Refused};
 use super::snapshot::Snapshots;
-use super::sparing::{Kind, Sparing};
-use super::status::{Facts, Status};
-use super::{Plan, RunError};
+use super::status::{RuntimeStats, Status};
+use super::warn_limit::{Kind, WarnLimit};
+use super::{NodeConfig, RunError};
 use crate::places::{self, Places};
 use crate::proto::board::BoardNode;
 use crate::proto::census::Sum;
@@ -78,7 +78,7 @@ pub struct Driver {
     pub(super) clock: Clock,
     pub(super) snapshots: RefCell<Snapshots>,
     places: RefCell<Places>,
-    pub(super) warnings: Sparing,
+    pub(super) warnings: WarnLimit,
     refusals: Refusals,
     /// Why neighbours could not be reached, the last time: one each at most.
     dial_errors: RefCell<Vec<(NodeId, String)>>,
@@ -108,7 +108,7 @@ impl Driver {
     ///
     /// # Errors
     /// [`RunError::Start`] for a plan that no checked map gives; [`RunError::System`] without random bytes.
-    pub fn start(memory: &'static mut Memory, plan: &Plan) -> Result<Self, RunError> {
+    pub fn start(memory: &'static mut Memory, plan: &NodeConfig) -> Result<Self, RunError> {
         let Memory { node, buffers } = memory;
         let names: Vec<&str> = plan.nodes.iter().map(|node| node.name.as_str()).collect();
         let [a, b, jitter, boot] = random_words()?;
@@ -130,7 +130,7 @@ impl Driver {
             clock,
             snapshots: RefCell::default(),
             places: RefCell::new(Places::start(plan.places.clone())),
-            warnings: Sparing::default(),
+            warnings: WarnLimit::default(),
             refusals: Refusals::default(),
             dial_errors: RefCell::default(),
             addresses: RefCell::new(Addresses::of(plan)),
@@ -143,7 +143,7 @@ impl Driver {
     ///
     /// # Errors
     /// [`RunError::Start`] for a plan that no checked map of this node gives; nothing has changed then.
-    pub fn reload(&self, plan: &Plan) -> Result<(), RunError> {
+    pub fn reload(&self, plan: &NodeConfig) -> Result<(), RunError> {
         let names: Vec<&str> = plan.nodes.iter().map(|node| node.name.as_str()).collect();
         let reload = Reload { names: &names, neighbours: &plan.neighbours, keys: plan.keys.clone() };
         self.clock.set_trust(plan.clock);
@@ -175,16 +175,16 @@ impl Driver {
 
     /// What is to be said to somebody who asks after the node at the control socket.
     #[must_use]
-    pub fn answer(&self, request: Request, facts: Facts) -> String {
+    pub fn answer(&self, request: Request, facts: RuntimeStats) -> String {
         let status = self.status_now(facts);
         if request == Request::Text { status.text() } else { status.json() }
     }
 
     /// How the node is at this moment.
     #[must_use]
-    pub fn status_now(&self, facts: Facts) -> Status {
+    pub fn status_now(&self, facts: RuntimeStats) -> Status {
         let (node, now) = (self.node.borrow(), self.clock.now());
-        let facts = Facts { log_lines_lost: lines_lost(), ..facts };
+        let facts = RuntimeStats { log_lines_lost: lines_lost(), ..facts };
         let errors = self.dial_errors.borrow();
         let error_of = |link: &LinkState| {
             let error = errors.iter().find(|(node, _)| *node == link.node && link.up_since.is_none());

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use log::{debug, info, warn};
 
 use super::driver::Driver;
-use super::sparing::Kind;
+use super::warn_limit::Kind;
 use crate::proto::board::BoardNode;
 use crate::proto::limits::SESSIONS_MAX;
 use crate::proto::names::NodeId;

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
+use super::notify::Notify;
 use super::runtime::Runtime;
-use super::wake::Wake;
 use crate::proto::limits::SESSIONS_MAX;
 use crate::proto::node::SessionId;
 
@@ -13,7 +13,7 @@ pub(crate) struct Links<R: Runtime> {
 
 struct Slot<R: Runtime> {
     id: SessionId,
-    writer: Rc<Wake>,
+    writer: Rc<Notify>,
     /// Dropping the task closes its socket.
     _task: R::Task,
 }
@@ -24,7 +24,7 @@ impl<R: Runtime> Links<R> {
     }
 
     /// Keeps the task of a connection, and what wakes its writer.
-    pub(crate) fn open(&mut self, id: SessionId, writer: Rc<Wake>, task: R::Task) {
+    pub(crate) fn open(&mut self, id: SessionId, writer: Rc<Notify>, task: R::Task) {
         self.slots[usize::from(id.index)] = Some(Slot { id, writer, _task: task });
     }
 

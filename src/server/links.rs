@@ -19,8 +19,8 @@ use log::{debug, warn};
 
 use super::driver::Work;
 use super::limits::{ACCEPT_PAUSE_MS, CONNECT_MS_MAX, LINK_SEND_BUFFER_BYTES, TURN_READS};
+use super::notify::Notify;
 use super::shared::{NodeRuntime, Server};
-use super::wake::Wake;
 use crate::proto::names::NodeId;
 use crate::proto::node::SessionId;
 use crate::proto::out::Out;
@@ -109,7 +109,7 @@ fn start<R: NodeRuntime>(
         Ok(Some(id)) => {
             // An old connection may have had to make way for this one.
             server.work();
-            let writer = Rc::new(Wake::default());
+            let writer = Rc::new(Notify::default());
             writer.wake();
             let task = server.runtime.spawn(serve(server, stream, id, writer.clone()));
             server.links.borrow_mut().open(id, writer, task);
@@ -150,7 +150,7 @@ async fn serve<R: NodeRuntime>(
     server: &'static Server<R>,
     stream: R::TcpStream,
     id: SessionId,
-    writer: Rc<Wake>,
+    writer: Rc<Notify>,
 ) {
     let link = Link { server, stream: RefCell::new(stream), id };
     let ended = or(link.read_lines(), link.write_lines(&writer)).await;
@@ -198,7 +198,7 @@ impl<R: NodeRuntime> Link<R> {
         Poll::Ready(Ok(if is_full { Read::Full } else { Read::Some }))
     }
 
-    async fn write_lines(&self, writer: &Wake) -> Ended {
+    async fn write_lines(&self, writer: &Notify) -> Ended {
         let mut unwritten: Box<[u8]> = Box::default();
         loop {
             match poll_fn(|context| self.poll_write_turn(context, &mut unwritten)).await {

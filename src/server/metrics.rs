@@ -5,7 +5,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use super::refused::Refusals;
+use super::counters::Refusals;
 use super::status::Status;
 use crate::proto::counters::Counters;
 

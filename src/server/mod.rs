@@ -1,7 +1,7 @@
 //! The server does what the core decides: sockets, timers, clocks, signals, logs.
 //!
 //! `driver` is bytes in, bytes out, and waits for nothing. [`shared`], and the files named `serve`, are the tasks of a node,
-//! written once for any [`runtime`]. None of them knows how a map is written; a [`Plan`] is all they are told.
+//! written once for any [`runtime`]. None of them knows how a map is written; a [`NodeConfig`] is all they are told.
 
 mod acceptor;
 mod addresses;
@@ -9,28 +9,28 @@ pub mod budget;
 pub mod client;
 pub mod clock;
 pub mod control;
+pub mod counters;
 pub mod driver;
+pub mod events;
 pub mod footprint;
+pub mod herd_status;
 pub mod http;
-pub mod inquiry;
 pub mod limits;
 mod link_log;
 mod link_table;
 mod links;
 pub mod listen;
-pub mod live;
 pub mod logging;
 pub mod metrics;
-pub mod refused;
+pub mod notify;
 mod run;
 pub mod runtime;
 pub mod service;
 pub mod shared;
 pub mod snapshot;
-pub(crate) mod sparing;
 pub mod status;
 pub mod token;
-pub mod wake;
+pub(crate) mod warn_limit;
 
 pub use run::run;
 
@@ -57,7 +57,7 @@ pub struct Address {
 
 /// What a node is to do: made from a checked map.
 #[derive(Debug)]
-pub struct Plan {
+pub struct NodeConfig {
     /// All nodes of the map, sorted by name.
     pub nodes: Vec<Address>,
     /// This node's place in `nodes`.
@@ -86,7 +86,7 @@ pub struct Plan {
 
 /// Reads the map again, and says in words why it cannot be taken. Called on the node's own thread, which
 /// waits meanwhile: a map is a small file on the board.
-pub type Reread = Box<dyn Fn() -> Result<Plan, String>>;
+pub type ReloadFn = Box<dyn Fn() -> Result<NodeConfig, String>>;
 
 /// Why a node could not run.
 #[derive(Debug)]

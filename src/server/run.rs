@@ -9,12 +9,12 @@ use futures_lite::future;
 use log::{error, info};
 
 use super::control::Control;
+use super::counters::Refused;
 use super::limits::{LISTEN_BACKLOG, STATUS_FIRST_MS};
-use super::refused::Refused;
 use super::runtime::Signal;
 use super::service::{CLIENTS, LINKS};
 use super::shared::{NodeRuntime, Server};
-use super::{Plan, Reread, RunError, client, control, http, links, snapshot};
+use super::{NodeConfig, ReloadFn, RunError, client, control, http, links, snapshot};
 
 /// Runs the node until it is told to stop: by SIGTERM, SIGINT, or the end of standard input where the
 /// plan says that it is supervised. SIGHUP makes it take the plan that `reread` gives.
@@ -24,7 +24,7 @@ use super::{Plan, Reread, RunError, client, control, http, links, snapshot};
 ///
 /// # Panics
 /// If it is called twice in one process: there is one node's memory.
-pub fn run<R: NodeRuntime>(plan: Plan, reread: Reread) -> Result<(), RunError> {
+pub fn run<R: NodeRuntime>(plan: NodeConfig, reread: ReloadFn) -> Result<(), RunError> {
     let server = Server::<R>::start_node(plan, reread)?;
     R::run(server, life(server)).map_err(|error| RunError::System { what: "the runtime", error })?
 }

@@ -13,16 +13,16 @@ use static_cell::ConstStaticCell;
 
 use super::budget::Budget;
 use super::driver::{Driver, Memory};
+use super::events::Live;
 use super::http::{HttpCounters, Lists};
 use super::limits::UNREAD_BYTES_MAX;
 use super::link_table::Links;
 use super::listen::raise_descriptor_limit;
-use super::live::Live;
+use super::notify::Notify;
 use super::runtime::Runtime;
 use super::service::Service;
-use super::status::Facts;
-use super::wake::Wake;
-use super::{Plan, Reread, RunError};
+use super::status::RuntimeStats;
+use super::{NodeConfig, ReloadFn, RunError};
 use crate::proto::time::Mono;
 
 /// The node's memory: all zero, so it is no part of the program file, and resident only as touched.
@@ -38,7 +38,7 @@ pub trait NodeRuntime: Runtime {
     /// No connections yet, of at most `max`.
     fn clients(&self, max: usize) -> Self::Clients;
     /// How many there are, and what became of others.
-    fn facts(clients: &Self::Clients) -> Facts;
+    fn facts(clients: &Self::Clients) -> RuntimeStats;
     /// Accepts a client.
     fn accept_client(
         &'static self,
@@ -62,8 +62,8 @@ pub struct Server<R: NodeRuntime> {
     pub runtime: R,
     /// The node and its buffers.
     pub driver: Driver,
-    pub(crate) plan: RefCell<Plan>,
-    pub(crate) reread: Reread,
+    pub(crate) plan: RefCell<NodeConfig>,
+    pub(crate) reread: ReloadFn,
     /// Rises when the map is read again, which gives nodes other numbers.
     pub(crate) generation: Cell<u32>,
     pub(crate) service: Service,
@@ -82,9 +82,9 @@ pub struct Server<R: NodeRuntime> {
     pub(crate) unread: Budget,
     /// When the timer task wakes next, and what wakes it before that.
     pub(crate) timer_at: Cell<Mono>,
-    pub(crate) timer_wake: Wake,
+    pub(crate) timer_wake: Notify,
     /// Rung when the map is to be read again.
-    pub(crate) reload_wake: Wake,
+    pub(crate) reload_wake: Notify,
 }
 
 /// The acceptors: each holds its listener.
@@ -100,7 +100,7 @@ impl<R: NodeRuntime> Server<R> {
     /// Not inlined: the frame of the caller lasts as long as the node, and the stack that a frame once took is never given
     /// back.
     #[inline(never)]
-    pub(crate) fn start_node(plan: Plan, reread: Reread) -> Result<&'static Self, RunError> {
+    pub(crate) fn start_node(plan: NodeConfig, reread: ReloadFn) -> Result<&'static Self, RunError> {
         let clients_max = raise_descriptor_limit();
         let driver = Driver::start(MEMORY.take(), &plan)?;
         let runtime = R::new().map_err(|error| RunError::System { what: "the runtime", error })?;
@@ -121,8 +121,8 @@ impl<R: NodeRuntime> Server<R> {
             snapshots: RefCell::new(None),
             unread: Budget::new(UNREAD_BYTES_MAX),
             timer_at: Cell::new(Mono::NEVER),
-            timer_wake: Wake::default(),
-            reload_wake: Wake::default(),
+            timer_wake: Notify::default(),
+            reload_wake: Notify::default(),
         })))
     }
 
@@ -150,10 +150,10 @@ impl<R: NodeRuntime> Server<R> {
     }
 
     /// What the driver does not know of the node.
-    pub(crate) fn facts(&self) -> Facts {
+    pub(crate) fn facts(&self) -> RuntimeStats {
         let [http_answered, http_denied, http_refused] = self.http.all();
         let (watchers_lost, watchers_refused) = self.live.lost_and_refused();
-        Facts {
+        RuntimeStats {
             http_answered,
             http_denied,
             http_refused,

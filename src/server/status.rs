@@ -13,7 +13,7 @@ use crate::proto::time::Now;
 
 /// What the server adds of its own.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Facts {
+pub struct RuntimeStats {
     /// Clients connected.
     pub clients: usize,
     /// Clients that there is room for.
@@ -91,7 +91,7 @@ pub struct Status {
     /// Counters of the core, then those of the server.
     pub counters: Vec<(&'static str, u64)>,
     /// What the runtime's half knows.
-    pub facts: Facts,
+    pub facts: RuntimeStats,
 }
 
 impl Status {
@@ -100,7 +100,7 @@ impl Status {
         node: &BoardNode,
         now: &Now,
         (places, snapshot): (places::Health, Option<snapshot::Health>),
-        (facts, boards): (Facts, &Boards),
+        (facts, boards): (RuntimeStats, &Boards),
         error_of: impl Fn(&LinkState) -> Option<String>,
     ) -> Self {
         let name = |id| String::from_utf8_lossy(node.names().name(id)).into_owned();
@@ -153,12 +153,13 @@ impl Status {
             let _ = write!(text, ", the oldest heard {} ago", Span(oldest_ms));
         }
         let _ = writeln!(text, "; {} gave way to newer ones", self.evicted);
-        let Facts { clients, clients_max, clients_pushed_out, unread_refused, .. } = self.facts;
+        let RuntimeStats { clients, clients_max, clients_pushed_out, unread_refused, .. } = self.facts;
         let _ = writeln!(
             text,
             "  clients  {clients} connected of {clients_max}; {clients_pushed_out} closed for newcomers, {unread_refused} that did not read"
         );
-        let Facts { http_answered, http_denied, http_refused, watchers, watchers_lost, .. } = self.facts;
+        let RuntimeStats { http_answered, http_denied, http_refused, watchers, watchers_lost, .. } =
+            self.facts;
         if http_answered + http_denied + http_refused > 0 || watchers > 0 {
             let _ = writeln!(
                 text,

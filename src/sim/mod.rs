@@ -102,19 +102,19 @@
 
 mod check;
 mod clients;
+mod connections;
 mod disks;
 mod faults;
 mod heal;
 mod host;
 mod hostile;
 mod insider;
-mod many;
 mod net;
 mod plan;
 mod plot;
+mod runner;
 mod scale;
 mod trace;
-mod wires;
 mod world;
 
 #[cfg(test)]
@@ -124,7 +124,7 @@ mod tests;
 
 use std::fmt;
 
-pub use many::main;
+pub use runner::main;
 
 use world::World;
 

@@ -14,7 +14,7 @@ use futures_lite::{AsyncRead, AsyncWrite};
 use herd::server::client::tasks::{self, ClientTasks};
 use herd::server::runtime::{Runtime, Signal};
 use herd::server::shared::{NodeRuntime, Server};
-use herd::server::status::Facts;
+use herd::server::status::RuntimeStats;
 use tokio::io::ReadBuf;
 use tokio::net::unix::pipe::Receiver;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -174,7 +174,7 @@ impl NodeRuntime for Tokio {
         ClientTasks::new(max)
     }
 
-    fn facts(clients: &Self::Clients) -> Facts {
+    fn facts(clients: &Self::Clients) -> RuntimeStats {
         clients.facts()
     }
 

@@ -22,7 +22,7 @@ use crate::proto::time::Mono;
 use crate::server::limits::{LINGER_BYTES_MAX, LINGER_MS_MAX, TURN_READS, UNREAD_MS_MAX};
 use crate::server::runtime::Runtime;
 use crate::server::shared::{NodeRuntime, Server};
-use crate::server::status::Facts;
+use crate::server::status::RuntimeStats;
 
 /// The connections there are.
 pub struct ClientTasks<R: Runtime> {
@@ -51,13 +51,13 @@ impl<R: Runtime> ClientTasks<R> {
 
     /// How many there are, and what became of others.
     #[must_use]
-    pub fn facts(&self) -> Facts {
-        Facts {
+    pub fn facts(&self) -> RuntimeStats {
+        RuntimeStats {
             clients: self.slots.len(),
             clients_max: self.max,
             clients_pushed_out: self.pushed_out,
             unread_refused: self.unread,
-            ..Facts::default()
+            ..RuntimeStats::default()
         }
     }
 

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use log::warn;
 
-use super::inquiry::INQUIRY_MS_MAX;
+use super::herd_status::INQUIRY_MS_MAX;
 
 /// The longest request, in bytes, with its line end. A longer one is no request.
 pub const REQUEST_BYTES_MAX: usize = 32;
@@ -41,7 +41,7 @@ pub enum Request {
     HerdText,
     /// The same for programs: the first member says it.
     HerdJson,
-    /// All clients, and then what changes, for ever: [`live`](super::live).
+    /// All clients, and then what changes, for ever: [`live`](super::events).
     Watch,
 }
 

@@ -6,8 +6,8 @@ use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::{CONTROL_MS_MAX, CONTROLS_MAX, REQUEST_BYTES_MAX, Request};
 use crate::server::acceptor::{Newcomer, Ticket, answer_few};
-use crate::server::inquiry::{INQUIRY_MS_MAX, herd_answer};
-use crate::server::live::{Seat, watch};
+use crate::server::events::{Subscriber, watch};
+use crate::server::herd_status::{INQUIRY_MS_MAX, herd_answer};
 use crate::server::shared::{NodeRuntime, Server};
 
 /// Answers for ever, a few at a time.
@@ -32,7 +32,7 @@ async fn answer<R: NodeRuntime>(
         Request::HerdText | Request::HerdJson => herd_answer(server, request, INQUIRY_MS_MAX).await?,
         Request::Text | Request::Json => server.driver.answer(request, server.facts()),
         Request::Watch => {
-            let watcher = server.live.join(Seat::Local).ok_or(io::ErrorKind::QuotaExceeded)?;
+            let watcher = server.live.join(Subscriber::Local).ok_or(io::ErrorKind::QuotaExceeded)?;
             return watch(server, watcher, &mut stream).await;
         }
     };

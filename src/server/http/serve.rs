@@ -12,8 +12,8 @@ use super::{
     LIST_MS_MAX, ListTurn, Page, asked, health, page, refusal, stream_head,
 };
 use crate::server::acceptor::{Newcomer, Ticket, answer_few};
+use crate::server::events::{Subscriber, clients_piece, watch};
 use crate::server::limits::WATCHER_SEND_BUFFER_BYTES;
-use crate::server::live::{Seat, clients_piece, watch};
 use crate::server::metrics;
 use crate::server::shared::{NodeRuntime, Server};
 
@@ -53,7 +53,7 @@ async fn answer<R: NodeRuntime>(
         Asked::Page(Page::Clients, true) => stream_head(JSON),
         Asked::Page(Page::Clients, false) => return clients(server, &mut stream).await,
         Asked::Page(Page::Events, true) => stream_head(EVENTS),
-        Asked::Page(Page::Events, false) => match server.live.join(Seat::Http) {
+        Asked::Page(Page::Events, false) => match server.live.join(Subscriber::Http) {
             Some(watcher) => {
                 let _ = set_socket_send_buffer_size(&stream, WATCHER_SEND_BUFFER_BYTES);
                 server.in_time(HTTP_MS_MAX, stream.write_all(stream_head(EVENTS).as_bytes())).await?;

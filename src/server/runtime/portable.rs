@@ -18,7 +18,7 @@ use smol::{LocalExecutor, Task};
 use super::{Runtime, Signal};
 use crate::server::client::tasks::{self, ClientTasks};
 use crate::server::shared::{NodeRuntime, Server};
-use crate::server::status::Facts;
+use crate::server::status::RuntimeStats;
 
 /// The runtime.
 pub struct Portable {
@@ -114,7 +114,7 @@ impl NodeRuntime for Portable {
         ClientTasks::new(max)
     }
 
-    fn facts(clients: &Self::Clients) -> Facts {
+    fn facts(clients: &Self::Clients) -> RuntimeStats {
         clients.facts()
     }
 

@@ -30,7 +30,7 @@ use crate::server::limits::{
     TURN_CLIENTS, UNREAD_LOOK_MS, UNREAD_MS_MAX,
 };
 use crate::server::shared::Server;
-use crate::server::status::Facts;
+use crate::server::status::RuntimeStats;
 
 const _: () = assert!(CLIENTS_MAX <= KEYS_MAX);
 /// The key of no client.
@@ -58,14 +58,14 @@ impl Clients {
         Clients { slots, turns, max, pushed_out: 0, unread: 0, came: 0, mailbox, is_looked_after: false }
     }
 
-    pub(super) fn facts(&self) -> Facts {
+    pub(super) fn facts(&self) -> RuntimeStats {
         let Clients { slots, max, pushed_out, unread, .. } = self;
-        Facts {
+        RuntimeStats {
             clients: slots.len(),
             clients_max: *max,
             clients_pushed_out: *pushed_out,
             unread_refused: *unread,
-            ..Facts::default()
+            ..RuntimeStats::default()
         }
     }
 

@@ -25,7 +25,7 @@ use smol::{LocalExecutor, Task};
 use super::{Runtime, Signal};
 use crate::server::limits::TURN_TASKS;
 use crate::server::shared::{NodeRuntime, Server};
-use crate::server::status::Facts;
+use crate::server::status::RuntimeStats;
 use clients::Clients;
 use reactor::Reactor;
 use watched::Watched;
@@ -117,7 +117,7 @@ impl NodeRuntime for Epoll {
         Clients::new(max, self.reactor.bell())
     }
 
-    fn facts(clients: &Clients) -> Facts {
+    fn facts(clients: &Clients) -> RuntimeStats {
         clients.facts()
     }
 

@@ -24,7 +24,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::task::Waker;
 
-use super::Plan;
+use super::NodeConfig;
 use super::driver::Driver;
 use super::limits::{LIVE_LOOK_BYTES_MAX, LIVE_RING_BYTES, LOCAL_WATCHERS_MAX, WATCHERS_MAX};
 use super::status::Json;
@@ -91,7 +91,7 @@ impl Ring {
 
 /// How somebody watches.
 #[derive(Clone, Copy, Debug)]
-pub enum Seat {
+pub enum Subscriber {
     /// Over HTTP.
     Http,
     /// At the control socket.
@@ -127,10 +127,10 @@ impl Live {
     }
 
     /// One more watches from now on, until what this gives is dropped; none if as many do as may.
-    pub fn join(&self, seat: Seat) -> Option<Watcher<'_>> {
+    pub fn join(&self, seat: Subscriber) -> Option<Watcher<'_>> {
         let (taken, most) = match seat {
-            Seat::Http => (&self.watchers[0], WATCHERS_MAX),
-            Seat::Local => (&self.watchers[1], LOCAL_WATCHERS_MAX),
+            Subscriber::Http => (&self.watchers[0], WATCHERS_MAX),
+            Subscriber::Local => (&self.watchers[1], LOCAL_WATCHERS_MAX),
         };
         if taken.get() == most {
             self.refused.set(self.refused.get() + 1);
@@ -209,7 +209,7 @@ pub fn event_text(event: &str, json: &str) -> String {
 
 /// What a watcher is told first: who and what this is, and what was last said of the herd.
 #[must_use]
-pub fn hello(plan: &Plan, live: &Live, driver: &Driver) -> String {
+pub fn hello(plan: &NodeConfig, live: &Live, driver: &Driver) -> String {
     let mut json = Json::default();
     json.text("node", &plan.nodes[plan.me].name);
     json.text("version", env!("CARGO_PKG_VERSION"));

@@ -9,7 +9,7 @@ use futures_lite::{AsyncWrite, AsyncWriteExt, future};
 
 use super::{Next, Watcher, hello};
 use crate::server::control::Request;
-use crate::server::inquiry::herd_answer;
+use crate::server::herd_status::herd_answer;
 use crate::server::limits::{
     LIVE_EVERY_MS, LIVE_HERD_LOOKS, LIVE_HERD_MS_MAX, LIVE_STATUS_LOOKS, WATCHER_MS_MAX,
 };

@@ -8,7 +8,7 @@ const PLACES_FILE: &str = "places.dat";
 
 /// What the check of a map looks at besides the map itself.
 #[derive(Clone, Debug, Default)]
-pub struct Surroundings {
+pub struct Environment {
     /// The folder of systemd's credentials. A file `key` in it wins over the map's `key_file`, a file
     /// `places-key` over the one of `places`.
     pub credentials: Option<PathBuf>,
@@ -16,12 +16,12 @@ pub struct Surroundings {
     pub places_files: Vec<PathBuf>,
 }
 
-impl Surroundings {
-    /// The surroundings of this process: `$CREDENTIALS_DIRECTORY`; `places.dat` beside the executable, `data/places.dat`
+impl Environment {
+    /// The environment of this process: `$CREDENTIALS_DIRECTORY`; `places.dat` beside the executable, `data/places.dat`
     /// two folders above that (a cargo build tree), `data/places.dat` below the current folder, and
     /// `/usr/share/herd/places.dat`.
     #[must_use]
-    pub fn of_this_process() -> Surroundings {
+    pub fn of_this_process() -> Environment {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
         let mut places_files = Vec::new();
         let executable = std::env::current_exe().ok();
@@ -31,7 +31,7 @@ impl Surroundings {
         }
         places_files.push(PathBuf::from("data").join(PLACES_FILE));
         places_files.push(PathBuf::from("/usr/share/herd").join(PLACES_FILE));
-        Surroundings { credentials: credentials.map(PathBuf::from), places_files }
+        Environment { credentials: credentials.map(PathBuf::from), places_files }
     }
 
     /// The herd's key among the credentials, if there is one.

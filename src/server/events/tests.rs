@@ -28,11 +28,11 @@ fn a_ring_gives_what_it_has_in_order_and_knows_what_is_gone() {
 #[test]
 fn seats_are_counted_and_given_back() {
     let live = Live::default();
-    let mut taken: Vec<Watcher> = std::iter::from_fn(|| live.join(Seat::Http)).collect();
+    let mut taken: Vec<Watcher> = std::iter::from_fn(|| live.join(Subscriber::Http)).collect();
     assert_eq!((taken.len(), live.lost_and_refused()), (WATCHERS_MAX, (0, 1)));
-    assert!(live.join(Seat::Local).is_some(), "the board's own have seats of their own");
+    assert!(live.join(Subscriber::Local).is_some(), "the board's own have seats of their own");
     taken.pop();
-    assert!(live.join(Seat::Http).is_some());
+    assert!(live.join(Subscriber::Http).is_some());
     drop(taken);
     assert_eq!(live.watchers(), 0);
 }
@@ -40,7 +40,7 @@ fn seats_are_counted_and_given_back() {
 #[test]
 fn a_watcher_is_let_go_when_the_map_changes_or_it_falls_behind() {
     let live = Live::default();
-    let mut watcher = live.join(Seat::Http).expect("a seat");
+    let mut watcher = live.join(Subscriber::Http).expect("a seat");
     live.tell("status", "{}\n");
     let expected = b"event: status\ndata: {}\n\n";
     assert_eq!(watcher.next(|bytes| bytes == expected), Next::Sent(true));
@@ -48,7 +48,7 @@ fn a_watcher_is_let_go_when_the_map_changes_or_it_falls_behind() {
     assert_eq!(watcher.next(<[u8]>::len), Next::Nothing);
     live.renew();
     assert_eq!((watcher.next(<[u8]>::len), live.lost_and_refused().0), (Next::Lost, 1));
-    let late = live.join(Seat::Http).expect("a seat");
+    let late = live.join(Subscriber::Http).expect("a seat");
     assert_eq!(late.next(<[u8]>::len), Next::Nothing);
 }
 

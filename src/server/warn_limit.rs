@@ -69,19 +69,19 @@ impl Repeats {
 }
 
 /// The warnings of a process.
-pub(crate) struct Sparing {
+pub(crate) struct WarnLimit {
     kinds: RefCell<[Repeats; KINDS]>,
-    /// When [`Sparing::tick`] is next due: beside the kinds, as it is looked at with each line of a client.
+    /// When [`WarnLimit::tick`] is next due: beside the kinds, as it is looked at with each line of a client.
     due_at: Cell<Mono>,
 }
 
-impl Default for Sparing {
+impl Default for WarnLimit {
     fn default() -> Self {
-        Sparing { kinds: RefCell::default(), due_at: Cell::new(Mono::NEVER) }
+        WarnLimit { kinds: RefCell::default(), due_at: Cell::new(Mono::NEVER) }
     }
 }
 
-impl Sparing {
+impl WarnLimit {
     /// Warns, or counts.
     pub(crate) fn warn(&self, kind: Kind, now: Mono, message: &dyn fmt::Display) {
         self.warn_to(kind, now, message, &mut |words| warn!("{words}"));
@@ -92,7 +92,7 @@ impl Sparing {
         self.tick_to(now, &mut |words| warn!("{words}"));
     }
 
-    /// When [`Sparing::tick`] is next due.
+    /// When [`WarnLimit::tick`] is next due.
     pub(super) fn due_at(&self) -> Mono {
         self.due_at.get()
     }
@@ -159,23 +159,23 @@ mod tests {
     /// Warnings under a clock that the test moves, and what was said of them when.
     #[derive(Default)]
     struct Story {
-        sparing: Sparing,
+        warn_limit: WarnLimit,
         said: Vec<String>,
     }
 
     impl Story {
         fn warn(&mut self, ms: u64, kind: Kind, words: &str) {
             let said = &mut self.said;
-            self.sparing.warn_to(kind, Mono(ms), &words, &mut |words| said.push(format!("{ms}: {words}")));
+            self.warn_limit.warn_to(kind, Mono(ms), &words, &mut |words| said.push(format!("{ms}: {words}")));
         }
 
         /// Calls it when it wants to be called, up to this time.
         fn run_to(&mut self, ms: u64) {
-            while self.sparing.due_at() <= Mono(ms) {
-                let at = self.sparing.due_at();
+            while self.warn_limit.due_at() <= Mono(ms) {
+                let at = self.warn_limit.due_at();
                 let said = &mut self.said;
-                self.sparing.tick_to(at, &mut |words| said.push(format!("{}: {words}", at.0)));
-                assert!(self.sparing.due_at() > at, "it wants to be called for nothing");
+                self.warn_limit.tick_to(at, &mut |words| said.push(format!("{}: {words}", at.0)));
+                assert!(self.warn_limit.due_at() > at, "it wants to be called for nothing");
             }
         }
 
@@ -188,10 +188,10 @@ mod tests {
     fn one_alone_is_said_and_nobody_is_woken_for_it() {
         let mut story = Story::default();
         story.warn(5, Kind::Stranger, "a");
-        assert_eq!(story.sparing.due_at(), Mono::NEVER);
+        assert_eq!(story.warn_limit.due_at(), Mono::NEVER);
         // The next one comes when its time is over: as new as the first.
         story.warn(10_005, Kind::Stranger, "b");
-        assert_eq!((story.tell().as_str(), story.sparing.due_at()), ("5: a\n10005: b", Mono::NEVER));
+        assert_eq!((story.tell().as_str(), story.warn_limit.due_at()), ("5: a\n10005: b", Mono::NEVER));
     }
 
     #[test]
@@ -200,11 +200,11 @@ mod tests {
         for i in 0..38 {
             story.warn(100 + i, Kind::Stranger, &format!("refused {i}"));
         }
-        assert_eq!(story.sparing.due_at(), Mono(10_100));
+        assert_eq!(story.warn_limit.due_at(), Mono(10_100));
         story.run_to(60_000);
         assert_eq!(story.tell(), "100: refused 0\n10100: refused 37 (the last of 37 like it in 10 s)");
         story.warn(60_000, Kind::Stranger, "much later");
-        assert_eq!((story.tell().as_str(), story.sparing.due_at()), ("60000: much later", Mono::NEVER));
+        assert_eq!((story.tell().as_str(), story.warn_limit.due_at()), ("60000: much later", Mono::NEVER));
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
         let long = "é".repeat(REPEATED_BYTES_MAX);
         story.warn(0, Kind::Accept, "x");
         story.warn(1, Kind::Accept, &format!("x{long}"));
-        let held = |story: &Story| story.sparing.kinds.borrow()[Kind::Accept as usize].last.len();
+        let held = |story: &Story| story.warn_limit.kinds.borrow()[Kind::Accept as usize].last.len();
         assert_eq!(held(&story), REPEATED_BYTES_MAX - 1);
         story.run_to(100_000);
         assert_eq!(held(&story), 0);

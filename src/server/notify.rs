@@ -8,12 +8,12 @@ use std::task::{Poll, Waker};
 
 /// The bell.
 #[derive(Debug, Default)]
-pub struct Wake {
+pub struct Notify {
     rung: Cell<bool>,
     waiting: RefCell<Option<Waker>>,
 }
 
-impl Wake {
+impl Notify {
     /// Rings.
     pub fn wake(&self) {
         self.rung.set(true);
