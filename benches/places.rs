@@ -117,7 +117,7 @@ fn heap_of_a_cut() {
     let text = answer_of_46_kb();
     let mut body = text.as_bytes().to_vec();
     let cut = allocation_counter::measure(|| {
-        herd::places::cut::cut(&mut body, 5).expect("it is JSON");
+        herd::places::upstream::truncate::cut(&mut body, 5).expect("it is JSON");
     });
     let tree = allocation_counter::measure(|| {
         let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");

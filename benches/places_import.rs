@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use herd::places::dat::Dat;
+use herd::places::file::format::Dat;
 
 #[path = "../tests/common/rows.rs"]
 mod rows;

@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use herd::places::Query;
-use herd::places::dat::{Dat, Scratch};
+use herd::places::file::format::{Dat, Scratch};
+use herd::places::file::nearest::nearest;
+use herd::places::file::render::answer;
 use herd::places::import::{Columns, Format, Import, Progress, import, kind_of_word};
-use herd::places::near::nearest;
-use herd::places::render::answer;
 
 #[path = "../tests/common/rows.rs"]
 mod rows;

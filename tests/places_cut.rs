@@ -2,7 +2,7 @@
 //! apart byte by byte, and puts the answer together from the parts it keeps.
 
 use herd::places::DEPTH_MAX;
-use herd::places::cut::cut;
+use herd::places::upstream::truncate::cut;
 use proptest::prelude::*;
 
 /// A text and how far it is read. Every method gives `None` where the text is no JSON.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use herd::places::dat::Dat;
+use herd::places::file::format::Dat;
 
 #[path = "common/rows.rs"]
 mod rows;

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use herd::places::cut::cut;
+use herd::places::upstream::truncate::cut;
 use herd::places::{DEPTH_MAX, tidy};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -66,7 +66,7 @@ fn check_cut(text: &[u8], cut: &[u8], items: usize) {
     }
 }
 
-fn check_words(text: &[u8], reply: &herd::places::cut::Reply) {
+fn check_words(text: &[u8], reply: &herd::places::upstream::truncate::Reply) {
     let members = object(text).expect("it was taken");
     let word = |name: &str| serde_json::from_str::<String>(members.get(name)?.get()).ok();
     let is_status = |word: &String| {

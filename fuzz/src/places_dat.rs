@@ -9,9 +9,9 @@
 
 use std::hash::Hasher;
 
-use herd::places::dat::{Dat, Scratch, Spot, VERSION, VERSION_LARGE};
-use herd::places::near::{EARTH_RADIUS_M, Found, nearest};
-use herd::places::render::answer;
+use herd::places::file::format::{Dat, Scratch, Spot, VERSION, VERSION_LARGE};
+use herd::places::file::nearest::{EARTH_RADIUS_M, Found, nearest};
+use herd::places::file::render::answer;
 use herd::places::{MAX_ITEMS, Query};
 use serde_json::Value;
 use siphasher::sip::SipHasher13;

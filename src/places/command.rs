@@ -1,11 +1,12 @@
 //! The places commands as plain functions: what `herd places near`, `import` and `build` do once their arguments
 //! are parsed. Knows no arguments and no exit codes.
 
-use super::build::{BuildError, Inputs, build};
-use super::dat::{Dat, Scratch};
-use super::error::PlacesError;
-use super::import::{Import, ImportError, Progress, import};
-use super::{Query, render};
+use super::Query;
+use super::file::render;
+use crate::places::error::PlacesError;
+use crate::places::file::format::{Dat, Scratch};
+use crate::places::import::build::{BuildError, Inputs, build};
+use crate::places::import::{Import, ImportError, Progress, import};
 use std::io::Write;
 use std::path::Path;
 
@@ -56,9 +57,9 @@ pub fn import_command(
 
 #[cfg(test)]
 mod tests {
-    use super::super::encode::encode;
-    use super::super::testing::{TempFile, some_places};
     use super::*;
+    use crate::places::file::encode::encode;
+    use crate::places::testing::{TempFile, some_places};
 
     #[test]
     fn the_committed_file_knows_what_is_near_ucla() {

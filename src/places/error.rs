@@ -2,9 +2,9 @@
 //!
 //! One type for the whole look-up, since a caller does the same thing with every case: it tells the client that
 //! places cannot be had. Each variant names the file and what to do about it. Errors of making a places file are
-//! [`BuildError`](super::build::BuildError).
+//! [`BuildError`](crate::places::import::build::BuildError).
 
-use super::failure::Failure;
+use crate::places::upstream::failure::Failure;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -105,8 +105,8 @@ impl fmt::Display for Message<'_> {
                 write!(
                     f,
                     "places: {name} has format version {found}, this program reads {} and {}; {REMEDY}",
-                    super::dat::VERSION,
-                    super::dat::VERSION_LARGE
+                    crate::places::file::format::VERSION,
+                    crate::places::file::format::VERSION_LARGE
                 )
             }
             PlacesError::Length(_, expected, found) => {

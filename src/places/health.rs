@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Instant;
 
-use super::settings::Source;
-use super::worker::Counters;
+use crate::places::pool::worker::Counters;
+use crate::places::settings::Source;
 
 /// How the source of places is at one moment.
 #[derive(Clone, Debug)]

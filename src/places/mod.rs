@@ -5,13 +5,9 @@
 //! sockets of the herd, nor any async runtime.
 //!
 //! ```text
-//!  Places (worker) -> engine -> offline -> render -> near -> dat, band -> text     from a file
-//!                            -> breaker, cache, upstream -> legacy -> cut          from elsewhere
-//!                                                        -> modern -> render
-//!                                                        -> http -> resolve, deadline
-//!  build -> sources -> csv                                making the committed places file
-//!  build -> encode -> text
-//!  import                                                 making one of one's own: see there
+//!  pool (worker, lanes, cache) -> engine -> file      offline, render, nearest, format, scan, pair_encoding
+//!                                        -> upstream  breaker, google, google_legacy, truncate, http, resolve, deadline
+//!  import                                             making places files of dumps, CSV and GeoJSON; build, the committed one
 //! ```
 //!
 //! Invariants: [`Places::ask`] neither blocks nor panics and calls `done` exactly once; a query is answered within its
@@ -24,59 +20,36 @@
 //! whoever installs a logger must drop records whose target [`is_secret_target`], as
 //! [`server::logging`](crate::server::logging) does.
 
-pub mod build;
-pub mod cache;
-pub mod cut;
-pub mod dat;
+pub mod file;
 pub mod import;
-pub mod near;
-pub mod render;
+pub mod pool;
+pub mod upstream;
 
-mod band;
-mod breaker;
+mod atomic_file;
 mod command;
-mod csv;
-mod deadline;
-mod encode;
-mod engine;
 mod error;
-mod failure;
 mod health;
-mod http;
 mod json;
-mod key;
-mod kind;
-mod lanes;
-mod legacy;
-mod meter;
-mod modern;
-mod offline;
-mod replace;
-mod resolve;
 mod settings;
-mod sources;
 #[cfg(test)]
 mod testing;
-mod text;
-mod upstream;
-mod worker;
 
-pub use breaker::BREAKER_FAILURES;
 pub use command::{build_command, import_command, near_command};
 pub use error::PlacesError;
-pub use failure::{Failure, Phase};
+pub use file::render::{error_json, tidy};
 pub use health::Health;
-pub use http::{UPSTREAM_BODY_BYTES_MAX, UPSTREAM_HEAD_BYTES_MAX};
 pub use json::DEPTH_MAX;
-pub use key::Key;
-pub use meter::QUERIES_PER_MINUTE_MAX;
-pub use render::{error_json, tidy};
-pub use resolve::LOOKUPS_MAX;
+pub use pool::worker::{Counters, PLACES_QUEUE_MAX, PLACES_UPSTREAM_QUEUE_MAX};
 pub use settings::{
     CONNECT_MS_DEFAULT, Endpoint, IDLE_MS_DEFAULT, IpFamily, PAUSE_MS_DEFAULT, ProxyUrl, Settings, Source,
     TIMEOUT_MS_DEFAULT, WORKERS_DEFAULT, WORKERS_MAX, check_url, sends_key_in_clear,
 };
-pub use worker::{Counters, PLACES_QUEUE_MAX, PLACES_UPSTREAM_QUEUE_MAX};
+pub use upstream::breaker::BREAKER_FAILURES;
+pub use upstream::failure::{Failure, Phase};
+pub use upstream::http::{UPSTREAM_BODY_BYTES_MAX, UPSTREAM_HEAD_BYTES_MAX};
+pub use upstream::key::Key;
+pub use upstream::meter::QUERIES_PER_MINUTE_MAX;
+pub use upstream::resolve::LOOKUPS_MAX;
 
 /// Most items of an answer: the assignment's limit, and that of one page of Google's.
 pub const MAX_ITEMS: u8 = 20;
@@ -127,7 +100,7 @@ impl Query {
 /// The handle to nearby answers. Made by [`Places::start`], asked by [`Places::ask`]. Dropping it answers all that wait with
 /// the error form and ends its threads.
 pub struct Places {
-    shared: std::sync::Arc<worker::Shared>,
+    shared: std::sync::Arc<pool::worker::Shared>,
 }
 
 /// The crates that carry requests, as they name themselves in the log: their debug and trace records print addresses,

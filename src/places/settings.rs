@@ -3,14 +3,14 @@
 //! Plain data. Opens nothing and knows no HTTP.
 
 use super::Key;
-use super::worker::PLACES_QUEUE_MAX;
+use crate::places::pool::worker::PLACES_QUEUE_MAX;
 use std::fmt;
 use std::path::PathBuf;
 
 /// Where answers come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A file in the format of [`dat`](super::dat).
+    /// A file in the format of [`format`](mod@super::file::format).
     Offline {
         /// The file's path. It is opened at the first query.
         file: PathBuf,
@@ -89,7 +89,7 @@ pub struct Settings {
     /// How long connecting to the upstream may take, TLS included, in milliseconds.
     pub connect_ms: u64,
     /// Upstream answers are kept for this long, in seconds; 0 keeps none. Google's terms forbid storing its content: of
-    /// use with a service of one's own only. See [`cache`](super::cache).
+    /// use with a service of one's own only. See [`cache`](super::pool::cache).
     pub cache_s: u64,
     /// The proxy in front of the upstream. The environment's proxy variables are not looked at.
     pub proxy: Option<ProxyUrl>,

@@ -1,7 +1,7 @@
 //! What the tests of this part share: a few places, and files that leave with their test.
 
-use super::dat::Kind;
-use super::encode::Place;
+use crate::places::file::encode::Place;
+use crate::places::file::format::Kind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -11,7 +11,7 @@ use super::limits::{
 use super::snapshot::CHUNK_ENTRIES;
 use super::snapshot::format::{ENTRIES_MAX, LINE_BYTES_MAX};
 use super::warn_limit::KINDS;
-use crate::places::cache::{CACHE_BYTES, CACHE_ENTRIES, CACHE_ENTRY_BYTES};
+use crate::places::pool::cache::{CACHE_BYTES, CACHE_ENTRIES, CACHE_ENTRY_BYTES};
 use crate::places::{
     DEPTH_MAX, LOOKUPS_MAX, PLACES_QUEUE_MAX, UPSTREAM_BODY_BYTES_MAX, UPSTREAM_HEAD_BYTES_MAX,
     WORKERS_DEFAULT,

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use herd::places::dat::{Dat, Kind, Scratch};
+use herd::places::file::format::{Dat, Kind, Scratch};
 
 /// A place that others are made of.
 struct Seed {

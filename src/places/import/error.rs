@@ -1,6 +1,6 @@
 //! Why an import failed, told so that it can be mended: file, line, member, what is wrong, what to do.
 
-use super::super::error::PlacesError;
+use crate::places::error::PlacesError;
 use std::borrow::Cow;
 use std::fmt;
 use std::io;

@@ -3,13 +3,13 @@
 //! An extract holds much besides: benches without a name, outlines of buildings. Those are no bad rows but left out and
 //! counted, so that a whole extract can be given.
 
-use super::super::dat::Kind;
-use super::super::json::{elements, members, string};
 use super::error::{ImportError, Wrong};
 use super::features::{Broken, Features, Next};
 use super::osm::describe;
 use super::row::{Id, Row, Scope, degrees};
 use super::{LeftOut, Outcome, Take};
+use crate::places::file::format::Kind;
+use crate::places::json::{elements, members, string};
 use std::io::BufRead;
 use std::path::Path;
 

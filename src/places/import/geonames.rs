@@ -4,12 +4,12 @@
 //! Divisions of countries (class A) are no places and are left out. The vicinity of a place is made as in the committed
 //! file: the names of its divisions, where [`Divisions`] knows them, and the country's code.
 
-use super::super::dat::Kind;
-use super::super::sources::{area, check_country, region};
 use super::error::{ImportError, Wrong};
 use super::lines::{Line, Lines, open};
 use super::row::{Id, Row, Scope, degrees, name, text};
 use super::{LeftOut, Outcome, Take};
+use crate::places::file::format::Kind;
+use crate::places::import::sources::{area, check_country, region};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::BufRead;
@@ -235,9 +235,9 @@ fn spot(code: &str) -> Kind {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::testing::TempFile;
     use super::super::told;
     use super::*;
+    use crate::places::testing::TempFile;
 
     const WESTWOOD: &str = "5408211\tWestwood\tWestwood\tWestwud\t34.05612\t-118.43063\tP\tPPLX\tUS\t\tCA\t037\t\t\t0\t104\t101\tAmerica/Los_Angeles\t2017-12-09";
 

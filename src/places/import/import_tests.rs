@@ -1,10 +1,10 @@
 //! Imports whole, compared with a plain model; and what happens to the output when one fails.
 
-use super::super::encode::{Place, encode};
-use super::super::render::answer;
-use super::super::testing::{TempFile, some_places};
 use super::super::{MAX_ITEMS, Query};
 use super::*;
+use crate::places::file::encode::{Place, encode};
+use crate::places::file::render::answer;
+use crate::places::testing::{TempFile, some_places};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 

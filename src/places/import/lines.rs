@@ -109,8 +109,8 @@ impl<R: BufRead> Lines<R> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::testing::TempFile;
     use super::*;
+    use crate::places::testing::TempFile;
 
     #[test]
     fn lines_as_they_occur() {

@@ -22,6 +22,10 @@
 //! Invariants: the output is written whole or not at all; the same inputs in the same order give the same bytes; a row
 //! that is not taken is told or counted, never passed over in silence.
 
+pub mod build;
+pub(crate) mod csv;
+pub(crate) mod sources;
+
 mod error;
 mod features;
 mod geojson;
@@ -38,9 +42,9 @@ mod table;
 pub use error::{BadRow, ImportError};
 pub use progress::Progress;
 
-use super::dat::{Dat, Kind, Scratch, Spot};
 use super::error::PlacesError;
-use super::replace::folder_of;
+use crate::places::atomic_file::folder_of;
+use crate::places::file::format::{Dat, Kind, Scratch, Spot};
 use error::Wrong;
 use geonames::Divisions;
 use row::{Row, split_id};

@@ -2,10 +2,10 @@
 //!
 //! A table, not an ontology: the tags of which a stranger in town would ask. Knows nothing of GeoJSON's geometry.
 
-use super::super::dat::Kind;
-use super::super::json::{members, string};
 use super::error::Wrong;
 use super::row::{name, text};
+use crate::places::file::format::Kind;
+use crate::places::json::{members, string};
 
 /// What a key's values are, the first key that says anything deciding. A value that is not listed says nothing, unless
 /// the last entry is for all.

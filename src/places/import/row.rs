@@ -3,10 +3,10 @@
 //! Knows no input format. Invariant: a record sorts as its place lies in a places file (latitude, longitude, kind, name),
 //! and places of the same identity by when they were read.
 
-use super::super::dat::Kind;
-use super::super::sources::parse_udeg;
-use super::super::text::TEXT_BYTES_MAX;
 use super::error::Wrong;
+use crate::places::file::format::Kind;
+use crate::places::file::pair_encoding::TEXT_BYTES_MAX;
+use crate::places::import::sources::parse_udeg;
 use std::borrow::Cow;
 
 /// The longest id of a row, in bytes: it is only compared.
@@ -212,9 +212,9 @@ pub(super) fn split_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::encode::Place;
     use super::super::runs::RECORD_BYTES_MAX;
     use super::*;
+    use crate::places::file::encode::Place;
     use proptest::prelude::*;
 
     fn row(name: &str) -> Row {

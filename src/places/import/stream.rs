@@ -7,17 +7,17 @@
 //! Invariants: the same places give the same bytes, whatever files they came from; what is held does not grow with the
 //! number of places.
 
-use super::super::dat::{
-    BLOCK_BYTES, BLOCK_PLACES_MAX, CHECKSUM_BYTES, COORDINATE_BYTES, HEADER_BYTES, VERSION_LARGE,
-};
-use super::super::encode::header;
-use super::super::replace::{Replacement, folder_of};
-use super::super::text::Packer;
 use super::error::ImportError;
 use super::progress::Progress;
 use super::row::{Parts, push_text, split_text};
 use super::runs::{Appender, Merge, Sorter, Window, unnamed};
 use super::sample::Sample;
+use crate::places::atomic_file::{Replacement, folder_of};
+use crate::places::file::encode::header;
+use crate::places::file::format::{
+    BLOCK_BYTES, BLOCK_PLACES_MAX, CHECKSUM_BYTES, COORDINATE_BYTES, HEADER_BYTES, VERSION_LARGE,
+};
+use crate::places::file::pair_encoding::Packer;
 use siphasher::sip::SipHasher13;
 use std::fs::File;
 use std::hash::Hasher;

@@ -3,12 +3,12 @@
 //! A row may go on over several lines inside quotes. A row that is no CSV costs its first line only: a quote that is never
 //! closed must not swallow what follows. Invariant: what is held of a file is a row of at most [`LINE_BYTES_MAX`] bytes.
 
-use super::super::csv::{Malformed, Records};
-use super::super::dat::Kind;
 use super::error::{ImportError, Wrong};
 use super::lines::{LINE_BYTES_MAX, Line, Lines};
 use super::row::{Id, Row, Scope, degrees, name, vicinity};
 use super::{Columns, Outcome, Take};
+use crate::places::file::format::Kind;
+use crate::places::import::csv::{Malformed, Records};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, BufRead};

@@ -3,32 +3,32 @@
 //!
 //! Invariant: the same places, in whatever order they come, give the same bytes.
 
-use super::dat::{
+use crate::places::file::format::{
     BLOCK_BYTES, BLOCK_PLACES_MAX, CHECKSUM_BYTES, COORDINATE_BYTES, HEADER_BYTES, Kind, MAGIC, REGION_BITS,
     VERSION,
 };
-use super::text::{TEXT_BYTES_MAX, pack_all};
+use crate::places::file::pair_encoding::{TEXT_BYTES_MAX, pack_all};
 use siphasher::sip::SipHasher13;
 use std::collections::BTreeMap;
 use std::hash::Hasher;
 
 /// One place as the sources give it. The order is that of the file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    pub(super) latitude_udeg: i32,
-    pub(super) longitude_udeg: i32,
-    pub(super) kind: Kind,
-    pub(super) name: String,
+pub(crate) struct Place {
+    pub(crate) latitude_udeg: i32,
+    pub(crate) longitude_udeg: i32,
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
     /// County or town; may be empty.
-    pub(super) area: String,
+    pub(crate) area: String,
     /// Region and country, ready to print.
-    pub(super) region: String,
+    pub(crate) region: String,
 }
 
 /// What was written besides places.
-pub(super) struct Sizes {
+pub(crate) struct Sizes {
     /// Places dropped because another has the same kind, name and position.
-    pub(super) duplicates: usize,
+    pub(crate) duplicates: usize,
 }
 
 /// Sorts `places`, drops all but the first of those with the same kind, name and position (they would have the same
@@ -36,7 +36,7 @@ pub(super) struct Sizes {
 ///
 /// # Errors
 /// A text that is too long, or a section past what its offsets can name.
-pub(super) fn encode(places: &mut Vec<Place>) -> Result<(Vec<u8>, Sizes), String> {
+pub(crate) fn encode(places: &mut Vec<Place>) -> Result<(Vec<u8>, Sizes), String> {
     let given = places.len();
     places.sort_unstable();
     places.dedup_by(|a, b| identity(a) == identity(b));
@@ -120,7 +120,7 @@ fn assemble(places: usize, pairs: &[u8], body: [&[u8]; 5]) -> Result<Vec<u8>, St
 }
 
 /// The file's header: version, counts and offsets as `dat.rs` lists them, and the table of pairs.
-pub(super) fn header(numbers: &[u32], pairs: &[u8]) -> Vec<u8> {
+pub(crate) fn header(numbers: &[u32], pairs: &[u8]) -> Vec<u8> {
     let numbers = numbers.iter().flat_map(|number| number.to_le_bytes());
     let bytes: Vec<u8> = MAGIC.into_iter().chain(numbers).chain(pairs.iter().copied()).collect();
     debug_assert_eq!(bytes.len(), HEADER_BYTES as usize);
@@ -128,7 +128,7 @@ pub(super) fn header(numbers: &[u32], pairs: &[u8]) -> Vec<u8> {
 }
 
 /// Writes the checksum of the bytes before `end` to `end`.
-pub(super) fn seal(bytes: &mut [u8], end: usize) {
+pub(crate) fn seal(bytes: &mut [u8], end: usize) {
     let mut hasher = SipHasher13::new();
     hasher.write(&bytes[..end]);
     bytes[end..].copy_from_slice(&hasher.finish().to_le_bytes());
@@ -161,8 +161,8 @@ fn u32_of(number: usize) -> Result<u32, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::some_places;
     use super::*;
+    use crate::places::testing::some_places;
 
     #[test]
     fn the_order_of_the_input_does_not_matter() {

@@ -30,7 +30,7 @@ static LOOKUPS: AtomicUsize = AtomicUsize::new(0);
 
 /// Looks names up with the C library.
 #[derive(Debug)]
-pub(super) struct BoundedResolver;
+pub(crate) struct BoundedResolver;
 
 impl Resolver for BoundedResolver {
     fn resolve(

@@ -8,13 +8,13 @@
 //! came ([`Lanes`]). Each thread ends its flight by that flight's deadline, and one begun too late is answered without being
 //! asked: so all are answered in time, or within twice that time where several addresses ask for more than an upstream serves.
 
-use super::engine::{Answer, Engine};
-use super::error::PlacesError;
-use super::health::Health;
-use super::lanes::Lanes;
-use super::render::error_form;
-use super::settings::{Settings, Source, WORKERS_MAX};
-use super::{Places, Query};
+use crate::places::error::PlacesError;
+use crate::places::file::render::error_form;
+use crate::places::health::Health;
+use crate::places::pool::engine::{Answer, Engine};
+use crate::places::pool::lanes::Lanes;
+use crate::places::settings::{Settings, Source, WORKERS_MAX};
+use crate::places::{Places, Query};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle, ThreadId, current};
@@ -51,7 +51,7 @@ pub struct Counters {
     pub from_fallback: u64,
 }
 
-pub(super) struct Shared {
+pub(crate) struct Shared {
     state: Mutex<State>,
     wake: Condvar,
     engine: Engine,
@@ -123,7 +123,7 @@ impl Places {
     }
 
     /// Asks; `done` gets the answer, JSON without a newline at its end where it is this program's own: results, or the
-    /// error form of [`error_json`](super::error_json). An upstream's text may end in newlines; see [`tidy`](super::tidy).
+    /// error form of [`error_json`](crate::places::error_json). An upstream's text may end in newlines; see [`tidy`](crate::places::tidy).
     ///
     /// Never blocks (the lock is held for a push or a pop) and never panics. `done` is called exactly once: from a
     /// worker thread, or from within this call when the answer needs neither file nor upstream (no source, a query out of
@@ -369,9 +369,9 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use super::super::encode::encode;
-    use super::super::testing::{TempFile, some_places};
     use super::*;
+    use crate::places::file::encode::encode;
+    use crate::places::testing::{TempFile, some_places};
     use std::path::PathBuf;
     use std::sync::mpsc::{Receiver, channel};
 

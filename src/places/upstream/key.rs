@@ -63,12 +63,12 @@ impl Key {
     }
 
     /// The key itself. For a request only.
-    pub(super) fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 
     /// Whether the key occurs in `text`.
-    pub(super) fn is_in(&self, text: &[u8]) -> bool {
+    pub(crate) fn is_in(&self, text: &[u8]) -> bool {
         text.windows(self.0.len()).any(|window| window == self.0.as_bytes())
     }
 }
@@ -81,8 +81,8 @@ impl fmt::Debug for Key {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::TempFile;
     use super::*;
+    use crate::places::testing::TempFile;
     use std::fs::{Permissions, set_permissions};
     use std::os::unix::fs::PermissionsExt;
 

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// A file beside `out` that is to take its place. Dropped before [`Replacement::commit`], it leaves nothing.
-pub(super) struct Replacement {
+pub(crate) struct Replacement {
     file: File,
     beside: PathBuf,
     out: PathBuf,
@@ -17,7 +17,7 @@ pub(super) struct Replacement {
 }
 
 impl Replacement {
-    pub(super) fn new(out: &Path) -> io::Result<Self> {
+    pub(crate) fn new(out: &Path) -> io::Result<Self> {
         let Some(name) = out.file_name() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"));
         };
@@ -30,12 +30,12 @@ impl Replacement {
         Ok(Self { file, beside, out: out.into(), is_done: false })
     }
 
-    pub(super) fn file(&self) -> &File {
+    pub(crate) fn file(&self) -> &File {
         &self.file
     }
 
     /// Gives the file its name. Its bytes are on the disk before its name is.
-    pub(super) fn commit(mut self) -> io::Result<()> {
+    pub(crate) fn commit(mut self) -> io::Result<()> {
         self.file.sync_all()?;
         fs::rename(&self.beside, &self.out)?;
         self.is_done = true;
@@ -53,7 +53,7 @@ impl Drop for Replacement {
 }
 
 /// The folder that a file lies in.
-pub(super) fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

@@ -2,15 +2,27 @@
 //!
 //! Knows that there are two dialects; each knows its own words.
 
-use super::failure::{Failure, words};
-use super::http::{Http, Response};
-use super::json::{members, string};
-use super::settings::{Endpoint, Settings, Source, check_url, sends_key_in_clear};
-use super::{Query, legacy, modern};
+pub(crate) mod breaker;
+pub(crate) mod deadline;
+pub(crate) mod failure;
+pub(crate) mod google;
+pub(crate) mod google_legacy;
+pub(crate) mod http;
+pub(crate) mod key;
+pub(crate) mod meter;
+pub(crate) mod resolve;
+pub mod truncate;
+
+use crate::places::json::{members, string};
+use crate::places::settings::{Endpoint, Settings, Source, check_url, sends_key_in_clear};
+use crate::places::upstream::failure::{Failure, words};
+use crate::places::upstream::http::{Http, Response};
+
+use crate::places::Query;
 use std::time::Instant;
 
 /// An upstream that can be asked from several threads at once.
-pub(super) struct Upstream {
+pub(crate) struct Upstream {
     http: Http,
     dialect: Dialect,
     endpoint: Endpoint,
@@ -24,12 +36,12 @@ enum Dialect {
 
 /// Why there is no answer, and what the client is told.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) failure: Failure,
+pub(crate) struct Refusal {
+    pub(crate) failure: Failure,
     /// The upstream's own status word, where it gave one.
-    pub(super) status: Option<String>,
+    pub(crate) status: Option<String>,
     /// The upstream's own text, cut, where it is of the shape that clients expect.
-    pub(super) text: Option<Vec<u8>>,
+    pub(crate) text: Option<Vec<u8>>,
 }
 
 impl From<Failure> for Refusal {
@@ -40,15 +52,15 @@ impl From<Failure> for Refusal {
 
 impl Upstream {
     /// Makes ready to ask; connects nowhere.
-    pub(super) fn new(settings: &Settings) -> Result<Self, Failure> {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, Failure> {
         if !cfg!(feature = "upstream") {
             return Err(Failure::Setting(
                 "this build asks no other server (feature \"upstream\")".to_owned(),
             ));
         }
         let (dialect, endpoint, default) = match &settings.source {
-            Source::Google(endpoint) => (Dialect::Modern, endpoint, modern::URL),
-            Source::GoogleLegacy(endpoint) => (Dialect::Legacy, endpoint, legacy::URL),
+            Source::Google(endpoint) => (Dialect::Modern, endpoint, google::URL),
+            Source::GoogleLegacy(endpoint) => (Dialect::Legacy, endpoint, google_legacy::URL),
             Source::Offline { .. } | Source::Missing => {
                 return Err(Failure::Setting("this node has no upstream".to_owned()));
             }
@@ -68,14 +80,14 @@ impl Upstream {
     }
 
     /// Ends calls in flight and refuses new ones. A look-up or a connect in progress ends at its own limit.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         if cfg!(feature = "upstream") {
             self.http.stop();
         }
     }
 
     /// Asks, and gives the answer cut to the query's items.
-    pub(super) fn ask(&self, query: &Query, deadline: Instant) -> Result<Vec<u8>, Refusal> {
+    pub(crate) fn ask(&self, query: &Query, deadline: Instant) -> Result<Vec<u8>, Refusal> {
         if !cfg!(feature = "upstream") {
             // There is no such value, which the linker cannot know.
             return Err(Failure::Setting("this build asks no other server".to_owned()).into());
@@ -83,24 +95,24 @@ impl Upstream {
         let items = usize::from(query.items);
         match self.dialect {
             Dialect::Legacy => {
-                let response = self.http.run(legacy::request(&self.endpoint, query)?, deadline)?;
-                legacy::read(response, &self.endpoint, items)
+                let response = self.http.run(google_legacy::request(&self.endpoint, query)?, deadline)?;
+                google_legacy::read(response, &self.endpoint, items)
             }
             Dialect::Modern => {
-                let response: Response = self.http.run(modern::request(&self.endpoint, query)?, deadline)?;
-                modern::read(&response, &self.endpoint, items)
+                let response: Response = self.http.run(google::request(&self.endpoint, query)?, deadline)?;
+                google::read(&response, &self.endpoint, items)
             }
         }
     }
 }
 
 /// Whether the answer repeats the key, as error pages do that print the address asked.
-pub(super) fn echoes_key(endpoint: &Endpoint, body: &[u8]) -> bool {
+pub(crate) fn echoes_key(endpoint: &Endpoint, body: &[u8]) -> bool {
     endpoint.key.as_ref().is_some_and(|key| key.is_in(body))
 }
 
 /// What an HTTP status other than 200 means; `said` are the upstream's words.
-pub(super) fn of_http(status: u16, said: String) -> Failure {
+pub(crate) fn of_http(status: u16, said: String) -> Failure {
     match status {
         300..=399 => Failure::Redirect(status),
         400 => Failure::Refused(said),
@@ -111,7 +123,7 @@ pub(super) fn of_http(status: u16, said: String) -> Failure {
 }
 
 /// The words of `{"error": {"message": ...}}`, as all of Google's newer services write refusals; fit to be shown.
-pub(super) fn error_words(body: &[u8]) -> String {
+pub(crate) fn error_words(body: &[u8]) -> String {
     let mut message = None;
     if let Ok(text) = str::from_utf8(body) {
         let _ = members(text, |name, error| {

@@ -5,14 +5,14 @@
 //! through before the pause may end within it: their success ends it too, their failure changes nothing. Invariant: every
 //! admission is followed by [`Breaker::succeeded`] or [`Breaker::failed`], so a probe cannot be lost.
 
-use super::failure::Failure;
-use super::health::seconds_until;
+use crate::places::health::seconds_until;
+use crate::places::upstream::failure::Failure;
 use std::time::{Duration, Instant};
 
 /// Failures in a row after which an upstream is left alone.
 pub const BREAKER_FAILURES: u32 = 3;
 
-pub(super) struct Breaker {
+pub(crate) struct Breaker {
     pause: Duration,
     /// In a row, as far as they count.
     failures: u32,
@@ -24,12 +24,12 @@ pub(super) struct Breaker {
 
 /// That the upstream may be asked, to be given back with how it went.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Admission {
+pub(crate) struct Admission {
     is_probe: bool,
 }
 
 impl Breaker {
-    pub(super) fn new(pause: Duration) -> Self {
+    pub(crate) fn new(pause: Duration) -> Self {
         Self { pause, failures: 0, paused_until: None, is_probing: false, last: None }
     }
 
@@ -37,7 +37,7 @@ impl Breaker {
     ///
     /// # Errors
     /// The refusal for the client, and the status word of the failure that began the pause.
-    pub(super) fn admit(&mut self, now: Instant) -> Result<Admission, (Failure, &'static str)> {
+    pub(crate) fn admit(&mut self, now: Instant) -> Result<Admission, (Failure, &'static str)> {
         let Some(until) = self.paused_until else { return Ok(Admission { is_probe: false }) };
         if now >= until && !self.is_probing {
             self.is_probing = true;
@@ -53,19 +53,19 @@ impl Breaker {
     }
 
     /// For how many seconds more the upstream is left alone.
-    pub(super) fn paused_for_s(&self, now: Instant) -> Option<u64> {
+    pub(crate) fn paused_for_s(&self, now: Instant) -> Option<u64> {
         self.paused_until.and_then(|until| seconds_until(until, now))
     }
 
     /// The upstream answered. Gives whether that ends a row of failures.
-    pub(super) fn succeeded(&mut self) -> bool {
+    pub(crate) fn succeeded(&mut self) -> bool {
         let had_failed = self.failures > 0;
         *self = Self::new(self.pause);
         had_failed
     }
 
     /// The upstream failed at `now`. Gives whether a pause begins.
-    pub(super) fn failed(&mut self, admission: Admission, failure: &Failure, now: Instant) -> bool {
+    pub(crate) fn failed(&mut self, admission: Admission, failure: &Failure, now: Instant) -> bool {
         if self.paused_until.is_some() && !admission.is_probe {
             return false;
         }

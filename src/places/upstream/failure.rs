@@ -79,7 +79,7 @@ impl Failure {
 
     /// Whether it says something of the upstream, not of one query or of this node: such failures in a row are a reason
     /// to leave the upstream alone.
-    pub(super) fn is_upstreams(&self) -> bool {
+    pub(crate) fn is_upstreams(&self) -> bool {
         !matches!(
             self,
             Self::NoKey
@@ -147,7 +147,7 @@ fn said(words: &str) -> String {
 }
 
 /// An upstream's words, fit to be shown: one line, of bounded length.
-pub(super) fn words(text: &str) -> String {
+pub(crate) fn words(text: &str) -> String {
     let mut end = text.len().min(WORDS_BYTES_MAX);
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -4,10 +4,10 @@
 //! [`UPSTREAM_BODY_BYTES_MAX`] of a body and [`UPSTREAM_HEAD_BYTES_MAX`] of a head are taken; nothing is followed, unpacked or sent again; what
 //! goes wrong is told without the address, which holds the key.
 
-use super::deadline::{DeadlineConnector, until};
-use super::failure::{Failure, Phase};
-use super::resolve::BoundedResolver;
-use super::settings::{IpFamily, Settings};
+use crate::places::settings::{IpFamily, Settings};
+use crate::places::upstream::deadline::{DeadlineConnector, until};
+use crate::places::upstream::failure::{Failure, Phase};
+use crate::places::upstream::resolve::BoundedResolver;
 use std::io::Read;
 use std::time::{Duration, Instant};
 use ureq::http::Request;
@@ -32,22 +32,22 @@ const IDLE_CONNECTIONS_MAX: usize = 2;
 const BODY_BYTES_FIRST: usize = 16 * 1024;
 
 /// An HTTP client for one upstream.
-pub(super) struct Http {
+pub(crate) struct Http {
     agent: Agent,
     connect_max: Duration,
 }
 
 /// What came back.
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
     /// Whether the body is packed in a way that was not asked for.
-    pub(super) is_packed: bool,
+    pub(crate) is_packed: bool,
 }
 
 impl Http {
     /// Reads the CA file, if there is one; connects nowhere.
-    pub(super) fn new(settings: &Settings) -> Result<Self, Failure> {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, Failure> {
         let proxy = settings.proxy.as_ref().map(|proxy| ureq::Proxy::new(&proxy.0)).transpose();
         let proxy = proxy.map_err(|_| Failure::Setting("places.proxy is no address".to_owned()))?;
         let builder = Agent::config_builder()
@@ -78,12 +78,12 @@ impl Http {
     }
 
     /// Ends calls in flight and refuses new ones.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.agent.clone().shutdown();
     }
 
     /// Sends `request` and reads the answer until `deadline`.
-    pub(super) fn run<B: AsSendBody>(
+    pub(crate) fn run<B: AsSendBody>(
         &self,
         request: Request<B>,
         deadline: Instant,
@@ -162,7 +162,7 @@ fn broken_off(phase: Phase) -> Failure {
 mod tls {
     //! Whom TLS trusts, and why it refuses.
 
-    use super::super::failure::Failure;
+    use crate::places::upstream::failure::Failure;
     use rustls::CertificateError as Bad;
     use std::fs::File;
     use std::io::Read;
@@ -173,7 +173,7 @@ mod tls {
     const CA_BYTES_MAX: u64 = 1024 * 1024;
 
     /// The built-in roots, or those of `ca_file`.
-    pub(super) fn config(ca_file: Option<&Path>) -> Result<TlsConfig, Failure> {
+    pub(crate) fn config(ca_file: Option<&Path>) -> Result<TlsConfig, Failure> {
         let Some(file) = ca_file else { return Ok(TlsConfig::builder().build()) };
         let certificates = certificates(file).map_err(|what| {
             let name = file.file_name().map(Path::new).unwrap_or(file).display();
@@ -195,7 +195,7 @@ mod tls {
         if certificates.is_empty() { Err("it holds no PEM certificate".to_owned()) } else { Ok(certificates) }
     }
 
-    pub(super) fn failure(error: &rustls::Error) -> Failure {
+    pub(crate) fn failure(error: &rustls::Error) -> Failure {
         let how = match error {
             rustls::Error::InvalidCertificate(Bad::NotValidYet | Bad::NotValidYetContext { .. }) => {
                 return Failure::ClockWrong;

@@ -2,10 +2,10 @@
 //!
 //! Knows no threads and no upstream. Invariant: a file that fails is tried again after [`REOPEN_AFTER`], not before.
 
-use super::Query;
-use super::dat::{Dat, Scratch};
-use super::error::PlacesError;
-use super::render::{answer_with_info, error_form};
+use crate::places::Query;
+use crate::places::error::PlacesError;
+use crate::places::file::format::{Dat, Scratch};
+use crate::places::file::render::{answer_with_info, error_form};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const REOPEN_AFTER: Duration = Duration::from_secs(10);
 
 /// A places file to be asked.
-pub(super) struct Offline {
+pub(crate) struct Offline {
     file: PathBuf,
     /// Kept open, so that a query costs no open and no checksum. Boxed: a node that is never asked has no buffers.
     open: Option<Box<(Dat, Scratch)>>,
@@ -23,17 +23,17 @@ pub(super) struct Offline {
 }
 
 impl Offline {
-    pub(super) fn new(file: PathBuf) -> Self {
+    pub(crate) fn new(file: PathBuf) -> Self {
         Self { file, open: None, failure: None }
     }
 
     /// The file's name without its folders.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
     /// The answer, with `info` among its `info_messages`, or the error form when there is none.
-    pub(super) fn answer(&mut self, query: &Query, info: Option<&str>) -> Result<Vec<u8>, Vec<u8>> {
+    pub(crate) fn answer(&mut self, query: &Query, info: Option<&str>) -> Result<Vec<u8>, Vec<u8>> {
         if let Some((at, form)) = &self.failure
             && at.elapsed() < REOPEN_AFTER
         {

@@ -6,10 +6,10 @@
 //! `html_attributions` stays empty: Google fills it with links that third parties' listings demand to be shown with
 //! them. The licence of the data on the board asks for no such thing; its notice travels with the file (data/NOTICE).
 
-use super::dat::{AreaAt, Dat, Kind, RegionAt, Scratch, Spot};
-use super::error::PlacesError;
-use super::near::{Nearest, nearest};
-use super::{MAX_ITEMS, Query};
+use crate::places::error::PlacesError;
+use crate::places::file::format::{AreaAt, Dat, Kind, RegionAt, Scratch, Spot};
+use crate::places::file::nearest::{Nearest, nearest};
+use crate::places::{MAX_ITEMS, Query};
 use siphasher::sip::SipHasher24;
 use std::hash::Hasher;
 use std::io::Write;
@@ -33,7 +33,7 @@ pub fn answer(dat: &Dat, query: &Query, scratch: &mut Scratch) -> Result<Vec<u8>
 
 /// [`answer`], with `info` as the only one of its `info_messages`: the member that Google has for what a person may want
 /// to know and a program may ignore.
-pub(super) fn answer_with_info(
+pub(crate) fn answer_with_info(
     dat: &Dat,
     query: &Query,
     scratch: &mut Scratch,
@@ -79,7 +79,7 @@ pub fn error_json(status: &str, message: &str) -> String {
 }
 
 /// The answer of a query that failed before any source was asked.
-pub(super) fn error_form(error: &PlacesError) -> Vec<u8> {
+pub(crate) fn error_form(error: &PlacesError) -> Vec<u8> {
     error_json(error.status(), &error.for_clients()).into_bytes()
 }
 
@@ -204,7 +204,7 @@ fn push_degrees(json: &mut Vec<u8>, udeg: i32) {
 
 /// An array of strings that are JSON already, on one line where that is short enough, as Google's printer does it.
 /// `indent` is that of the member it is the value of.
-pub(super) fn push_strings(json: &mut Vec<u8>, indent: usize, strings: &[&str]) {
+pub(crate) fn push_strings(json: &mut Vec<u8>, indent: usize, strings: &[&str]) {
     let width = 4 + strings.iter().map(|text| text.len() + 2).sum::<usize>();
     let (open, between, close) = match strings.len() {
         0 => return push(json, "[]"),
@@ -225,7 +225,7 @@ pub(super) fn push_strings(json: &mut Vec<u8>, indent: usize, strings: &[&str]) 
     push(json, if is_one_line { "" } else { "]" });
 }
 
-pub(super) fn push(json: &mut Vec<u8>, text: &str) {
+pub(crate) fn push(json: &mut Vec<u8>, text: &str) {
     json.extend_from_slice(text.as_bytes());
 }
 
@@ -247,9 +247,9 @@ fn push_formatted(json: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::encode::encode;
-    use super::super::testing::{TempFile, some_places};
     use super::*;
+    use crate::places::file::encode::encode;
+    use crate::places::testing::{TempFile, some_places};
 
     fn asked(query: &Query) -> String {
         let (bytes, _) = encode(&mut some_places()).expect("in range");

@@ -51,9 +51,9 @@
 //! checked against its section. A node keeps the file open: replace it by renaming a new one over it, as the builder
 //! does, and restart the node; a file changed in place gives errors or wrong names, never a crash.
 
-use super::error::PlacesError;
-pub use super::kind::Kind;
-use super::text::{PAIRS_BYTES, Pairs, TEXT_BYTES_MAX};
+use crate::places::error::PlacesError;
+pub use crate::places::file::kind::Kind;
+use crate::places::file::pair_encoding::{PAIRS_BYTES, Pairs, TEXT_BYTES_MAX};
 use siphasher::sip::SipHasher13;
 use std::fs::File;
 use std::hash::Hasher;
@@ -65,36 +65,36 @@ pub const VERSION: u32 = 1;
 /// The version for what does not. This program reads both.
 pub const VERSION_LARGE: u32 = 2;
 
-pub(super) const MAGIC: [u8; 8] = *b"HERDPLCS";
-pub(super) const HEADER_BYTES: u32 = 36 + 512;
+pub(crate) const MAGIC: [u8; 8] = *b"HERDPLCS";
+pub(crate) const HEADER_BYTES: u32 = 36 + 512;
 const _: () = assert!(PAIRS_BYTES == 512);
-pub(super) const BLOCK_BYTES: u32 = 12;
-pub(super) const COORDINATE_BYTES: u32 = 6;
-pub(super) const CHECKSUM_BYTES: u32 = 8;
+pub(crate) const BLOCK_BYTES: u32 = 12;
+pub(crate) const COORDINATE_BYTES: u32 = 6;
+pub(crate) const CHECKSUM_BYTES: u32 = 8;
 /// Places in a block. 32: a block's texts are then about 370 bytes, one read; half as many would double the blocks.
-pub(super) const BLOCK_PLACES_MAX: u32 = 32;
+pub(crate) const BLOCK_PLACES_MAX: u32 = 32;
 /// Bits of an area's word that say where its region is; the rest is the kind.
-pub(super) const REGION_BITS: u32 = 20;
+pub(crate) const REGION_BITS: u32 = 20;
 
 /// Longest packed entry before its name: area and length of a text, region, kind and length of an area.
 const HEAD_BYTES_MAX: usize = 6;
 /// Coordinates are read this many at a time: 8,184 bytes. A read costs the same for 512 bytes as for 8 KB (0.9 us where
 /// it was measured), and 10 km in the densest band of latitude are then two reads, elsewhere one.
-pub(super) const COORDINATES_WINDOW: u32 = 1_364;
+pub(crate) const COORDINATES_WINDOW: u32 = 1_364;
 /// Blocks are read this many at a time: 768 bytes, more than 10 km need in the densest band (56), and more than lie
 /// between two fences of the committed file.
-pub(super) const BLOCKS_WINDOW: u32 = 64;
+pub(crate) const BLOCKS_WINDOW: u32 = 64;
 /// Latitudes kept in memory while a file is open, 512 bytes: the first of every so many blocks. They save a query the
 /// seven reads of halving 6,483 blocks.
-pub(super) const FENCES: u32 = 128;
+pub(crate) const FENCES: u32 = 128;
 /// Reads of texts: a whole block's at its usual length, and never less than the longest entry.
 const TEXT_WINDOW_BYTES: usize = 512;
 const _: () = assert!(TEXT_WINDOW_BYTES >= HEAD_BYTES_MAX + TEXT_BYTES_MAX);
 
 /// Buffers for one query at a time: 9.7 KB, taken once by whoever asks.
 pub struct Scratch {
-    pub(super) coordinates: [u8; (COORDINATES_WINDOW * COORDINATE_BYTES) as usize],
-    pub(super) blocks: [u8; (BLOCKS_WINDOW * BLOCK_BYTES) as usize],
+    pub(crate) coordinates: [u8; (COORDINATES_WINDOW * COORDINATE_BYTES) as usize],
+    pub(crate) blocks: [u8; (BLOCKS_WINDOW * BLOCK_BYTES) as usize],
     text: [u8; TEXT_WINDOW_BYTES],
     name: [u8; TEXT_BYTES_MAX],
 }
@@ -127,9 +127,9 @@ pub struct Spot {
     /// Longitude in millionths of a degree.
     pub longitude_udeg: i32,
     /// Where its block's texts begin, in the texts.
-    pub(super) block_text_at: u32,
+    pub(crate) block_text_at: u32,
     /// Which of its block's texts is its own.
-    pub(super) nth: u8,
+    pub(crate) nth: u8,
 }
 
 /// An open places file whose checksum was right when it was opened. Holds a descriptor and 1.1 KB.
@@ -137,15 +137,15 @@ pub struct Dat {
     file: File,
     path: PathBuf,
     is_large: bool,
-    pub(super) places: u32,
-    pub(super) blocks: u32,
-    pub(super) texts_at: u32,
+    pub(crate) places: u32,
+    pub(crate) blocks: u32,
+    pub(crate) texts_at: u32,
     areas_at: u32,
     regions_at: u32,
     checksum_at: u32,
     pairs: Pairs,
     /// Latitude of the first place of every [`Dat::blocks_per_fence`]th block.
-    pub(super) fences_udeg: [i32; FENCES as usize],
+    pub(crate) fences_udeg: [i32; FENCES as usize],
 }
 
 impl Dat {
@@ -302,12 +302,12 @@ impl Dat {
         self.pairs.unpack(packed, name).ok_or_else(|| self.corrupt("a name is not text"))
     }
 
-    pub(super) fn coordinates_at(&self) -> u64 {
+    pub(crate) fn coordinates_at(&self) -> u64 {
         u64::from(HEADER_BYTES) + (u64::from(self.blocks) + 1) * u64::from(BLOCK_BYTES)
     }
 
     /// Reads from `at` as much of `buffer` as lies before `end`; nothing at or behind `end` is an error.
-    pub(super) fn read<'a>(&self, at: u64, end: u64, buffer: &'a mut [u8]) -> Result<&'a [u8], PlacesError> {
+    pub(crate) fn read<'a>(&self, at: u64, end: u64, buffer: &'a mut [u8]) -> Result<&'a [u8], PlacesError> {
         let left = end.saturating_sub(at);
         let count = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         if count == 0 {
@@ -318,7 +318,7 @@ impl Dat {
         Ok(buffer)
     }
 
-    pub(super) fn corrupt(&self, what: &'static str) -> PlacesError {
+    pub(crate) fn corrupt(&self, what: &'static str) -> PlacesError {
         PlacesError::Corrupt(self.path.clone(), what)
     }
 }
@@ -331,7 +331,7 @@ pub struct AreaAt(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegionAt(u64);
 
-pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
@@ -346,18 +346,19 @@ fn entry(bytes: &[u8], head_bytes: usize) -> Option<(u64, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::encode::Place;
-    use super::super::near::nearest;
-    use super::super::testing::{TempFile, some_places};
-    use super::super::{MAX_ITEMS, Query, render};
     use super::*;
+    use crate::places::file::encode::Place;
+    use crate::places::file::nearest::nearest;
+    use crate::places::file::render;
+    use crate::places::testing::{TempFile, some_places};
+    use crate::places::{MAX_ITEMS, Query};
 
     fn everywhere() -> Query {
         Query { latitude_deg: 89.9, longitude_deg: 0.0, radius_m: 50_000.0, items: MAX_ITEMS }
     }
 
     fn encoded() -> Vec<u8> {
-        super::super::encode::encode(&mut some_places()).expect("the places are in range").0
+        crate::places::file::encode::encode(&mut some_places()).expect("the places are in range").0
     }
 
     fn described(dat: &Dat) -> Vec<(String, i32, i32, Kind, String, String)> {
@@ -387,7 +388,7 @@ mod tests {
                 ..places[0].clone()
             });
         }
-        let (bytes, _) = super::super::encode::encode(&mut places).expect("the places are in range");
+        let (bytes, _) = crate::places::file::encode::encode(&mut places).expect("the places are in range");
         let file = TempFile::new(&bytes);
         let dat = Dat::open(file.path()).expect("the file is whole");
         let row = |p: Place| (p.name, p.latitude_udeg, p.longitude_udeg, p.kind, p.area, p.region);
@@ -424,7 +425,7 @@ mod tests {
             for value in [0, 0xFF, bytes[at] ^ 1, bytes[at] ^ 0x80] {
                 let mut bytes = bytes.clone();
                 bytes[at] = value;
-                super::super::encode::seal(&mut bytes, end);
+                crate::places::file::encode::seal(&mut bytes, end);
                 let file = TempFile::new(&bytes);
                 if let Ok(dat) = Dat::open(file.path()) {
                     let mut scratch = Scratch::new();

@@ -8,7 +8,7 @@
 //! one, so times are milliseconds): a node that keeps no answers never touches it. What when full: the oldest answer makes
 //! room; one that is too long for a slot is not kept.
 
-use super::Query;
+use crate::places::Query;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
@@ -29,7 +29,7 @@ pub const CACHE_BYTES: usize = size_of::<Mutex<Cache>>();
 static CACHE: Mutex<Cache> = Mutex::new(Cache::new());
 
 /// One [`Places`](super::Places)' part of the process's only cache.
-pub(super) struct Shelf {
+pub(crate) struct Shelf {
     /// Parts the answers of several handles in a process.
     owner: u64,
     lifetime_ms: u64,
@@ -37,7 +37,7 @@ pub(super) struct Shelf {
 
 impl Shelf {
     /// `None` when nothing is to be kept: then the cache's memory is never touched.
-    pub(super) fn new(cache_s: u64) -> Option<Self> {
+    pub(crate) fn new(cache_s: u64) -> Option<Self> {
         static OWNERS: AtomicU64 = AtomicU64::new(1);
         (cache_s > 0).then(|| Self {
             owner: OWNERS.fetch_add(1, Ordering::Relaxed),
@@ -45,11 +45,11 @@ impl Shelf {
         })
     }
 
-    pub(super) fn get(&self, query: &Query) -> Option<Vec<u8>> {
+    pub(crate) fn get(&self, query: &Query) -> Option<Vec<u8>> {
         lock().get(&self.key(query), now_ms()).map(<[u8]>::to_vec)
     }
 
-    pub(super) fn put(&self, query: &Query, answer: &[u8]) {
+    pub(crate) fn put(&self, query: &Query, answer: &[u8]) {
         let now = now_ms();
         lock().put(self.key(query), answer, now, now.saturating_add(self.lifetime_ms));
     }

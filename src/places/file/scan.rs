@@ -3,11 +3,11 @@
 //! Must not know longitudes' meaning or distances. Invariant: whatever the file's blocks hold, a scan reads each block
 //! once at most and ends.
 
-use super::dat::{
+use crate::places::error::PlacesError;
+use crate::places::file::format::{
     BLOCK_BYTES, BLOCK_PLACES_MAX, BLOCKS_WINDOW, COORDINATE_BYTES, COORDINATES_WINDOW, Dat, FENCES,
     HEADER_BYTES, Scratch, Spot, u32_at,
 };
-use super::error::PlacesError;
 
 impl Dat {
     /// Calls `found` with each place whose latitude lies in `low_udeg..=high_udeg`, from south to north.
@@ -93,7 +93,7 @@ impl Dat {
     }
 
     /// Fills the fences; those past the last block stay `i32::MAX`.
-    pub(super) fn read_fences(&mut self) -> Result<(), PlacesError> {
+    pub(crate) fn read_fences(&mut self) -> Result<(), PlacesError> {
         let starts = (0..self.blocks).step_by(self.blocks_per_fence() as usize);
         for (index, block) in starts.enumerate().take(FENCES as usize) {
             self.fences_udeg[index] = self.read_latitude(block)?;

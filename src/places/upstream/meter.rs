@@ -10,13 +10,13 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// The queries of the last minute; no limit if it has none.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(crate) struct Meter {
     per_minute: Option<u32>,
     made: VecDeque<Instant>,
 }
 
 impl Meter {
-    pub(super) fn new(per_minute: Option<u32>) -> Self {
+    pub(crate) fn new(per_minute: Option<u32>) -> Self {
         Meter { per_minute, made: VecDeque::new() }
     }
 
@@ -24,7 +24,7 @@ impl Meter {
     ///
     /// # Errors
     /// The limit, if it has been reached.
-    pub(super) fn check(&mut self, now: Instant) -> Result<(), u32> {
+    pub(crate) fn check(&mut self, now: Instant) -> Result<(), u32> {
         let Some(per_minute) = self.per_minute else { return Ok(()) };
         while self.made.front().is_some_and(|made| now.saturating_duration_since(*made) >= MINUTE) {
             self.made.pop_front();
@@ -33,7 +33,7 @@ impl Meter {
     }
 
     /// One is made now.
-    pub(super) fn count(&mut self, now: Instant) {
+    pub(crate) fn count(&mut self, now: Instant) {
         if self.per_minute.is_some() {
             self.made.push_back(now);
         }

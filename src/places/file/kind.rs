@@ -93,18 +93,18 @@ kinds! {
 
 impl Kind {
     /// The kind of that number in a file.
-    pub(super) fn from_number(number: u64) -> Option<Self> {
+    pub(crate) fn from_number(number: u64) -> Option<Self> {
         usize::try_from(number).ok().and_then(|number| KINDS.get(number)).map(|(kind, ..)| *kind)
     }
 
     /// The kind that Google calls so.
-    pub(super) fn of_word(word: &str) -> Option<Self> {
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
         KINDS.iter().find(|(_, known, _)| *known == word).map(|(kind, ..)| *kind)
     }
 
     /// The types Google's legacy service gives such places, as JSON on one line. It has none for landing strips, seaplane
     /// bases or heliports.
-    pub(super) fn types(self) -> &'static str {
+    pub(crate) fn types(self) -> &'static str {
         KINDS[self as usize].2
     }
 }

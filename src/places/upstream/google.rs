@@ -3,19 +3,19 @@
 //! Knows this service's address, its query and its answers; not how requests travel. Numbers and strings of the answer
 //! are copied as the upstream wrote them, never parsed and printed again.
 
-use super::Query;
-use super::failure::Failure;
-use super::http::Response;
-use super::json::{elements, is_too_deep, members};
-use super::legacy::{degrees, metres};
-use super::render::{push, push_strings};
-use super::settings::Endpoint;
-use super::upstream::{Refusal, echoes_key, error_words, of_http};
+use crate::places::Query;
+use crate::places::file::render::{push, push_strings};
+use crate::places::json::{elements, is_too_deep, members};
+use crate::places::settings::Endpoint;
+use crate::places::upstream::failure::Failure;
+use crate::places::upstream::google_legacy::{degrees, metres};
+use crate::places::upstream::http::Response;
+use crate::places::upstream::{Refusal, echoes_key, error_words, of_http};
 use serde_json::value::RawValue;
 use ureq::http::{HeaderValue, Request};
 
 /// Google's address.
-pub(super) const URL: &str = "https://places.googleapis.com/v1/places:searchNearby";
+pub(crate) const URL: &str = "https://places.googleapis.com/v1/places:searchNearby";
 
 /// The members asked for: no more than an answer shows, since Google charges by what is asked for.
 const FIELDS: &str = "places.id,places.displayName,places.location,places.types,places.formattedAddress,places.shortFormattedAddress";
@@ -24,7 +24,7 @@ const FIELDS: &str = "places.id,places.displayName,places.location,places.types,
 const RADIUS_M_MIN: f64 = 1.0;
 
 /// The request for `query`: the nearest first, and no more of them than wanted, but at least one.
-pub(super) fn request(endpoint: &Endpoint, query: &Query) -> Result<Request<String>, Failure> {
+pub(crate) fn request(endpoint: &Endpoint, query: &Query) -> Result<Request<String>, Failure> {
     let body = format!(
         r#"{{"locationRestriction":{{"circle":{{"center":{{"latitude":{},"longitude":{}}},"radius":{}}}}},"maxResultCount":{},"rankPreference":"DISTANCE"}}"#,
         degrees(query.latitude_deg),
@@ -44,7 +44,7 @@ pub(super) fn request(endpoint: &Endpoint, query: &Query) -> Result<Request<Stri
 }
 
 /// The answer in `response` in the legacy shape, with at most `items` results, or why there is none.
-pub(super) fn read(response: &Response, endpoint: &Endpoint, items: usize) -> Result<Vec<u8>, Refusal> {
+pub(crate) fn read(response: &Response, endpoint: &Endpoint, items: usize) -> Result<Vec<u8>, Refusal> {
     let Response { status, body, is_packed } = response;
     if echoes_key(endpoint, body) {
         return Err(Failure::KeyEchoed.into());
@@ -195,8 +195,8 @@ impl<'a> Place<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Key;
     use super::*;
+    use crate::places::Key;
 
     fn answered(status: u16, body: &str, items: usize) -> Result<String, Failure> {
         let endpoint = Endpoint { url: None, key: Some(Key::new("AIza-secret").expect("a key")) };

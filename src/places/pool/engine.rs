@@ -4,17 +4,17 @@
 //! or kept only when they are whole; no lock is held while an upstream is asked; failures are told in the log once as they
 //! begin, change and end, not for each query.
 
-use super::Query;
-use super::breaker::{Admission, Breaker};
-use super::cache::Shelf;
-use super::error::PlacesError;
-use super::failure::{Failure, Phase};
-use super::health::source_word;
-use super::meter::Meter;
-use super::offline::Offline;
-use super::render::{error_form, error_json};
-use super::settings::{Settings, Source};
-use super::upstream::{Refusal, Upstream};
+use crate::places::Query;
+use crate::places::error::PlacesError;
+use crate::places::file::offline::Offline;
+use crate::places::file::render::{error_form, error_json};
+use crate::places::health::source_word;
+use crate::places::pool::cache::Shelf;
+use crate::places::settings::{Settings, Source};
+use crate::places::upstream::breaker::{Admission, Breaker};
+use crate::places::upstream::failure::{Failure, Phase};
+use crate::places::upstream::meter::Meter;
+use crate::places::upstream::{Refusal, Upstream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ const LEFT_MIN: Duration = Duration::from_millis(20);
 const TOLD_FOR: Duration = Duration::from_secs(600);
 
 /// What answers, and what it holds between queries.
-pub(super) struct Engine {
+pub(crate) struct Engine {
     settings: Settings,
     upstream: Mutex<Option<Arc<Upstream>>>,
     /// The source itself, or its fallback.
@@ -38,7 +38,7 @@ pub(super) struct Engine {
 }
 
 /// An answer and where it is from.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// From the source.
     Whole(Vec<u8>),
     /// From the fallback.
@@ -49,7 +49,7 @@ pub(super) enum Answer {
 
 impl Engine {
     /// Opens and reads nothing.
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings) -> Self {
         let (file, cache_s) = match &settings.source {
             Source::Offline { file } => (Some(file.clone()), 0),
             Source::Missing => (None, 0),
@@ -67,34 +67,34 @@ impl Engine {
     }
 
     /// Whether answers come from elsewhere and so may take their time.
-    pub(super) fn is_online(&self) -> bool {
+    pub(crate) fn is_online(&self) -> bool {
         matches!(self.settings.source, Source::Google(_) | Source::GoogleLegacy(_))
     }
 
     /// Where answers come from, in a word.
-    pub(super) fn source_word(&self) -> &'static str {
+    pub(crate) fn source_word(&self) -> &'static str {
         source_word(&self.settings.source)
     }
 
     /// For how many seconds the upstream is left alone, and the failure last told with its age in seconds.
-    pub(super) fn troubles(&self) -> (Option<u64>, Option<(String, u64)>) {
+    pub(crate) fn troubles(&self) -> (Option<u64>, Option<(String, u64)>) {
         let paused_s = lock(&self.breaker).paused_for_s(Instant::now());
         let told = lock(&self.told).as_ref().map(|(words, at)| (words.clone(), at.elapsed().as_secs()));
         (paused_s, told)
     }
 
     /// Whether there is anything to ask.
-    pub(super) fn has_source(&self) -> bool {
+    pub(crate) fn has_source(&self) -> bool {
         self.settings.source != Source::Missing
     }
 
     /// An answer kept from before.
-    pub(super) fn kept(&self, query: &Query) -> Option<Vec<u8>> {
+    pub(crate) fn kept(&self, query: &Query) -> Option<Vec<u8>> {
         self.shelf.as_ref()?.get(query)
     }
 
     /// Answers, by `deadline` where it is up to an upstream.
-    pub(super) fn answer(&self, query: &Query, deadline: Instant) -> Answer {
+    pub(crate) fn answer(&self, query: &Query, deadline: Instant) -> Answer {
         if !self.is_online() {
             let answer = self.offline_answer(query, None);
             return answer
@@ -112,12 +112,12 @@ impl Engine {
     }
 
     /// Whether a query can be answered without the upstream.
-    pub(super) fn has_fallback(&self) -> bool {
+    pub(crate) fn has_fallback(&self) -> bool {
         self.is_online() && self.offline.is_some()
     }
 
     /// The fallback's answer, since too many wait for the upstream.
-    pub(super) fn answer_hurried(&self, query: &Query) -> Answer {
+    pub(crate) fn answer_hurried(&self, query: &Query) -> Answer {
         self.fall_back(query, Failure::TooMany.into())
     }
 
@@ -211,17 +211,17 @@ impl Engine {
     }
 
     /// Whether [`Engine::cool_down`] would give anything back.
-    pub(super) fn is_warm(&self) -> bool {
+    pub(crate) fn is_warm(&self) -> bool {
         lock(&self.upstream).is_some()
     }
 
     /// Closes connections and gives back what TLS took: 300 KB that an idle node need not hold.
-    pub(super) fn cool_down(&self) {
+    pub(crate) fn cool_down(&self) {
         lock(&self.upstream).take();
     }
 
     /// Ends calls in flight, as far as that can be done from outside them.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         if let Some(upstream) = lock(&self.upstream).take() {
             upstream.stop();
         }

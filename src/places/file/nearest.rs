@@ -10,9 +10,9 @@
 //! A spatial index was left out on purpose: a band of 20 km holds 300 to 1,800 of 199,371 places, and reading them takes
 //! two or three reads where the names of eight results take eight.
 
-use super::dat::{Dat, Scratch, Spot};
-use super::error::PlacesError;
-use super::{MAX_ITEMS, Query};
+use crate::places::error::PlacesError;
+use crate::places::file::format::{Dat, Scratch, Spot};
+use crate::places::{MAX_ITEMS, Query};
 
 /// Mean radius of the earth in metres (IUGG, R1).
 pub const EARTH_RADIUS_M: f64 = 6_371_008.8;
@@ -156,10 +156,10 @@ fn udeg(degrees: f64) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dat::Kind;
-    use super::super::encode::{Place, encode};
-    use super::super::testing::TempFile;
     use super::*;
+    use crate::places::file::encode::{Place, encode};
+    use crate::places::file::format::Kind;
+    use crate::places::testing::TempFile;
     use proptest::prelude::*;
 
     /// All of the same name, one letter, which leaves nothing to pack: packing takes most of a test's time.

@@ -6,21 +6,21 @@ use std::collections::VecDeque;
 
 /// What waits, by lane. The lane whose turn it is comes first; none is empty.
 #[derive(Debug)]
-pub(super) struct Lanes<T>(VecDeque<(u8, VecDeque<T>)>);
+pub(crate) struct Lanes<T>(VecDeque<(u8, VecDeque<T>)>);
 
 impl<T> Lanes<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Lanes(VecDeque::new())
     }
 
-    pub(super) fn push(&mut self, lane: u8, item: T) {
+    pub(crate) fn push(&mut self, lane: u8, item: T) {
         match self.0.iter_mut().find(|(other, _)| *other == lane) {
             Some((_, items)) => items.push_back(item),
             None => self.0.push_back((lane, VecDeque::from([item]))),
         }
     }
 
-    pub(super) fn pop(&mut self) -> Option<T> {
+    pub(crate) fn pop(&mut self) -> Option<T> {
         let (lane, mut items) = self.0.pop_front()?;
         let item = items.pop_front();
         if !items.is_empty() {
@@ -29,22 +29,22 @@ impl<T> Lanes<T> {
         item
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.iter().map(|(_, items)| items.len()).sum()
     }
 
     /// Whether a lane has its share of `places` among the lanes that wait, itself included.
-    pub(super) fn has_its_share(&self, lane: u8, places: usize) -> bool {
+    pub(crate) fn has_its_share(&self, lane: u8, places: usize) -> bool {
         let own = self.0.iter().find(|(other, _)| *other == lane).map_or(0, |(_, items)| items.len());
         let lanes = self.0.len() + usize::from(own == 0);
         self.len() >= places && own >= (places / lanes).max(1)
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.0.iter_mut().flat_map(|(_, items)| items)
     }
 
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = T> {
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> {
         std::mem::take(&mut self.0).into_iter().flat_map(|(_, items)| items)
     }
 }

@@ -9,28 +9,28 @@
 //! cycles: every step either writes a byte or deepens the stack, and both are bounded.
 
 /// Bytes of the longest text, unpacked and packed: the longest name in the data has 97, and a length fits one byte.
-pub(super) const TEXT_BYTES_MAX: usize = 255;
+pub(crate) const TEXT_BYTES_MAX: usize = 255;
 
 /// Bytes of a pair table in the file.
-pub(super) const PAIRS_BYTES: usize = 512;
+pub(crate) const PAIRS_BYTES: usize = 512;
 
 /// What each byte stands for: two bytes (either may stand for two in turn), or `[0, 0]` for itself.
-pub(super) struct Pairs([u8; PAIRS_BYTES]);
+pub(crate) struct Pairs([u8; PAIRS_BYTES]);
 
 impl Pairs {
     /// Takes the table as it lies in the file. Any bytes will do; see the invariant above.
-    pub(super) fn new(bytes: [u8; PAIRS_BYTES]) -> Self {
+    pub(crate) fn new(bytes: [u8; PAIRS_BYTES]) -> Self {
         Self(bytes)
     }
 
     /// The table as it lies in the file.
-    pub(super) fn bytes(&self) -> &[u8; PAIRS_BYTES] {
+    pub(crate) fn bytes(&self) -> &[u8; PAIRS_BYTES] {
         &self.0
     }
 
     /// Unpacks `packed` to `out`. `None` when the bytes are no text packed with this table: too long, not UTF-8, or
     /// holding NUL.
-    pub(super) fn unpack<'a>(&self, packed: &[u8], out: &'a mut [u8; TEXT_BYTES_MAX]) -> Option<&'a str> {
+    pub(crate) fn unpack<'a>(&self, packed: &[u8], out: &'a mut [u8; TEXT_BYTES_MAX]) -> Option<&'a str> {
         // A table without cycles nests at most 255 deep, and each level leaves one byte waiting.
         let mut stack = [0_u8; 256];
         let mut written = 0;
@@ -59,7 +59,7 @@ impl Pairs {
 
 /// Chooses the pairs for `texts` and packs each of them. The same texts in the same order give the same table. No text
 /// may hold NUL, which parts the texts while they are counted together.
-pub(super) fn pack_all(texts: &[&str]) -> (Pairs, Vec<Vec<u8>>) {
+pub(crate) fn pack_all(texts: &[&str]) -> (Pairs, Vec<Vec<u8>>) {
     let mut all: Vec<u8> = Vec::with_capacity(texts.iter().map(|text| text.len() + 1).sum());
     for text in texts {
         debug_assert!(!text.contains('\0'));
@@ -93,7 +93,7 @@ fn choose_pairs(all: &mut Vec<u8>, is_used: &[bool; 256]) -> [u8; PAIRS_BYTES] {
 }
 
 /// Packs one text at a time, with pairs chosen from a sample: for more texts than fit into memory.
-pub(super) struct Packer {
+pub(crate) struct Packer {
     pairs: Pairs,
     /// The byte that stands for each pair; 0 where none does. Bytes were chosen in rising order, and a pair's own bytes
     /// before it.
@@ -102,7 +102,7 @@ pub(super) struct Packer {
 
 impl Packer {
     /// `sample` holds texts parted by NUL; `is_used` tells the bytes of all texts, in the sample or not.
-    pub(super) fn new(mut sample: Vec<u8>, is_used: &[bool; 256]) -> Self {
+    pub(crate) fn new(mut sample: Vec<u8>, is_used: &[bool; 256]) -> Self {
         let table = choose_pairs(&mut sample, is_used);
         let mut codes = vec![0; 1 << 16];
         for code in 1..=u8::MAX {
@@ -114,12 +114,12 @@ impl Packer {
         Self { pairs: Pairs(table), codes }
     }
 
-    pub(super) fn pairs(&self) -> &Pairs {
+    pub(crate) fn pairs(&self) -> &Pairs {
         &self.pairs
     }
 
     /// Packs `text` in place. It holds no byte that stands for a pair.
-    pub(super) fn pack(&self, text: &mut Vec<u8>) {
+    pub(crate) fn pack(&self, text: &mut Vec<u8>) {
         let code_of = |pair: &[u8]| self.codes[usize::from(u16::from_be_bytes([pair[0], pair[1]]))];
         // The first chosen first, as when all texts are packed together.
         while let Some(code) = text.windows(2).map(code_of).filter(|code| *code != 0).min() {

@@ -4,9 +4,9 @@
 //! give the same bytes; an input that cannot be understood gives an error that names file, record and member, and then
 //! nothing is written; the file appears whole or not at all.
 
-use super::encode::encode;
-use super::replace::Replacement;
-use super::sources::{add_airports, add_cities};
+use crate::places::atomic_file::Replacement;
+use crate::places::file::encode::encode;
+use crate::places::import::sources::{add_airports, add_cities};
 use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -112,10 +112,11 @@ fn write_whole(out: &Path, bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dat::{Dat, Scratch};
-    use super::super::testing::TempFile;
-    use super::super::{Query, render};
     use super::*;
+    use crate::places::Query;
+    use crate::places::file::format::{Dat, Scratch};
+    use crate::places::file::render;
+    use crate::places::testing::TempFile;
     use std::fs;
 
     const ADMIN1: &str = r#"[{"code":"US.CA","name":"California"},{"code":"SG.01","name":"Singapore"}]"#;

@@ -2,19 +2,19 @@
 //!
 //! Knows this service's address, its query and its answers; not how requests travel.
 
-use super::Query;
-use super::cut::{Reply, cut};
-use super::failure::{Failure, words};
-use super::http::Response;
-use super::settings::Endpoint;
-use super::upstream::{Refusal, echoes_key, error_words, of_http};
+use crate::places::Query;
+use crate::places::settings::Endpoint;
+use crate::places::upstream::failure::{Failure, words};
+use crate::places::upstream::http::Response;
+use crate::places::upstream::truncate::{Reply, cut};
+use crate::places::upstream::{Refusal, echoes_key, error_words, of_http};
 use ureq::http::Request;
 
 /// Google's address.
-pub(super) const URL: &str = "https://maps.googleapis.com/maps/api/place/nearbysearch/json";
+pub(crate) const URL: &str = "https://maps.googleapis.com/maps/api/place/nearbysearch/json";
 
 /// The request for `query`: location, radius in metres, key.
-pub(super) fn request(endpoint: &Endpoint, query: &Query) -> Result<Request<()>, Failure> {
+pub(crate) fn request(endpoint: &Endpoint, query: &Query) -> Result<Request<()>, Failure> {
     let url = endpoint.url.as_deref().unwrap_or(URL);
     let joint = match url.split_once('?') {
         None => "?",
@@ -33,7 +33,7 @@ pub(super) fn request(endpoint: &Endpoint, query: &Query) -> Result<Request<()>,
 }
 
 /// The answer in `response`, cut to `items`, or why it is none.
-pub(super) fn read(response: Response, endpoint: &Endpoint, items: usize) -> Result<Vec<u8>, Refusal> {
+pub(crate) fn read(response: Response, endpoint: &Endpoint, items: usize) -> Result<Vec<u8>, Refusal> {
     let Response { status, mut body, is_packed } = response;
     if echoes_key(endpoint, &body) {
         return Err(Failure::KeyEchoed.into());
@@ -71,7 +71,7 @@ fn of_status(status: &str, said: String) -> Failure {
 }
 
 /// Plain decimal with at least six decimals, as clients write positions, and as many more as the number has.
-pub(super) fn degrees(degrees: f64) -> String {
+pub(crate) fn degrees(degrees: f64) -> String {
     // Adding zero makes -0.0 a plain zero.
     let shortest = format!("{}", degrees + 0.0);
     let decimals = shortest.split_once('.').map_or(0, |(_, decimals)| decimals.len());
@@ -79,7 +79,7 @@ pub(super) fn degrees(degrees: f64) -> String {
 }
 
 /// Plain decimal to the millimetre: what a client wrote in kilometres carries a last bit's noise.
-pub(super) fn metres(metres: f64) -> String {
+pub(crate) fn metres(metres: f64) -> String {
     let text = format!("{metres:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
@@ -98,8 +98,8 @@ fn push_encoded(out: &mut String, text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Key;
     use super::*;
+    use crate::places::Key;
 
     const QUERY: Query =
         Query { latitude_deg: 34.06893, longitude_deg: -118.445127, radius_m: 10_000.0, items: 5 };

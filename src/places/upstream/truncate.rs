@@ -8,11 +8,11 @@
 //! `results` keeps its first N elements. With them stays all that stood before them, and the white space before the closing
 //! bracket; the comma behind the last one kept goes. With N = 0 nothing is left between the brackets, which is how Google
 //! itself writes an empty array. Refused as no answer: text that is not UTF-8, no JSON, no object, nested deeper than
-//! [`DEPTH_MAX`](super::DEPTH_MAX), or in which `results` or `status` appears twice (readers disagree on which one counts, so a
+//! [`DEPTH_MAX`](crate::places::DEPTH_MAX), or in which `results` or `status` appears twice (readers disagree on which one counts, so a
 //! cut could be got round), also where one of them is written with escapes. Without `results`, or with one that is no array,
 //! nothing can be cut: [`Reply::has_results`] says so and the text is left as it is.
 
-use super::json::{elements, is_too_deep, members, range_in, string};
+use crate::places::json::{elements, is_too_deep, members, range_in, string};
 use serde_json::value::RawValue;
 use std::ops::Range;
 
@@ -34,7 +34,7 @@ pub struct Reply {
 ///
 /// ```
 /// let mut body = br#"{ "results" : [ 1.10, 1E5 , 3 ], "status":"OK" }"#.to_vec();
-/// let reply = herd::places::cut::cut(&mut body, 2).expect("it is JSON");
+/// let reply = herd::places::upstream::truncate::cut(&mut body, 2).expect("it is JSON");
 /// assert_eq!(body, br#"{ "results" : [ 1.10, 1E5 ], "status":"OK" }"#);
 /// assert_eq!(reply.status.as_deref(), Some("OK"));
 /// ```

@@ -4,7 +4,7 @@
 //! Knows nothing of places.
 
 /// The records of a text, one after the other.
-pub(super) struct Records<'a> {
+pub(crate) struct Records<'a> {
     rest: &'a str,
     line: usize,
     comma: char,
@@ -12,26 +12,26 @@ pub(super) struct Records<'a> {
 
 /// One record.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Record {
+pub(crate) struct Record {
     /// The line it begins on, from 1; a quoted field may go on over several.
-    pub(super) line: usize,
-    pub(super) fields: Vec<String>,
+    pub(crate) line: usize,
+    pub(crate) fields: Vec<String>,
 }
 
 /// What is not CSV, and the line it is on.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Malformed {
-    pub(super) line: usize,
-    pub(super) what: &'static str,
+pub(crate) struct Malformed {
+    pub(crate) line: usize,
+    pub(crate) what: &'static str,
 }
 
 impl<'a> Records<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         Self::parted_by(',', text.strip_prefix('\u{FEFF}').unwrap_or(text), 1)
     }
 
     /// Records parted by another character than the comma, in a text that begins on that line.
-    pub(super) fn parted_by(comma: char, text: &'a str, line: usize) -> Self {
+    pub(crate) fn parted_by(comma: char, text: &'a str, line: usize) -> Self {
         Self { rest: text, line, comma }
     }
 

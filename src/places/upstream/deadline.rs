@@ -15,7 +15,7 @@ thread_local! {
 }
 
 /// Does `call` with `deadline` as the end of all that this thread reads and writes by [`DeadlineConnector`].
-pub(super) fn until<T>(deadline: Instant, call: impl FnOnce() -> T) -> T {
+pub(crate) fn until<T>(deadline: Instant, call: impl FnOnce() -> T) -> T {
     DEADLINE.set(Some(deadline));
     let result = call();
     DEADLINE.set(None);
@@ -24,7 +24,7 @@ pub(super) fn until<T>(deadline: Instant, call: impl FnOnce() -> T) -> T {
 
 /// A part of a chain of connectors: puts the deadline around the connection that those before it have made.
 #[derive(Debug)]
-pub(super) struct DeadlineConnector;
+pub(crate) struct DeadlineConnector;
 
 impl<In: Transport> Connector<In> for DeadlineConnector {
     type Out = Timed<In>;
@@ -36,7 +36,7 @@ impl<In: Transport> Connector<In> for DeadlineConnector {
 
 /// A connection that knows the deadline.
 #[derive(Debug)]
-pub(super) struct Timed<T>(T);
+pub(crate) struct Timed<T>(T);
 
 impl<T: Transport> Transport for Timed<T> {
     fn buffers(&mut self) -> &mut dyn Buffers {

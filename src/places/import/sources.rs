@@ -1,10 +1,10 @@
 //! Reads the two packages a places file is made of. Strict about the members it uses, silent about others, so that a
 //! newer package with more members still builds. Knows nothing of the format that is written.
 
-use super::build::BuildError;
-use super::csv::Records;
-use super::dat::Kind;
-use super::encode::Place;
+use crate::places::file::encode::Place;
+use crate::places::file::format::Kind;
+use crate::places::import::build::BuildError;
+use crate::places::import::csv::Records;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use std::path::Path;
 
 /// Adds the places of `cities`, with the names of their divisions. A code that names no division is no error: 384 of
 /// 171,075 cities have none of the first level.
-pub(super) fn add_cities(
+pub(crate) fn add_cities(
     places: &mut Vec<Place>,
     cities: &Path,
     admin1: &Path,
@@ -39,7 +39,7 @@ pub(super) fn add_cities(
 }
 
 /// Adds the places of `airports`.
-pub(super) fn add_airports(places: &mut Vec<Place>, airports: &Path) -> Result<(), BuildError> {
+pub(crate) fn add_airports(places: &mut Vec<Place>, airports: &Path) -> Result<(), BuildError> {
     let text = read(airports)?;
     let mut records = Records::new(&text).map(|record| {
         record.map_err(|error| {
@@ -83,12 +83,12 @@ pub(super) fn add_airports(places: &mut Vec<Place>, airports: &Path) -> Result<(
 }
 
 /// "California, US". Countries stay codes: neither package has their names.
-pub(super) fn region(division: &str, country: &str) -> String {
+pub(crate) fn region(division: &str, country: &str) -> String {
     if division.is_empty() { country.to_owned() } else { format!("{division}, {country}") }
 }
 
 /// The name below the region, unless it only repeats it (Singapore, Singapore).
-pub(super) fn area(name: &str, division: &str) -> String {
+pub(crate) fn area(name: &str, division: &str) -> String {
     if name == division { String::new() } else { name.to_owned() }
 }
 
@@ -160,14 +160,14 @@ impl Object<'_> {
     }
 }
 
-pub(super) fn check_country(country: &str) -> Result<(), String> {
+pub(crate) fn check_country(country: &str) -> Result<(), String> {
     let is_code = country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase());
     if is_code { Ok(()) } else { Err(format!("{country:?} is no country code of two capital letters")) }
 }
 
 /// Millionths of a degree from plain decimal digits, without a float in between: the seventh decimal rounds (half away
 /// from zero), later ones are ignored.
-pub(super) fn parse_udeg(text: &str, limit_deg: u32) -> Result<i32, String> {
+pub(crate) fn parse_udeg(text: &str, limit_deg: u32) -> Result<i32, String> {
     let refuse = || format!("{text:?} is no decimal number from -{limit_deg} to {limit_deg}");
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
