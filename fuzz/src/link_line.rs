@@ -25,8 +25,8 @@ use herd::proto::limits::{
     AGE_S_MAX, AHEAD_NS_MAX, ANSWER_BYTES_MAX, DEAD_AFTER_MS, DIGEST_ANSWER_COST, DIGEST_BUCKETS,
     DIGEST_COST_MS, DIGESTS_AT_ONCE, DIGESTS_EXCESS_MAX, LINK_LINE_BYTES_MAX,
 };
+use herd::proto::node::links::LinkEvent;
 use herd::proto::node::{Node, Seed, Setup};
-use herd::proto::node_links::LinkEvent;
 use herd::proto::out::Out;
 use herd::proto::quota::Caller;
 use herd::proto::report::{AtLineError, Report};

@@ -4,8 +4,8 @@
 
 use herd::proto::auth::{KEY_BYTES, Keys, LineKeys, Role, Said, Transcript};
 use herd::proto::limits::{LINK_LINE_BYTES_MAX, NONCE_BYTES};
+use herd::proto::node::links::LinkEvent;
 use herd::proto::node::{Node, SessionId};
-use herd::proto::node_links::LinkEvent;
 use herd::proto::out::Out;
 use herd::proto::time::Now;
 use herd::proto::wire::{self, Line};

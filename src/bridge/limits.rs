@@ -1,7 +1,7 @@
 //! The limits of the bridge: what strangers can make grow, and times.
 
 use crate::proto::limits::{TABLE_CLIENTS, TABLE_CLIENTS_MAX};
-use crate::proto::node_watch::WATCH_LINE_BYTES_MAX;
+use crate::proto::node::events::WATCH_LINE_BYTES_MAX;
 use crate::server::limits::READ_BYTES;
 
 /// Clients whose newest position waits to be published. When full, the node is not read from until there is room; if that

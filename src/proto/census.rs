@@ -12,7 +12,7 @@
 //! What is summed: which nodes have answered, which of their links are not well ([`LinkTrouble`]), and for each bucket of
 //! clients whether all tables hold the same (see [`digest`](super::digest)), from the highest floor of all upwards.
 //!
-//! This file is the sum, and what a census remembers; when lines come and go is in `node_census.rs`.
+//! This file is the sum, and what a census remembers; when lines come and go is in `node/census.rs`.
 
 use super::digest::Buckets;
 use super::limits::{

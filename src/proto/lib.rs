@@ -13,34 +13,27 @@
 //! | [`table`], `floor`, [`owed`], `changed` | what a node remembers, what it drops next, what it owes to whom, what watchers are told |
 //! | [`quota`] | how many clients one address may hold |
 //! | [`auth`], [`wire`], [`digest`] | proofs and tags, the lines between nodes, how tables are compared |
-//! | [`session`], [`node`], [`board`], [`node_links`], `node_dials`, `node_digests`, [`node_reload`] | one connection, the node, one of a board's size, its links, who dials, staying in step, changed maps |
-//! | [`node_kept`] | what outlives the node, where its map asks for that |
-//! | [`census`], [`node_census`] | how the whole herd is, asked through one node |
-//! | [`node_watch`] | each entry, and what changes, for those who watch |
+//! | [`session`], [`node`], [`default_node`], [`node::links`], `node::dials`, `node::digests`, [`node::reload`] | one connection, the node, one of a board's size, its links, who dials, staying in step, changed maps |
+//! | [`node::restore`] | what outlives the node, where its map asks for that |
+//! | [`census`], [`node::census`] | how the whole herd is, asked through one node |
+//! | [`node::events`] | each entry, and what changes, for those who watch |
 
 // The tests may allocate.
 #![cfg_attr(not(test), no_std)]
 
 pub mod auth;
-pub mod board;
 pub mod census;
-mod changed;
 pub mod client;
 pub mod counters;
+pub mod default_node;
 pub mod digest;
 pub mod digits;
+mod dirty;
+mod eviction_heap;
 pub mod fields;
-mod floor;
 pub mod limits;
 pub mod names;
 pub mod node;
-pub mod node_census;
-mod node_dials;
-mod node_digests;
-pub mod node_kept;
-pub mod node_links;
-pub mod node_reload;
-pub mod node_watch;
 pub mod out;
 pub mod owed;
 pub mod quota;

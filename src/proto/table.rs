@@ -21,9 +21,9 @@ use core::hash::{Hash, Hasher};
 use heapless::index_map::FnvIndexMap;
 use siphasher::sip::SipHasher13;
 
-use super::changed::Changed;
+use super::dirty::Changed;
+use super::eviction_heap::Floor;
 use super::fields::ClientId;
-use super::floor::Floor;
 use super::limits::NEIGHBOURS_MAX;
 use super::names::NodeId;
 use super::owed::Owed;

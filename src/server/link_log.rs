@@ -7,11 +7,11 @@ use log::{debug, info, warn};
 
 use super::driver::Driver;
 use super::warn_limit::Kind;
-use crate::proto::board::BoardNode;
+use crate::proto::default_node::BoardNode;
 use crate::proto::limits::SESSIONS_MAX;
 use crate::proto::names::NodeId;
 use crate::proto::node::SessionId;
-use crate::proto::node_links::LinkEvent;
+use crate::proto::node::links::LinkEvent;
 use crate::proto::session::{Cut, Ended};
 use crate::proto::time::Mono;
 

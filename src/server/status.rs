@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use super::link_log::Boards;
 use super::snapshot;
 use crate::places;
-use crate::proto::board::BoardNode;
-use crate::proto::node_links::LinkState;
+use crate::proto::default_node::BoardNode;
+use crate::proto::node::links::LinkState;
 use crate::proto::time::Now;
 
 /// What the server adds of its own.

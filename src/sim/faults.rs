@@ -5,7 +5,7 @@ use super::insider::Manner;
 use super::net::State;
 use super::plan::{Fault, pick};
 use super::world::{Event, FIRST_KEY, SECOND_KEY, World};
-use crate::proto::node_reload::Reload;
+use crate::proto::node::reload::Reload;
 
 /// Ten years.
 const WALL_STEP_NS_MAX: i64 = 10 * 365 * 86_400 * 1_000_000_000;

@@ -1,7 +1,7 @@
 //! The world: boards, connections, and a queue of what happens next.
 //!
 //! Whatever a node is told, [`World::settle`] follows: it does what the node asks for, as the contract at the
-//! head of `proto/node.rs` says, and sets the node's next tick.
+//! head of `proto/node/mod.rs` says, and sets the node's next tick.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,8 +17,8 @@ use super::{Failure, Options, Summary};
 use crate::proto::counters::Counters;
 use crate::proto::limits::NONCE_BYTES;
 use crate::proto::names::NodeId;
+use crate::proto::node::links::LinkEvent;
 use crate::proto::node::{Node, Seed, Setup};
-use crate::proto::node_links::LinkEvent;
 use crate::proto::report::Sighting;
 use crate::proto::time::Mono;
 

@@ -11,8 +11,8 @@ use log::{Level, debug, log_enabled};
 
 use super::logging::Printable;
 use crate::places;
-use crate::proto::board::BoardNode;
 use crate::proto::client::{Piece, Splitter};
+use crate::proto::default_node::BoardNode;
 use crate::proto::limits::ANSWER_BYTES_MAX;
 use crate::proto::node::{Answer, PlacesQuery};
 use crate::proto::out::Out;

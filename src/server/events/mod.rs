@@ -30,7 +30,7 @@ use super::limits::{LIVE_LOOK_BYTES_MAX, LIVE_RING_BYTES, LOCAL_WATCHERS_MAX, WA
 use super::status::Json;
 use crate::proto::fields::{ClientId, Position};
 use crate::proto::limits::{AGE_S_MAX, NODE_NAME_BYTES_MAX, NODES_MAX};
-use crate::proto::node_watch::WATCH_LINE_BYTES_MAX;
+use crate::proto::node::events::WATCH_LINE_BYTES_MAX;
 use crate::proto::out::Out;
 
 /// Before each entry.

@@ -246,7 +246,7 @@ impl Driver {
     }
 
     /// The next chunk of it, for [`Walk::put`]; none when all has been given. Others may have a turn in between: see
-    /// [`node_kept`](crate::proto::node_kept).
+    /// [`restore`](crate::proto::node::restore).
     pub fn next_chunk(&self, walk: &mut Walk) -> Option<Vec<u8>> {
         if walk.has_ended {
             return None;

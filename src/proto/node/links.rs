@@ -4,18 +4,18 @@
 //! hand-shake asks, then signs of life, then owed reports, and a digest once nothing is owed, so that
 //! it does not call different what is merely on its way.
 
-use super::auth::{Keys, Role, Said, Transcript};
-use super::limits::{
+use super::{Node, SessionId};
+use crate::auth::{Keys, Role, Said, Transcript};
+use crate::limits::{
     DIGEST_EVERY_MS, LINK_GOOD_AFTER_MS, LINK_LINE_BYTES_MAX, NAME_IN_USE_MS, TAG_FIELD_BYTES,
 };
-use super::names::NodeId;
-use super::node::{Node, SessionId};
-use super::out::Out;
-use super::report::{AtLineError, Report};
-use super::session::{Cut, DigestDue, Ended, Peer, Phase, Session};
-use super::table::Source;
-use super::time::{Mono, Now};
-use super::wire::{self, Line};
+use crate::names::NodeId;
+use crate::out::Out;
+use crate::report::{AtLineError, Report};
+use crate::session::{Cut, DigestDue, Ended, Peer, Phase, Session};
+use crate::table::Source;
+use crate::time::{Mono, Now};
+use crate::wire::{self, Line};
 
 /// What a line from a neighbour did that people want to read about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,16 +101,16 @@ impl<const SLOTS: usize> Node<SLOTS> {
         })
     }
 
-    pub(super) fn neighbour(&self, node: NodeId) -> Option<usize> {
+    pub(crate) fn neighbour(&self, node: NodeId) -> Option<usize> {
         self.links.iter().position(|link| link.node == node)
     }
 
-    pub(super) fn id(&self, index: usize) -> SessionId {
+    pub(crate) fn id(&self, index: usize) -> SessionId {
         let generation = self.sessions[index].generation;
         SessionId { index: u8::try_from(index).expect("there are 32 sessions"), generation }
     }
 
-    pub(super) fn session(&self, id: SessionId) -> Option<usize> {
+    pub(crate) fn session(&self, id: SessionId) -> Option<usize> {
         let session = &self.sessions[usize::from(id.index)];
         (session.phase != Phase::Free && session.generation == id.generation).then_some(usize::from(id.index))
     }
@@ -150,7 +150,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
     }
 
-    pub(super) fn end(&mut self, now: Mono, index: usize, cut: Option<Cut>) {
+    pub(crate) fn end(&mut self, now: Mono, index: usize, cut: Option<Cut>) {
         let id = self.id(index);
         let peer = self.peer(id);
         let Session { phase, dialled, neighbour, .. } = self.sessions[index];
@@ -462,7 +462,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         self.pull_digest(now, index, out)
     }
 
-    pub(super) fn tick_sessions(&mut self, now: Mono) {
+    pub(crate) fn tick_sessions(&mut self, now: Mono) {
         for index in 0..self.sessions.len() {
             if let Some(cut) = self.sessions[index].overdue(now) {
                 self.end(now, index, Some(cut));
@@ -491,5 +491,5 @@ impl<const SLOTS: usize> Node<SLOTS> {
 }
 
 #[cfg(test)]
-#[path = "node_tests.rs"]
+#[path = "tests.rs"]
 mod tests;

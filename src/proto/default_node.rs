@@ -10,8 +10,8 @@ use core::ops::{Deref, DerefMut};
 
 use super::limits::TABLE_SLOTS;
 use super::names::NodeId;
+use super::node::links::LinkEvent;
 use super::node::{Answer, Node, SessionId};
-use super::node_links::LinkEvent;
 use super::out::Out;
 use super::quota::Caller;
 use super::report::Report;

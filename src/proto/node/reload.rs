@@ -7,13 +7,13 @@
 //! A neighbour's number is its place among the links and its column of owed bits. Neighbours that stay
 //! move together; new ones come behind them. So after a reload links are in no order of names.
 
-use super::auth::Keys;
-use super::limits::{NEIGHBOURS_MAX, NODES_MAX};
-use super::names::{Names, NodeId};
-use super::node::{Link, Node, StartError};
-use super::report::{Report, Sighting};
-use super::session::{Cut, Phase, Session};
-use super::time::{Mono, Now};
+use super::{Link, Node, StartError};
+use crate::auth::Keys;
+use crate::limits::{NEIGHBOURS_MAX, NODES_MAX};
+use crate::names::{Names, NodeId};
+use crate::report::{Report, Sighting};
+use crate::session::{Cut, Phase, Session};
+use crate::time::{Mono, Now};
 
 /// What a node is told when its map has changed.
 #[derive(Debug)]
@@ -206,5 +206,5 @@ fn checked_neighbours(
 }
 
 #[cfg(test)]
-#[path = "node_reload_tests.rs"]
+#[path = "reload_tests.rs"]
 mod tests;

@@ -8,17 +8,17 @@
 //! rarely its neighbours dial by then, and one that lost its power is not waited for until its old link
 //! has been silent for long. Strangers cannot knock: a knock is proved like a link.
 
-use super::limits::{
+use super::{Link, Node, SessionId};
+use crate::limits::{
     BACKOFF_MS_MAX, BACKOFF_MS_MIN, EXPECTED_MS_MIN, LINK_GOOD_AFTER_MS, NAME_IN_USE_MS, NAME_IN_USE_TURNS,
     NONCE_BYTES, STRANGER_MS_MIN,
 };
-use super::names::NodeId;
-use super::node::{Link, Node, SessionId};
-use super::session::{Cut, Peer, Phase, Session};
-use super::time::Mono;
+use crate::names::NodeId;
+use crate::session::{Cut, Peer, Phase, Session};
+use crate::time::Mono;
 
 impl Link {
-    pub(super) fn dial_due_at(&self) -> Mono {
+    pub(crate) fn dial_due_at(&self) -> Mono {
         let idle = !self.dialling && self.session.is_none();
         if idle { self.dial_at } else { Mono::NEVER }
     }
@@ -41,7 +41,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
     }
 
-    pub(super) fn back_off(&mut self, now: Mono, neighbour: usize) {
+    pub(crate) fn back_off(&mut self, now: Mono, neighbour: usize) {
         let link = &mut self.links[neighbour];
         link.dialling = false;
         link.backoff_ms = (link.backoff_ms * 2).clamp(BACKOFF_MS_MIN, BACKOFF_MS_MAX);
@@ -111,7 +111,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
 
     /// The neighbour waits to be dialled. A link that is up here is none there if the neighbour was
     /// started anew, or had the time to learn of it.
-    pub(super) fn take_knock(&mut self, now: Mono, index: usize, neighbour: usize, peer: Peer) {
+    pub(crate) fn take_knock(&mut self, now: Mono, index: usize, neighbour: usize, peer: Peer) {
         self.counters.knocks += 1;
         self.end(now, index, Some(Cut::Knock));
         let link = &mut self.links[neighbour];
@@ -134,7 +134,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
 
     /// A neighbour has authenticated, of this boot number. Says whether two boards use its name: a board that is started anew
     /// never comes back to the number before, so two numbers that take turns are two boards.
-    pub(super) fn note_boot(&mut self, now: Mono, neighbour: usize, boot: u64) -> bool {
+    pub(crate) fn note_boot(&mut self, now: Mono, neighbour: usize, boot: u64) -> bool {
         let link = &mut self.links[neighbour];
         let [last, before] = link.boots;
         if last == Some(boot) {
@@ -156,7 +156,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     }
 
     /// The link is there: a knock that has not been answered yet asks for nothing any more.
-    pub(super) fn end_own_knock(&mut self, now: Mono, index: usize, neighbour: usize) {
+    pub(crate) fn end_own_knock(&mut self, now: Mono, index: usize, neighbour: usize) {
         let is_knock = |(i, session): &(usize, &Session)| {
             *i != index && session.dialled && session.neighbour.map(usize::from) == Some(neighbour)
         };

@@ -8,16 +8,16 @@ use core::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-use super::auth::LineKeys;
-use super::digest::{Buckets, Salt, buckets, is_at_or_above};
-use super::limits::{DIGEST_ANSWERS_MAX, DIGEST_FIRST_MS};
-use super::node::Node;
-use super::node_links::LinkEvent;
-use super::out::Out;
-use super::report::Report;
-use super::session::{Cut, DigestDue};
-use super::time::Mono;
-use super::wire;
+use super::Node;
+use super::links::LinkEvent;
+use crate::auth::LineKeys;
+use crate::digest::{Buckets, Salt, buckets, is_at_or_above};
+use crate::limits::{DIGEST_ANSWERS_MAX, DIGEST_FIRST_MS};
+use crate::out::Out;
+use crate::report::Report;
+use crate::session::{Cut, DigestDue};
+use crate::time::Mono;
+use crate::wire;
 
 impl<const SLOTS: usize> Node<SLOTS> {
     /// Compares the neighbour's digest with our own, owes it what differs, and answers it.
@@ -26,7 +26,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     /// exchange is: compare if our floor is no higher, and answer with a digest at the higher floor of
     /// both unless that is the very one we sent last. Two lines do when the floors are one, three when
     /// not, and both ends have compared.
-    pub(super) fn take_digest(
+    pub(crate) fn take_digest(
         &mut self,
         now: Mono,
         index: usize,
@@ -82,7 +82,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         Ok(event)
     }
 
-    pub(super) fn own_floor(&self) -> Option<Report> {
+    pub(crate) fn own_floor(&self) -> Option<Report> {
         self.table.floor().map(|floor| Report { client: floor.client.clone(), sighting: *floor.sighting })
     }
 
@@ -90,7 +90,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         Salt { round, secret: self.sessions[index].keys.as_ref().map_or(0, LineKeys::digest_secret) }
     }
 
-    pub(super) fn pull_digest(&mut self, now: Mono, index: usize, out: &mut Out) -> bool {
+    pub(crate) fn pull_digest(&mut self, now: Mono, index: usize, out: &mut Out) -> bool {
         let Some(due) = self.sessions[index].digest.due.take() else { return false };
         // Our own floor may have risen since: what is below it we cannot speak for.
         let ours = self.own_floor();

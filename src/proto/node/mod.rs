@@ -12,31 +12,39 @@
 //! line that [`Node::pull`] gave must reach the socket whole and in order, or the connection must end.
 //!
 //! The node must not know sockets, files, clocks or randomness, and does not allocate. Same state and
-//! same input give the same output. How links come and go is in `node_links.rs`,
-//! who dials whom in `node_dials.rs`, what outlives the node in `node_kept.rs`, how tables are compared in `node_digests.rs`, what a changed map
-//! does in `node_reload.rs`.
+//! same input give the same output. How links come and go is in `links`,
+//! who dials whom in `dials`, what outlives the node in `restore`, how tables are compared in `digests`, what a changed map
+//! does in `reload`.
+
+pub mod census;
+mod dials;
+mod digests;
+pub mod events;
+pub mod links;
+pub mod reload;
+pub mod restore;
 
 use core::net::IpAddr;
 
-use super::auth::Keys;
-use super::census::Censuses;
-use super::client::{Command, is_http};
-use super::counters::Counters;
-use super::digest::DigestQuota;
-use super::fields::{ClientId, ItemLimit, Position, Radius};
-use super::limits::{
+use crate::auth::Keys;
+use crate::census::Censuses;
+use crate::client::{Command, is_http};
+use crate::counters::Counters;
+use crate::digest::DigestQuota;
+use crate::fields::{ClientId, ItemLimit, Position, Radius};
+use crate::limits::{
     AGE_S_MAX, AHEAD_NS_MAX, AT_LINE_BYTES_MAX, CLIENTS_PER_ADDRESS, NEIGHBOURS_MAX, SESSIONS_MAX,
     SWEEP_EVERY_MS,
 };
-use super::names::{Names, NamesError, NodeId};
-use super::out::Out;
-use super::quota::Caller;
-use super::random::Jitter;
-use super::receive_time::ReceiveClock;
-use super::report::{Report, Sighting, Version};
-use super::session::{Cut, Ended, Session};
-use super::table::{Admission, Source, Table};
-use super::time::{Mono, Now, Timestamp};
+use crate::names::{Names, NamesError, NodeId};
+use crate::out::Out;
+use crate::quota::Caller;
+use crate::random::Jitter;
+use crate::receive_time::ReceiveClock;
+use crate::report::{Report, Sighting, Version};
+use crate::session::{Cut, Ended, Session};
+use crate::table::{Admission, Source, Table};
+use crate::time::{Mono, Now, Timestamp};
 
 /// What a node is told once, before anything else.
 #[derive(Debug)]
@@ -105,41 +113,41 @@ pub struct PlacesQuery {
 
 /// One neighbour, whether there is a connection to it or not.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Link {
-    pub(super) node: NodeId,
+pub(crate) struct Link {
+    pub(crate) node: NodeId,
     /// This end makes the link: its name sorts first. The other end only knocks.
-    pub(super) dials: bool,
+    pub(crate) dials: bool,
     /// A dial or a dialled connection is under way.
-    pub(super) dialling: bool,
+    pub(crate) dialling: bool,
     /// The neighbour knocked meanwhile: if that dial fails the next one need not wait.
-    pub(super) knocked: bool,
-    pub(super) dial_at: Mono,
-    pub(super) backoff_ms: u64,
+    pub(crate) knocked: bool,
+    pub(crate) dial_at: Mono,
+    pub(crate) backoff_ms: u64,
     /// The session that is up.
-    pub(super) session: Option<u8>,
-    pub(super) up_since: Mono,
+    pub(crate) session: Option<u8>,
+    pub(crate) up_since: Mono,
     /// When the neighbour's digest was last equal to ours, if it has not differed since.
-    pub(super) equal_at: Option<Mono>,
+    pub(crate) equal_at: Option<Mono>,
     /// When the link last went down; 0 if it never was up.
-    pub(super) down_since: Mono,
+    pub(crate) down_since: Mono,
     /// Why this node last ended a connection with the neighbour.
-    pub(super) last_cut: Option<Cut>,
+    pub(crate) last_cut: Option<Cut>,
     /// How long the last ping took there and back, in milliseconds, at the dialling end.
-    pub(super) round_trip_ms: Option<u64>,
+    pub(crate) round_trip_ms: Option<u64>,
     /// The neighbour's last boot number: another one means that it has restarted.
-    pub(super) boot: Option<u64>,
+    pub(crate) boot: Option<u64>,
     /// The last two boot numbers by which the neighbour has authenticated, for a link or a knock.
-    pub(super) boots: [Option<u64>; 2],
+    pub(crate) boots: [Option<u64>; 2],
     /// How often in a row the last but one of them has come back.
-    pub(super) boot_turns: u8,
-    pub(super) name_in_use_at: Option<Mono>,
+    pub(crate) boot_turns: u8,
+    pub(crate) name_in_use_at: Option<Mono>,
     /// The neighbour's digests that may still be compared.
-    pub(super) digests: DigestQuota,
+    pub(crate) digests: DigestQuota,
 }
 
 impl Link {
     /// A link that is down, and is to be dialled at once.
-    pub(super) fn new(me: NodeId, node: NodeId) -> Self {
+    pub(crate) fn new(me: NodeId, node: NodeId) -> Self {
         Link {
             node,
             dials: me < node,
@@ -168,19 +176,19 @@ impl Link {
 /// memory until it is touched. Never build or move one on a stack.
 #[derive(Debug)]
 pub struct Node<const SLOTS: usize> {
-    pub(super) table: Table<SLOTS>,
-    pub(super) names: Names,
-    pub(super) me: Option<NodeId>,
-    pub(super) keys: Option<Keys>,
-    pub(super) boot: u64,
-    pub(super) jitter: Jitter,
-    pub(super) links: heapless::Vec<Link, NEIGHBOURS_MAX>,
-    pub(super) sessions: [Session; SESSIONS_MAX],
-    pub(super) wakes: u32,
-    pub(super) cuts: heapless::Vec<(SessionId, Ended), SESSIONS_MAX>,
-    pub(super) counters: Counters,
-    pub(super) censuses: Censuses,
-    pub(super) receive_clock: ReceiveClock,
+    pub(crate) table: Table<SLOTS>,
+    pub(crate) names: Names,
+    pub(crate) me: Option<NodeId>,
+    pub(crate) keys: Option<Keys>,
+    pub(crate) boot: u64,
+    pub(crate) jitter: Jitter,
+    pub(crate) links: heapless::Vec<Link, NEIGHBOURS_MAX>,
+    pub(crate) sessions: [Session; SESSIONS_MAX],
+    pub(crate) wakes: u32,
+    pub(crate) cuts: heapless::Vec<(SessionId, Ended), SESSIONS_MAX>,
+    pub(crate) counters: Counters,
+    pub(crate) censuses: Censuses,
+    pub(crate) receive_clock: ReceiveClock,
     age_s_max: u32,
     swept_at: Mono,
     clock_was_trusted: bool,
@@ -191,7 +199,7 @@ pub struct Node<const SLOTS: usize> {
 pub struct SessionId {
     /// Below [`SESSIONS_MAX`].
     pub index: u8,
-    pub(super) generation: u32,
+    pub(crate) generation: u32,
 }
 
 impl<const SLOTS: usize> Node<SLOTS> {
@@ -281,7 +289,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
 
     /// Takes a client's line, without its LF, and writes the answer with its newline. `caller` is from [`Node::caller`].
     ///
-    /// `out` must have room for [`ANSWER_BYTES_MAX`](super::limits::ANSWER_BYTES_MAX), and for the line
+    /// `out` must have room for [`ANSWER_BYTES_MAX`](crate::limits::ANSWER_BYTES_MAX), and for the line
     /// and three bytes more.
     pub fn client_line(&mut self, now: &Now, caller: Caller, line: &[u8], out: &mut Out) -> Answer {
         match Command::parse(line) {
@@ -366,13 +374,13 @@ impl<const SLOTS: usize> Node<SLOTS> {
     }
 
     /// Whether a client's time or a rank is further ahead than a clock that is known to be right allows.
-    pub(super) fn is_ahead(&mut self, now: &Now, time: Timestamp) -> bool {
+    pub(crate) fn is_ahead(&mut self, now: &Now, time: Timestamp) -> bool {
         // What is taken without trust is looked at again once there is some, whether a tick fell in between or not.
         self.clock_was_trusted &= now.wall_is_trusted;
         now.wall_is_trusted && time.0 > now.wall.0.saturating_add(AHEAD_NS_MAX)
     }
 
-    pub(super) fn admit(&mut self, report: &Report, heard_s: i32, mono: Mono, from: Source) -> Admission {
+    pub(crate) fn admit(&mut self, report: &Report, heard_s: i32, mono: Mono, from: Source) -> Admission {
         let now_s = mono.seconds();
         let admission = self.table.admit(report, heard_s, now_s, from);
         if matches!(admission, Admission::News | Admission::Newcomer) {
@@ -395,7 +403,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     }
 
     /// Wakes the writers of all links that are up and are owed something.
-    pub(super) fn wake_owing(&mut self) {
+    pub(crate) fn wake_owing(&mut self) {
         for (neighbour, link) in self.links.iter().enumerate() {
             if let Some(session) = link.session
                 && self.table.owed().count(neighbour) > 0
@@ -418,7 +426,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
 
     /// Drops entries past their age, and once the clock is right those too far ahead of it: they came
     /// in while it was not, and nothing could ever replace them.
-    pub(super) fn sweep(&mut self, now: &Now) {
+    pub(crate) fn sweep(&mut self, now: &Now) {
         self.swept_at = now.mono;
         let ahead = now.wall.0.saturating_add(AHEAD_NS_MAX);
         let unwanted = |sighting: &Sighting| now.wall_is_trusted && sighting.rank.0 > ahead;

@@ -2,10 +2,10 @@
 //!
 //! A line is an AT line with the entry's age behind it. How the lines travel, and to how many, is the server's.
 
-use super::limits::AT_LINE_BYTES_MAX;
-use super::node::Node;
-use super::out::Out;
-use super::report::Version;
+use super::Node;
+use crate::limits::AT_LINE_BYTES_MAX;
+use crate::out::Out;
+use crate::report::Version;
 
 /// Longest line of an entry, in bytes, without a newline: an AT line, a blank, seconds.
 pub const WATCH_LINE_BYTES_MAX: usize = AT_LINE_BYTES_MAX + 1 + 10;
@@ -26,7 +26,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     /// Appends the line of the next entry below `end`; gives what to go on with, or none behind the last. Begun with
     /// [`usize::MAX`] it tells all entries, however the table changes between two calls ([`Table::below`]).
     ///
-    /// [`Table::below`]: super::table::Table::below
+    /// [`Table::below`]: crate::table::Table::below
     pub fn put_below(&self, end: usize, now_s: i32, out: &mut Out) -> Option<usize> {
         let (slot, version, age_s) = self.table.below(end, now_s)?;
         put_line(&version, age_s, &self.names, out);
@@ -34,7 +34,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     }
 }
 
-fn put_line(version: &Version, age_s: u32, names: &super::names::Names, out: &mut Out) {
+fn put_line(version: &Version, age_s: u32, names: &crate::names::Names, out: &mut Out) {
     version.put_at_line(names, out);
     out.put_byte(b' ');
     out.put_u128(u128::from(age_s));

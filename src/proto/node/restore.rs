@@ -5,20 +5,20 @@
 //! They are given out by their slots, from the highest down, and the table may change between two of them. That loses
 //! nothing: a removal moves the last entry into the hole, and the last one has been given out already, or lies below the walk
 //! before and after. What comes in anew stands behind all others, and is news to whoever keeps entries: it counts
-//! [`Counters::reports_news`](super::counters::Counters::reports_news). The walk only ever goes down, so it gives out no
+//! [`Counters::reports_news`](crate::counters::Counters::reports_news). The walk only ever goes down, so it gives out no
 //! more entries than the table held when it began; an entry that was moved may come twice, which the taking does not mind.
 //!
 //! Taken back, an entry goes through the same admission as a report of a neighbour, with the age that it has by then. It is
 //! owed to nobody: the first digest of each link finds what the other end lacks, and a herd that lost its power as a whole
 //! and kept the same everywhere compares a line a link, where it would send whole tables otherwise.
 
-use super::node::Node;
-use super::report::{Report, Version};
-use super::table::{Admission, Source};
-use super::time::Now;
+use super::Node;
+use crate::report::{Report, Version};
+use crate::table::{Admission, Source};
+use crate::time::Now;
 
 impl<const SLOTS: usize> Node<SLOTS> {
-    /// The entry at `slot`, below [`Table::len`](super::table::Table::len), and its age in seconds.
+    /// The entry at `slot`, below [`Table::len`](crate::table::Table::len), and its age in seconds.
     #[must_use]
     pub fn kept(&self, now: &Now, slot: usize) -> Option<(Version<'_>, u32)> {
         self.table.aged(slot, now.mono.seconds())
@@ -48,5 +48,5 @@ impl<const SLOTS: usize> Node<SLOTS> {
 }
 
 #[cfg(test)]
-#[path = "node_kept_tests.rs"]
+#[path = "restore_tests.rs"]
 mod tests;

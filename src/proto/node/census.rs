@@ -7,15 +7,15 @@ use core::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-use super::census::{Census, LinkTrouble, Phase, Question, Sum, Trouble, halves};
-use super::digest::{Salt, buckets};
-use super::limits::{CENSUS_HOP_MS, CENSUS_KEPT_MS, CENSUS_MS_MAX};
-use super::node::Node;
-use super::node_links::LinkEvent;
-use super::out::Out;
-use super::report::{AtLineError, Report};
-use super::time::Mono;
-use super::wire;
+use super::Node;
+use super::links::LinkEvent;
+use crate::census::{Census, LinkTrouble, Phase, Question, Sum, Trouble, halves};
+use crate::digest::{Salt, buckets};
+use crate::limits::{CENSUS_HOP_MS, CENSUS_KEPT_MS, CENSUS_MS_MAX};
+use crate::out::Out;
+use crate::report::{AtLineError, Report};
+use crate::time::Mono;
+use crate::wire;
 
 impl<const SLOTS: usize> Node<SLOTS> {
     /// Asks the whole herd how it is. `number` and `salt` must be random. [`Node::take_sum`] has the answer within `within_ms`, unless
@@ -126,7 +126,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     }
 
     /// A neighbour asks, or has heard of a census that this node knows of.
-    pub(super) fn take_question(
+    pub(crate) fn take_question(
         &mut self,
         now: Mono,
         neighbour: usize,
@@ -170,7 +170,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     }
 
     /// A neighbour says what it has heard. What was not asked, or is not waited for any more, is passed over.
-    pub(super) fn take_neighbours_sum(&mut self, neighbour: usize, number: u64, sum: &Sum) -> LinkEvent {
+    pub(crate) fn take_neighbours_sum(&mut self, neighbour: usize, number: u64, sum: &Sum) -> LinkEvent {
         let place = self.censuses.list.iter().position(|census| {
             census.question.number == number
                 && census.phase == Phase::Open
@@ -189,7 +189,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     }
 
     /// A link is down: nothing is waited for there, and nothing is sent.
-    pub(super) fn lose_from_censuses(&mut self, neighbour: usize) {
+    pub(crate) fn lose_from_censuses(&mut self, neighbour: usize) {
         self.censuses.lose(1 << neighbour);
         self.censuses.list.retain(|census| {
             let is_over = census.phase == Phase::Done && census.asks == 0;
@@ -201,7 +201,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     }
 
     /// Ends the waiting where the time is over, and drops what has been taken by nothing.
-    pub(super) fn tick_censuses(&mut self, now: Mono) {
+    pub(crate) fn tick_censuses(&mut self, now: Mono) {
         self.censuses.list.retain(|census| {
             let until = match census.phase {
                 Phase::Open | Phase::Summed => census.until.after_ms(CENSUS_KEPT_MS),
@@ -218,7 +218,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
     }
 
-    pub(super) fn census_wake_at(&self) -> Mono {
+    pub(crate) fn census_wake_at(&self) -> Mono {
         let due = self.censuses.list.iter().map(|census| match census.phase {
             Phase::Open | Phase::Done => census.until,
             Phase::Summed => census.until.after_ms(CENSUS_KEPT_MS),
@@ -226,7 +226,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         due.min().unwrap_or(Mono::NEVER)
     }
 
-    pub(super) fn pull_census(&mut self, neighbour: usize, out: &mut Out) -> bool {
+    pub(crate) fn pull_census(&mut self, neighbour: usize, out: &mut Out) -> bool {
         for place in 0..self.censuses.list.len() {
             let census = &mut self.censuses.list[place];
             if census.asks & 1 << neighbour != 0 {
@@ -253,5 +253,5 @@ impl<const SLOTS: usize> Node<SLOTS> {
 }
 
 #[cfg(test)]
-#[path = "node_census_tests.rs"]
+#[path = "census_tests.rs"]
 mod tests;
