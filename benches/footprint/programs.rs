@@ -1,7 +1,7 @@
 //! What is measured: the node on two runtimes, and beside it whatever is there to be compared with.
 //!
 //! The first two are what the table is about. The others are references, measured in the same run with the same requests:
-//! the same node on async-io, the floor on bare epoll, tokio written at the first go, the servers of `benches/rivals`, and where they are installed
+//! the same node on async-io, the floor on bare epoll, tokio written at the first go, the servers of `benches/compare/rivals`, and where they are installed
 //! Redis and Mosquitto, which keep a client's last position, too, each in its own protocol.
 
 use std::path::{Path, PathBuf};
@@ -90,16 +90,17 @@ pub(crate) fn pair() -> Vec<Program> {
 
 /// What else there is on this machine, and a word on what there is not.
 pub(crate) fn references() -> (Vec<Program>, Vec<String>) {
-    let floor = Program::native("epoll", built("herd-floor", &[], "full"));
+    let floor = Program::native("epoll", built("herd-epoll", &[], "full"));
     let (portable, small) = (herd("portable,tls,import", "portable"), herd("portable", "portable-small"));
     let mut programs = vec![
         Program::node("async-io", portable, Some(small)),
         Program { floods: false, is_rival: false, ..floor },
-        Program::native("tokio, first go", built("herd-idiomatic", &[], "full")),
+        Program::native("tokio, first go", built("herd-tokio-naive", &[], "full")),
     ];
     let mut missing = Vec::new();
-    let rival =
-        |file: &str| root().join("benches/rivals").join(file).to_str().expect("a plain path").to_owned();
+    let rival = |file: &str| {
+        root().join("benches/compare/rivals").join(file).to_str().expect("a plain path").to_owned()
+    };
     let mut add = |name: &str, words: Option<Vec<String>>, dialect: Dialect| match words {
         Some(words) => programs.push(Program::reference(name, words, dialect)),
         None => missing.push(format!("{name}: it is not installed")),

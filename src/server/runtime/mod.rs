@@ -2,7 +2,7 @@
 //!
 //! The runtime is chosen when the program is compiled, so nothing is boxed or looked up on the way to a socket. A runtime
 //! has one thread. There are three: [`epoll`], the node's own, on Linux; `portable`, on the crates async-io and async-net, for
-//! other systems (feature `portable`); and one on tokio in `benches/tokio-node`, for comparison.
+//! other systems (feature `portable`); and one on tokio in `benches/compare/tokio`, for comparison.
 //!
 //! The shape is that of the crate quinn's `runtime` folder. Beyond it, [`NodeRuntime`](super::shared::NodeRuntime) says how
 //! client connections are served.

@@ -1,8 +1,8 @@
 //! One node, one honest client, and a crowd that means harm: how much later is the honest client answered?
 //!
 //! ```text
-//! cargo bench --bench hostile                    all crowds, about four minutes
-//! cargo bench --bench hostile -- fuzz-links      one of them; --list names them
+//! cargo bench --bench overload                    all crowds, about four minutes
+//! cargo bench --bench overload -- fuzz-links      one of them; --list names them
 //! ```
 //!
 //! For each crowd the honest client is measured alone, then beside the crowd, then the next: A B A B, so that a machine that

@@ -173,7 +173,7 @@ impl World {
 }
 
 fn script() -> &'static str {
-    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/storm/wire.py")
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chaos/wire.py")
 }
 
 /// Pulls the cable at this node's end: the kernel says so to whoever uses the device, and forgets the way.

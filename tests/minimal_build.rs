@@ -1,5 +1,5 @@
 //! What a node without HTTP, import and `up` says when it is asked for them: `cargo test --no-default-features --features smol
-//! --test small`. That it does all the rest is seen by `cross/check --small`, on the program itself.
+//! --test minimal_build`. That it does all the rest is seen by `cross/check --small`, on the program itself.
 #![cfg(all(feature = "smol", not(feature = "up"), not(feature = "upstream"), not(feature = "import")))]
 
 use std::path::PathBuf;

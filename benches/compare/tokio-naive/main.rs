@@ -1,7 +1,7 @@
 //! The herd's protocol on tokio as one writes it at the first go: as many threads as cores, a task a connection, `BufReader::lines`,
 //! strings, a `HashMap` behind a mutex, a broadcast channel to the neighbours.
 //!
-//! It is there to be measured beside the node, as is each server of `benches/rivals`, and like those it answers IAMAT,
+//! It is there to be measured beside the node, as is each server of `benches/compare/rivals`, and like those it answers IAMAT,
 //! WHATSAT without places and everything else, and floods. What it leaves out, and a node could not: limits of any kind, keys,
 //! ages, repair of what was lost while a link was down.
 
@@ -117,7 +117,7 @@ fn main() {
 async fn run() {
     let args: Vec<String> = env::args().collect();
     let [_, serve, name, flag, map] = &args[..] else {
-        panic!("usage: herd-idiomatic serve NAME --map FILE")
+        panic!("usage: herd-tokio-naive serve NAME --map FILE")
     };
     assert_eq!((serve.as_str(), flag.as_str()), ("serve", "--map"), "usage: serve NAME --map FILE");
     let map: Value = serde_json::from_str(&std::fs::read_to_string(map).expect("a map")).expect("JSON");

@@ -1,9 +1,9 @@
 //! Five real nodes, and everything that a network, a power supply and clients can do to them.
 //!
 //! ```text
-//! cargo test --locked --test storm -- --minutes 2              the storm (root: it makes network namespaces)
-//! cargo test --locked --test storm -- --minutes 2 --seed 7     the same plan again
-//! cargo test --release --locked --test storm -- --soak --minutes 60    an hour of clients who come and go
+//! cargo test --locked --test chaos -- --minutes 2              the storm (root: it makes network namespaces)
+//! cargo test --locked --test chaos -- --minutes 2 --seed 7     the same plan again
+//! cargo test --release --locked --test chaos -- --soak --minutes 60    an hour of clients who come and go
 //! ```
 
 mod client;
@@ -22,7 +22,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const USAGE: &str = "usage: cargo test --test storm -- [--soak] [--minutes M] [--seed S]";
+const USAGE: &str = "usage: cargo test --test chaos -- [--soak] [--minutes M] [--seed S]";
 
 struct Options {
     minutes: f64,
