@@ -27,6 +27,7 @@ mod run;
 pub mod session;
 pub mod stream;
 pub mod topics;
+mod warnings;
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -20,11 +20,11 @@ use super::owntracks::Entry;
 use super::pending::Put;
 use super::run::{Bridge, dice};
 use super::stream::{Stream, Told};
+use super::warnings::Kind;
 use crate::proto::time::Mono;
 use crate::server::control::Request;
 use crate::server::limits::READ_BYTES;
 use crate::server::logging::Printable;
-use crate::server::warn_limit::Kind;
 
 /// Watches the node, again and again.
 pub(super) async fn keep_watching(bridge: &Bridge) -> String {

@@ -28,13 +28,14 @@ use super::node::{self, Reports};
 use super::owntracks::{self, Entry};
 use super::pending::Pending;
 use super::session::{Event, Hello, Message, Session};
+use super::warnings::{KINDS, Kind};
 use super::{Settings, topics};
 use crate::proto::time::Mono;
 use crate::server::limits::READ_BYTES;
 use crate::server::logging::Printable;
 use crate::server::notify::Notify;
 use crate::server::status::Json;
-use crate::server::warn_limit::{Kind, WarnLimit};
+use crate::server::warn_limit::WarnLimit;
 
 /// What the bridge's tasks share.
 pub(super) struct Bridge {
@@ -65,7 +66,7 @@ pub(super) struct Bridge {
     output_room: Notify,
     started: Instant,
     started_s: i64,
-    pub(super) told: WarnLimit,
+    pub(super) told: WarnLimit<KINDS>,
 }
 
 /// Runs the bridge until it is told to stop by SIGTERM or SIGINT. At SIGUSR1 it says in the log what it has done.

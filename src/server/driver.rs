@@ -22,7 +22,7 @@ use super::link_log::{Boards, name};
 use super::logging::{Printable, lines_lost};
 use super::snapshot::Snapshots;
 use super::status::{RuntimeStats, Status};
-use super::warn_limit::{Kind, WarnLimit};
+use super::warn_limit::{KINDS, Kind, WarnLimit};
 use super::{NodeConfig, RunError};
 use crate::places::{self, Places};
 use crate::proto::census::Sum;
@@ -78,7 +78,7 @@ pub struct Driver {
     pub(super) clock: Clock,
     pub(super) snapshots: RefCell<Snapshots>,
     places: RefCell<Places>,
-    pub(super) warnings: WarnLimit,
+    pub(super) warnings: WarnLimit<KINDS>,
     refusals: Refusals,
     /// Why neighbours could not be reached, the last time: one each at most.
     dial_errors: RefCell<Vec<(NodeId, String)>>,

@@ -1,12 +1,11 @@
-//! Warnings that strangers can cause, said sparingly, so that nobody can fill a disk with them.
+//! A rate limit for warnings that strangers can trigger, so that they cannot fill a disk.
 //!
-//! The first of a kind is said at once, and those that follow within [`REPEATED_WARNING_MS`] are counted. When that time is
-//! over and some were left out, the last of them is said, with their number, whether another one comes or not: a log shows
-//! when it began, when it ended and how much there was. As long as it goes on that is one line in that time; a kind that has
-//! been quiet for as long is new again. Kinds do not hide each other, and there are as many as [`Kind`] has.
+//! The first warning of a kind is logged at once. Those that follow within [`REPEATED_WARNING_MS`] are counted. When that time is
+//! over, the last of them is logged with their number: a log shows when it began, when it ended and how much there was. A kind
+//! that has been quiet for as long is new again. Kinds do not hide each other.
 //!
 //! Knows nothing of how a runtime waits: it says when it wants to be called, which is never while nothing is left out.
-//! Invariant: a kind holds one text of at most [`REPEATED_BYTES_MAX`] bytes, and none while nothing is left out.
+//! Invariant: a kind holds one text of at most [`REPEATED_BYTES_MAX`] bytes, and an empty one while nothing is left out.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::{self, Write};
@@ -16,7 +15,7 @@ use log::warn;
 use super::limits::{REPEATED_BYTES_MAX, REPEATED_WARNING_MS};
 use crate::proto::time::Mono;
 
-/// What is warned of.
+/// What a node warns of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// An address has as many clients as it may have: counted as `iamat_over_quota`.
@@ -31,28 +30,16 @@ pub(crate) enum Kind {
     Stranger,
     /// A connection cannot be accepted: counted as `accepts_failed`.
     Accept,
-    /// A bridge's broker is away: its counter `broker_down`.
-    #[cfg(feature = "bridge")]
-    Broker,
-    /// A bridge's node cannot be watched: its counter `node_down`.
-    #[cfg(feature = "bridge")]
-    Watched,
-    /// A bridge's node takes no reports.
-    #[cfg(feature = "bridge")]
-    Reports,
-    /// A user of a bridge's broker reports too many devices: its counter `too_many_devices`.
-    #[cfg(feature = "bridge")]
-    Devices,
-    /// A bridge's node refuses a report: its counter `refused`.
-    #[cfg(feature = "bridge")]
-    Refused,
 }
 
-/// How many kinds there are.
-#[cfg(not(feature = "bridge"))]
+/// How many kinds of its own a node has.
 pub(super) const KINDS: usize = Kind::Accept as usize + 1;
-#[cfg(feature = "bridge")]
-pub(super) const KINDS: usize = Kind::Refused as usize + 1;
+
+impl From<Kind> for usize {
+    fn from(kind: Kind) -> Self {
+        kind as usize
+    }
+}
 
 #[derive(Default)]
 struct Repeats {
@@ -68,23 +55,26 @@ impl Repeats {
     }
 }
 
-/// The warnings of a process.
-pub(crate) struct WarnLimit {
+/// The warnings of a process, of `KINDS` kinds.
+pub(crate) struct WarnLimit<const KINDS: usize> {
     kinds: RefCell<[Repeats; KINDS]>,
     /// When [`WarnLimit::tick`] is next due: beside the kinds, as it is looked at with each line of a client.
     due_at: Cell<Mono>,
 }
 
-impl Default for WarnLimit {
+impl<const KINDS: usize> Default for WarnLimit<KINDS> {
     fn default() -> Self {
-        WarnLimit { kinds: RefCell::default(), due_at: Cell::new(Mono::NEVER) }
+        WarnLimit {
+            kinds: RefCell::new(std::array::from_fn(|_| Repeats::default())),
+            due_at: Cell::new(Mono::NEVER),
+        }
     }
 }
 
-impl WarnLimit {
+impl<const KINDS: usize> WarnLimit<KINDS> {
     /// Warns, or counts.
-    pub(crate) fn warn(&self, kind: Kind, now: Mono, message: &dyn fmt::Display) {
-        self.warn_to(kind, now, message, &mut |words| warn!("{words}"));
+    pub(crate) fn warn(&self, kind: impl Into<usize>, now: Mono, message: &dyn fmt::Display) {
+        self.warn_to(kind.into(), now, message, &mut |words| warn!("{words}"));
     }
 
     /// Says what was left out, where its time is over.
@@ -99,14 +89,14 @@ impl WarnLimit {
 
     fn warn_to(
         &self,
-        kind: Kind,
+        kind: usize,
         now: Mono,
         message: &dyn fmt::Display,
         say: &mut dyn FnMut(fmt::Arguments),
     ) {
         // A late tick must not make one of a new time look like one of the old.
         self.tick_to(now, say);
-        let repeats = &mut self.kinds.borrow_mut()[kind as usize];
+        let repeats = &mut self.kinds.borrow_mut()[kind];
         if repeats.since.is_none() || now >= repeats.ends_at() {
             repeats.since = Some(now);
             say(format_args!("{message}"));
@@ -159,14 +149,15 @@ mod tests {
     /// Warnings under a clock that the test moves, and what was said of them when.
     #[derive(Default)]
     struct Story {
-        warn_limit: WarnLimit,
+        warn_limit: WarnLimit<KINDS>,
         said: Vec<String>,
     }
 
     impl Story {
         fn warn(&mut self, ms: u64, kind: Kind, words: &str) {
             let said = &mut self.said;
-            self.warn_limit.warn_to(kind, Mono(ms), &words, &mut |words| said.push(format!("{ms}: {words}")));
+            self.warn_limit
+                .warn_to(kind.into(), Mono(ms), &words, &mut |words| said.push(format!("{ms}: {words}")));
         }
 
         /// Calls it when it wants to be called, up to this time.
