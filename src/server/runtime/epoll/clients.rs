@@ -10,6 +10,7 @@
 //! [`UNREAD_MS_MAX`], or when the memory for unread answers is used up: then the one goes first that has read nothing for
 //! longest, and never one for the sake of another that has waited longer.
 
+use std::collections::BTreeSet;
 use std::mem;
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,6 +41,8 @@ const NOBODY: usize = usize::MAX;
 pub struct Clients {
     slots: Slab<Slot>,
     turns: Turns,
+    /// Those that have left an answer unread, by when their socket last took some of it.
+    unread_since: BTreeSet<(Mono, usize)>,
     max: usize,
     pushed_out: u64,
     /// Disconnected because they did not read.
@@ -54,8 +57,17 @@ pub struct Clients {
 impl Clients {
     pub(super) fn new(max: usize, bell: Arc<Bell>) -> Self {
         let mailbox = Arc::new(Mailbox { letters: Mutex::default(), bell });
-        let (slots, turns) = (Slab::new(), Turns::new());
-        Clients { slots, turns, max, pushed_out: 0, unread: 0, came: 0, mailbox, is_looked_after: false }
+        Clients {
+            slots: Slab::new(),
+            turns: Turns::new(),
+            unread_since: BTreeSet::new(),
+            max,
+            pushed_out: 0,
+            unread: 0,
+            came: 0,
+            mailbox,
+            is_looked_after: false,
+        }
     }
 
     pub(super) fn facts(&self) -> RuntimeStats {
@@ -85,14 +97,14 @@ impl Clients {
 
     /// The client, other than this one, whose socket has taken nothing for longest.
     fn longest_unread(&self, but: usize) -> Option<usize> {
-        let blocked = self.slots.iter().filter(|(key, _)| *key != but);
-        let blocked = blocked.filter_map(|(key, slot)| Some((slot.unread_since()?, key)));
-        blocked.min().map(|(_, key)| key)
+        self.unread_since.iter().map(|(_, key)| *key).find(|key| *key != but)
     }
 
     fn close(&mut self, key: usize) {
         self.turns.remove(key);
-        self.slots.remove(key);
+        if let Some(since) = self.slots.remove(key).unread_since() {
+            self.unread_since.remove(&(since, key));
+        }
         if self.slots.is_empty() {
             // What a crowd took is given back.
             self.slots.shrink_to_fit();
@@ -104,7 +116,9 @@ impl Clients {
     fn serve(&mut self, server: &'static Server<Epoll>, class: Class) -> Option<usize> {
         let key = self.turns.take(class)?;
         let mut brought = 0;
+        let before = self.slots[key].unread_since();
         let after = self.slots[key].turn(server, &self.mailbox, key, &mut brought);
+        self.took_some(key, before);
         let is_much = brought > LITTLE_BYTES || self.slots[key].client.is_in_line();
         self.turns.set_class(key, if is_much { Class::Busy } else { Class::Sparse });
         self.go_on(server, key, after);
@@ -121,6 +135,15 @@ impl Clients {
             After::Blocked(rest) => self.block(server, key, rest),
             After::Linger => self.linger(server, key),
             After::Close => self.close(key),
+        }
+    }
+
+    /// Keeps the order of those that leave answers unread, after a turn before which this one had done so since then.
+    fn took_some(&mut self, key: usize, before: Option<Mono>) {
+        let since = self.slots[key].unread_since();
+        if since != before {
+            before.map(|before| self.unread_since.remove(&(before, key)));
+            since.map(|since| self.unread_since.insert((since, key)));
         }
     }
 
@@ -150,6 +173,7 @@ impl Clients {
         }
         let since = server.driver.clock().now().mono;
         slot.waits = Some(Box::new(Waits::Room { rest, since, _held: held }));
+        self.unread_since.insert((since, key));
         self.look_after(server);
     }
 
