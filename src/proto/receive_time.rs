@@ -17,6 +17,9 @@
 //! - Where no clock is trusted and one is ahead of the truth, a time up to that clock ranks as it stands. It holds the id for
 //!   as long as an entry lives, at most a day, and outranks others. No time reaches beyond the clock that is farthest ahead.
 //!
+//! - Where a trusted clock jumps while a board with snapshots is off, the ages of its entries are wrong by the jump, and so is
+//!   a clock that other nodes learn from them: by less than an entry's life.
+//!
 //! A client whose times are not ahead is ordered by its own times in each of these cases.
 
 use super::limits::LEARNED_CLOCK_NS_MAX;
