@@ -3,7 +3,7 @@
 //! | this node's clock | receive time |
 //! |---|---|
 //! | trusted | this node's clock |
-//! | not trusted, and some node of the herd has a trusted one | that node's clock, learned from its updates and their ages |
+//! | not trusted, and some node of the herd has a trusted one | that node's clock, learned from its updates of the last minute |
 //! | not trusted anywhere | this node's clock, but later than every rank that the herd has seen |
 //!
 //! The last row is a hybrid logical clock (Kulkarni and others, "Logical Physical Clocks", 2014).
@@ -16,9 +16,6 @@
 //!   Updates are then ordered by their arrival.
 //! - Where no clock is trusted and one is ahead of the truth, a time up to that clock ranks as it stands. It holds the id for
 //!   as long as an entry lives, at most a day, and outranks others. No time reaches beyond the clock that is farthest ahead.
-//!
-//! - Where a trusted clock jumps while a board with snapshots is off, the ages of its entries are wrong by the jump, and so is
-//!   a clock that other nodes learn from them: by less than an entry's life.
 //!
 //! A client whose times are not ahead is ordered by its own times in each of these cases.
 
@@ -59,8 +56,10 @@ impl ReceiveClock {
     /// The table has taken this, heard by its origin `age_s` seconds ago.
     pub(super) fn learn(&mut self, now: Mono, sighting: &Sighting, age_s: i32) {
         self.newest = self.newest.max(sighting.rank);
-        if sighting.clock_was_trusted() {
-            let shows = sighting.heard.0.saturating_add(i64::from(age_s) * 1_000_000_000);
+        // An age may be wrong by as much as it is: a clock may have jumped while a board with a snapshot was off.
+        let age_ns = i64::from(age_s) * 1_000_000_000;
+        if sighting.clock_was_trusted() && age_ns <= LEARNED_CLOCK_NS_MAX {
+            let shows = sighting.heard.0.saturating_add(age_ns);
             let start = shows.saturating_sub(nanoseconds(now));
             // Ages are whole seconds, so samples differ by a few. One that is far below is of a clock that was set right.
             let is_better = self
@@ -123,7 +122,10 @@ mod tests {
             assert_eq!(seconds(clock.now(&now(mono_s, wall_s, false))), shows_s, "{mono_s} {wall_s}");
         }
         // An older sample says the same, a second short; one of a clock that was set right is taken.
-        clock.learn(Mono(40_000), &report("AT Hill +0.000000000 b +1+1 900").sighting, 119);
+        clock.learn(Mono(40_000), &report("AT Hill +0.000000000 b +1+1 960").sighting, 59);
+        assert_eq!(seconds(clock.now(&now(40, 0, false))), 1_020);
+        // One that is older than a minute may be of a clock that jumped.
+        clock.learn(Mono(40_000), &report("AT Hill +0.000000000 b +1+1 960").sighting, 61);
         assert_eq!(seconds(clock.now(&now(40, 0, false))), 1_020);
         clock.learn(Mono(40_000), &report("AT Hill +0.000000000 b +1+1 500").sighting, 0);
         assert_eq!(seconds(clock.now(&now(40, 0, false))), 500);

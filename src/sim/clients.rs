@@ -224,10 +224,7 @@ impl World {
         self.farthest_ns = clocks.fold(self.farthest_ns, i64::max);
         // A learned clock may be off by a minute, and a second for each node that an update has passed.
         let hops_ns = i64::try_from(self.plan.nodes).expect("few") * 1_000_000_000;
-        // A trusted clock that jumps while a board is off makes the ages of what it kept wrong by as much, within a life.
-        let jumps = self.plan.has(Fault::Snapshots) && self.plan.has(Fault::WallSteps);
-        let jump_ns = if jumps { i64::from(self.plan.age_s_max) * 1_000_000_000 } else { 0 };
-        let bound_ns = self.farthest_ns + world_ns + LEARNED_CLOCK_NS_MAX + hops_ns + jump_ns;
+        let bound_ns = self.farthest_ns + world_ns + LEARNED_CLOCK_NS_MAX + hops_ns;
         let is_bounded = received.0 <= bound_ns || self.plan.has(Fault::Insiders);
         is_bounded && (!now.wall_is_trusted || received == now.wall)
     }
