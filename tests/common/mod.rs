@@ -24,10 +24,14 @@ pub(crate) use scenes::*;
 pub(crate) use stranger::Stranger;
 pub(crate) use supervised::{Up, is_free, runs};
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 /// How long anything may take before a test gives up. Far more than it ever takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -64,16 +68,30 @@ fn fresh_number() -> u32 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Addresses with free ports on a loopback host of this herd's own, so that no connection of another test takes
-/// one of its ports while a node is down.
+/// Sockets that hold ports until this process ends.
+static HELD: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
+
+/// Addresses on a loopback host of this herd's own, whose ports no other process is given before this one ends.
+///
+/// Each is held by a socket that is bound and does not listen. The kernel gives such a port to nobody who asks for any port,
+/// nor to a connection, but lets a program listen on it that names it, as both have SO_REUSEADDR (socket(7)).
 pub(crate) fn free_addresses(count: usize) -> Vec<SocketAddr> {
     let process = std::process::id();
     let byte = |value: u32| u8::try_from(value % 250 + 1).expect("it is at most 250");
     let host = IpAddr::V4(Ipv4Addr::new(127, byte(process), byte(process / 250), byte(fresh_number())));
-    // All are held until all are found, so that none comes twice.
-    let held: Vec<TcpListener> =
-        (0..count).map(|_| TcpListener::bind((host, 0)).expect("loopback has free ports")).collect();
-    held.iter().map(|listener| listener.local_addr().expect("the listener is bound")).collect()
+    let mut held = HELD.lock().expect("no panics");
+    let hold = || {
+        let socket =
+            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+                .expect("a socket");
+        rustix::net::sockopt::set_socket_reuseaddr(&socket, true).expect("it is a socket");
+        rustix::net::bind(&socket, &SocketAddr::new(host, 0)).expect("loopback has free ports");
+        let bound = rustix::net::getsockname(&socket).expect("it is bound");
+        (SocketAddr::try_from(bound).expect("an internet address"), socket)
+    };
+    let (addresses, sockets): (Vec<_>, Vec<_>) = (0..count).map(|_| hold()).unzip();
+    held.extend(sockets);
+    addresses
 }
 
 /// A folder that is removed with everything in it.
