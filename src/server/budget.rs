@@ -10,7 +10,6 @@ use std::cell::Cell;
 pub struct Budget {
     bytes_max: usize,
     held: Cell<usize>,
-    refused: Cell<u64>,
 }
 
 /// Bytes of a [`Budget`] that are held until this is dropped.
@@ -24,24 +23,14 @@ impl Budget {
     /// A budget of which nothing is held.
     #[must_use]
     pub const fn new(bytes_max: usize) -> Self {
-        Budget { bytes_max, held: Cell::new(0), refused: Cell::new(0) }
+        Budget { bytes_max, held: Cell::new(0) }
     }
 
-    /// `None`, and counted, when all together would hold more than the limit.
+    /// `None` when all together would hold more than the limit.
     pub fn hold(&self, bytes: usize) -> Option<Held<'_>> {
-        let all = self.held.get().checked_add(bytes).filter(|all| *all <= self.bytes_max);
-        let Some(all) = all else {
-            self.refused.set(self.refused.get() + 1);
-            return None;
-        };
+        let all = self.held.get().checked_add(bytes).filter(|all| *all <= self.bytes_max)?;
         self.held.set(all);
         Some(Held { budget: self, bytes })
-    }
-
-    /// How often the limit was reached.
-    #[must_use]
-    pub fn refused(&self) -> u64 {
-        self.refused.get()
     }
 }
 
@@ -62,12 +51,10 @@ mod tests {
         let second = budget.hold(40).expect("it is full now, and not over");
         assert!(budget.hold(1).is_none());
         assert!(budget.hold(usize::MAX).is_none());
-        assert_eq!(budget.refused(), 2);
         drop(first);
         assert!(budget.hold(61).is_none());
         let third = budget.hold(60).expect("what was given back can be had again");
         drop((second, third));
         assert!(budget.hold(100).is_some());
-        assert_eq!(budget.refused(), 3);
     }
 }
