@@ -56,11 +56,11 @@ fn start() -> Herd {
         .expect("our own file");
     let map = folder.join("herd.json");
     let text = format!(r#"{{ "nodes": {{ {} }}, "edges": {EDGES}, "key_file": "key" }}"#, nodes.join(", "));
-    std::fs::write(&map, text).expect("a map file");
+    std::fs::write(&map, text).expect("a configuration file");
     let serve = |name: &&str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_herd"));
         // An empty environment: nothing of this shell counts as the node's memory.
-        command.env_clear().args(["serve", name, "--map"]).arg(&map);
+        command.env_clear().args(["serve", name, "--config"]).arg(&map);
         command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program was just built")
     };
     let nodes = NAMES.iter().map(serve).collect();

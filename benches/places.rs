@@ -30,7 +30,7 @@ impl Drop for Node {
 }
 
 impl Node {
-    /// One node whose map has this member `places`, and nothing in its environment but `environment`.
+    /// One node whose configuration has this member `places`, and nothing in its environment but `environment`.
     fn start(places: &str, environment: &[(&str, &str)]) -> Node {
         let free = || TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
         let held = [free(), free()];
@@ -41,10 +41,10 @@ impl Node {
         let text = format!(
             r#"{{ "nodes": {{ "Hill": {{ "clients": "{clients}", "links": "{links}" }} }}, "edges": [], "places": {places} }}"#
         );
-        std::fs::write(&map, text).expect("a map file");
+        std::fs::write(&map, text).expect("a configuration file");
         drop(held);
         let mut command = Command::new(env!("CARGO_BIN_EXE_herd"));
-        command.env_clear().envs(environment.iter().copied()).args(["serve", "Hill", "--map"]).arg(&map);
+        command.env_clear().envs(environment.iter().copied()).args(["serve", "Hill", "--config"]).arg(&map);
         let process = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
         Node { process: process.expect("the program was just built"), clients, folder }
     }

@@ -11,7 +11,7 @@
 //!             +-> places
 //! ```
 //!
-//! * [`proto`] **decides**: what a line means, which report is newer, what is owed to whom, when a link is dead.
+//! * [`proto`] **decides**: what a line means, which update is newer, what is pending for whom, when a link is dead.
 //!   *Invariant: no socket, file, thread, clock, random source or allocation after start.* Time and random numbers
 //!   are arguments, lines go out through borrowed buffers, so a whole herd runs in one test without a network. It is a package
 //!   of its own (`herd-proto` in `src/proto`), without the standard library: the compiler holds it to that.
@@ -22,14 +22,14 @@
 //!   for any [`server::runtime`]. *Invariant: one thread, no lock, no borrow held over an `.await`.*
 //! * `sim` (feature `sim`) **doubts**: whole herds of the same core under false clocks and links, from a seed.
 //!   *Invariant: no socket, thread or clock in a world; the same seed gives the same run.* It and the server never meet.
-//! * [`config`] reads and checks the map, whole, before anything starts, and again when a node is asked to.
-//!   *Invariant: a node only ever sees a [`config::Checked`] map.*
+//! * [`config`] reads and checks the configuration, whole, before anything starts, and again when a node is asked to.
+//!   *Invariant: a node only ever sees a [`config::Checked`] configuration.*
 //! * `bridge` (feature `bridge`) **translates** between a node and an MQTT broker, in a process of its own.
 //!   *Invariant: to the node it is one who watches and one client, and nothing more.*
 //! * [`cli`] turns arguments into calls and results into exit statuses: 0 well, 1 could not, 2 wrong usage.
 //!
 //! Start reading at [`proto::node`], whose first page is the contract between the core and any server; then
-//! [`proto::report`] for the one order that everything rests on, and [`proto::table`] for what is remembered and why.
+//! [`proto::update`] for the one order that everything rests on, and [`proto::table`] for what is remembered and why.
 
 #[cfg(feature = "bridge")]
 pub mod bridge;

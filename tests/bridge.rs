@@ -21,7 +21,7 @@ fn bridge(herd: &Herd, name: &str, broker: &Broker, user: &str, more: &[&str]) -
     let mut command = command(None);
     runs_beside(&mut command, herd.map(name));
     let url = format!("mqtt://{user}{}", broker.address);
-    command.args(["bridge", name, "--broker", &url, "--log-level", "debug", "--map"]);
+    command.args(["bridge", name, "--broker", &url, "--log-level", "debug", "--config"]);
     command.arg(herd.map(name)).args(more);
     Process::start(&mut command, "herd")
 }

@@ -102,7 +102,7 @@ fn wrong_usage_is_status_2_and_goes_to_standard_error() {
         (&["srve"], "\"srve\" (did you mean \"serve\"?)"),
         (&["up", "--mpa", "x"], "see: herd up --help"),
         (&["places", "near", "95", "0", "1"], "\"95\""),
-        (&["serve", "Hil"], "no node \"Hil\" in the built-in map (did you mean \"Hill\"?)"),
+        (&["serve", "Hil"], "no node \"Hil\" in the built-in configuration (did you mean \"Hill\"?)"),
         (&["send", "--to", "Hil", "x"], "did you mean \"Hill\"?"),
     ] {
         let (status, text, messages) = ran(args);
@@ -146,11 +146,11 @@ fn a_wrong_map_is_told_whole_and_starts_nothing() {
         format!("{name}:5: edges[1]: unknown node \"Hil\" (did you mean \"Hill\"?)\n"),
         format!("{name}:6: key_file: {folder}/none: No such file or directory (os error 2)\n"),
     ];
-    let (status, text, messages) = ran(&["check", "--map", name]);
+    let (status, text, messages) = ran(&["check", "--config", name]);
     assert_eq!((status, messages.as_str()), (Some(1), ""));
     assert!(text.starts_with(&findings.concat()), "{text}");
     assert!(text.lines().last().is_some_and(|line| line.starts_with("4 errors")), "{text}");
-    for args in [&["up", "--map", name][..], &["serve", "Hill", "--map", name]] {
+    for args in [&["up", "--config", name][..], &["serve", "Hill", "--config", name]] {
         let (status, text, messages) = ran(args);
         assert_eq!((status, text.as_str()), (Some(1), ""));
         assert!(messages.starts_with(&findings.concat()), "{messages}");
@@ -159,7 +159,7 @@ fn a_wrong_map_is_told_whole_and_starts_nothing() {
 
 #[test]
 fn a_map_that_is_not_there_is_told() {
-    let (status, text, _) = ran(&["check", "--map", "/nowhere/herd.json"]);
+    let (status, text, _) = ran(&["check", "--config", "/nowhere/herd.json"]);
     assert_eq!(status, Some(1));
     assert!(text.starts_with("/nowhere/herd.json: No such file or directory (os error 2)"), "{text}");
 }
@@ -171,7 +171,7 @@ fn a_herd_whose_first_node_cannot_start_is_not_started() {
     let map = format!(r#"{{ "nodes": {{ "Hill": {{ "clients": "{address}", "links": "127.0.0.1:9" }} }} }}"#);
     let map = File::new("taken.json", &map);
     let logs = Path::new(map.name()).with_extension("logs");
-    let (status, _, messages) = ran(&["up", "--map", map.name(), "--log-dir", &logs.to_string_lossy()]);
+    let (status, _, messages) = ran(&["up", "--config", map.name(), "--log-dir", &logs.to_string_lossy()]);
     let log = std::fs::read_to_string(logs.join("Hill.log")).unwrap_or_default();
     let _ = std::fs::remove_dir_all(&logs);
     assert_eq!(status, Some(1), "{messages}");

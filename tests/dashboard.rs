@@ -14,7 +14,7 @@ use serde_json::Value;
 const COLUMNS: u64 = 24;
 /// What expressions consist of beside metrics: functions and words of PromQL, and labels.
 const WORDS: &str =
-    "sum max count rate increase by on group_left job instance node __rate_interval label_values";
+    "command sum max count rate increase by on group_left job instance node __rate_interval label_values";
 
 fn dashboard() -> Value {
     serde_json::from_str(include_str!("../cross/package/grafana.json")).expect("it is JSON")
@@ -30,9 +30,9 @@ fn status() -> Status {
         node: "Smith".to_owned(),
         is_up: true,
         for_ms: Some(1),
-        is_in_step: true,
+        is_in_sync: true,
         equal_ago_ms: Some(1),
-        owed: 0,
+        pending: 0,
         round_trip_ms: Some(1),
         dials_in_ms: None,
         name_in_use_at: None,
@@ -60,7 +60,7 @@ fn status() -> Status {
         snapshot: Some(Health { minutes: 5, last: Some(last), ..Health::default() }),
         private_kb: Some(1),
         counters: Counters::new().each().chain(Refusals::default().each()).collect(),
-        facts: RuntimeStats::default(),
+        stats: RuntimeStats::default(),
     }
 }
 

@@ -17,7 +17,7 @@ fn what_one_node_hears_every_other_answers_alike() {
 }
 
 #[test]
-fn the_newest_report_wins_wherever_it_was_heard() {
+fn the_newest_update_wins_wherever_it_was_heard() {
     let herd = Herd::five().start();
     herd["Hill"].ask("IAMAT kiwi +10-10 100");
     let newer = herd["Campbell"].ask("IAMAT kiwi +20-20 100.000000001");
@@ -38,7 +38,7 @@ fn the_newest_report_wins_wherever_it_was_heard() {
 }
 
 #[test]
-fn between_reports_of_one_time_the_larger_name_wins() {
+fn between_updates_of_one_time_the_larger_name_wins() {
     let herd = Herd::five().start();
     let said: Vec<String> = ["Smith", "Hill", "Singleton", "Campbell", "Jaquez"]
         .iter()
@@ -123,7 +123,7 @@ fn an_edge_that_was_cut_catches_up_when_it_heals() {
 }
 
 #[test]
-fn a_frozen_neighbour_holds_up_nobody_and_is_in_step_when_it_thaws() {
+fn a_frozen_neighbour_holds_up_nobody_and_is_in_sync_when_it_thaws() {
     let mut herd = Herd::five().keyed().start();
     everyone_learns_of_everyone(&herd, "before");
     // A node in the middle stands still with its connections open.
@@ -301,16 +301,16 @@ fn hill_with_a_played_smith() -> (Herd, Stranger) {
     (herd, link)
 }
 
-/// The next report on the link; pings and digests are passed over.
-fn next_report(link: &mut Stranger) -> String {
-    until_some("a report comes", || link.line().filter(|line| line.starts_with("U ")))
+/// The next update on the link; pings and digests are passed over.
+fn next_update(link: &mut Stranger) -> String {
+    until_some("an update comes", || link.line().filter(|line| line.starts_with("U ")))
 }
 
 #[test]
 fn what_is_no_news_is_not_flooded_again() {
     let (herd, mut link) = hill_with_a_played_smith();
     let first = herd["Hill"].ask("IAMAT kiwi +1-1 5");
-    assert!(next_report(&mut link).ends_with(&first));
+    assert!(next_update(&mut link).ends_with(&first));
     // The same again, and older.
     for line in ["IAMAT kiwi +1-1 5", "IAMAT kiwi +1-1 5", "IAMAT kiwi +2-2 4.999999999"] {
         assert!(herd["Hill"].ask(line).starts_with("AT Hill +"));
@@ -319,21 +319,21 @@ fn what_is_no_news_is_not_flooded_again() {
     link.say("U 0 AT Smith +1.000000000 plum +3-3 3\n");
     herd["Hill"].wait_for_at("plum", "AT Smith +1.000000000 plum +3-3 3");
     let marker = herd["Hill"].ask("IAMAT marker +1-1 1");
-    assert!(next_report(&mut link).ends_with(&marker), "nothing came before it");
+    assert!(next_update(&mut link).ends_with(&marker), "nothing came before it");
     assert_eq!(herd["Hill"].at("kiwi"), Some(first));
 }
 
 #[test]
-fn a_neighbours_report_is_held_only_if_it_can_be_true() {
+fn a_neighbours_update_is_held_only_if_it_can_be_true() {
     let (herd, mut link) = hill_with_a_played_smith();
     let ahead = now_ns() / 1_000_000_000 + 2 * 86_400;
-    for (age_s, report) in [
+    for (age_s, update) in [
         (86_400, "AT Smith +1.000000000 old +1-1 1".to_owned()),
         (u64::from(u32::MAX), "AT Smith +1.000000000 older +1-1 1".to_owned()),
         (0, "AT Mallory +1.000000000 unlisted +1-1 1".to_owned()),
         (0, format!("AT Smith +1.000000000 ahead +1-1 {ahead}")),
     ] {
-        link.say(format!("U {age_s} {report}\n"));
+        link.say(format!("U {age_s} {update}\n"));
     }
     let last = "AT Smith +1.000000000 last +1-1 1";
     link.say(format!("U 80000 {last}\n"));

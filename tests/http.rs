@@ -48,12 +48,12 @@ fn figures_are_those_of_the_node() {
     let (mut herd, http) = pair();
     herd["Hill"].ask("IAMAT kiwi +34.068930-118.445127 1621464827.959498503");
     let other = herd.names().into_iter().find(|name| *name != "Hill").expect("a pair");
-    until("the link is in step", || {
-        metrics(http).contains(&format!("herd_link_in_step{{neighbour=\"{other}\"}} 1\n"))
+    until("the link is in sync", || {
+        metrics(http).contains(&format!("herd_link_in_sync{{neighbour=\"{other}\"}} 1\n"))
     });
     let text = metrics(http);
     for line in [
-        "herd_iamat_total 1\n",
+        "herd_client_commands_total{command=\"iamat\"} 1\n",
         "herd_table_entries 1\n",
         "herd_table_capacity_entries 4096\n",
         "herd_clock_trusted 1\n",
@@ -93,10 +93,10 @@ fn what_the_shell_refuses_is_counted() {
     let (mut herd, http) = pair();
     // Somebody who comes and goes without a word.
     drop(TcpStream::connect(http).expect("the node listens"));
-    until("he is counted", || metrics(http).contains("herd_asks_failed_total 1\n"));
+    until("he is counted", || metrics(http).contains("herd_status_requests_failed_total 1\n"));
     std::fs::write(herd.map("Hill"), "{").expect("the folder is ours");
     herd["Hill"].signal(rustix::process::Signal::HUP);
-    until("the map is counted", || metrics(http).contains("herd_maps_refused_total 1\n"));
+    until("the configuration is counted", || metrics(http).contains("herd_reloads_failed_total 1\n"));
     herd["Smith"].kill();
     until("dials are counted", || !metrics(http).contains("herd_dials_failed_total 0\n"));
 }
@@ -116,7 +116,7 @@ fn whoever_is_slow_or_comes_in_crowds_disturbs_nobody() {
     assert!(herd["Hill"].ask("IAMAT kiwi +1+1 1").starts_with("AT Hill "));
     assert!(began.elapsed() < Duration::from_secs(1), "a client waited {:?}", began.elapsed());
     // The oldest make way for who asks, long before the time of the others is over.
-    assert!(metrics(http).contains("herd_iamat_total 1\n"));
+    assert!(metrics(http).contains("herd_client_commands_total{command=\"iamat\"} 1\n"));
     let mut last = crowd.last().expect("a crowd");
     last.set_nonblocking(true).expect("it is a socket");
     let error = last.read(&mut [0]).expect_err("it is open, and nothing is sent");

@@ -84,7 +84,7 @@ fn a_storm_of_digests_is_passed_over() {
         }
         updates += insider.until_closed().lines().filter(|line| line.starts_with("U ")).count();
     }
-    // What is owed when a link comes up is one table; two more are what differing digests may ask for at once.
+    // What is pending when a link comes up is one table; two more are what differing digests may ask for at once.
     assert!(updates <= 3 * 1_000 + 200, "{updates} updates");
     let counters = &json(&herd, "Smith")["counters"];
     assert!(counters["digests_over_rate"].as_u64() >= Some(150), "{counters}");

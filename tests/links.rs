@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{Builder, Dice, Fault, Herd, Stranger, everyone_learns_of_everyone, key, until};
 
-/// Both links are as they were, and reports cross them.
-fn is_in_step(herd: &Herd, round: &str) {
+/// Both links are as they were, and updates cross them.
+fn is_in_sync(herd: &Herd, round: &str) {
     herd.wait_for_links();
     everyone_learns_of_everyone(herd, round);
 }
@@ -65,7 +65,7 @@ fn what_is_no_hello_is_refused() {
         herd["Smith"].log.wait_for("a link connection was refused: its first line is no HELLO");
         nobody_knows(&herd, "forged");
         assert!(!herd["Hill"].log.has("is down") && !herd["Smith"].log.has("is down"));
-        is_in_step(&herd, "after");
+        is_in_sync(&herd, "after");
     }
 }
 
@@ -80,7 +80,7 @@ fn silence_is_not_waited_for_for_ever() {
         assert!(stranger.until_closed().starts_with("HELLO 1 Smith "));
     }
     assert!(!herd["Smith"].log.has("is down"));
-    is_in_step(&herd, "after");
+    is_in_sync(&herd, "after");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn strangers_push_out_only_strangers() {
     for stranger in &mut crowd[..100] {
         stranger.until_closed();
     }
-    is_in_step(&herd, "meanwhile");
+    is_in_sync(&herd, "meanwhile");
     for node in herd.running() {
         assert!(!node.log.has("is down"), "{}", node.name);
     }
@@ -106,7 +106,7 @@ fn strangers_push_out_only_strangers() {
         herd[name].wait_for_at("meanwhile-Campbell", &at);
         crowd.extend((0..50).map(|_| Stranger::connect(herd["Smith"].links)));
     }
-    is_in_step(&herd, "after");
+    is_in_sync(&herd, "after");
 }
 
 #[test]
@@ -125,11 +125,11 @@ fn a_storm_of_strangers_keeps_no_neighbour_out() {
         let calm = Calm(&is_over);
         herd["Hill"].kill();
         herd["Hill"].start();
-        is_in_step(&herd, "meanwhile");
+        is_in_sync(&herd, "meanwhile");
         assert!(!herd["Hill"].log.has("is down"));
         drop(calm);
     });
-    is_in_step(&herd, "after");
+    is_in_sync(&herd, "after");
 }
 
 /// Ends the storm, however its test ends.
@@ -171,7 +171,7 @@ fn a_stranger_with_a_neighbours_name_and_no_key_gets_nowhere() {
     assert_eq!(mirror.until_closed(), "");
     nobody_knows(&herd, "forged");
     assert!(!herd["Smith"].log.has("is down"), "the real neighbour's link was left alone");
-    is_in_step(&herd, "after");
+    is_in_sync(&herd, "after");
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn nodes_with_different_keys_say_so_and_share_nothing() {
         herd["Smith"].kill();
         herd.write_keys("Smith", &[&keys]);
         herd["Smith"].start();
-        is_in_step(&herd, "same-key");
+        is_in_sync(&herd, "same-key");
     };
     let wrong = "it knows another key: give both nodes the same key";
     // Smith may hear of it by the end of the connection alone.
@@ -222,7 +222,7 @@ fn a_node_without_a_key_and_one_with_a_key_say_so_and_share_nothing() {
     }
 }
 
-/// Does this to a report on the wire, and sees that nobody believes it and the herd mends itself.
+/// Does this to an update on the wire, and sees that nobody believes it and the herd mends itself.
 fn is_harmed_and_mended(builder: Builder, fault: Fault, to_smith: bool) {
     let herd = builder.keyed().proxied("Hill", "Smith").start();
     let (from, to) = if to_smith { ("Hill", "Smith") } else { ("Smith", "Hill") };
@@ -240,7 +240,7 @@ fn is_harmed_and_mended(builder: Builder, fault: Fault, to_smith: bool) {
             held.is_some()
         });
     }
-    is_in_step(&herd, "after");
+    is_in_sync(&herd, "after");
     assert!(herd.proxy("Hill", "Smith").accepted() >= 2, "the link came back");
 }
 
@@ -301,7 +301,7 @@ fn every_byte_may_come_alone() {
         for (i, at) in meanwhile.iter().enumerate() {
             herd["Smith"].wait_for_at(&format!("m{i}"), at);
         }
-        is_in_step(&herd, "after");
+        is_in_sync(&herd, "after");
     }
 }
 
@@ -318,7 +318,7 @@ fn a_frozen_link_is_given_up_and_made_anew() {
     });
     herd.proxy("Hill", "Smith").heal();
     herd["Hill"].wait_for_at("meanwhile", &meanwhile);
-    is_in_step(&herd, "after");
+    is_in_sync(&herd, "after");
 }
 
 #[test]
@@ -350,14 +350,15 @@ fn a_node_that_others_can_reach_does_not_start_without_a_key() {
     let open = map.replace(&herd["Hill"].clients.ip().to_string(), "192.0.2.1");
     std::fs::write(herd.map("Hill"), open).expect("the folder is ours");
     let output = common::command(None)
-        .args(["serve", "Hill", "--map"])
+        .args(["serve", "Hill", "--config"])
         .arg(herd.map("Hill"))
         .output()
         .expect("the program can be run");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
-        said.contains("is not loopback, and the map names no key_file") && said.contains("make a key"),
+        said.contains("is not loopback, and the configuration names no key_file")
+            && said.contains("make a key"),
         "{said}"
     );
 }

@@ -132,7 +132,7 @@ fn a_watcher_is_told_what_there_is_and_then_what_changes() {
     });
     assert_eq!(watcher.clients.len(), 301);
     watcher.until("how all is", |watcher| {
-        watcher.seen.get("herd").is_some_and(|herd| herd["in_step"] == true)
+        watcher.seen.get("herd").is_some_and(|herd| herd["in_sync"] == true)
             && watcher.seen.get("status").is_some_and(|status| status["http"]["watchers"] == 1)
     });
 }
@@ -167,8 +167,8 @@ fn so_many_may_watch_and_the_next_is_told_so() {
     // Figures are to be had all the same, and so is a seat at the board's own socket.
     let mut text = String::new();
     get(http, "/metrics", "").1.read_to_string(&mut text).expect("UTF-8");
-    assert!(text.contains(&format!("herd_watchers {WATCHERS_MAX}\n")), "{text}");
-    assert!(text.contains("herd_watchers_refused_total 1\n"), "{text}");
+    assert!(text.contains(&format!("herd_event_subscribers {WATCHERS_MAX}\n")), "{text}");
+    assert!(text.contains("herd_event_subscribers_refused_total 1\n"), "{text}");
     let mut local: Vec<_> = (0..LOCAL_WATCHERS_MAX).map(|_| at_the_socket(&herd)).collect();
     for watcher in &mut local {
         watcher.until("it is told", |watcher| watcher.seen.contains_key("all"));
@@ -214,7 +214,7 @@ fn whoever_watches_and_does_not_read_is_let_go_and_delays_nobody() {
         })
         .collect();
     let begin = Instant::now();
-    let is_alone = |text: &str| text.contains("herd_watchers 0\n");
+    let is_alone = |text: &str| text.contains("herd_event_subscribers 0\n");
     loop {
         move_all();
         let mut text = String::new();
@@ -253,7 +253,7 @@ fn other_machines_want_the_token() {
         assert_eq!(get(http, path, "Authorization: Bearer 0123-4567-89ab-cdef\r\n").0, 401, "{path}");
     }
     let printed =
-        common::command(None).args(["token", "--map"]).arg(herd.map("Hill")).output().expect("it runs");
+        common::command(None).args(["token", "--config"]).arg(herd.map("Hill")).output().expect("it runs");
     let token = String::from_utf8(printed.stdout).expect("UTF-8");
     let bearer = format!("Authorization: Bearer {}\r\n", token.trim());
     for path in ["/events", "/clients"] {

@@ -1,16 +1,16 @@
-//! herd.map(5) says what the program says: its example is a map, and no member is missing in it.
+//! herd.json(5) says what the program says: its example is a configuration, and no member is missing in it.
 
 use std::path::Path;
 
 use herd::config::Config;
 
-const PAGE: &str = include_str!("../cross/package/herd.map.5");
+const PAGE: &str = include_str!("../cross/package/herd.json.5");
 
 #[test]
 fn the_example_of_the_manual_page_is_a_map_that_wants_a_key_only() {
     let (_, rest) = PAGE.split_once("\n.nf\n").expect("the page has an example");
     let (example, _) = rest.split_once("\n.fi\n").expect("the example ends");
-    let findings = Config::parse(example, Path::new("map.json")).text_findings();
+    let findings = Config::parse(example, Path::new("herd.json")).text_findings();
     assert!(findings.is_empty(), "{findings:?}");
 }
 
@@ -18,7 +18,7 @@ fn the_example_of_the_manual_page_is_a_map_that_wants_a_key_only() {
 fn every_member_of_a_map_is_in_the_manual_page() {
     let plain = PAGE.replace("\\-", "-");
     for (text, path) in [("{ \"x\": 1 }", "x"), ("{ \"places\": { \"x\": 1 } }", "places.x")] {
-        let findings = Config::parse(text, Path::new("map.json")).text_findings();
+        let findings = Config::parse(text, Path::new("herd.json")).text_findings();
         let unknown =
             findings.iter().find(|finding| finding.to_string().contains(&format!("{path}: unknown member")));
         let told = unknown.expect("it is unknown").to_string();
@@ -27,13 +27,13 @@ fn every_member_of_a_map_is_in_the_manual_page() {
             let is_told = plain
                 .split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-'))
                 .any(|word| word == member);
-            assert!(is_told, "{member} is not in herd.map(5)");
+            assert!(is_told, "{member} is not in herd.json(5)");
         }
     }
 }
 
 #[test]
 fn the_example_beside_the_unit_is_a_map() {
-    let text = include_str!("../systemd/map.json");
-    assert!(Config::parse(text, Path::new("map.json")).text_findings().is_empty());
+    let text = include_str!("../systemd/herd.json");
+    assert!(Config::parse(text, Path::new("herd.json")).text_findings().is_empty());
 }

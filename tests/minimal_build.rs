@@ -33,12 +33,12 @@ impl Drop for Folder {
 #[test]
 fn a_map_that_wants_another_server_is_refused_with_the_line_and_the_remedy() {
     let folder = Folder::new();
-    let map = folder.0.join("map.json");
+    let map = folder.0.join("herd.json");
     let text = r#"{ "nodes": { "Hill": { "clients": "127.0.0.1:8001", "links": "127.0.0.1:9001" } }, "edges": [],
   "places": { "source": "google-legacy", "url": "http://127.0.0.1:8080/" } }"#;
     std::fs::write(&map, text).expect("a file can be written");
     let map = map.to_str().expect("UTF-8");
-    for command in [&["check", "--map", map][..], &["serve", "Hill", "--map", map]] {
+    for command in [&["check", "--config", map][..], &["serve", "Hill", "--config", map]] {
         let (status, said) = ran(command);
         assert_eq!(status, Some(1), "{command:?}: {said}");
         let expected = format!(

@@ -13,7 +13,7 @@ import urllib.request
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-WANTED = {"herd_build": "info", "herd_uptime_seconds": "gauge", "herd_iamat": "counter", "herd_iamat_over_quota": "counter"}
+WANTED = {"herd_build": "info", "herd_uptime_seconds": "gauge", "herd_client_commands": "counter", "herd_iamat_over_quota": "counter"}
 
 
 def free_addresses(count):
@@ -53,11 +53,11 @@ def main():
         "Smith": {"clients": other, "links": other_links},
     }
     with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "map.json")
+        path = os.path.join(folder, "herd.json")
         with open(path, "w") as file:
             json.dump({"nodes": nodes, "edges": [["Hill", "Smith"]]}, file)
         environment = {**os.environ, "XDG_RUNTIME_DIR": folder}
-        node = subprocess.Popen([sys.argv[1], "serve", "Hill", "--map", path], env=environment)
+        node = subprocess.Popen([sys.argv[1], "serve", "Hill", "--config", path], env=environment)
         try:
             check(f"http://{http}/metrics")
         finally:

@@ -140,7 +140,11 @@ fn names_that_nobody_knows_are_unreachable() {
 #[test]
 fn settings_that_cannot_work_are_named() {
     let google = Settings::new(Source::Google(Endpoint::default()));
-    assert_refused(&answer_of(google), "REQUEST_DENIED", "no key; give one in the map's places.key_file");
+    assert_refused(
+        &answer_of(google),
+        "REQUEST_DENIED",
+        "no key; give one in the configuration's places.key_file",
+    );
     let odd = legacy_at("gopher://x".to_owned());
     assert_refused(&answer_of(odd), "UNKNOWN_ERROR", "places.url cannot be asked: it is no address");
     if !cfg!(feature = "tls") {

@@ -260,13 +260,13 @@ fn the_map_of_the_five_pis_is_right() {
     let [map] = &maps[..] else { panic!("{} maps", maps.len()) };
     let folder = std::env::temp_dir().join(format!("herd-five-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder can be made");
-    std::fs::write(folder.join("map.json"), map).expect("a file can be written");
+    std::fs::write(folder.join("herd.json"), map).expect("a file can be written");
     std::fs::write(folder.join("key"), "0123456789abcdef".repeat(4)).expect("a file can be written");
     std::fs::set_permissions(folder.join("key"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
         .expect("it is ours");
     let checked = Command::new(env!("CARGO_BIN_EXE_herd"))
-        .args(["check", "--map"])
-        .arg(folder.join("map.json"))
+        .args(["check", "--config"])
+        .arg(folder.join("herd.json"))
         .output()
         .expect("herd runs");
     std::fs::remove_dir_all(&folder).expect("it is ours");

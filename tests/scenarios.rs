@@ -8,7 +8,7 @@
 //! run SECONDS                                  the clock moves on
 //! cut NODE NODE, heal NODE NODE                an edge
 //! crash NODE, start NODE                       a node, with all that it knew
-//! tables                                       what each node holds, and to whom it is in step
+//! tables                                       what each node holds, and to whom it is in sync
 //! ```
 //!
 //! Beneath a command stands what crossed because of it, indented. Of a HELLO, PROOF or digest only the kind is shown: the rest
@@ -226,10 +226,10 @@ impl Herd {
             };
             let links = node.links().map(|link| {
                 let other = &self.names[link.node.index()];
-                let state = match (link.up_since, link.is_in_step(), link.owed) {
-                    (None, _, owed) => format!("down, {owed} owed"),
-                    (Some(_), true, _) => "in step".to_owned(),
-                    (Some(_), false, owed) => format!("up, {owed} owed"),
+                let state = match (link.up_since, link.is_in_sync(), link.pending) {
+                    (None, _, pending) => format!("down, {pending} pending"),
+                    (Some(_), true, _) => "in sync".to_owned(),
+                    (Some(_), false, pending) => format!("up, {pending} pending"),
                 };
                 format!("{other} {state}")
             });

@@ -14,7 +14,7 @@ use common::{Client, Herd, command, everyone_learns_of_everyone, free_addresses,
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Pid, Signal};
 
-/// A map of some of a herd's nodes.
+/// A configuration of some of a herd's nodes.
 fn map_of(herd: &Herd, names: &[&str], edges: &[(&str, &str)]) -> String {
     let node = |name: &&str| {
         let node = &herd[name];
@@ -92,7 +92,7 @@ fn the_service_manager_is_told_what_it_wants_to_know() {
     let manager = Manager::listen(&path);
     herd["Smith"].start();
     let hill = command(None)
-        .args(["serve", "Hill", "--map"])
+        .args(["serve", "Hill", "--config"])
         .arg(herd.map("Hill"))
         .env("NOTIFY_SOCKET", &path)
         .env("WATCHDOG_USEC", "400000")
@@ -104,10 +104,10 @@ fn the_service_manager_is_told_what_it_wants_to_know() {
     assert!(ready.contains("STATUS=") && ready.contains("0 of 4096 clients known"), "{ready}");
     // By then its listeners are bound: the first try succeeds.
     assert!(common::answers(herd["Hill"].clients));
-    manager.wait_for("STATUS=1 of 1 links up, 1 in step; 0 of 4096 clients known");
+    manager.wait_for("STATUS=1 of 1 links up, 1 in sync; 0 of 4096 clients known");
     manager.wait_for("WATCHDOG=1");
     herd["Hill"].ask("IAMAT kiwi +1-1 1");
-    manager.wait_for("STATUS=1 of 1 links up, 1 in step; 1 of 4096 clients known");
+    manager.wait_for("STATUS=1 of 1 links up, 1 in sync; 1 of 4096 clients known");
     hill.signal(Signal::HUP);
     let reloading = manager.wait_for("RELOADING=1");
     assert!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
@@ -126,10 +126,12 @@ fn a_map_that_grows_and_shrinks_leaves_the_other_links_alone() {
     let large = map_of(&herd, &names, &[("Campbell", "Hill"), ("Campbell", "Smith"), ("Hill", "Smith")]);
     let tell = |herd: &Herd, map: &str| {
         for name in ["Smith", "Hill"] {
-            let told = herd[name].log.count("the map was read again");
+            let told = herd[name].log.count("the configuration was read again");
             std::fs::write(herd.map(name), map).expect("the folder is ours");
             herd[name].signal(Signal::HUP);
-            until("it has read its map", || herd[name].log.count("the map was read again") > told);
+            until("it has read its configuration", || {
+                herd[name].log.count("the configuration was read again") > told
+            });
         }
     };
     for name in ["Smith", "Hill"] {
@@ -143,7 +145,7 @@ fn a_map_that_grows_and_shrinks_leaves_the_other_links_alone() {
     everyone_learns_of_everyone(&herd, "large");
     let before = herd["Smith"].at("small-Hill");
     assert!(before.is_some() && herd["Campbell"].at("small-Hill") == before);
-    // Campbell leaves, and what it heard goes with it: no map says who it was.
+    // Campbell leaves, and what it heard goes with it: no configuration says who it was.
     herd["Campbell"].kill();
     tell(&herd, &small);
     for name in ["Hill", "Smith"] {
@@ -171,11 +173,11 @@ fn a_map_that_cannot_be_taken_is_told_and_changes_nothing() {
         (good.replace(&taken, &elsewhere), "is taken by"),
         (good.replace(&taken, &occupied), "is in use"),
     ] {
-        let before = herd["Hill"].log.count("the map stays as it was");
+        let before = herd["Hill"].log.count("the configuration stays as it was");
         std::fs::write(herd.map("Hill"), &map).expect("the folder is ours");
         herd["Hill"].signal(Signal::HUP);
-        until(words, || herd["Hill"].log.count("the map stays as it was") > before);
-        let told = herd["Hill"].log.last("the map stays as it was").expect("it was just counted");
+        until(words, || herd["Hill"].log.count("the configuration stays as it was") > before);
+        let told = herd["Hill"].log.last("the configuration stays as it was").expect("it was just counted");
         assert!(told.contains(words), "{told}");
     }
     everyone_learns_of_everyone(&herd, "after");
@@ -194,7 +196,7 @@ fn listeners_move_with_the_map() {
     let map = map.replace(&herd["Hill"].links.to_string(), &new[1].to_string());
     std::fs::write(herd.map("Hill"), map).expect("the folder is ours");
     herd["Hill"].signal(Signal::HUP);
-    herd["Hill"].log.wait_for("the map was read again");
+    herd["Hill"].log.wait_for("the configuration was read again");
     assert!(common::is_free(old), "nobody listens there any more");
     assert_eq!(early.ask("x"), "? x", "who was connected stays so");
     herd["Hill"].clients = new[0];
@@ -210,7 +212,7 @@ fn start_with(herd: &Herd, manager: &Path, kept: Option<[OwnedFd; 2]>) -> Servic
     // The number of the process is known to itself alone. Standard input and output carry the listeners this far.
     let script = "exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_PID=$$ LISTEN_FDS=$0 exec \"$@\"";
     shell.args(["-c", script, if kept.is_some() { "2" } else { "0" }]).arg(hill.get_program());
-    shell.args(["serve", "Hill", "--map"]).arg(herd.map("Hill"));
+    shell.args(["serve", "Hill", "--config"]).arg(herd.map("Hill"));
     shell.env_remove("CREDENTIALS_DIRECTORY").env("NOTIFY_SOCKET", manager);
     let [first, second] = kept.map_or([Stdio::null(), Stdio::null()], |kept| kept.map(Stdio::from));
     let hill = shell.stdin(first).stdout(second).stderr(Stdio::null()).spawn();
@@ -234,10 +236,10 @@ fn who_connects_while_a_node_starts_again_waits_and_is_answered() {
     let kept = [manager.take("clients"), manager.take("links")];
     manager.wait_for("READY=1");
     assert_eq!(waiting.ask("x"), "? x");
-    manager.wait_for("STATUS=1 of 1 links up, 1 in step; 0 of 4096 clients known");
+    manager.wait_for("STATUS=1 of 1 links up, 1 in sync; 0 of 4096 clients known");
     drop(hill);
 
-    // A map that has another address by then: nobody listens on the old one any more.
+    // A configuration that has another address by then: nobody listens on the old one any more.
     let (old, new) = (herd["Hill"].clients, free_addresses(1)[0]);
     let map = std::fs::read_to_string(herd.map("Hill")).expect("it was written");
     std::fs::write(herd.map("Hill"), map.replace(&old.to_string(), &new.to_string()))
@@ -275,7 +277,7 @@ fn the_log_is_json_for_those_who_collect_it() {
     let herd = Herd::one().build();
     let name = herd.names()[0];
     let mut node = command(None);
-    node.args(["serve", name, "--log-format", "json", "--map"]).arg(herd.map(name));
+    node.args(["serve", name, "--log-format", "json", "--config"]).arg(herd.map(name));
     let mut node = node.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program can be run");
     until("it serves", || common::answers(herd[name].clients));
     let pid = Pid::from_child(&node);

@@ -1,4 +1,4 @@
-//! Snapshots: what a herd knows outlives it, where the map asks for that, and a file is never believed too much.
+//! Snapshots: what a herd knows outlives it, where the configuration asks for that, and a file is never believed too much.
 #![cfg(feature = "smol")]
 
 mod common;
@@ -13,12 +13,12 @@ use common::{Herd, Log, command, runs_beside, until, until_within};
 use herd::proto::limits::AGE_S_MAX;
 use herd::proto::node::{Node, Seed, Setup};
 use herd::proto::out::Out;
-use herd::proto::report::Report;
+use herd::proto::update::Update;
 use herd::server::snapshot::format::{Encoder, LINE_BYTES_MAX, Written};
 use rustix::process::Signal;
 use serde_json::Value;
 
-/// Has this node of a herd that is not started yet, or is to read its map again, keep its table.
+/// Has this node of a herd that is not started yet, or is to read its configuration again, keep its table.
 fn ask_for_snapshots(herd: &Herd, name: &str) {
     let map = fs::read_to_string(herd.map(name)).expect("it was written");
     let map = map.replacen("{ ", "{ \"snapshot_minutes\": 1, ", 1);
@@ -75,9 +75,9 @@ fn written(ago_s: i64, is_trusted: bool, names: &[&str], entries: &[(String, u32
     let mut encoder = Encoder::default();
     encoder.begin(Written { unix_s, is_trusted }, &mut out);
     for (at_line, age_s) in entries {
-        let report =
-            Report::parse_at_line(at_line.as_bytes(), node.names()).expect("the test's line is right");
-        encoder.entry(&report.version(), *age_s, node.names(), &mut out);
+        let update =
+            Update::parse_at_line(at_line.as_bytes(), node.names()).expect("the test's line is right");
+        encoder.entry(&update.borrowed(), *age_s, node.names(), &mut out);
     }
     encoder.end(&mut out);
     out.written().to_vec()
@@ -117,22 +117,22 @@ fn a_herd_that_is_stopped_as_a_whole_knows_its_clients_when_it_starts_again() {
 
     start(&mut herd);
     for node in herd.running() {
-        assert!(node.log.has("INFO  5 reports that were kept are back, after "), "{}", node.log.tail());
+        assert!(node.log.has("INFO  5 updates that were kept are back, after "), "{}", node.log.tail());
         for (id, at) in &said {
             assert_eq!(node.at(id).as_ref(), Some(at), "{} at once", node.name);
         }
     }
-    let in_step = |name: &str| {
+    let in_sync = |name: &str| {
         let status = status(&herd, name);
         let links = status["links"].as_array().expect("a list").clone();
-        links.iter().all(|link| link["is_in_step"] == true)
+        links.iter().all(|link| link["is_in_sync"] == true)
     };
-    until("all are in step", || herd.names().into_iter().all(in_step));
+    until("all are in sync", || herd.names().into_iter().all(in_sync));
     for name in herd.names() {
         let status = status(&herd, name);
-        assert_eq!(status["counters"]["reports_sent"], 0, "equal tables need no words: {status}");
+        assert_eq!(status["counters"]["updates_sent"], 0, "equal tables need no words: {status}");
         assert_eq!(
-            (&status["counters"]["kept_taken"], &status["snapshot"]["written"]),
+            (&status["counters"]["snapshot_restored"], &status["snapshot"]["written"]),
             (&5.into(), &0.into())
         );
     }
@@ -221,7 +221,10 @@ fn ages_go_on_where_clocks_tell_and_what_is_dead_stays_dead() {
         let status = status(&herd, "Hill");
         let (taken, refused) = if down_s == 0 { (2, 2) } else { (1, 3) };
         let counters = &status["counters"];
-        assert_eq!((&counters["kept_taken"], &counters["kept_refused"]), (&taken.into(), &refused.into()));
+        assert_eq!(
+            (&counters["snapshot_restored"], &counters["snapshot_rejected"]),
+            (&taken.into(), &refused.into())
+        );
         assert!(herd["Hill"].at("young").is_some() && herd["Hill"].at("ahead").is_none());
         assert_eq!(herd["Hill"].at("dead-by-now").is_some(), down_s == 0);
         let oldest_s = status["table"]["oldest_s"].as_u64().expect("there is one");
@@ -249,7 +252,7 @@ fn of_more_than_the_table_holds_the_newest_are_taken() {
     clients.dedup();
     assert_eq!((clients.len(), text.lines().count()), (4096, 4096 + 2));
     start(&mut herd);
-    assert_eq!(status(&herd, "Hill")["counters"]["kept_taken"], 4096);
+    assert_eq!(status(&herd, "Hill")["counters"]["snapshot_restored"], 4096);
 }
 
 #[test]
@@ -264,16 +267,16 @@ fn without_the_member_nothing_is_written_and_nothing_is_read() {
     herd["Hill"].start();
     assert!(herd["Hill"].at("a").is_none());
 
-    // A map that comes to ask for it is heard, and one that does not any more is too.
+    // A configuration that comes to ask for it is heard, and one that does not any more is too.
     ask_for_snapshots(&herd, "Hill");
     herd["Hill"].signal(Signal::HUP);
-    until("the map is read", || status(&herd, "Hill")["snapshot"]["minutes"] == 1);
+    until("the configuration is read", || status(&herd, "Hill")["snapshot"]["minutes"] == 1);
     herd.write_map("Hill", false);
     herd["Hill"].signal(Signal::HUP);
-    until("the map is read", || status(&herd, "Hill")["snapshot"] == Value::Null);
+    until("the configuration is read", || status(&herd, "Hill")["snapshot"] == Value::Null);
     ask_for_snapshots(&herd, "Hill");
     herd["Hill"].signal(Signal::HUP);
-    until("the map is read", || status(&herd, "Hill")["snapshot"]["minutes"] == 1);
+    until("the configuration is read", || status(&herd, "Hill")["snapshot"]["minutes"] == 1);
     herd["Hill"].ask("IAMAT b +1+1 1");
     stop(&mut herd);
     let text = fs::read_to_string(table(&herd, "Hill")).expect("it was written");
@@ -291,7 +294,7 @@ fn a_folder_is_the_units_or_the_users_or_missed() {
     ] {
         let log = Log::default();
         let mut command = command(None);
-        command.args(["serve", "Hill", "--map"]).arg(herd.map("Hill")).env(variable, value);
+        command.args(["serve", "Hill", "--config"]).arg(herd.map("Hill")).env(variable, value);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the program can be run");
         log.follow(child.stderr.take().expect("it is a pipe"));
         until("it serves", || common::answers(herd["Hill"].clients));

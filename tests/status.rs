@@ -43,7 +43,7 @@ fn link<'a>(status: &'a Value, node: &str) -> &'a Value {
 fn a_node_says_how_it_is() {
     let mut herd = Herd::five().start();
     herd["Hill"].ask("IAMAT kiwi +34.068930-118.445127 1621464827.959498503");
-    until("Hill is in step", || link(&json(&herd, "Hill"), "Smith")["is_in_step"] == true);
+    until("Hill is in sync", || link(&json(&herd, "Hill"), "Smith")["is_in_sync"] == true);
     let hill = json(&herd, "Hill");
     assert_eq!((&hill["node"], &hill["version"]), (&"Hill".into(), &env!("CARGO_PKG_VERSION").into()));
     assert_eq!((&hill["table"]["entries"], &hill["table"]["capacity"]), (&1.into(), &4096.into()));
@@ -57,7 +57,7 @@ fn a_node_says_how_it_is() {
     until("Hill notices", || link(&json(&herd, "Hill"), "Smith")["is_up"] == false);
     until("it says why", || link(&json(&herd, "Hill"), "Smith")["last_error"].as_str().is_some());
     let down = json(&herd, "Hill");
-    assert_eq!(link(&down, "Smith")["is_in_step"], false);
+    assert_eq!(link(&down, "Smith")["is_in_sync"], false);
     assert!(link(&down, "Smith")["for_ms"].is_u64(), "{down}");
     assert_eq!(link(&down, "Jaquez")["is_up"], true);
 
@@ -129,31 +129,31 @@ fn nobody_at_the_control_socket_can_disturb_a_node() {
     drop(silent);
 }
 
-/// Asks until the herd says that it is in step.
-fn wait_until_in_step(herd: &Herd, name: &str) {
-    until("the herd is in step", || status(herd, &["--all", name]).0 == Some(0));
+/// Asks until the herd says that it is in sync.
+fn wait_until_in_sync(herd: &Herd, name: &str) {
+    until("the herd is in sync", || status(herd, &["--all", name]).0 == Some(0));
 }
 
 #[test]
 fn one_node_speaks_for_the_herd() {
     let mut herd = Herd::five().keyed().start();
-    wait_until_in_step(&herd, "Hill");
+    wait_until_in_sync(&herd, "Hill");
     for round in 0..20 {
         herd["Smith"].ask(&format!("IAMAT client{round} +1+1 {round}"));
     }
-    // Any of them, at once, without a pause for the reports to settle.
+    // Any of them, at once, without a pause for the updates to settle.
     for name in ["Campbell", "Hill", "Jaquez", "Singleton", "Smith"] {
         let (code, text, messages) = status(&herd, &["--all", name]);
         assert_eq!(
             (code, text.as_str(), messages.as_str()),
-            (Some(0), "in step: 5 of 5 nodes answer, and all hold the same\n", "")
+            (Some(0), "in sync: 5 of 5 nodes answer, and all hold the same\n", "")
         );
     }
     herd["Jaquez"].kill();
     let (code, text, messages) = status(&herd, &["--all", "--json", "Hill"]);
     assert_eq!((code, messages.as_str()), (Some(1), ""), "{text}");
     let said: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-    assert_eq!(said["in_step"], false);
+    assert_eq!(said["in_sync"], false);
     assert_eq!(said["silent"], serde_json::json!(["Jaquez"]));
     assert_eq!(said["troubled"], serde_json::json!(["Hill", "Singleton"]));
     assert_eq!(said["differing_parts"], 0, "the others hold the same");
@@ -161,21 +161,21 @@ fn one_node_speaks_for_the_herd() {
     assert_eq!(code, Some(1));
     assert_eq!(
         text,
-        "not in step: 4 of 5 nodes answer\n  no answer from Jaquez\n  \
+        "out of sync: 4 of 5 nodes answer\n  no answer from Jaquez\n  \
          the link Hill-Jaquez is down\n  the link Jaquez-Singleton is down\n"
     );
     herd["Jaquez"].start();
-    wait_until_in_step(&herd, "Campbell");
+    wait_until_in_sync(&herd, "Campbell");
 }
 
 #[test]
-fn a_link_that_is_cut_is_no_herd_in_step_though_all_answer() {
+fn a_link_that_is_cut_is_no_herd_in_sync_though_all_answer() {
     let herd = Herd::five().proxied("Hill", "Smith").start();
-    wait_until_in_step(&herd, "Hill");
+    wait_until_in_sync(&herd, "Hill");
     herd.proxy("Hill", "Smith").cut();
     let (code, text, _) = status(&herd, &["--all", "Campbell"]);
     assert_eq!(code, Some(1), "{text}");
-    assert_eq!(text, "not in step: 5 of 5 nodes answer\n  the link Hill-Smith is down\n");
+    assert_eq!(text, "out of sync: 5 of 5 nodes answer\n  the link Hill-Smith is down\n");
     herd.proxy("Hill", "Smith").heal();
-    wait_until_in_step(&herd, "Campbell");
+    wait_until_in_sync(&herd, "Campbell");
 }

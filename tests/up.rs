@@ -17,10 +17,10 @@ fn ran(command: &mut Command) -> (Option<i32>, String, String) {
     (status.code(), text(stdout), text(stderr))
 }
 
-/// `herd send` to this node by its name in the map.
+/// `herd send` to this node by its name in the configuration.
 fn send(herd: &Herd, name: &str, line: &str) -> String {
     let (status, answer, messages) =
-        ran(command(None).args(["send", "--to", name, "--map"]).arg(herd.map("Hill")).arg(line));
+        ran(command(None).args(["send", "--to", name, "--config"]).arg(herd.map("Hill")).arg(line));
     assert_eq!((status, messages.as_str()), (Some(0), ""), "{line}");
     answer
 }
@@ -45,9 +45,9 @@ fn up_runs_every_node_and_says_what_to_type() {
     for words in [
         "all 5 nodes are up. In another terminal:".to_owned(),
         format!(
-            "send --map {map} --to Campbell \"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 $(date +%s)\""
+            "send --config {map} --to Campbell \"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 $(date +%s)\""
         ),
-        format!("send --map {map} --to Smith \"WHATSAT kiwi.cs.ucla.edu 10 5\""),
+        format!("send --config {map} --to Smith \"WHATSAT kiwi.cs.ucla.edu 10 5\""),
         format!("nc {} {}", herd["Campbell"].clients.ip(), herd["Campbell"].clients.port()),
     ] {
         assert!(up.said.has(&words), "{words}");
@@ -227,7 +227,8 @@ fn a_node_whose_port_is_taken_says_which_and_ends() {
     let herd = Herd::one().build();
     for (member, address) in [("clients", herd["Hill"].clients), ("links", herd["Hill"].links)] {
         let _taken = TcpListener::bind(address).expect("the port was free a moment ago");
-        let (status, _, messages) = ran(command(None).args(["serve", "Hill", "--map"]).arg(herd.map("Hill")));
+        let (status, _, messages) =
+            ran(command(None).args(["serve", "Hill", "--config"]).arg(herd.map("Hill")));
         assert_eq!(status, Some(1));
         assert!(messages.contains(&format!("{member}: {address} is in use")), "{messages}");
     }
@@ -236,7 +237,7 @@ fn a_node_whose_port_is_taken_says_which_and_ends() {
 #[test]
 fn check_send_and_places_near_do_what_their_help_says() {
     let herd = Herd::five().keyed().start();
-    let (status, text, _) = ran(command(None).args(["check", "--map"]).arg(herd.map("Smith")));
+    let (status, text, _) = ran(command(None).args(["check", "--config"]).arg(herd.map("Smith")));
     assert_eq!((status, text.as_str()), (Some(0), "5 nodes, 6 edges: ok\n"));
 
     let (status, text, messages) = ran(command(None)

@@ -20,8 +20,8 @@ pub(crate) enum Dialect {
 const MQTT_ANSWER_BYTES: usize = 4;
 
 impl Dialect {
-    /// Appends the report of client number `client`, at a time that rises with `tick`, to the nanosecond as clients have it.
-    fn report(self, text: &mut Vec<u8>, client: usize, tick: usize) {
+    /// Appends the update of client number `client`, at a time that rises with `tick`, to the nanosecond as clients have it.
+    fn update(self, text: &mut Vec<u8>, client: usize, tick: usize) {
         let (id, position) = (format!("client-{client:05}.example.org"), "+34.068930-118.445127");
         let time = format!("{}.{client:09}", 1_600_000_000 + tick);
         match self {
@@ -72,16 +72,16 @@ impl Client {
         self.stream.get_mut().write_all(bytes).expect("the server is there");
     }
 
-    /// Reports of these clients, in one piece.
-    fn reports(&self, clients: Range<usize>, tick: usize) -> Vec<u8> {
+    /// Updates of these clients, in one piece.
+    fn updates(&self, clients: Range<usize>, tick: usize) -> Vec<u8> {
         let mut text = Vec::new();
-        clients.for_each(|client| self.dialect.report(&mut text, client, tick));
+        clients.for_each(|client| self.dialect.update(&mut text, client, tick));
         text
     }
 
-    /// Sends reports of these clients at once, and reads the answers.
-    pub(crate) fn report(&mut self, clients: Range<usize>, tick: usize) {
-        self.send(&self.reports(clients.clone(), tick));
+    /// Sends updates of these clients at once, and reads the answers.
+    pub(crate) fn update(&mut self, clients: Range<usize>, tick: usize) {
+        self.send(&self.updates(clients.clone(), tick));
         self.skip(clients.len());
     }
 
@@ -138,7 +138,7 @@ impl Client {
     }
 }
 
-/// A load: `rounds` rounds in which each of `clients` clients sends `depth` reports at once and reads the answers.
+/// A load: `rounds` rounds in which each of `clients` clients sends `depth` updates at once and reads the answers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub(crate) clients: usize,
@@ -159,10 +159,10 @@ impl Load {
         for _ in 0..self.rounds {
             std::thread::sleep(self.pause);
             *tick += 1;
-            let reports = |(at, client): (usize, &Client)| {
-                client.reports(at * self.depth..(at + 1) * self.depth, *tick)
+            let updates = |(at, client): (usize, &Client)| {
+                client.updates(at * self.depth..(at + 1) * self.depth, *tick)
             };
-            let texts: Vec<Vec<u8>> = clients.iter().enumerate().map(reports).collect();
+            let texts: Vec<Vec<u8>> = clients.iter().enumerate().map(updates).collect();
             let started = Instant::now();
             for (client, text) in clients.iter_mut().zip(&texts) {
                 client.send(text);

@@ -40,7 +40,7 @@ impl Service {
         let node = Node::start(program, &map, 0, &[]);
         Node::wait_for(map.clients[0]);
         let mut client = Client::connect(map.clients[0], program.dialect);
-        client.report(0..ANSWERS, 1);
+        client.update(0..ANSWERS, 1);
         std::thread::sleep(REST);
         let asked = self.server.seen().len();
         for id in 0..ANSWERS {

@@ -70,7 +70,7 @@ fn crowd(node: &Node, connect: impl Fn() -> Client, which: usize, table: &mut Ta
     let mut clients: Vec<Client> = (0..FEW).map(|_| connect()).collect();
     let settled = |clients: &mut Vec<Client>| {
         // The last one is answered, so all before it have been taken in.
-        clients.last_mut().expect("there are some").report(0..1, 0);
+        clients.last_mut().expect("there are some").update(0..1, 0);
         std::thread::sleep(REST);
     };
     settled(&mut clients);
@@ -87,9 +87,9 @@ fn crowd(node: &Node, connect: impl Fn() -> Client, which: usize, table: &mut Ta
 fn entries(node: &Node, connect: impl Fn() -> Client, which: usize, table: &mut Table) {
     let mut client = connect();
     // The pages of the buffers are touched first, so that they do not count as entries.
-    client.report(0..16, 1);
+    client.update(0..16, 1);
     let before = node.anonymous();
-    (16..16 + ENTRIES).for_each(|entry| client.report(entry..entry + 1, 1));
+    (16..16 + ENTRIES).for_each(|entry| client.update(entry..entry + 1, 1));
     table.add(which, "an entry of the table", "bytes", (node.anonymous() - before) / ENTRIES as f64);
 }
 

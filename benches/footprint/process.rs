@@ -12,7 +12,7 @@ const NAMES: [&str; 5] = ["Hill", "Jaquez", "Smith", "Singleton", "Campbell"];
 const EDGES: &str = r#"["Hill","Jaquez"],["Hill","Smith"],["Jaquez","Singleton"],["Smith","Singleton"],["Smith","Campbell"],["Singleton","Campbell"]"#;
 const START_MAX: Duration = Duration::from_secs(60);
 
-/// A map in a folder that goes with it.
+/// A configuration in a folder that goes with it.
 pub(crate) struct Map {
     folder: PathBuf,
     pub(crate) file: PathBuf,
@@ -46,7 +46,7 @@ impl Map {
         let folder = std::env::temp_dir().join(format!("herd-footprint-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a temporary folder");
         let (file, key) = (folder.join("herd.json"), folder.join("key"));
-        std::fs::write(&file, text).expect("a map file");
+        std::fs::write(&file, text).expect("a configuration file");
         std::fs::write(&key, "5a".repeat(32)).expect("a key file");
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("our own file");
         Map { folder, file, clients: (0..nodes).map(at).collect() }
@@ -82,7 +82,7 @@ pub(crate) fn leave_the_first_core() {
 }
 
 impl Node {
-    /// Starts node `index` of a map behind these words, which may be none: a tool that watches it. A server that reads no map
+    /// Starts node `index` of a configuration behind these words, which may be none: a tool that watches it. A server that reads no configuration
     /// listens where the node's clients do.
     pub(crate) fn start(program: &Program, map: &Map, index: usize, before: &[&str]) -> Node {
         let mut words: Vec<&str> = Vec::new();
@@ -95,7 +95,7 @@ impl Node {
         words.extend(program.words.iter().map(String::as_str));
         let (file, port) = (map.file.to_str().expect("a plain path"), map.clients[index].port().to_string());
         match program.dialect {
-            Dialect::Herd => words.extend(["serve", NAMES[index], "--map", file]),
+            Dialect::Herd => words.extend(["serve", NAMES[index], "--config", file]),
             // In memory alone, as the node has it.
             Dialect::Redis => {
                 words.extend(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no"]);

@@ -105,11 +105,11 @@ fn talk(at: SocketAddr, lines: u64, mut line: impl FnMut(u64, &mut Vec<u8>)) -> 
             sent += 1;
         }
         stream.write_all(&text).expect("the node reads");
-        let mut owed = text.iter().filter(|byte| **byte == b'\n').count();
-        while owed > 0 {
+        let mut pending = text.iter().filter(|byte| **byte == b'\n').count();
+        while pending > 0 {
             let count = stream.read(&mut answer).expect("the node answers");
             assert!(count > 0, "the node closed a client that reads its answers");
-            owed = owed.saturating_sub(answer[..count].iter().filter(|byte| **byte == b'\n').count());
+            pending = pending.saturating_sub(answer[..count].iter().filter(|byte| **byte == b'\n').count());
         }
     }
     sent
@@ -126,7 +126,7 @@ fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// A report of now, later the larger `n` is.
+/// An update of now, later the larger `n` is.
 fn iamat(text: &mut Vec<u8>, id: std::fmt::Arguments, n: u64) {
     let _ = writeln!(text, "IAMAT client-{id} +34.068930-118.445127 {}.{n:09}", now_s());
 }
@@ -160,7 +160,7 @@ fn fuzzed(dice: &mut Dice, text: &mut Vec<u8>) {
     text.push(b'\n');
 }
 
-/// Connections to the link port: garbage, or a hello of a neighbour with a proof and reports that are forged.
+/// Connections to the link port: garbage, or a hello of a neighbour with a proof and updates that are forged.
 fn forge(at: SocketAddr, lines: u64, dice: &mut Dice) -> u64 {
     let mut sent = 0;
     let mut text = Vec::new();
@@ -270,7 +270,7 @@ fn fnv_1a(bytes: &[u8]) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }
 
-/// Reports of these ids in turn, always newer.
+/// Updates of these ids in turn, always newer.
 fn cycle(at: Target, ids: &[String]) -> u64 {
     side_by_side(BUSY, |_| {
         talk(at.clients, LINES / BUSY, |n, text| {

@@ -95,14 +95,14 @@ impl Node {
         let folder = std::env::temp_dir().join(format!("herd-hostile-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a temporary folder");
         let (map, key) = (folder.join("herd.json"), folder.join("key"));
-        std::fs::write(&map, text).expect("a map file");
+        std::fs::write(&map, text).expect("a configuration file");
         std::fs::write(&key, "5a".repeat(32)).expect("a key file");
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("our own file");
         let target = Target { clients: at(0), links: at(1) };
         drop(held);
         let map = map.to_str().expect("a plain path").to_owned();
         let mut command =
-            command(&Place::Node, env!("CARGO_BIN_EXE_herd"), &["serve", "Hill", "--map", &map]);
+            command(&Place::Node, env!("CARGO_BIN_EXE_herd"), &["serve", "Hill", "--config", &map]);
         let process = command.env("MALLOC_ARENA_MAX", "1").stdin(Stdio::null()).stderr(Stdio::null()).spawn();
         let node = Node {
             process: process.expect("taskset, and the program that was just built"),

@@ -61,8 +61,8 @@ impl Node {
         let folder = std::env::temp_dir().join(format!("herd-watch-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a temporary folder");
         let map = folder.join("herd.json");
-        std::fs::write(&map, text).expect("a map file");
-        let mut words = vec![env!("CARGO_BIN_EXE_herd"), "serve", "Hill", "--map"];
+        std::fs::write(&map, text).expect("a configuration file");
+        let mut words = vec![env!("CARGO_BIN_EXE_herd"), "serve", "Hill", "--config"];
         words.push(map.to_str().expect("a plain path"));
         if has_two_cores() {
             words.splice(0..0, ["taskset", "-c", "0"]);

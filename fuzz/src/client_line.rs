@@ -2,7 +2,7 @@
 //!
 //! Input: a line of sizes, each byte the length of a read, over and over (255 stands for 2,000); then all that
 //! the client sends. Checked: what comes out is, byte for byte, what the rules of the protocol and a table of
-//! the newest reports say; it does not depend on how the bytes were cut; nothing is held back that could be said; the table
+//! the newest updates say; it does not depend on how the bytes were cut; nothing is held back that could be said; the table
 //! keeps to its capacity.
 
 use std::fmt::Write;

@@ -31,7 +31,7 @@ pub(crate) struct Fix {
 }
 
 impl Fix {
-    /// The strict order of two reports that one node has heard at one and the same time.
+    /// The strict order of two updates that one node has heard at one and the same time.
     pub(crate) fn compare(&self, other: &Self) -> Ordering {
         let ranks = |text: &[u8]| -> Vec<Option<usize>> {
             text.iter().map(|c| ORDER.iter().position(|o| o == c)).collect()

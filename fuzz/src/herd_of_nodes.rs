@@ -1,6 +1,6 @@
 //! A few nodes joined by pipes in memory, where lines wait until they are delivered, and what must hold of each node after
 //! every single thing that it is told. Unlike the simulator (`src/sim`), which draws its faults from a seed, the order of
-//! all that happens is the input's, and so it is the fuzzer that looks for the order that breaks something; a map may change,
+//! all that happens is the input's, and so it is the fuzzer that looks for the order that breaks something; a configuration may change,
 //! which the simulator's do not.
 //!
 //! Invariants: what a node wrote is delivered whole and in order, or its pipe ends; steady clocks run alike, from
@@ -16,9 +16,9 @@ use herd::proto::node::reload::Reload;
 use herd::proto::node::{Answer, Node, Seed, SessionId, Setup};
 use herd::proto::out::Out;
 use herd::proto::quota::Caller;
-use herd::proto::report::{Report, Version};
 use herd::proto::session::Cut;
 use herd::proto::time::{Mono, Now, Timestamp};
+use herd::proto::update::{Update, UpdateRef};
 
 use crate::neighbour::{keys, pull};
 
@@ -53,7 +53,7 @@ pub(crate) struct Board {
     started_ms: u64,
     pub(crate) wall_off_ns: i64,
     pub(crate) is_trusted: bool,
-    /// The node that its map leaves out.
+    /// The node that its configuration leaves out.
     pub(crate) without: Option<usize>,
     held: BTreeMap<&'static str, Vec<u8>>,
     counters: Counters,
@@ -170,7 +170,7 @@ impl Herd {
         }
     }
 
-    /// A map without one of the nodes, or with all.
+    /// A configuration without one of the nodes, or with all.
     pub(crate) fn reload(&mut self, node: usize, without: Option<usize>) {
         let without = without.filter(|&other| other != node && other < self.shape.nodes);
         let listed: Vec<usize> = (0..self.shape.nodes).filter(|&n| Some(n) != without).collect();
@@ -180,10 +180,10 @@ impl Herd {
         let keys = self.shape.has_key.then(keys);
         let now = self.now(node);
         let reload = Reload { names: &names, neighbours: &neighbours, keys };
-        let done = self.boards[node].node.reload(&now, &reload).expect("the map is right");
+        let done = self.boards[node].node.reload(&now, &reload).expect("the configuration is right");
         assert_eq!(done.kept + done.added, neighbours.len());
-        let is_in_step = self.boards[node].node.links().any(|link| link.is_in_step());
-        assert!(done.entries_dropped == 0 || !is_in_step, "what was dropped here the others may hold");
+        let is_in_sync = self.boards[node].node.links().any(|link| link.is_in_sync());
+        assert!(done.entries_dropped == 0 || !is_in_sync, "what was dropped here the others may hold");
         self.boards[node].without = without;
         self.check(node, true);
         self.settle();
@@ -289,14 +289,14 @@ impl Herd {
         let known = CLIENTS.into_iter().filter_map(|name| {
             let client = ClientId::parse(name.as_bytes()).expect("a token");
             let sighting = node.table().get(&client, now_s)?;
-            Some((name, at_line(&Version { client: &client, sighting }, node.names())))
+            Some((name, at_line(&UpdateRef { client: &client, sighting }, node.names())))
         });
         known.collect()
     }
 
-    /// An AT line with its rank as a report, by the names of all nodes: numbers of nodes are each map's own.
-    pub(crate) fn read(&self, at_line: &[u8]) -> Report {
-        Report::parse_ranked_line(at_line, self.reader.names()).expect("an AT line of the herd")
+    /// An AT line with its rank as an update, by the names of all nodes: numbers of nodes are each map's own.
+    pub(crate) fn read(&self, at_line: &[u8]) -> Update {
+        Update::parse_ranked_line(at_line, self.reader.names()).expect("an AT line of the herd")
     }
 
     /// What must hold of a node after whatever it was told.
@@ -310,14 +310,17 @@ impl Herd {
         let grew = |(was, is): ((&str, u64), (&str, u64))| is.1 >= was.1;
         assert!(board.counters.each().zip(counters.each()).all(grew), "a counter only grows");
         let links = board.node.links().count();
-        let owed = table.owed();
+        let pending = table.pending();
         for neighbour in 0..links {
-            let bits = (0..SLOTS).filter(|&slot| owed.is_set(neighbour, slot));
+            let bits = (0..SLOTS).filter(|&slot| pending.is_set(neighbour, slot));
             let (count, last) = bits.fold((0, None), |(count, _), slot| (count + 1, Some(slot)));
-            assert_eq!(count, owed.count(neighbour), "the count of what is owed is right");
-            assert!(last.is_none_or(|slot| slot < table.len()), "what is owed is an entry");
+            assert_eq!(count, pending.count(neighbour), "the count of what is pending is right");
+            assert!(last.is_none_or(|slot| slot < table.len()), "what is pending is an entry");
         }
-        assert!((links..NEIGHBOURS_MAX).all(|nobody| owed.count(nobody) == 0), "it is owed to a neighbour");
+        assert!(
+            (links..NEIGHBOURS_MAX).all(|nobody| pending.count(nobody) == 0),
+            "it is pending for a neighbour"
+        );
         let may_lose = is_reloaded
             || table.evicted() > board.evicted
             || counters.entries_swept > board.counters.entries_swept;
@@ -362,9 +365,9 @@ pub(crate) fn unranked(line: &[u8]) -> &[u8] {
     &line[at..]
 }
 
-fn at_line(version: &Version, names: &Names) -> Vec<u8> {
+fn at_line(update: &UpdateRef, names: &Names) -> Vec<u8> {
     let mut bytes = [0; RANKED_LINE_BYTES_MAX];
     let mut out = Out::new(&mut bytes);
-    version.put_ranked_line(names, &mut out);
+    update.put_ranked_line(names, &mut out);
     out.written().to_vec()
 }

@@ -1,7 +1,7 @@
 //! A neighbour with the right key, which says anything at all, and somebody on the way, who changes lines.
 //!
 //! Input: text. The first line holds letters: `d` the node dials (else it is dialled), `t` its wall clock is trusted, `s`
-//! reports live for 100 s. Then a step a line, by its first character:
+//! updates live for 100 s. Then a step a line, by its first character:
 //!
 //! | | |
 //! |---|---|
@@ -15,8 +15,8 @@
 //! | `w` | the wall clock is trusted from now on, or no longer |
 //!
 //! Checked: a wrong tag changes nothing and ends the link, with its counter; a signed line that is none ends it too; any
-//! other does to table and counters just what a plain table says, and the link stays; no report names a node that
-//! the map does not list; what the node writes is signed and can be read; the table keeps to its capacity.
+//! other does to table and counters just what a plain table says, and the link stays; no update names a node that
+//! the configuration does not list; what the node writes is signed and can be read; the table keeps to its capacity.
 
 use herd::proto::counters::Counters;
 use herd::proto::digest::{Salt, buckets};
@@ -29,9 +29,9 @@ use herd::proto::node::links::LinkEvent;
 use herd::proto::node::{Node, Seed, Setup};
 use herd::proto::out::Out;
 use herd::proto::quota::Caller;
-use herd::proto::report::{AtLineError, Report};
 use herd::proto::session::Cut;
 use herd::proto::time::{Mono, Now, Timestamp};
+use herd::proto::update::{AtLineError, Update};
 use herd::proto::wire::Line;
 
 use crate::neighbour::{Neighbour, keys, pull};
@@ -91,8 +91,8 @@ struct Play {
 #[derive(Debug, PartialEq)]
 enum Effect {
     Nonsense,
-    /// This counter grows by one, and the table holds these reports.
-    Counted(&'static str, Vec<Report>),
+    /// This counter grows by one, and the table holds these updates.
+    Counted(&'static str, Vec<Update>),
     Ping(u64),
     /// There were too many digests, and the link ends if this is one of many too many.
     DigestTooMany {
@@ -140,10 +140,10 @@ impl Play {
     }
 
     /// All that the table holds, by rising order; what has outlived its age is in it until it is swept.
-    fn reports(&self) -> Vec<Report> {
+    fn updates(&self) -> Vec<Update> {
         // At the beginning of time nothing is too old to be told.
         let all = self.node.table().advertised(i32::MIN);
-        sorted(all.map(|v| Report { client: v.client.clone(), sighting: *v.sighting }).collect())
+        sorted(all.map(|v| Update { client: v.client.clone(), sighting: *v.sighting }).collect())
     }
 
     /// The link is to be gone, for this reason; it is made anew.
@@ -183,11 +183,11 @@ impl Play {
 
     /// A line whose tag is not the one that must come now.
     fn say_unsigned(&mut self, whole: &[u8]) {
-        let (before, counters) = (self.reports(), *self.node.counters());
+        let (before, counters) = (self.updates(), *self.node.counters());
         let now = self.now();
         assert_eq!(self.node.link_line(&now, self.neighbour.id, whole), LinkEvent::None);
-        assert!(self.reports() == before, "a wrong tag changes nothing");
-        self.expect_growth(&counters, &["tags_wrong", "links_down"]);
+        assert!(self.updates() == before, "a wrong tag changes nothing");
+        self.expect_growth(&counters, &["link_tags_invalid", "links_down"]);
         self.expect_cut(Cut::WrongTag);
     }
 
@@ -203,9 +203,9 @@ impl Play {
         let effect = self.effect(&line, &now);
         let is_over_rate = matches!(effect, Effect::DigestTooMany { .. });
         let digest = self.digest_event(&line, &now);
-        let (before, counters) = (self.reports(), *self.node.counters());
+        let (before, counters) = (self.updates(), *self.node.counters());
         let (here, there) = if self.node_dials { (1, 0) } else { (0, 1) };
-        let owed = self.node.table().owed().count(here);
+        let pending = self.node.table().pending().count(here);
         let whole = self.neighbour.signed(&line);
         let event = self.node.link_line(&now, self.neighbour.id, &whole);
         self.came.push(whole);
@@ -213,19 +213,19 @@ impl Play {
         let shown = || String::from_utf8_lossy(&line).into_owned();
         match effect {
             Effect::Nonsense => {
-                self.expect_growth(&counters, &["lines_nonsense", "links_down"]);
+                self.expect_growth(&counters, &["link_lines_malformed", "links_down"]);
                 return self.expect_cut(Cut::Nonsense);
             }
-            Effect::Counted(name, reports) => {
-                assert_eq!(self.reports(), reports, "after {}", shown());
+            Effect::Counted(name, updates) => {
+                assert_eq!(self.updates(), updates, "after {}", shown());
                 self.expect_growth(&counters, &[name]);
-                let owed_now = |neighbour| self.node.table().owed().count(neighbour);
-                let is_report = name.starts_with("reports_");
-                assert!(!is_report || owed_now(here) <= owed, "who tells it has it");
-                assert!(name != "reports_news" || owed_now(there) > 0, "the other neighbour is owed it");
+                let pending_now = |neighbour| self.node.table().pending().count(neighbour);
+                let is_update = name.starts_with("reports_");
+                assert!(!is_update || pending_now(here) <= pending, "who tells it has it");
+                assert!(name != "updates_new" || pending_now(there) > 0, "the other neighbour is pending it");
             }
             Effect::DigestTooMany { is_flood } => {
-                assert!(self.reports() == before, "a digest changes nothing");
+                assert!(self.updates() == before, "a digest changes nothing");
                 self.digests_excess += 1;
                 if is_flood {
                     self.expect_growth(&counters, &["digests_over_rate", "links_down"]);
@@ -234,7 +234,7 @@ impl Play {
                 self.expect_growth(&counters, &["digests_over_rate"]);
             }
             Effect::Question => {
-                assert!(self.reports() == before, "a question changes nothing");
+                assert!(self.updates() == before, "a question changes nothing");
                 let refused = self.node.counters().censuses_refused > counters.censuses_refused;
                 self.expect_growth(&counters, if refused { &["censuses_refused"] } else { &[] });
             }
@@ -258,26 +258,26 @@ impl Play {
 
     /// What a line must come to, by the rules at the head of `table.rs` and a plain list.
     fn effect(&self, line: &[u8], now: &Now) -> Effect {
-        let reports = self.reports();
+        let updates = self.updates();
         match Line::parse(line, self.node.names()) {
             None
             | Some(
                 Line::Hello { .. }
                 | Line::Proof(_)
-                | Line::Update { report: Err(AtLineError::Malformed), .. }
+                | Line::Update { update: Err(AtLineError::Malformed), .. }
                 | Line::Digest { floor: Err(AtLineError::Malformed), .. }
                 | Line::Question { question: Err(AtLineError::Malformed), .. }
                 | Line::Sum { sum: Err(AtLineError::Malformed), .. },
             ) => Effect::Nonsense,
             Some(
-                Line::Update { report: Err(AtLineError::UnknownOrigin), .. }
+                Line::Update { update: Err(AtLineError::UnknownOrigin), .. }
                 | Line::Digest { floor: Err(AtLineError::UnknownOrigin), .. }
                 | Line::Sum { sum: Err(AtLineError::UnknownOrigin), .. },
-            ) => Effect::Counted("origins_unknown", reports),
+            ) => Effect::Counted("origins_unknown", updates),
             Some(Line::Ping(number)) => Effect::Ping(number),
             Some(Line::Question { .. }) => Effect::Question,
             // The node has asked for none.
-            Some(Line::Sum { .. }) => Effect::Counted("census_strays", reports),
+            Some(Line::Sum { .. }) => Effect::Counted("census_late_replies", updates),
             Some(Line::Digest { .. })
                 if self.digests_whole_ms.saturating_sub(self.now_ms)
                     > (DIGESTS_AT_ONCE - 1) * DIGEST_COST_MS =>
@@ -285,45 +285,45 @@ impl Play {
                 Effect::DigestTooMany { is_flood: self.digests_excess + 1 >= DIGESTS_EXCESS_MAX }
             }
             Some(Line::Digest { .. }) => match self.digest_event(line, now) {
-                Some(true) => Effect::Counted("digests_equal", reports),
-                Some(false) => Effect::Counted("digests_differ", reports),
-                None => Effect::Counted("", reports),
+                Some(true) => Effect::Counted("digests_equal", updates),
+                Some(false) => Effect::Counted("digests_differ", updates),
+                None => Effect::Counted("", updates),
             },
-            Some(Line::Update { age_s, report: Ok(report) }) => self.update(age_s, &report, reports, now),
+            Some(Line::Update { age_s, update: Ok(update) }) => self.update(age_s, &update, updates, now),
         }
     }
 
-    fn update(&self, age_s: u32, report: &Report, mut reports: Vec<Report>, now: &Now) -> Effect {
-        if is_ahead(now, report.sighting.rank) {
-            return Effect::Counted("reports_ahead", reports);
+    fn update(&self, age_s: u32, update: &Update, mut updates: Vec<Update>, now: &Now) -> Effect {
+        if is_ahead(now, update.sighting.rank) {
+            return Effect::Counted("updates_ahead", updates);
         }
         let heard_s = i64::from(now.mono.seconds()) - i64::from(age_s);
         // Whatever is older than a node's life is too old, and a life fits 32 bits.
         if i64::from(now.mono.seconds()) - heard_s >= i64::from(self.age_s_max) {
-            return Effect::Counted("reports_too_old", reports);
+            return Effect::Counted("updates_expired", updates);
         }
-        if let Some(at) = reports.iter().position(|old| old.client == report.client) {
-            let is_alive = self.node.table().get(&report.client, now.mono.seconds()).is_some();
-            match report.sighting.compare(&reports[at].sighting) {
-                std::cmp::Ordering::Less if is_alive => return Effect::Counted("reports_stale", reports),
+        if let Some(at) = updates.iter().position(|old| old.client == update.client) {
+            let is_alive = self.node.table().get(&update.client, now.mono.seconds()).is_some();
+            match update.sighting.compare(&updates[at].sighting) {
+                std::cmp::Ordering::Less if is_alive => return Effect::Counted("updates_stale", updates),
                 std::cmp::Ordering::Equal if is_alive => {
-                    return Effect::Counted("reports_duplicate", reports);
+                    return Effect::Counted("updates_duplicate", updates);
                 }
-                _ => reports.remove(at),
+                _ => updates.remove(at),
             };
-        } else if reports.len() == CAPACITY {
-            if report.version().compare(&reports[0].version()).is_lt() {
-                return Effect::Counted("reports_below_floor", reports);
+        } else if updates.len() == CAPACITY {
+            if update.borrowed().compare(&updates[0].borrowed()).is_lt() {
+                return Effect::Counted("updates_below_floor", updates);
             }
-            reports.remove(0);
+            updates.remove(0);
         }
-        reports.push(report.clone());
-        Effect::Counted("reports_news", sorted(reports))
+        updates.push(update.clone());
+        Effect::Counted("updates_new", sorted(updates))
     }
 
     /// A digest was taken up: it costs by what it makes the node send.
     fn spend_digest(&mut self, event: LinkEvent) {
-        let answer = if let LinkEvent::Differs { owed, .. } = event { owed as u64 } else { 0 };
+        let answer = if let LinkEvent::Differs { pending, .. } = event { pending as u64 } else { 0 };
         let cost = 1 + answer * DIGEST_ANSWER_COST / CAPACITY as u64;
         self.digests_whole_ms = self.digests_whole_ms.max(self.now_ms) + cost * DIGEST_COST_MS;
         self.digests_excess = 0;
@@ -344,7 +344,7 @@ impl Play {
         let table = self.node.table();
         let reaches = table
             .floor()
-            .is_none_or(|ours| floor.as_ref().is_some_and(|floor| ours.compare(&floor.version()).is_le()));
+            .is_none_or(|ours| floor.as_ref().is_some_and(|floor| ours.compare(&floor.borrowed()).is_le()));
         let salt = Salt { round, secret: self.neighbour.digest_secret() };
         let seconds = now.mono.seconds();
         reaches.then(|| buckets(table, self.node.names(), seconds, floor.as_ref(), salt) == theirs)
@@ -378,10 +378,10 @@ impl Play {
         let now = self.now();
         while let Some(line) = pull(&mut self.node, &now, self.neighbour.id) {
             let line = self.neighbour.opened(&line);
-            let held = self.reports();
+            let held = self.updates();
             match Line::parse(&line, self.node.names()) {
-                Some(Line::Update { age_s, report: Ok(report) }) => {
-                    assert!(held.contains(&report), "what is sent is what is held");
+                Some(Line::Update { age_s, update: Ok(update) }) => {
+                    assert!(held.contains(&update), "what is sent is what is held");
                     assert!(age_s < self.age_s_max - self.age_s_max / 10, "{age_s} s is too old to be told");
                 }
                 Some(
@@ -414,12 +414,20 @@ impl Play {
         assert!(table.len() <= CAPACITY, "the table keeps to its capacity");
         for version in table.advertised(i32::MIN) {
             let origin = version.sighting.origin;
-            assert_eq!(self.node.names().id(origin.index()), Some(origin), "an origin is of the map");
+            assert_eq!(
+                self.node.names().id(origin.index()),
+                Some(origin),
+                "an origin is of the configuration"
+            );
         }
         let slots =
-            |neighbour: usize| (0..table.len()).filter(move |&slot| table.owed().is_set(neighbour, slot));
+            |neighbour: usize| (0..table.len()).filter(move |&slot| table.pending().is_set(neighbour, slot));
         for neighbour in 0..2 {
-            assert_eq!(slots(neighbour).count(), table.owed().count(neighbour), "what is owed is there");
+            assert_eq!(
+                slots(neighbour).count(),
+                table.pending().count(neighbour),
+                "what is pending is there"
+            );
         }
     }
 }
@@ -428,9 +436,9 @@ fn meet(node: &mut Node<16>, now: &Now, node_dials: bool) -> Neighbour {
     Neighbour::meet(node, now, if node_dials { "Singleton" } else { "Hill" }, node_dials)
 }
 
-fn sorted(mut reports: Vec<Report>) -> Vec<Report> {
-    reports.sort_by(|a, b| a.version().compare(&b.version()));
-    reports
+fn sorted(mut updates: Vec<Update>) -> Vec<Update> {
+    updates.sort_by(|a, b| a.borrowed().compare(&b.borrowed()));
+    updates
 }
 
 fn is_ahead(now: &Now, rank: Timestamp) -> bool {

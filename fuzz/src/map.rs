@@ -1,8 +1,8 @@
-//! A map file of any bytes, read and checked, against what is promised of findings and of a map without errors.
+//! A configuration file of any bytes, read and checked, against what is promised of findings and of a configuration without errors.
 //!
 //! Input: the file. Files that it names are looked for in a folder that is not there; this program's own stands for a
 //! places file. Checked: each finding is one line
-//! of text and has a line of the file; errors and a map to start from exclude each other; the map that nodes are built
+//! of text and has a line of the file; errors and a configuration to start from exclude each other; the configuration that nodes are built
 //! from is as `Checked` promises, and a node of it starts; the same bytes give the same findings.
 
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ use herd::proto::node::{Node, Seed, Setup};
 
 use crate::scratch;
 
-/// Where relative paths of the map lead: nowhere.
+/// Where relative paths of the configuration lead: nowhere.
 const FILE: &str = "/nonexistent/herd.json";
 
 /// See the head of the file.
@@ -31,7 +31,7 @@ pub fn map(data: &[u8]) {
     check_findings(text, &findings);
     let is_wrong = findings.iter().any(|finding| finding.severity == Severity::Error);
     assert_eq!(checked.is_none(), is_wrong, "{findings:?}");
-    assert_eq!(check(), (checked.clone(), findings), "the same map gives the same findings");
+    assert_eq!(check(), (checked.clone(), findings), "the same configuration gives the same findings");
     if let Some(checked) = checked {
         check_nodes(&checked);
         check_edges(&checked);
@@ -107,7 +107,7 @@ fn check_addresses(checked: &Checked) {
     }
 }
 
-/// The core takes what the map's checks let through, for the node with the most neighbours.
+/// The core takes what the configuration's checks let through, for the node with the most neighbours.
 fn check_start(checked: &Checked) {
     let names: Vec<&str> = checked.nodes.iter().map(|node| node.name.as_str()).collect();
     let me = (0..names.len()).max_by_key(|&node| checked.neighbours(node).len()).expect("one at least");

@@ -53,7 +53,7 @@ impl Neighbour {
         name: &str,
         node_dials: bool,
     ) -> Self {
-        let peer = node.names().find(name.as_bytes()).expect("the map lists the neighbour");
+        let peer = node.names().find(name.as_bytes()).expect("the configuration lists the neighbour");
         let nonce = [5; NONCE_BYTES];
         let id = node.open(now.mono, node_dials.then_some(peer), nonce).expect("there is no link yet");
         let hello = pull(node, now, id).expect("a HELLO comes first");

@@ -1,6 +1,6 @@
 //! Anything that may happen to two or three nodes, in any order, and that all is well once it is over.
 //!
-//! Input: text. The first line holds letters: `3` three nodes (else two), `o` in a ring, `k` with a key, `s` reports live
+//! Input: text. The first line holds letters: `3` three nodes (else two), `o` in a ring, `k` with a key, `s` updates live
 //! for 60 s, `f` tables of 3, `u` tables of 2, 4 and 8 (else 8, the most there is room for). Then steps, a letter and its digits each; what
 //! is no letter of a step is skipped, a digit that is too large or none counts modulo what there is:
 //!
@@ -16,16 +16,16 @@
 //! | `a` | everything is written and delivered, over and over |
 //! | `x` pipe / `y` pipe | a connection is cut; nobody is told of it |
 //! | `c` node / `p` node | a node is started anew; nobody is told of it |
-//! | `r` node other | its map leaves the other node out; its own number: it lists all |
+//! | `r` node other | its configuration leaves the other node out; its own number: it lists all |
 //! | `n` | nobody can be reached any more, or again |
 //!
-//! Checked at each step: see `herd_of_nodes.rs`. At the end every map is whole, every clock right, all can be reached: within
-//! five minutes all links must be in step, and all tables hold the same from the highest floor on.
+//! Checked at each step: see `herd_of_nodes.rs`. At the end every configuration is whole, every clock right, all can be reached: within
+//! five minutes all links must be in sync, and all tables hold the same from the highest floor on.
 
 use std::collections::BTreeSet;
 
 use herd::proto::limits::AGE_S_MAX;
-use herd::proto::report::Report;
+use herd::proto::update::Update;
 
 use crate::herd_of_nodes::{CLIENTS, Herd, NAMES, Shape, WALL_NS, unranked};
 
@@ -207,7 +207,7 @@ fn heal(herd: &mut Herd) {
     pump(herd);
     for (node, board) in herd.boards.iter().enumerate() {
         for link in board.node.links() {
-            assert!(link.is_in_step(), "{} is not in step: {link:?}", NAMES[node]);
+            assert!(link.is_in_sync(), "{} is out of sync: {link:?}", NAMES[node]);
         }
     }
     check_tables(herd);
@@ -215,28 +215,28 @@ fn heal(herd: &mut Herd) {
 
 /// All hold the same at and above the highest floor; below it a table that was full has passed nothing on.
 fn check_tables(herd: &Herd) {
-    assert!(herd.now_ms < u64::from(AGE_S_MAX) * 800, "no report may be in the last tenth of its life");
-    let tables: Vec<Vec<Report>> = (0..herd.shape.nodes)
+    assert!(herd.now_ms < u64::from(AGE_S_MAX) * 800, "no update may be in the last tenth of its life");
+    let tables: Vec<Vec<Update>> = (0..herd.shape.nodes)
         .map(|node| herd.at_lines(node).values().map(|line| herd.read(line)).collect())
         .collect();
     if herd.shape.age_s_max == SHORT_AGE_S {
         assert!(tables.iter().all(Vec::is_empty), "what has outlived its age is forgotten");
         return;
     }
-    let floors = tables.iter().enumerate().filter_map(|(node, reports)| {
-        let smallest = reports.iter().min_by(|a, b| a.version().compare(&b.version()))?;
-        (reports.len() == herd.shape.capacities[node]).then_some(smallest)
+    let floors = tables.iter().enumerate().filter_map(|(node, updates)| {
+        let smallest = updates.iter().min_by(|a, b| a.borrowed().compare(&b.borrowed()))?;
+        (updates.len() == herd.shape.capacities[node]).then_some(smallest)
     });
-    let floor = floors.max_by(|a, b| a.version().compare(&b.version()));
-    let above = |reports: &[Report]| -> BTreeSet<String> {
+    let floor = floors.max_by(|a, b| a.borrowed().compare(&b.borrowed()));
+    let above = |updates: &[Update]| -> BTreeSet<String> {
         let is_above =
-            |report: &&Report| floor.is_none_or(|floor| report.version().compare(&floor.version()).is_ge());
-        reports.iter().filter(is_above).map(|report| format!("{report:?}")).collect()
+            |update: &&Update| floor.is_none_or(|floor| update.borrowed().compare(&floor.borrowed()).is_ge());
+        updates.iter().filter(is_above).map(|update| format!("{update:?}")).collect()
     };
     for (node, table) in tables.iter().enumerate() {
         assert_eq!(above(table), above(&tables[0]), "{} and {} differ", NAMES[node], NAMES[0]);
     }
     // A clock that is right takes nothing that is more than a day ahead.
     let ahead_ns = WALL_NS + i64::try_from(herd.now_ms).expect("days") * 1_000_000 + 86_400_000_000_000;
-    assert!(tables.iter().flatten().all(|report| report.sighting.rank.0 <= ahead_ns));
+    assert!(tables.iter().flatten().all(|update| update.sighting.rank.0 <= ahead_ns));
 }

@@ -1,6 +1,6 @@
 //! `herd bridge`: arguments into what a bridge joins.
 //!
-//! Only the map's text has to be right: as a client of its node the bridge needs no key of the herd.
+//! Only the configuration's text has to be right: as a client of its node the bridge needs no key of the herd.
 
 use std::fs::File;
 use std::io::Read;
@@ -58,8 +58,8 @@ fn settings(
     let node = node(options.name.as_deref(), config, running)?;
     let Some(clients) = config.client_address_on_board(&node) else {
         let near = did_you_mean(&node, config.names());
-        let remedy = if near.is_empty() { "its nodes: herd check --map FILE".to_owned() } else { near };
-        return Err(usage("NAME", &format!("no node {} in the map", quoted(&node)), &remedy));
+        let remedy = if near.is_empty() { "its nodes: herd check --config FILE".to_owned() } else { near };
+        return Err(usage("NAME", &format!("no node {} in the configuration", quoted(&node)), &remedy));
     };
     let credential = credentials.map(|folder| folder.join(CREDENTIAL));
     // The unit hands over a blank line where the board has no password.
@@ -75,7 +75,7 @@ fn settings(
     Ok(Settings { control: control::paths(&node), node, clients, broker, prefix, take_in })
 }
 
-/// The node that is named, or the only one of the map that runs here.
+/// The node that is named, or the only one of the configuration that runs here.
 fn node(name: Option<&str>, config: &Config, running: &[String]) -> Result<String, Failure> {
     if let Some(name) = name {
         return Ok(name.to_owned());
@@ -84,10 +84,10 @@ fn node(name: Option<&str>, config: &Config, running: &[String]) -> Result<Strin
     match here[..] {
         [name] => Ok(name.to_owned()),
         [] => Err(Failure::CouldNotRun(
-            "bridge: no node of the map runs on this machine (name one: herd bridge NAME; start it with: herd serve NAME)"
+            "bridge: no node of the configuration runs on this machine (name one: herd bridge NAME; start it with: herd serve NAME)"
                 .to_owned(),
         )),
-        _ => Err(usage("NAME", "several nodes of the map run on this machine", &format!("one of: {}", here.join(", ")))),
+        _ => Err(usage("NAME", "several nodes of the configuration run on this machine", &format!("one of: {}", here.join(", ")))),
     }
 }
 
@@ -128,7 +128,7 @@ mod tests {
     fn options(name: Option<&str>, broker: &str) -> BridgeOptions {
         BridgeOptions {
             name: name.map(str::to_owned),
-            map: None,
+            config: None,
             broker: broker.to_owned(),
             password_file: None,
             prefix: None,
@@ -177,9 +177,12 @@ mod tests {
                 "herd bridge: --prefix: a prefix has no wildcards (owntracks/herd)",
             ),
             (with(|o| o.take_in = Some("+".into())), "herd bridge: --take-in: an id is made of"),
-            (with(|o| o.name = Some("Hil".into())), "no node \"Hil\" in the map (did you mean \"Hill\"?)"),
+            (
+                with(|o| o.name = Some("Hil".into())),
+                "no node \"Hil\" in the configuration (did you mean \"Hill\"?)",
+            ),
             (with(|o| o.password_file = Some("p".into())), "--broker names no user (mqtt://USER@HOST)"),
-            (with(|o| o.name = None), "1: bridge: no node of the map runs on this machine"),
+            (with(|o| o.name = None), "1: bridge: no node of the configuration runs on this machine"),
         ] {
             assert!(said.contains(words), "{said}");
         }

@@ -45,7 +45,7 @@ pub(super) struct BuildInputs {
     pub(super) airports: PathBuf,
 }
 
-/// Runs the node of this index until it is told to stop. `reread` gives the map and the index anew.
+/// Runs the node of this index until it is told to stop. `reread` gives the configuration and the index anew.
 pub(super) fn serve(
     checked: Checked,
     me: usize,
@@ -60,7 +60,7 @@ pub(super) fn serve(
     node(plan(checked, me, supervised), Box::new(reread)).map_err(|error| format!("{name}: {error}"))
 }
 
-/// The map as one node sees it.
+/// The configuration as one node sees it.
 fn plan(checked: Checked, me: usize, supervised: bool) -> NodeConfig {
     let neighbours = checked.neighbours(me);
     let address = |node: config::NodeEntry| Address {

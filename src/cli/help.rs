@@ -70,7 +70,7 @@ pub(super) fn command(entry: &Entry, detail: Detail) -> String {
     text
 }
 
-/// `herd serve [--map FILE] NAME`.
+/// `herd serve [--config FILE] NAME`.
 fn usage(entry: &Entry) -> String {
     let mut text = format!("herd {}", entry.words.join(" "));
     for flag in entry.flags {
@@ -85,7 +85,7 @@ fn usage(entry: &Entry) -> String {
     text
 }
 
-/// `--map FILE`.
+/// `--config FILE`.
 pub(super) fn spelled(flag: &Flag) -> String {
     match flag.value {
         Some(value) => format!("--{} {value}", flag.name),

@@ -28,23 +28,23 @@ const FOOT: &str = r#".SH SIGNALS
 The node stops within a second, with status 0.
 .TP
 .B SIGHUP
-The node reads its map again; links that are in the old and the new one stay up. On a terminal it stops instead.
+The node reads its configuration again; links that are in the old and the new one stay up. On a terminal it stops instead.
 .SH FILES
 .TP
-.I /etc/herd/map.json
-The map of the herd for
+.I /etc/herd/herd.json
+The configuration of the herd for
 .IR herd@.service ;
 see
-.BR herd.map (5).
+.BR herd.json (5).
 .TP
 .IR /etc/herd/key ", " /etc/herd/places-key
 The key of the herd and that of a places service, for their owner alone to read. They reach a node as the credentials
 .BR key " and " places-key .
 .TP
 .I /usr/share/herd/places.dat
-The places that are used where the map names no other file.
+The places that are used where the configuration names no other file.
 .SH SEE ALSO
-.BR herd.map (5),
+.BR herd.json (5),
 .BR systemctl (1)
 "#;
 

@@ -72,8 +72,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, node: RunNode) -> ExitCode 
 
 fn carry_out(command: Command, node: RunNode) -> Result<(), Failure> {
     match command {
-        Command::Serve { name, map, log_level, log_format, supervised } => {
-            serve(&name, map.as_deref(), (log_level, log_format), supervised, node)
+        Command::Serve { name, config, log_level, log_format, supervised } => {
+            serve(&name, config.as_deref(), (log_level, log_format), supervised, node)
         }
         other => carry_out_briefly(other),
     }
@@ -91,23 +91,23 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
                 .to_owned(),
         )),
         #[cfg(feature = "up")]
-        Command::Up { map, log_dir, log_level } => {
-            let config = read(map.as_deref());
-            let checked = checked(&config, Severity::Warning)?;
+        Command::Up { config, log_dir, log_level } => {
+            let read = read(config.as_deref());
+            let checked = checked(&read, Severity::Warning)?;
             drop(out);
-            up::run(&config, &checked, &up::Options { map, log_dir, log_level })
+            up::run(&read, &checked, &up::Options { config, log_dir, log_level })
         }
         Command::Serve { .. } => unreachable!("it was carried out above"),
-        Command::Send { to, map, lines } => send::run(to.as_deref(), map.as_deref(), &lines, &mut out),
+        Command::Send { to, config, lines } => send::run(to.as_deref(), config.as_deref(), &lines, &mut out),
         Command::Status { name, request, watches } => {
             status::run(name.as_deref(), request, watches, &mut out)
         }
-        Command::Check { map } => check(&read(map.as_deref()), &mut out),
-        Command::Token { map } => {
-            let checked = checked(&read(map.as_deref()), Severity::Error)?;
+        Command::Check { config } => check(&read(config.as_deref()), &mut out),
+        Command::Token { config } => {
+            let checked = checked(&read(config.as_deref()), Severity::Error)?;
             let token = checked.keys.as_ref().and_then(glue::token).ok_or_else(|| {
                 let why =
-                    "the map names no key_file, and pages that this machine alone can reach want no token";
+                    "the configuration names no key_file, and pages that this machine alone can reach want no token";
                 Failure::CouldNotRun(format!("token: {why}"))
             })?;
             write(&mut out, &format!("{token}\n"))
@@ -149,12 +149,12 @@ fn write(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
     }
 }
 
-/// The map of this file, or the built-in one.
-fn read(map: Option<&Path>) -> Config {
-    map.map_or_else(config::builtin, Config::read)
+/// The configuration of this file, or the built-in one.
+fn read(config: Option<&Path>) -> Config {
+    config.map_or_else(config::builtin, Config::read)
 }
 
-/// The checked map; what was found, from this severity on, is told on standard error.
+/// The checked configuration; what was found, from this severity on, is told on standard error.
 fn checked(config: &Config, least: Severity) -> Result<Checked, Failure> {
     let (checked, findings) = config.check();
     let is_told = |finding: &&Finding| least == Severity::Warning || finding.severity == Severity::Error;
@@ -180,8 +180,8 @@ fn summary(checked: Option<&Checked>, findings: &[Finding]) -> String {
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     let warnings = findings.len() - errors;
     let mut text = match checked {
-        Some(map) => {
-            format!("{}, {}: ok", counted(map.nodes.len(), "node"), counted(map.edges.len(), "edge"))
+        Some(config) => {
+            format!("{}, {}: ok", counted(config.nodes.len(), "node"), counted(config.edges.len(), "edge"))
         }
         None => counted(errors, "error"),
     };
@@ -193,21 +193,21 @@ fn summary(checked: Option<&Checked>, findings: &[Finding]) -> String {
     text
 }
 
-/// `herd serve`: one node, with the map's keys or those of `herd up`.
+/// `herd serve`: one node, with the configuration's keys or those of `herd up`.
 ///
 /// Not inlined, nor what it calls first: what lies on the stack here lies there for as long as the node runs.
 #[inline(never)]
 fn serve(
     name: &str,
-    map: Option<&Path>,
+    config: Option<&Path>,
     (log_level, log_format): (LevelFilter, LogFormat),
     supervised: bool,
     node: RunNode,
 ) -> Result<(), Failure> {
-    let served = ready_to_serve(name, map, supervised).and_then(|(checked, me, keys)| {
+    let served = ready_to_serve(name, config, supervised).and_then(|(checked, me, keys)| {
         let options = glue::ServeOptions { log_level, log_format, stops_with_stdin: supervised };
-        let (name, map) = (name.to_owned(), map.map(Path::to_path_buf));
-        let reread = move || reread(&name, map.as_deref(), keys.clone());
+        let (name, config) = (name.to_owned(), config.map(Path::to_path_buf));
+        let reread = move || reread(&name, config.as_deref(), keys.clone());
         glue::serve(checked, me, &options, reread, node).map_err(Failure::CouldNotRun)
     });
     if served.is_err() {
@@ -217,21 +217,21 @@ fn serve(
     served
 }
 
-/// The checked map, the place of this node in it, and the keys that `herd up` gives.
+/// The checked configuration, the place of this node in it, and the keys that `herd up` gives.
 #[inline(never)]
 fn ready_to_serve(
     name: &str,
-    map: Option<&Path>,
+    file: Option<&Path>,
     supervised: bool,
 ) -> Result<(Checked, usize, Option<Keys>), Failure> {
-    let config = read(map);
+    let config = read(file);
     // `herd up` has told the warnings once for all its nodes.
     let mut checked = checked(&config, if supervised { Severity::Error } else { Severity::Warning })?;
     let me = checked.index_of(name).ok_or_else(|| {
         let near = did_you_mean(name, config.names());
-        let remedy = if near.is_empty() { "its nodes: herd check --map FILE".to_owned() } else { near };
-        let map = map.map_or_else(|| PathBuf::from("the built-in map"), Path::to_path_buf);
-        Failure::Usage(format!("herd serve: no node {} in {} ({remedy})", quoted(name), map.display()))
+        let remedy = if near.is_empty() { "its nodes: herd check --config FILE".to_owned() } else { near };
+        let file = file.map_or_else(|| PathBuf::from("the built-in configuration"), Path::to_path_buf);
+        Failure::Usage(format!("herd serve: no node {} in {} ({remedy})", quoted(name), file.display()))
     })?;
     let mut keys = None;
     if supervised {
@@ -244,9 +244,9 @@ fn ready_to_serve(
     Ok((checked, me, keys))
 }
 
-/// The map as it is by now, for a node that runs. What is wrong with it comes back in one line.
-fn reread(name: &str, map: Option<&Path>, keys: Option<Keys>) -> Result<(Checked, usize), String> {
-    let (checked, findings) = read(map).check();
+/// The configuration as it is by now, for a node that runs. What is wrong with it comes back in one line.
+fn reread(name: &str, config: Option<&Path>, keys: Option<Keys>) -> Result<(Checked, usize), String> {
+    let (checked, findings) = read(config).check();
     let (errors, warnings): (Vec<&Finding>, Vec<&Finding>) =
         findings.iter().partition(|finding| finding.severity == Severity::Error);
     for warning in warnings {

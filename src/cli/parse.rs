@@ -26,20 +26,20 @@ pub(super) enum Command {
     /// Print this text: help, or the version.
     Print(String),
     Up {
-        map: Option<PathBuf>,
+        config: Option<PathBuf>,
         log_dir: Option<PathBuf>,
         log_level: LevelFilter,
     },
     Serve {
         name: String,
-        map: Option<PathBuf>,
+        config: Option<PathBuf>,
         log_level: LevelFilter,
         log_format: LogFormat,
         supervised: bool,
     },
     Send {
         to: Option<String>,
-        map: Option<PathBuf>,
+        config: Option<PathBuf>,
         lines: Vec<OsString>,
     },
     Status {
@@ -48,10 +48,10 @@ pub(super) enum Command {
         watches: bool,
     },
     Check {
-        map: Option<PathBuf>,
+        config: Option<PathBuf>,
     },
     Token {
-        map: Option<PathBuf>,
+        config: Option<PathBuf>,
     },
     #[cfg(feature = "bridge")]
     Bridge(BridgeOptions),
@@ -80,7 +80,7 @@ pub(super) enum Command {
 #[derive(Debug, PartialEq)]
 pub(super) struct BridgeOptions {
     pub(super) name: Option<String>,
-    pub(super) map: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     pub(super) broker: String,
     pub(super) password_file: Option<PathBuf>,
     pub(super) prefix: Option<String>,
@@ -332,7 +332,7 @@ impl Given {
             |flag: &str| self.flag(flag).map(|value| self.text(&format!("--{flag}"), value)).transpose();
         Ok(BridgeOptions {
             name: self.operands.first().map(|name| self.text("NAME", name)).transpose()?,
-            map: self.path("map"),
+            config: self.path("config"),
             broker: text("broker")?.unwrap_or_default(),
             password_file: self.path("password-file"),
             prefix: text("prefix")?,
@@ -407,19 +407,19 @@ impl Given {
 
 /// Makes the command out of its flags and operands, which are complete.
 fn build(given: &Given) -> Result<Command, UsageError> {
-    let map = given.path("map");
+    let config = given.path("config");
     Ok(match given.entry.words {
-        ["up"] => Command::Up { map, log_dir: given.path("log-dir"), log_level: given.log_level()? },
+        ["up"] => Command::Up { config, log_dir: given.path("log-dir"), log_level: given.log_level()? },
         ["serve"] => Command::Serve {
             name: given.text("NAME", &given.operands[0])?,
-            map,
+            config,
             log_level: given.log_level()?,
             log_format: given.log_format()?,
             supervised: given.flag("supervised").is_some(),
         },
         ["send"] => {
             let to = given.flag("to").map(|to| given.text("--to", to)).transpose()?;
-            Command::Send { to, map, lines: given.operands.clone() }
+            Command::Send { to, config, lines: given.operands.clone() }
         }
         ["status"] => Command::Status {
             name: given.operands.first().map(|name| given.text("NAME", name)).transpose()?,
@@ -431,8 +431,8 @@ fn build(given: &Given) -> Result<Command, UsageError> {
             },
             watches: given.flag("watch").is_some(),
         },
-        ["check"] => Command::Check { map },
-        ["token"] => Command::Token { map },
+        ["check"] => Command::Check { config },
+        ["token"] => Command::Token { config },
         #[cfg(feature = "bridge")]
         ["bridge"] => Command::Bridge(given.bridge()?),
         #[cfg(not(feature = "bridge"))]

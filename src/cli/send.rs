@@ -24,17 +24,17 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 /// How often a silent connection is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Where `send` sends without `--to` and without a map: Hill of the built-in herd.
+/// Where `send` sends without `--to` and without a configuration: Hill of the built-in herd.
 const DEFAULT_NODE: &str = "Hill";
 
 /// Sends the lines, or standard input where there are none, and copies the answers to `out`.
 pub(super) fn run(
     to: Option<&str>,
-    map: Option<&Path>,
+    config: Option<&Path>,
     lines: &[OsString],
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let address = address(to, map)?;
+    let address = address(to, config)?;
     let stream = TcpStream::connect_timeout(&address, CONNECT_LIMIT).map_err(|error| {
         Failure::CouldNotRun(format!(
             "send: cannot connect to {address}: {} (is the herd running? start it with: herd up)",
@@ -52,24 +52,27 @@ fn joined(lines: &[OsString]) -> Vec<u8> {
     lines.iter().flat_map(|line| [line.as_bytes(), b"\n"]).flatten().copied().collect()
 }
 
-/// The address that `--to` and `--map` mean. Only the map's text has to be right: a client need not be able to read the
+/// The address that `--to` and `--config` mean. Only the configuration's text has to be right: a client need not be able to read the
 /// herd's key.
-fn address(to: Option<&str>, map: Option<&Path>) -> Result<SocketAddr, Failure> {
+fn address(to: Option<&str>, file: Option<&Path>) -> Result<SocketAddr, Failure> {
     if let Some(address) = to.and_then(|to| to.parse().ok()) {
         return Ok(address);
     }
-    let config = map.map_or_else(config::builtin, Config::read);
+    let config = file.map_or_else(config::builtin, Config::read);
     for finding in config.text_findings() {
         let _ = writeln!(io::stderr(), "{finding}");
     }
-    let first = if map.is_none() { Some(DEFAULT_NODE) } else { config.names().next() };
+    let first = if file.is_none() { Some(DEFAULT_NODE) } else { config.names().next() };
     let Some(name) = to.or(first) else {
-        return Err(Failure::CouldNotRun("send: the map names no node to send to".to_owned()));
+        return Err(Failure::CouldNotRun("send: the configuration names no node to send to".to_owned()));
     };
     config.client_address(name).ok_or_else(|| {
         let near = did_you_mean(name, config.names());
-        let remedy =
-            if near.is_empty() { "an address with its port, or a name of the map".to_owned() } else { near };
+        let remedy = if near.is_empty() {
+            "an address with its port, or a name of the configuration".to_owned()
+        } else {
+            near
+        };
         Failure::Usage(format!(
             "herd send: --to {} is unknown ({remedy}); see: herd send --help",
             quoted(name)

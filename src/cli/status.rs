@@ -37,12 +37,12 @@ pub(super) fn run(
         watches && matches!(request, Request::Text | Request::HerdText) && io::stdout().is_terminal();
     loop {
         let answers = name.map_or_else(|| all(request), |name| ask(name, request))?;
-        let in_step = !request.is_of_herd() || Request::says_in_step(&answers);
+        let in_sync = !request.is_of_herd() || Request::says_in_sync(&answers);
         let text = if clears { format!("{CLEAR}{answers}") } else { answers };
         out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(told)?;
         if !watches {
             // For scripts: what was printed says why.
-            return if in_step { Ok(()) } else { Err(Failure::Told) };
+            return if in_sync { Ok(()) } else { Err(Failure::Told) };
         }
         thread::sleep(WATCH_EVERY);
     }

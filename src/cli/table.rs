@@ -2,7 +2,7 @@
 //!
 //! Plain data, no behaviour. To add a flag, add it here and read it in `parse.rs`; its help and its errors then follow.
 
-/// A flag of a command. All are long ones: a script that uses `--map` can be read years later.
+/// A flag of a command. All are long ones: a script that uses `--config` can be read years later.
 pub(super) struct Flag {
     /// Without the two dashes.
     pub(super) name: &'static str,
@@ -37,7 +37,7 @@ themselves and answer what is near";
 
 /// What holds for all commands, for `herd --help`.
 pub(super) const NOTES: &[&str] = &[
-    "Without --map the built-in herd is used: Hill, Jaquez, Smith, Singleton and Campbell on this machine, clients on \
+    "Without --config the built-in herd is used: Hill, Jaquez, Smith, Singleton and Campbell on this machine, clients on \
      ports 8001 to 8005.",
     "Exit status: 0 done or stopped cleanly, 1 could not run, 2 wrong usage.",
 ];
@@ -45,11 +45,11 @@ pub(super) const NOTES: &[&str] = &[
 /// The levels of `--log-level`, the quietest first.
 pub(super) const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 
-const MAP: Flag = Flag {
-    name: "map",
+const CONFIG: Flag = Flag {
+    name: "config",
     value: Some("FILE"),
     is_required: false,
-    short: "the herd's map; without it, the built-in herd",
+    short: "the herd's configuration; without it, the built-in herd",
     long: "A JSON file that names the nodes and their edges. Paths in it are relative to its folder.",
 };
 
@@ -81,15 +81,15 @@ pub(super) const COMMANDS: &[Entry] = &[
         words: &["up"],
         operands: "",
         operand_counts: (0, 0),
-        short: "runs every node of the map on this machine; Ctrl-C stops all",
+        short: "runs every node of the configuration on this machine; Ctrl-C stops all",
         long: &[
             "Each node is a process of its own. A node that dies is started again, after 0.5 s at first and 10 s at \
              most; a node that cannot start at all, because its port is taken for one, stops the whole herd.",
-            "A map that names no key gets a fresh one for as long as the herd runs. No node outlives herd up, even when \
+            "A configuration that names no key gets a fresh one for as long as the herd runs. No node outlives herd up, even when \
              that is killed.",
         ],
         flags: &[
-            MAP,
+            CONFIG,
             Flag {
                 name: "log-dir",
                 value: Some("DIR"),
@@ -99,19 +99,19 @@ pub(super) const COMMANDS: &[Entry] = &[
             },
             LOG_LEVEL,
         ],
-        examples: &["herd up", "herd up --map herd.json --log-dir logs --log-level debug"],
+        examples: &["herd up", "herd up --config herd.json --log-dir logs --log-level debug"],
     },
     Entry {
         words: &["serve"],
         operands: "NAME",
         operand_counts: (1, 1),
-        short: "runs one node of the map",
+        short: "runs one node of the configuration",
         long: &[
-            "This is what a board runs, mostly under systemd. It stops cleanly at SIGTERM and SIGINT, and reads its map \
-             again at SIGHUP: links that are in the old map and the new one stay up. At SIGUSR1 it says in a line of its log how it is.",
+            "This is what a board runs, mostly under systemd. It stops cleanly at SIGTERM and SIGINT, and reads its configuration \
+             again at SIGHUP: links that are in the old configuration and the new one stay up. At SIGUSR1 it says in a line of its log how it is.",
         ],
         flags: &[
-            MAP,
+            CONFIG,
             LOG_LEVEL,
             LOG_FORMAT,
             Flag {
@@ -123,7 +123,7 @@ pub(super) const COMMANDS: &[Entry] = &[
                        key; the node stops at the end of its input.",
             },
         ],
-        examples: &["herd serve Hill", "herd serve pi-kitchen --map /etc/herd/map.json"],
+        examples: &["herd serve Hill", "herd serve pi-kitchen --config /etc/herd/herd.json"],
     },
     Entry {
         words: &["send"],
@@ -140,10 +140,10 @@ pub(super) const COMMANDS: &[Entry] = &[
                 name: "to",
                 value: Some("ADDRESS|NAME"),
                 is_required: false,
-                short: "the node, by its name in the map or its client address",
-                long: "Without it: 127.0.0.1:8001, or the first node in the file of --map.",
+                short: "the node, by its name in the configuration or its client address",
+                long: "Without it: 127.0.0.1:8001, or the first node in the file of --config.",
             },
-            MAP,
+            CONFIG,
         ],
         examples: &[
             "herd send \"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 $(date +%s)\"",
@@ -154,13 +154,13 @@ pub(super) const COMMANDS: &[Entry] = &[
         words: &["status"],
         operands: "[NAME]",
         operand_counts: (0, 1),
-        short: "tells how the nodes on this machine are, or with --all whether the whole herd is in step",
+        short: "tells how the nodes on this machine are, or with --all whether the whole herd is in sync",
         long: &[
             "Without a NAME every node of this machine is asked that answers: a node's control socket is for its user and \
              for root. A NAME with a slash is a path to such a socket.",
-            "In step means that both ends of a link held the same when they last compared, and that nothing has been left \
+            "In sync means that both ends of a link held the same when they last compared, and that nothing has been left \
              unsaid since.",
-            "With --all one node of this machine asks the herd: exit status 0 if every node of the map answers, all links are \
+            "With --all one node of this machine asks the herd: exit status 0 if every node of the configuration answers, all links are \
              up, and all tables hold the same; else 1, after ten seconds at most, and the reasons by name.",
         ],
         flags: &[
@@ -168,7 +168,7 @@ pub(super) const COMMANDS: &[Entry] = &[
                 name: "all",
                 value: None,
                 is_required: false,
-                short: "is the whole herd in step? The exit status says it too",
+                short: "is the whole herd in sync? The exit status says it too",
                 long: "",
             },
             Flag {
@@ -192,13 +192,13 @@ pub(super) const COMMANDS: &[Entry] = &[
         words: &["check"],
         operands: "",
         operand_counts: (0, 0),
-        short: "finds everything that is wrong with a map before it is deployed",
+        short: "finds everything that is wrong with a configuration before it is deployed",
         long: &[
             "One line for each mistake: file, line, member, what is wrong, what to do. Run it on the board that the \
-                 map is for: files that the map names are opened too.",
+                 config is for: files that the configuration names are opened too.",
         ],
-        flags: &[MAP],
-        examples: &["herd check --map herd.json"],
+        flags: &[CONFIG],
+        examples: &["herd check --config herd.json"],
     },
     Entry {
         words: &["token"],
@@ -210,8 +210,8 @@ pub(super) const COMMANDS: &[Entry] = &[
              name before it. It is the same for all nodes of a herd, comes from the herd's key, and changes with that: \
              run this where the key can be read, as root on a board.",
         ],
-        flags: &[MAP],
-        examples: &["sudo herd token --map /etc/herd/map.json"],
+        flags: &[CONFIG],
+        examples: &["sudo herd token --config /etc/herd/herd.json"],
     },
     Entry {
         words: &["bridge"],
@@ -222,7 +222,7 @@ pub(super) const COMMANDS: &[Entry] = &[
             "For a build with the feature bridge. What the herd knows of a client is published, retained, as a location under \
              PREFIX/ID; what OwnTracks apps publish is reported to the node as USER.DEVICE. Messages of herds are never \
              taken in, so that nothing goes in circles.",
-            "Without a NAME the node of the map is taken that runs on this machine. Runs as the node's user or as root, beside \
+            "Without a NAME the node of the configuration is taken that runs on this machine. Runs as the node's user or as root, beside \
              the node, until SIGTERM; at SIGUSR1 it says in its log what it has done. MQTT 3.1.1 without TLS: run the broker \
              on the board, or put a tunnel between.",
         ],
@@ -255,7 +255,7 @@ pub(super) const COMMANDS: &[Entry] = &[
                 short: "topics of what is reported, or none; default owntracks/+/+",
                 long: "The last two levels of a topic are the user and the device.",
             },
-            MAP,
+            CONFIG,
             LOG_LEVEL,
             LOG_FORMAT,
         ],

@@ -1,4 +1,4 @@
-//! `herd up`: every node of a map on this machine, a process each.
+//! `herd up`: every node of a configuration on this machine, a process each.
 //!
 //! This process holds no node and no table: it may use threads and block. What a node needs from it is its key and its
 //! standard input, which ends when this process does.
@@ -32,7 +32,7 @@ const OWN_NAME: &str = "herd";
 
 /// The flags of `herd up`.
 pub(super) struct Options {
-    pub(super) map: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     pub(super) log_dir: Option<PathBuf>,
     pub(super) log_level: LevelFilter,
 }
@@ -65,7 +65,7 @@ pub(super) fn run(config: &Config, checked: &Checked, options: &Options) -> Resu
     let herd = Herd::start(jobs, Policy::default(), own.clone(), sender)
         .map_err(|error| could_not(format!("starting a thread: {error}")))?;
     let addresses = config.names().filter_map(|name| config.client_address(name)).collect();
-    let outcome = watch(&events, addresses, || announce(config, options.map.as_deref()));
+    let outcome = watch(&events, addresses, || announce(config, options.config.as_deref()));
     if outcome.is_ok() {
         own.line(b"stopping");
     }
@@ -84,8 +84,8 @@ fn command(program: &Path, name: &str, options: &Options) -> Command {
     let mut command = Command::new(program);
     command.arg("serve").arg("--supervised");
     command.args(["--log-level", &options.log_level.as_str().to_ascii_lowercase()]);
-    if let Some(map) = &options.map {
-        command.arg("--map").arg(map);
+    if let Some(file) = &options.config {
+        command.arg("--config").arg(file);
     }
     command.arg("--").arg(name);
     command
@@ -152,15 +152,16 @@ fn watch(events: &Receiver<Event>, mut missing: Vec<SocketAddr>, announce: impl 
 }
 
 /// Prints what to type next, with the herd's real names and addresses.
-fn announce(config: &Config, map: Option<&Path>) {
+fn announce(config: &Config, file: Option<&Path>) {
     let program =
         std::env::args_os().next().map_or_else(|| "herd".to_owned(), |name| name.display().to_string());
-    let map = map.map(|map| format!(" --map {}", shell_word(&map.display().to_string()))).unwrap_or_default();
+    let flag =
+        file.map(|file| format!(" --config {}", shell_word(&file.display().to_string()))).unwrap_or_default();
     // A closed standard output is no reason to stop the herd.
-    let _ = io::stdout().write_all(next_steps(config, &shell_word(&program), &map).as_bytes());
+    let _ = io::stdout().write_all(next_steps(config, &shell_word(&program), &flag).as_bytes());
 }
 
-fn next_steps(config: &Config, program: &str, map: &str) -> String {
+fn next_steps(config: &Config, program: &str, flag: &str) -> String {
     let names: Vec<&str> = config.names().collect();
     let (Some(first), Some(last)) = (names.first(), names.last()) else { return String::new() };
     let address = config.client_address(first).map(|address| format!("{} {}", address.ip(), address.port()));
@@ -170,8 +171,8 @@ fn next_steps(config: &Config, program: &str, map: &str) -> String {
         if names.len() == 1 { ("", "1 node is") } else { ("all ", &*format!("{} nodes are", names.len())) };
     format!(
         "{herd}{nodes} up. {page}In another terminal:\n  \
-         {program} send{map} --to {first} \"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 $(date +%s)\"\n  \
-         {program} send{map} --to {last} \"WHATSAT kiwi.cs.ucla.edu 10 5\"\n  \
+         {program} send{flag} --to {first} \"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 $(date +%s)\"\n  \
+         {program} send{flag} --to {last} \"WHATSAT kiwi.cs.ucla.edu 10 5\"\n  \
          nc {}        (then type lines)\nCtrl-C stops the herd.\n",
         address.unwrap_or_default()
     )
@@ -208,10 +209,13 @@ mod tests {
 
     #[test]
     fn a_node_is_started_with_the_flags_of_the_herd() {
-        let options = Options { map: Some("m.json".into()), log_dir: None, log_level: LevelFilter::Debug };
+        let options = Options { config: Some("m.json".into()), log_dir: None, log_level: LevelFilter::Debug };
         let command = command(Path::new("/bin/herd"), "Hill", &options);
         let args: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy()).collect();
-        assert_eq!(args, ["serve", "--supervised", "--log-level", "debug", "--map", "m.json", "--", "Hill"]);
+        assert_eq!(
+            args,
+            ["serve", "--supervised", "--log-level", "debug", "--config", "m.json", "--", "Hill"]
+        );
     }
 
     #[test]

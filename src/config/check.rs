@@ -1,4 +1,4 @@
-//! The relations between a map's members, and the files that it names.
+//! The relations between a configuration's members, and the files that it names.
 //!
 //! Goes on after each mistake, as the reader does. One kind of finding is held back: when an edge could not be read or
 //! names an unknown node, nothing is said about paths through the herd, since mending the edge most likely mends them.
@@ -18,7 +18,7 @@ use super::{
 /// How many nodes a message names before it only counts them.
 const NAMES_SHOWN_MAX: usize = 5;
 
-/// Looks at all of a map.
+/// Looks at all of a configuration.
 pub(super) fn check(config: &Config, environment: &Environment) -> (Option<Checked>, Vec<Finding>) {
     let mut findings = config.findings.clone();
     let mut sorted: Vec<&NodeSpec> = config.nodes.iter().collect();
@@ -174,7 +174,7 @@ fn dialling(sorted: &[&NodeSpec], edges: &BTreeMap<(usize, usize), At<usize>>, f
     }
 }
 
-/// The first address of the map that other machines can reach, and its member.
+/// The first address of the configuration that other machines can reach, and its member.
 fn first_beyond_loopback(config: &Config) -> Option<(At<SocketAddr>, String)> {
     let addresses = config.nodes.iter().flat_map(|node| {
         let named = [("clients", node.clients), ("links", node.links)];
@@ -186,7 +186,7 @@ fn first_beyond_loopback(config: &Config) -> Option<(At<SocketAddr>, String)> {
         .next()
 }
 
-/// The herd's keys: from systemd's credentials, else from the map's key file.
+/// The herd's keys: from systemd's credentials, else from the configuration's key file.
 fn keys(config: &Config, environment: &Environment, findings: &mut Findings) -> Option<Keys> {
     let line = config.key_file.as_ref().map(|key_file| key_file.line);
     let read = match (environment.credential_key(), &config.key_file) {
@@ -194,7 +194,8 @@ fn keys(config: &Config, environment: &Environment, findings: &mut Findings) -> 
         (None, Some(key_file)) => Keys::read(&key_file.value, true),
         (None, None) => {
             if let Some((address, member)) = first_beyond_loopback(config) {
-                let message = format!("{} is not loopback, and the map names no key_file", address.value);
+                let message =
+                    format!("{} is not loopback, and the configuration names no key_file", address.value);
                 findings.error(Some(address.line), &member, message, HOW_TO_MAKE_A_KEY.to_owned());
             }
             return None;

@@ -1,4 +1,4 @@
-//! What a check looks at besides the map: kept apart so that a test can choose it, since the environment of a process
+//! What a check looks at besides the configuration: kept apart so that a test can choose it, since the environment of a process
 //! cannot be changed safely once it has threads.
 
 use std::path::PathBuf;
@@ -6,13 +6,13 @@ use std::path::PathBuf;
 /// The name of a places file wherever one is looked for.
 const PLACES_FILE: &str = "places.dat";
 
-/// What the check of a map looks at besides the map itself.
+/// What the check of a configuration looks at besides the configuration itself.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
-    /// The folder of systemd's credentials. A file `key` in it wins over the map's `key_file`, a file
+    /// The folder of systemd's credentials. A file `key` in it wins over the configuration's `key_file`, a file
     /// `places-key` over the one of `places`.
     pub credentials: Option<PathBuf>,
-    /// Where a places file is looked for when the map names none; the first that is there is taken.
+    /// Where a places file is looked for when the configuration names none; the first that is there is taken.
     pub places_files: Vec<PathBuf>,
 }
 
@@ -50,7 +50,7 @@ impl Environment {
         file.metadata().is_ok_and(|metadata| metadata.len() > 1).then_some(file)
     }
 
-    /// The places file that is used where the map names none.
+    /// The places file that is used where the configuration names none.
     #[must_use]
     pub fn places_file(&self) -> Option<PathBuf> {
         self.places_files.iter().find(|file| file.is_file()).cloned()

@@ -1,27 +1,27 @@
-//! What is wrong with a map, said so that it can be put right: file, line, member, message, remedy.
+//! What is wrong with a configuration, said so that it can be put right: file, line, member, message, remedy.
 //!
-//! Knows nothing of what a map holds. Invariants: a finding is printed on one line, whatever bytes the map held, and a
+//! Knows nothing of what a configuration holds. Invariants: a finding is printed on one line, whatever bytes the configuration held, and a
 //! list of findings has a bound, so a file of nothing but mistakes cannot fill the memory of a small board.
 
 use std::fmt;
 
-/// The most findings that one check gives, about 150 bytes each. Nobody mends more at one sitting, and a map of 1 MB
+/// The most findings that one check gives, about 150 bytes each. Nobody mends more at one sitting, and a configuration of 1 MB
 /// could hold half a million mistakes.
 pub const FINDINGS_MAX: usize = 200;
 
-/// The longest piece of a map, in characters, that is quoted in a message. A token of 32 bytes fits whole.
+/// The longest piece of a configuration, in characters, that is quoted in a message. A token of 32 bytes fits whole.
 const QUOTED_CHARS_MAX: usize = 48;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// No node starts from this map.
+    /// No node starts from this configuration.
     Error,
     /// The herd runs, but not as well as its owner may think.
     Warning,
 }
 
-/// One thing that is wrong with a map.
+/// One thing that is wrong with a configuration.
 ///
 /// `Display` gives one line, `herd.json:7: edges[2]: unknown node "Hil" (did you mean "Hill"?)`; a warning has the word
 /// `warning: ` after the line number.
@@ -29,9 +29,9 @@ pub enum Severity {
 pub struct Finding {
     /// Whether a node may start all the same.
     pub severity: Severity,
-    /// The map file as it was named by the user, or `built-in map`.
+    /// The configuration file as it was named by the user, or `built-in configuration`.
     pub file: String,
-    /// The line of the map, from 1; `None` where no line is at fault.
+    /// The line of the configuration, from 1; `None` where no line is at fault.
     pub line: Option<usize>,
     /// The member at fault, such as `edges[2]` or `nodes.Hill.links`; empty when it is the whole file.
     pub member: String,
@@ -74,12 +74,12 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// An empty list for the map file of this name.
+    /// An empty list for the configuration file of this name.
     pub(super) fn new(file: String) -> Findings {
         Findings { file, list: Vec::new(), left_off: 0, errors: 0 }
     }
 
-    /// Notes an error: no node starts from this map.
+    /// Notes an error: no node starts from this configuration.
     pub(super) fn error(&mut self, line: Option<usize>, member: &str, message: String, remedy: String) {
         self.errors += 1;
         self.push(Severity::Error, line, member, message, remedy);
@@ -117,7 +117,7 @@ impl Findings {
         self.errors > 0
     }
 
-    /// The findings in the order of the map's lines, those without a line last.
+    /// The findings in the order of the configuration's lines, those without a line last.
     pub(super) fn finish(mut self) -> Vec<Finding> {
         self.list.sort_by_key(|finding| finding.line.unwrap_or(usize::MAX));
         if self.left_off > 0 {

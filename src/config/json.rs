@@ -2,7 +2,7 @@
 //!
 //! `serde_json` derives lose two things that a good message needs: the line of each value, and members that appear
 //! twice. Here an object is its members in order, an array its elements in order, each a slice of the text itself; the
-//! place of a slice is the difference of two addresses, compared as numbers. Knows nothing of maps.
+//! place of a slice is the difference of two addresses, compared as numbers. Knows nothing of configurations.
 
 use std::borrow::Cow;
 use std::fmt;

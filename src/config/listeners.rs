@@ -1,10 +1,10 @@
-//! Which two listeners of a map would want the same port of the same machine.
+//! Which two listeners of a configuration would want the same port of the same machine.
 //!
-//! The map does not say which nodes share a machine, so this reasons from what it does say:
+//! The configuration does not say which nodes share a machine, so this reasons from what it does say:
 //! - A node's `links` address is where others dial it, so it tells the machine: nodes with the same links host are on
 //!   one machine, and all loopback hosts are one machine. A wildcard tells nothing.
 //! - An address that is neither loopback nor wildcard belongs to one machine only: given twice, it is a clash whatever
-//!   the rest of the map says.
+//!   the rest of the configuration says.
 //! - `127.0.0.1:8001` and `0.0.0.0:8001` may be given for every board of a herd: each board has its own. Between
 //!   different nodes they clash only where the links show one machine.
 //!
@@ -18,7 +18,7 @@ use super::finding::Findings;
 use super::read::join;
 use super::{At, Config};
 
-/// A machine as far as the map tells machines apart.
+/// A machine as far as the configuration tells machines apart.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Machine {
     Loopback,

@@ -1,17 +1,17 @@
-//! The herd's map: its nodes, its edges, and what they need to start.
+//! The herd's configuration: its nodes, its edges, and what they need to start.
 //!
-//! A [`Config`] is a map as it was written, mistakes included; [`Config::check`] looks at all of it, gives every mistake
+//! A [`Config`] is a configuration as it was written, mistakes included; [`Config::check`] looks at all of it, gives every mistake
 //! at once, and gives a [`Checked`] only when there is none. Nodes are built from a `Checked` and nothing else, so what
-//! holds for a `Checked` need not be looked at again. One map serves all boards of a herd: both ends of an edge agree on
+//! holds for a `Checked` need not be looked at again. One config serves all boards of a herd: both ends of an edge agree on
 //! it by construction.
 //!
 //! Reading and checking block (a few small files), look up no names and start no thread. Of the rest
 //! of the program this module knows limits and plain settings only.
 //!
 //! ```
-//! let map = r#"{ "nodes": { "Hill": { "clients": "127.0.0.1:8001", "links": "127.0.0.1:9001" } },
+//! let config = r#"{ "nodes": { "Hill": { "clients": "127.0.0.1:8001", "links": "127.0.0.1:9001" } },
 //!                "edges": [["Hill", "Hil"]] }"#;
-//! let (checked, findings) = herd::config::Config::parse(map, std::path::Path::new("herd.json")).check();
+//! let (checked, findings) = herd::config::Config::parse(config, std::path::Path::new("herd.json")).check();
 //! assert!(checked.is_none());
 //! assert_eq!(findings[0].to_string(), r#"herd.json:2: edges[0]: unknown node "Hil" (did you mean "Hill"?)"#);
 //! ```
@@ -49,25 +49,25 @@ use places::PlacesSpec;
 /// The most edges of a herd: every node with all the neighbours it may have.
 pub const EDGES_MAX: usize = NODES_MAX * NEIGHBOURS_MAX / 2;
 
-/// The longest map file, in bytes. The largest herd, with its names as long as they may be, fits.
-pub const MAP_BYTES_MAX: usize = 1024 * 1024;
+/// The longest configuration file, in bytes. The largest herd, with its names as long as they may be, fits.
+pub const CONFIG_BYTES_MAX: usize = 1024 * 1024;
 const _: () =
-    assert!(MAP_BYTES_MAX >= NODES_MAX * (NAME_BYTES_MAX + 96) + EDGES_MAX * (2 * NAME_BYTES_MAX + 8));
+    assert!(CONFIG_BYTES_MAX >= NODES_MAX * (NAME_BYTES_MAX + 96) + EDGES_MAX * (2 * NAME_BYTES_MAX + 8));
 
 /// The most addresses of gateways that a configuration lists.
 pub const GATEWAYS_MAX: usize = 64;
 
-/// The longest time between two snapshots that a map may ask for, in minutes: a day, which is as long as an entry lives.
+/// The longest time between two snapshots that a configuration may ask for, in minutes: a day, which is as long as an entry lives.
 pub const SNAPSHOT_MINUTES_MAX: u16 = 1_440;
 
-/// A value of the map and the line that it is on.
+/// A value of the configuration and the line that it is on.
 #[derive(Clone, Copy, Debug)]
 struct At<T> {
     value: T,
     line: usize,
 }
 
-/// A map as it was written. Made by [`Config::parse`], [`Config::read`] or [`builtin`]; none of them fails, since what is
+/// A configuration as it was written. Made by [`Config::parse`], [`Config::read`] or [`builtin`]; none of them fails, since what is
 /// wrong with the text is given by [`Config::check`] together with everything else.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -108,19 +108,19 @@ struct EdgeSpec {
 }
 
 impl Config {
-    /// Reads a map from its text. `file` is how messages call it, and relative paths in it start from its folder.
+    /// Reads a configuration from its text. `file` is how messages call it, and relative paths in it start from its folder.
     #[must_use]
     pub fn parse(text: &str, file: &Path) -> Config {
         read::from_text(text, &file.display().to_string(), file.parent().unwrap_or(Path::new("")))
     }
 
-    /// Reads a map file of at most [`MAP_BYTES_MAX`] bytes.
+    /// Reads a configuration file of at most [`CONFIG_BYTES_MAX`] bytes.
     #[must_use]
     pub fn read(file: &Path) -> Config {
         read::from_file(file)
     }
 
-    /// Everything that is wrong with the map, in the order of its lines, and the map to build nodes from, which is there
+    /// Everything that is wrong with the configuration, in the order of its lines, and the configuration to build nodes from, which is there
     /// exactly when no finding is an error.
     #[must_use]
     pub fn check(&self) -> (Option<Checked>, Vec<Finding>) {
@@ -145,7 +145,7 @@ impl Config {
     }
 
     /// The address to connect to as a client of this node. A node that listens on every address of its board is reached
-    /// at the address of its links. `None` where the map gives no such node or no such address.
+    /// at the address of its links. `None` where the configuration gives no such node or no such address.
     #[must_use]
     pub fn client_address(&self, name: &str) -> Option<SocketAddr> {
         let node = self.nodes.iter().find(|node| node.name == name)?;
@@ -185,17 +185,17 @@ fn reached(node: &NodeSpec, mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// The five-node herd that is used where no map is named: clients on ports 8001 to 8005, links on 9001 to 9005, pages on 8011 to 8015, all on
-/// loopback. Also the example of a map.
+/// The five-node herd that is used where no configuration is named: clients on ports 8001 to 8005, links on 9001 to 9005, pages on 8011 to 8015, all on
+/// loopback. Also the example of a configuration.
 #[must_use]
 pub fn builtin() -> Config {
-    read::from_text(BUILTIN, "built-in map", Path::new(""))
+    read::from_text(BUILTIN, "built-in configuration", Path::new(""))
 }
 
-/// The text of the built-in map.
+/// The text of the built-in configuration.
 const BUILTIN: &str = include_str!("builtin.json");
 
-/// A map without mistakes: all that a node needs to know of its herd.
+/// A configuration without mistakes: all that a node needs to know of its herd.
 ///
 /// Names are unique tokens of 1 to [`NAME_BYTES_MAX`] bytes; every edge joins two different nodes, once; no node has more
 /// than [`NEIGHBOURS_MAX`] neighbours; there is a path between any two nodes; there are keys unless every address is
@@ -206,7 +206,7 @@ pub struct Checked {
     pub nodes: Vec<NodeEntry>,
     /// Pairs of indices into `nodes`, the smaller first, sorted. The first node of a pair is the one that dials.
     pub edges: Vec<(usize, usize)>,
-    /// `None` only where every address of the map is loopback.
+    /// `None` only where every address of the configuration is loopback.
     pub keys: Option<Keys>,
     /// Where WHATSAT's places come from, keys included.
     pub places: Settings,
@@ -222,7 +222,7 @@ pub struct Checked {
     pub snapshot_minutes: Option<u16>,
 }
 
-/// One node of a [`Checked`] map.
+/// One node of a [`Checked`] config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeEntry {
     /// A letter or digit, then letters, digits, `.`, `_` and `-`.
@@ -282,7 +282,7 @@ impl Checked {
         neighbours
     }
 
-    /// The same map with these keys instead of its own: `herd up` makes a fresh one for its nodes.
+    /// The same configuration with these keys instead of its own: `herd up` makes a fresh one for its nodes.
     #[must_use]
     pub fn with_keys(self, keys: Keys) -> Checked {
         Checked { keys: Some(keys), ..self }

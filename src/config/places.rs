@@ -1,4 +1,4 @@
-//! The map's member `places`: where the answers to WHATSAT come from.
+//! The configuration's member `places`: where the answers to WHATSAT come from.
 //!
 //! Reads its members, and checks what they need of each other and of the files they name. What comes out is
 //! [`places::Settings`](crate::places::Settings), ready to be started. Sends nothing anywhere and shows no key.
@@ -47,7 +47,7 @@ enum Kind {
     GoogleLegacy,
 }
 
-/// The member `places` as it was written, its paths already relative to the map's folder.
+/// The member `places` as it was written, its paths already relative to the configuration's folder.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PlacesSpec {
     kind: Kind,
@@ -200,7 +200,7 @@ pub(super) fn check(spec: &PlacesSpec, environment: &Environment, findings: &mut
     }
 }
 
-/// The upstream and its key: from systemd's credentials, else from the file that the map names.
+/// The upstream and its key: from systemd's credentials, else from the file that the configuration names.
 fn endpoint(spec: &PlacesSpec, environment: &Environment, findings: &mut Findings) -> Endpoint {
     let line = spec.key_file.as_ref().map(|file| file.line);
     let read = match (environment.credential_places_key(), &spec.key_file) {
@@ -217,7 +217,8 @@ fn endpoint(spec: &PlacesSpec, environment: &Environment, findings: &mut Finding
         // A wrong address has been told already; what else it would need is not known.
         None if !spec.upstream_only.iter().any(|(name, _)| *name == "url") => {
             let message =
-                "Google is not asked without a key, and the map names no file that holds one".to_owned();
+                "Google is not asked without a key, and the configuration names no file that holds one"
+                    .to_owned();
             let remedy = "name it: \"key_file\"; or use \"source\": \"offline\"".to_owned();
             findings.error(spec.line, "places.key_file", message, remedy);
             None

@@ -19,14 +19,14 @@ const MISTAKES: [(&str, &[&str]); 13] = [
     (
         r#"{ "source": "google" }"#,
         &[
-            "m:4: places.key_file: Google is not asked without a key, and the map names no file that holds one (name it: \"key_file\"; or use \"source\": \"offline\")",
+            "m:4: places.key_file: Google is not asked without a key, and the configuration names no file that holds one (name it: \"key_file\"; or use \"source\": \"offline\")",
         ],
     ),
     (
         r#"{ "source": "google", "cache_s": 60 }"#,
         &[
             "m:4: warning: places.cache_s: Google's terms forbid storing what it answers (leave it out)",
-            "m:4: places.key_file: Google is not asked without a key, and the map names no file that holds one (name it: \"key_file\"; or use \"source\": \"offline\")",
+            "m:4: places.key_file: Google is not asked without a key, and the configuration names no file that holds one (name it: \"key_file\"; or use \"source\": \"offline\")",
         ],
     ),
     (

@@ -1,7 +1,7 @@
-//! From the text of a map to a [`Config`]: everything that one member shows by itself.
+//! From the text of a configuration to a [`Config`]: everything that one member shows by itself.
 //!
 //! Never stops at a mistake: what cannot be understood is noted and left out, and `Config::lost_nodes` and `lost_edges`
-//! say when that may make the herd look as if it were in pieces. Opens no file but the map; relations between members are `check`'s.
+//! say when that may make the herd look as if it were in pieces. Opens no file but the configuration; relations between members are `check`'s.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,11 +19,11 @@ use super::json::{self, Document};
 use super::keys::open_regular;
 use super::places::PlacesSpec;
 use super::{
-    At, CLIENTS_PER_ADDRESS_MAX, ClockTrust, Config, EDGES_MAX, EdgeSpec, GATEWAYS_MAX, MAP_BYTES_MAX,
+    At, CLIENTS_PER_ADDRESS_MAX, CONFIG_BYTES_MAX, ClockTrust, Config, EDGES_MAX, EdgeSpec, GATEWAYS_MAX,
     NAME_BYTES_MAX, NODES_MAX, NodeSpec, SNAPSHOT_MINUTES_MAX,
 };
 
-/// Reads the map from a file; a file that cannot be read gives a map of one finding.
+/// Reads the configuration from a file; a file that cannot be read gives a configuration of one finding.
 pub(super) fn from_file(file: &Path) -> Config {
     let label = file.display().to_string();
     match open_regular(file).and_then(|file| read_bounded(&file)) {
@@ -37,22 +37,24 @@ pub(super) fn from_file(file: &Path) -> Config {
                 unreadable(label, Some(line + 1), "the text is not UTF-8".to_owned(), "")
             }
         },
-        Err(error) => unreadable(label, None, error.to_string(), "without --map the built-in herd is used"),
+        Err(error) => {
+            unreadable(label, None, error.to_string(), "without --config the built-in herd is used")
+        }
     }
 }
 
-/// Reads a whole map file, but no more than a map may have.
+/// Reads a whole configuration file, but no more than a configuration may have.
 fn read_bounded(file: &File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(MAP_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > MAP_BYTES_MAX {
-        let message = format!("longer than the {MAP_BYTES_MAX} bytes that a map may have");
+    file.take(CONFIG_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > CONFIG_BYTES_MAX {
+        let message = format!("longer than the {CONFIG_BYTES_MAX} bytes that a configuration may have");
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
     Ok(bytes)
 }
 
-/// The map of a file in which nothing could be read.
+/// The configuration of a file in which nothing could be read.
 fn unreadable(label: String, line: Option<usize>, message: String, remedy: &str) -> Config {
     let mut config = empty(label);
     config.findings.error(line, "", message, remedy.to_owned());
@@ -60,7 +62,7 @@ fn unreadable(label: String, line: Option<usize>, message: String, remedy: &str)
     config
 }
 
-/// A map of nothing.
+/// A configuration of nothing.
 fn empty(label: String) -> Config {
     Config {
         nodes: Vec::new(),
@@ -77,7 +79,7 @@ fn empty(label: String) -> Config {
     }
 }
 
-/// Reads the map from its text.
+/// Reads the configuration from its text.
 pub(super) fn from_text(text: &str, label: &str, folder: &Path) -> Config {
     let (document, root) = match Document::parse(text) {
         Ok(parsed) => parsed,
@@ -96,7 +98,7 @@ pub(super) fn from_text(text: &str, label: &str, folder: &Path) -> Config {
 /// A member of an object: its name, its value, its line.
 pub(super) type Member<'a> = (Cow<'a, str>, &'a RawValue, usize);
 
-/// The map so far, and the text that it comes from.
+/// The configuration so far, and the text that it comes from.
 pub(super) struct Reader<'a> {
     pub(super) document: Document<'a>,
     folder: &'a Path,
@@ -319,7 +321,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A path, relative to the map's folder.
+    /// A path, relative to the configuration's folder.
     pub(super) fn path(&mut self, value: &RawValue, member: &str) -> Option<At<PathBuf>> {
         match json::string(value) {
             Some(text) if text.is_empty() || text.contains('\0') => {

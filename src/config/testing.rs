@@ -1,4 +1,4 @@
-//! What the tests of the map and of the command line share: small maps, and folders that go away.
+//! What the tests of the configuration and of the command line share: small configurations, and folders that go away.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Config, Environment, Severity};
 
-/// A node of a map made by [`map_text`].
+/// A node of a configuration made by [`config_text`].
 pub(crate) struct Node<'a> {
     pub(crate) name: &'a str,
     pub(crate) clients: &'a str,
     pub(crate) links: &'a str,
 }
 
-/// A map: node `i`, from 0, is on line `i + 2`.
-pub(crate) fn map_text(nodes: &[Node<'_>], edges: &[(&str, &str)]) -> String {
+/// A configuration: node `i`, from 0, is on line `i + 2`.
+pub(crate) fn config_text(nodes: &[Node<'_>], edges: &[(&str, &str)]) -> String {
     let mut text = "{ \"nodes\": {".to_owned();
     for (index, node) in nodes.iter().enumerate() {
         let comma = if index == 0 { "" } else { "," };
@@ -27,9 +27,9 @@ pub(crate) fn map_text(nodes: &[Node<'_>], edges: &[(&str, &str)]) -> String {
     text
 }
 
-/// The errors of a map called `m`, in environment where there is nothing.
+/// The errors of a configuration called `m`, in environment where there is nothing.
 pub(crate) fn errors_of(nodes: &[Node<'_>], edges: &[(&str, &str)]) -> Vec<String> {
-    let config = Config::parse(&map_text(nodes, edges), Path::new("m"));
+    let config = Config::parse(&config_text(nodes, edges), Path::new("m"));
     let (_, findings) = config.check_in(&Environment::default());
     findings.iter().filter(|f| f.severity == Severity::Error).map(ToString::to_string).collect()
 }

@@ -1,4 +1,4 @@
-//! One row a mistake: the map, and exactly what is said about it.
+//! One row a mistake: the configuration, and exactly what is said about it.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::*;
 const A: &str = r#""A": { "clients": "127.0.0.1:1", "links": "127.0.0.1:2" }"#;
 const B: &str = r#""B": { "clients": "127.0.0.1:3", "links": "127.0.0.1:4" }"#;
 
-/// What is found in a map called `m`, but for the warning that there is no places file.
+/// What is found in a configuration called `m`, but for the warning that there is no places file.
 pub(super) fn found_in(text: &str) -> Vec<String> {
     let (checked, findings) = Config::parse(text, Path::new("m")).check_in(&Environment::default());
     let has_errors = findings.iter().any(|finding| finding.severity == Severity::Error);
@@ -18,7 +18,7 @@ pub(super) fn found_in(text: &str) -> Vec<String> {
     lines.filter(|line| !line.contains("no places file was found")).collect()
 }
 
-/// A map of A and B and an edge, followed by more members.
+/// A configuration of A and B and an edge, followed by more members.
 pub(super) fn with(more: &str) -> String {
     format!("{{ \"nodes\": {{\n{A},\n{B} }},\n\"edges\": [[\"A\", \"B\"]]{more} }}")
 }
@@ -153,7 +153,7 @@ fn herd(names: &[&str], edges: &[(&str, &str)]) -> Vec<String> {
         (0..names.len()).map(|i| [10_000 + i, 20_000 + i].map(|port| format!("127.0.0.1:{port}"))).collect();
     let nodes: Vec<_> =
         names.iter().zip(&addresses).map(|(name, [clients, links])| Node { name, clients, links }).collect();
-    found_in(&testing::map_text(&nodes, edges))
+    found_in(&testing::config_text(&nodes, edges))
 }
 
 #[test]
@@ -241,9 +241,9 @@ fn a_herd_beyond_the_limits_is_refused() {
     assert_eq!(findings.len(), FINDINGS_MAX + 1);
 
     let dir = TestDir::new();
-    let long = dir.write("long.json", &" ".repeat(MAP_BYTES_MAX + 1), 0o644);
+    let long = dir.write("long.json", &" ".repeat(CONFIG_BYTES_MAX + 1), 0o644);
     let (_, findings) = Config::read(&long).check();
-    assert_eq!(findings[0].message, "longer than the 1048576 bytes that a map may have");
+    assert_eq!(findings[0].message, "longer than the 1048576 bytes that a configuration may have");
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn a_map_file_that_cannot_be_read_is_said_so() {
     ] {
         let (checked, findings) = Config::read(&path).check();
         assert!(checked.is_none());
-        let remedy = "(without --map the built-in herd is used)";
+        let remedy = "(without --config the built-in herd is used)";
         assert_eq!(findings[0].to_string(), format!("{}: {message} {remedy}", path.display()));
     }
     let path = dir.path("latin.json");
@@ -273,7 +273,9 @@ fn a_herd_beyond_loopback_needs_a_key() {
     let how = keys::HOW_TO_MAKE_A_KEY;
     assert_eq!(
         errors_of(&nodes, &[("A", "B")]),
-        [format!("m:3: nodes.B.clients: 0.0.0.0:1 is not loopback, and the map names no key_file ({how})")]
+        [format!(
+            "m:3: nodes.B.clients: 0.0.0.0:1 is not loopback, and the configuration names no key_file ({how})"
+        )]
     );
 }
 
@@ -282,12 +284,12 @@ fn links_that_cannot_be_dialled_are_found() {
     let key = "0123456789abcdef".repeat(4);
     let dir = TestDir::new();
     dir.write("key", &key, 0o600);
-    let map = |a: &str, b: &str| {
+    let config = |a: &str, b: &str| {
         let nodes = [
             Node { name: "A", clients: "127.0.0.1:1", links: a },
             Node { name: "B", clients: "127.0.0.1:3", links: b },
         ];
-        let text = testing::map_text(&nodes, &[("A", "B")]);
+        let text = testing::config_text(&nodes, &[("A", "B")]);
         let text = text.replace("] }", "], \"key_file\": \"key\" }");
         let (_, findings) = Config::parse(&text, &dir.path("m")).check_in(&Environment::default());
         findings
@@ -296,13 +298,13 @@ fn links_that_cannot_be_dialled_are_found() {
             .map(|f| (f.line, f.message.clone()))
             .collect::<Vec<_>>()
     };
-    assert_eq!(map("10.0.0.1:2", "10.0.0.2:2"), []);
+    assert_eq!(config("10.0.0.1:2", "10.0.0.2:2"), []);
     // A dials B and is not dialled itself.
-    assert_eq!(map("0.0.0.0:2", "10.0.0.2:2"), []);
+    assert_eq!(config("0.0.0.0:2", "10.0.0.2:2"), []);
     let message = "[::]:2 cannot be dialled, and A dials it".to_owned();
-    assert_eq!(map("10.0.0.1:2", "[::]:2"), [(Some(3), message)]);
+    assert_eq!(config("10.0.0.1:2", "[::]:2"), [(Some(3), message)]);
     let message = "127.0.0.1:2 is loopback, and A, whose own links are not, dials it".to_owned();
-    assert_eq!(map("10.0.0.1:2", "127.0.0.1:2"), [(Some(3), message)]);
+    assert_eq!(config("10.0.0.1:2", "127.0.0.1:2"), [(Some(3), message)]);
 }
 
 #[test]
@@ -351,7 +353,7 @@ fn a_systemd_credential_wins_over_the_key_file() {
     {
         dir.write("key", credential, 0o400);
         let (checked, findings) = config.check_in(&environment);
-        // A blank one stands for none, and the map's own is looked for.
+        // A blank one stands for none, and the configuration's own is looked for.
         assert!(checked.is_none() && findings[0].message.contains(words), "{credential:?}: {findings:?}");
     }
 }
@@ -360,7 +362,7 @@ fn a_systemd_credential_wins_over_the_key_file() {
 fn the_builtin_herd_is_whole_even_with_a_node_lost() {
     let (checked, findings) = builtin().check_in(&Environment::default());
     assert_eq!(findings.len(), 1, "{findings:?}");
-    let checked = checked.expect("the built-in map is right");
+    let checked = checked.expect("the built-in configuration is right");
     let names: Vec<_> = checked.nodes.iter().map(|node| node.name.as_str()).collect();
     assert_eq!(names, ["Campbell", "Hill", "Jaquez", "Singleton", "Smith"]);
     assert_eq!(checked.edges, [(0, 3), (0, 4), (1, 2), (1, 4), (2, 3), (3, 4)]);

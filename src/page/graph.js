@@ -5,7 +5,7 @@ const CENTRE = { x: 170, y: 122, across: 112, down: 92 };
 /** More knots than this have no names beside them. */
 const NAMES_MAX = 24;
 
-const knots = { lines: [], nodes: [], owed: [] };
+const knots = { lines: [], nodes: [], pending: [] };
 
 function buildGraph() {
   const count = herd.nodes.length;
@@ -21,18 +21,18 @@ function buildGraph() {
     const anchor = cos > 0.3 ? 'start' : cos < -0.3 ? 'end' : 'middle';
     return drawn('text', { x: x + 13 * cos, y: y + 18 * sin + 4, 'text-anchor': anchor }, herd.nodes[index]);
   });
-  const owed = herd.edges.map(([a, b]) => drawn('text', { class: 'owed', x: (at[a].x + at[b].x) / 2, y: (at[a].y + at[b].y) / 2 }));
-  $('graph').replaceChildren(...lines, ...owed, ...circles, ...names);
-  Object.assign(knots, { lines, owed, circles, names });
+  const pending = herd.edges.map(([a, b]) => drawn('text', { class: 'pending', x: (at[a].x + at[b].x) / 2, y: (at[a].y + at[b].y) / 2 }));
+  $('graph').replaceChildren(...lines, ...pending, ...circles, ...names);
+  Object.assign(knots, { lines, pending, circles, names });
 }
 
-/** How an edge is: its state, and what is owed on it where that is known. */
+/** How an edge is: its state, and what is pending on it where that is known. */
 function edgeState(a, b) {
   const [one, other] = [herd.nodes[a], herd.nodes[b]];
   if (one === herd.node || other === herd.node) {
     const link = herd.status?.links.find(({ node }) => node === one || node === other);
     if (!link) return ['unknown', 0];
-    return [link.is_up ? (link.is_in_step ? 'ok' : 'behind') : 'down', link.owed];
+    return [link.is_up ? (link.is_in_sync ? 'ok' : 'behind') : 'down', link.pending];
   }
   const verdict = herd.verdict;
   if (!verdict) return ['unknown', 0];
@@ -53,7 +53,7 @@ function nodeState(name) {
   return herd.verdict.silent.includes(name) ? 'down' : 'ok';
 }
 
-const WORDS = { ok: 'in step', behind: 'catching up', down: 'down', unknown: 'not known' };
+const WORDS = { ok: 'in sync', behind: 'catching up', down: 'down', unknown: 'not known' };
 
 function showGraph() {
   const said = [];
@@ -64,21 +64,21 @@ function showGraph() {
     if (state === 'down') said.push(`${name} does not answer`);
   });
   herd.edges.forEach(([a, b], index) => {
-    const [state, owed] = edgeState(a, b);
+    const [state, pending] = edgeState(a, b);
     knots.lines[index].setAttribute('class', `edge ${state}`);
-    knots.owed[index].setAttribute('class', `owed ${state}`);
-    say(knots.owed[index], owed > 0 ? grouped(owed) : '');
+    knots.pending[index].setAttribute('class', `pending ${state}`);
+    say(knots.pending[index], pending > 0 ? grouped(pending) : '');
     if (state !== 'ok') said.push(`${herd.nodes[a]} to ${herd.nodes[b]} ${WORDS[state]}`);
   });
   const size = `${herd.nodes.length} nodes and ${herd.edges.length} links; this is ${herd.node}`;
-  $('graph').setAttribute('aria-label', `${size}. ${said.join(', ') || 'All links are in step'}.`);
+  $('graph').setAttribute('aria-label', `${size}. ${said.join(', ') || 'All links are in sync'}.`);
   showLinks();
 }
 
 /** What a link says of itself, in words. */
 function linkWords(link) {
   const trip = link.round_trip_ms === null ? '' : `, ${link.round_trip_ms} ms there and back`;
-  if (link.is_up && link.is_in_step) return `in step${trip}`;
+  if (link.is_up && link.is_in_sync) return `in sync${trip}`;
   if (link.is_up) return `catching up${trip}`;
   const since = link.for_ms === null ? 'never up' : `down for ${span(link.for_ms)}`;
   const error = link.last_error ? `: ${link.last_error}` : '';
@@ -97,7 +97,7 @@ function showLinks() {
     const { cells } = body.rows[index];
     say(cells[0], link.node);
     say(cells[1], linkWords(link));
-    cells[1].className = `state ${link.is_up ? (link.is_in_step ? 'ok' : 'behind') : 'down'}`;
-    say(cells[2], grouped(link.owed));
+    cells[1].className = `state ${link.is_up ? (link.is_in_sync ? 'ok' : 'behind') : 'down'}`;
+    say(cells[2], grouped(link.pending));
   });
 }

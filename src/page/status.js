@@ -1,4 +1,4 @@
-// Whether the herd is in step, in one sentence at the head of the page, and the figures of this node.
+// Whether the herd is in sync, in one sentence at the head of the page, and the figures of this node.
 
 /** What the sentence is: a state and words. The worst thing that is known is said. */
 function verdict() {
@@ -13,7 +13,7 @@ function verdict() {
   if (down.length > 0) return ['down', `The link to ${some(down)} is down`];
   if (!said) return ['unknown', 'Asking the herd…'];
   if (said.other_map > 0) return ['down', `${said.other_map} nodes have another map: give all the same`];
-  if (said.in_step) return ['ok', nodes.length === 1 ? 'One node, and it is up' : `In step: all ${said.nodes} nodes hold the same`];
+  if (said.in_sync) return ['ok', nodes.length === 1 ? 'One node, and it is up' : `In sync: all ${said.nodes} nodes hold the same`];
   if (said.troubled.length > 0) return ['behind', `A link is down, or still catching up, at ${some(said.troubled)}`];
   return ['behind', `Catching up: ${said.differing_parts} of 64 parts of the tables differ`];
 }

@@ -94,9 +94,9 @@ impl fmt::Display for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name.display();
         match self.error {
-            PlacesError::NoSource => {
-                f.write_str("places: this node has no places file; give one in the map's places.file")
-            }
+            PlacesError::NoSource => f.write_str(
+                "places: this node has no places file; give one in the configuration's places.file",
+            ),
             PlacesError::BadQuery(what) => write!(f, "places: {what}"),
             PlacesError::Open(_, error) => write!(f, "places: cannot open {name}: {error}"),
             PlacesError::Read(_, error) => write!(f, "places: cannot read {name}: {error}"),

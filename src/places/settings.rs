@@ -1,4 +1,4 @@
-//! What [`Places`](super::Places) is started with, and the checks of single values that a map's reader needs.
+//! What [`Places`](super::Places) is started with, and the checks of single values that a configuration's reader needs.
 //!
 //! Plain data. Opens nothing and knows no HTTP.
 

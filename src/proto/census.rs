@@ -19,10 +19,10 @@ use super::limits::{
     CENSUS_KEPT_MS, CENSUS_LINKS_MAX, CENSUSES_MAX, CENSUSES_SEEN_MAX, DIGEST_BUCKETS, NODES_MAX,
 };
 use super::names::NodeId;
-use super::report::Report;
 use super::time::Mono;
+use super::update::Update;
 
-/// A set of nodes, by their place in the map's sorted list.
+/// A set of nodes, by their place in the configuration's sorted list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeSet([u8; NODES_MAX / 8]);
 
@@ -107,7 +107,7 @@ impl Trouble {
 /// A link that is not well, as one of its ends sees it. A link that neither end lists is up and in sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkTrouble {
-    /// The end that reports it.
+    /// The end that updates it.
     pub node: NodeId,
     /// The other end.
     pub neighbour: NodeId,
@@ -122,20 +122,20 @@ pub struct Sum {
     pub answered: NodeSet,
     /// Those that have a link which is not well.
     pub troubled: NodeSet,
-    /// The links that are not well, each from the end that reports it.
+    /// The links that are not well, each from the end that updates it.
     pub links: heapless::Vec<LinkTrouble, CENSUS_LINKS_MAX>,
     /// Links that are not well either, and that `links` has no room for.
     pub links_left_out: u32,
-    /// Nodes whose map lists other nodes: they are in neither set.
+    /// Nodes whose configuration lists other nodes: they are in neither set.
     pub strangers: u32,
-    /// Reports that nodes owe to each other.
-    pub owed: u32,
+    /// Updates that nodes owe to each other.
+    pub pending: u32,
     /// The buckets in which tables differ, a bit each.
     pub differs: u64,
     /// The hashes of the buckets in which they do not.
     pub halves: Halves,
     /// The highest floor of all: below it some table is full.
-    pub floor: Option<Report>,
+    pub floor: Option<Update>,
 }
 const _: () = assert!(DIGEST_BUCKETS <= u64::BITS as usize);
 
@@ -147,7 +147,7 @@ impl Sum {
         links: heapless::Vec::new(),
         links_left_out: 0,
         strangers: 0,
-        owed: 0,
+        pending: 0,
         differs: 0,
         halves: [0; DIGEST_BUCKETS],
         floor: None,
@@ -168,7 +168,7 @@ impl Sum {
         other.links.iter().for_each(|link| self.add_link(*link));
         self.links_left_out = self.links_left_out.saturating_add(other.links_left_out);
         self.strangers = self.strangers.saturating_add(other.strangers);
-        self.owed = self.owed.saturating_add(other.owed);
+        self.pending = self.pending.saturating_add(other.pending);
         self.differs |= other.differs;
         self.floor = higher(self.floor.take(), other.floor.clone());
     }
@@ -185,9 +185,9 @@ impl Sum {
 }
 
 /// The higher of two floors; none is the lowest.
-pub(super) fn higher(a: Option<Report>, b: Option<Report>) -> Option<Report> {
+pub(super) fn higher(a: Option<Update>, b: Option<Update>) -> Option<Update> {
     match (a, b) {
-        (Some(a), Some(b)) => Some(if a.version().compare(&b.version()).is_ge() { a } else { b }),
+        (Some(a), Some(b)) => Some(if a.borrowed().compare(&b.borrowed()).is_ge() { a } else { b }),
         (a, b) => a.or(b),
     }
 }
@@ -204,7 +204,7 @@ pub struct Question {
     /// So long whoever gets it may take for its R, in milliseconds.
     pub within_ms: u64,
     /// Tables are compared from here upwards.
-    pub floor: Option<Report>,
+    pub floor: Option<Update>,
 }
 
 impl Question {
@@ -344,7 +344,7 @@ mod tests {
     use super::*;
 
     fn sum(node: usize, half: u32) -> Sum {
-        let mut sum = Sum { owed: 1, halves: [half; DIGEST_BUCKETS], ..Sum::NONE };
+        let mut sum = Sum { pending: 1, halves: [half; DIGEST_BUCKETS], ..Sum::NONE };
         sum.answered.add(NodeId::at(node).expect("within the limit"));
         sum
     }
@@ -353,7 +353,7 @@ mod tests {
     fn sums_agree_until_one_differs_whatever_the_order() {
         let mut equal = sum(0, 5);
         equal.add(&sum(1023, 5));
-        assert_eq!((equal.answered.len(), equal.owed, equal.differs), (2, 2, 0));
+        assert_eq!((equal.answered.len(), equal.pending, equal.differs), (2, 2, 0));
         assert!(equal.answered.has(0) && equal.answered.has(1023) && !equal.answered.has(1024));
         let mut other = sum(2, 5);
         other.halves[63] = 6;

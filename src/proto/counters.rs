@@ -33,69 +33,69 @@ counters! {
     iamat,
     /// Client lines that were a valid WHATSAT.
     whatsat,
-    /// Client lines that were answered by `?`.
+    /// Client lines that the node answered with `?`.
     invalid,
-    /// Connections of clients that were closed because they spoke HTTP, as a browser does.
+    /// Client connections that the node closed because they spoke HTTP, as a browser does.
     http_clients_refused,
-    /// IAMATs whose time was too far ahead of a trusted clock; they are in `invalid` too.
+    /// IAMATs whose time was too far ahead of a trusted clock. They count as invalid too.
     iamat_ahead,
-    /// IAMATs that were answered and not stored: the herd holds a newer update of the client.
+    /// IAMATs that were answered but not stored, because the herd holds a newer update of the client.
     iamat_stale,
-    /// IAMATs that were answered and not stored: the table is full of newer updates.
+    /// IAMATs that were answered but not stored, because the table is full of newer updates.
     iamat_table_full,
-    /// IAMATs that were answered and not stored: their address holds as many clients as it may.
+    /// IAMATs that were answered but not stored, because their address has reached its quota of clients.
     iamat_over_quota,
-    /// Reports from clients and neighbours that were new here.
-    reports_news,
-    /// Reports that the table held already.
-    reports_duplicate,
-    /// Reports older than what the table held of their client.
-    reports_stale,
-    /// Reports refused because a full table holds only larger ones.
-    reports_below_floor,
-    /// Reports from neighbours that had outlived their age on the way.
-    reports_too_old,
-    /// Reports from neighbours too far ahead of a trusted clock.
-    reports_ahead,
-    /// Reports and digests from neighbours that name a node this map does not list.
+    /// Updates from clients and neighbours that were new to this node.
+    updates_new,
+    /// Updates that the table held already.
+    updates_duplicate,
+    /// Updates older than the client's update in the table.
+    updates_stale,
+    /// Updates refused because the full table holds only newer ones.
+    updates_below_floor,
+    /// Updates from neighbours that exceeded the lifetime of an entry on the way.
+    updates_expired,
+    /// Updates from neighbours that were too far ahead of a trusted clock.
+    updates_ahead,
+    /// Updates and digests from neighbours that name a node missing from this node's configuration.
     origins_unknown,
-    /// Entries swept because of their age, or because they were too far ahead once the clock was right.
+    /// Entries removed because of their age, or because a clock that became trusted showed them too far ahead.
     entries_swept,
-    /// Entries that the node kept over its start.
-    kept_taken,
-    /// Entries kept over the start that the table did not take: dead by then, of a node that the map does not list, too far
-    /// ahead of a trusted clock, or below the floor.
-    kept_refused,
-    /// Reports sent to neighbours.
-    reports_sent,
+    /// Entries restored from the snapshot or inherited from the node before a restart.
+    snapshot_restored,
+    /// Entries of a snapshot that the table rejected: expired, of an unknown node, too far ahead of a trusted clock, or
+    /// below the floor.
+    snapshot_rejected,
+    /// Updates sent to neighbours.
+    updates_sent,
     /// Digests sent.
     digests_sent,
     /// Digests received that were equal to this node's.
     digests_equal,
-    /// Digests received that were not.
+    /// Digests received that differed from this node's.
     digests_differ,
-    /// Digests received that were passed over, because their neighbour sent too many.
+    /// Digests ignored because the neighbour exceeded its rate limit.
     digests_over_rate,
-    /// Times that a neighbour's name was seen to be used by two boards.
+    /// Times that two boards were seen to use one neighbour's name.
     names_in_use,
     /// Links that came up.
     links_up,
-    /// Links that had been up and ended.
+    /// Links that went down.
     links_down,
-    /// Dials that reached nobody.
+    /// Connection attempts to neighbours that failed.
     dials_failed,
-    /// Connections to the link port, and dialled ones, that ended before they had proved themselves.
+    /// Link connections that ended before they authenticated.
     handshakes_failed,
-    /// Connections closed for a newer one because too many had not proved themselves.
-    handshakes_pushed_out,
-    /// Knocks of neighbours that wait for this node to dial them.
-    knocks,
-    /// Censuses that this node took no part in, because of others.
+    /// Link connections closed for a newer one because too many had not authenticated.
+    handshakes_evicted,
+    /// Requests of neighbours to be dialled back.
+    dial_back_requests,
+    /// Censuses that this node declined because too many were under way.
     censuses_refused,
-    /// What neighbours said of a census that nobody waited for any more.
-    census_strays,
-    /// Lines whose tag was wrong or missing.
-    tags_wrong,
-    /// Lines with a right tag that made no sense.
-    lines_nonsense,
+    /// Census replies that arrived after their census had ended.
+    census_late_replies,
+    /// Link lines whose authentication tag was wrong or missing.
+    link_tags_invalid,
+    /// Link lines with a valid tag and malformed content.
+    link_lines_malformed,
 }

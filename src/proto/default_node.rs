@@ -14,9 +14,9 @@ use super::node::links::LinkEvent;
 use super::node::{Answer, Node, SessionId};
 use super::out::Out;
 use super::quota::Caller;
-use super::report::Report;
 use super::session::Ended;
 use super::time::{Mono, Now};
+use super::update::Update;
 
 /// A node with [`TABLE_SLOTS`].
 #[derive(Debug)]
@@ -66,8 +66,8 @@ impl BoardNode {
 
     /// [`Node::take_kept`].
     #[inline(never)]
-    pub fn take_kept(&mut self, now: &Now, report: &Report, age_s: u32) -> bool {
-        self.0.take_kept(now, report, age_s)
+    pub fn take_kept(&mut self, now: &Now, update: &Update, age_s: u32) -> bool {
+        self.0.take_kept(now, update, age_s)
     }
 
     /// [`Node::take_cut`].

@@ -2,11 +2,11 @@
 //!
 //! A digest covers the advertised entries at or above a floor, so that boards of unlike size compare
 //! only what both can hold. A client falls in one of 64 buckets; a bucket's hash is the sum of the
-//! hashes of its reports, so no order matters. Every hash is keyed by the round and by a secret of the
+//! hashes of its updates, so no order matters. Every hash is keyed by the round and by a secret of the
 //! link: two tables that differ and collide in one round do not collide in the next, and nobody can
-//! choose reports that collide.
+//! choose updates that collide.
 //!
-//! Equal digests are the only ground on which a node may say that it is in step with a neighbour.
+//! Equal digests are the only ground on which a node may say that it is in sync with a neighbour.
 
 use core::hash::Hasher;
 
@@ -16,9 +16,9 @@ use super::limits::{
     DIGEST_ANSWER_COST, DIGEST_BUCKETS, DIGEST_COST_MS, DIGESTS_AT_ONCE, DIGESTS_EXCESS_MAX,
 };
 use super::names::Names;
-use super::report::{Report, Version};
 use super::table::Table;
 use super::time::Mono;
+use super::update::{Update, UpdateRef};
 
 /// The sums of the buckets.
 pub type Buckets = [u64; DIGEST_BUCKETS];
@@ -37,28 +37,28 @@ impl Salt {
         SipHasher13::new_with_keys(self.round, self.secret)
     }
 
-    /// The bucket of a client: the same for all its reports.
+    /// The bucket of a client: the same for all its updates.
     #[must_use]
-    pub fn bucket(self, version: &Version) -> usize {
+    pub fn bucket(self, update: &UpdateRef) -> usize {
         let mut hasher = self.hasher();
-        hasher.write(version.client.as_bytes());
+        hasher.write(update.client.as_bytes());
         // The remainder is below 64, which fits any usize.
         usize::try_from(hasher.finish() % DIGEST_BUCKETS as u64).unwrap_or(0)
     }
 
-    /// The hash of a whole report. Origins are hashed by name: two maps may number them differently.
-    fn report(self, version: &Version, names: &Names) -> u64 {
+    /// The hash of a whole update. Origins are hashed by name: two configurations may number them differently.
+    fn update(self, update: &UpdateRef, names: &Names) -> u64 {
         let mut hasher = self.hasher();
-        hasher.write(version.client.as_bytes());
+        hasher.write(update.client.as_bytes());
         // No id holds a blank: what follows cannot be mistaken for a part of one, nor for a name.
         hasher.write_u8(b' ');
-        hasher.write(names.name(version.sighting.origin));
+        hasher.write(names.name(update.sighting.origin));
         hasher.write_u8(b' ');
-        hasher.write_i64(version.sighting.heard.0);
-        hasher.write_i64(version.sighting.rank.0);
-        hasher.write_u8(u8::from(version.sighting.clock_was_trusted()));
-        hasher.write(version.sighting.position.packed());
-        hasher.write(version.sighting.time.packed());
+        hasher.write_i64(update.sighting.heard.0);
+        hasher.write_i64(update.sighting.rank.0);
+        hasher.write_u8(u8::from(update.sighting.clock_was_trusted()));
+        hasher.write(update.sighting.position.packed());
+        hasher.write(update.sighting.time.packed());
         hasher.finish()
     }
 }
@@ -94,9 +94,9 @@ impl DigestQuota {
         self.excess = 0;
     }
 
-    /// A digest that was taken makes this node send `owed` of at most `capacity` entries.
-    pub(super) fn spend_answer(&mut self, now: Mono, owed: usize, capacity: usize) {
-        self.spend(now, owed as u64 * DIGEST_ANSWER_COST / (capacity as u64).max(1));
+    /// A digest that was taken makes this node send `pending` of at most `capacity` entries.
+    pub(super) fn spend_answer(&mut self, now: Mono, pending: usize, capacity: usize) {
+        self.spend(now, pending as u64 * DIGEST_ANSWER_COST / (capacity as u64).max(1));
     }
 
     fn spend(&mut self, now: Mono, digests: u64) {
@@ -109,10 +109,10 @@ impl DigestQuota {
     }
 }
 
-/// Whether `version` is at or above `floor`; without a floor everything is.
+/// Whether `update` is at or above `floor`; without a floor everything is.
 #[must_use]
-pub fn is_at_or_above(version: &Version, floor: Option<&Report>) -> bool {
-    floor.is_none_or(|floor| version.compare(&floor.version()).is_ge())
+pub fn is_at_or_above(update: &UpdateRef, floor: Option<&Update>) -> bool {
+    floor.is_none_or(|floor| update.compare(&floor.borrowed()).is_ge())
 }
 
 /// The buckets of what `table` advertises at or above `floor`. Reads the whole table.
@@ -121,13 +121,13 @@ pub fn buckets<const SLOTS: usize>(
     table: &Table<SLOTS>,
     names: &Names,
     now_s: i32,
-    floor: Option<&Report>,
+    floor: Option<&Update>,
     salt: Salt,
 ) -> Buckets {
     let mut sums = [0_u64; DIGEST_BUCKETS];
-    for version in table.advertised(now_s).filter(|version| is_at_or_above(version, floor)) {
-        let sum = &mut sums[salt.bucket(&version)];
-        *sum = sum.wrapping_add(salt.report(&version, names));
+    for update in table.advertised(now_s).filter(|update| is_at_or_above(update, floor)) {
+        let sum = &mut sums[salt.bucket(&update)];
+        *sum = sum.wrapping_add(salt.update(&update, names));
     }
     sums
 }
@@ -135,17 +135,17 @@ pub fn buckets<const SLOTS: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::{any_report, names};
     use crate::table::Source;
+    use crate::update::tests::{any_update, names};
     use proptest::prelude::*;
 
     const SALT: Salt = Salt { round: 7, secret: 9 };
 
-    fn table(reports: &[Report]) -> Box<Table<64>> {
+    fn table(updates: &[Update]) -> Box<Table<64>> {
         let mut table = Box::new(Table::new());
         table.start(32, 100, (3, 4), 1);
-        for report in reports {
-            table.admit(report, 0, 0, Source::Neighbour(0));
+        for update in updates {
+            table.admit(update, 0, 0, Source::Neighbour(0));
         }
         table
     }
@@ -153,8 +153,8 @@ mod tests {
     proptest! {
         #[test]
         fn equal_exactly_when_the_tables_are(
-            a in proptest::collection::vec(any_report(), 0..6),
-            b in proptest::collection::vec(any_report(), 0..6),
+            a in proptest::collection::vec(any_update(), 0..6),
+            b in proptest::collection::vec(any_update(), 0..6),
         ) {
             let list = |table: &Table<64>| {
                 let mut all: Vec<String> = table.advertised(0).map(|v| format!("{v:?}")).collect();
@@ -167,8 +167,8 @@ mod tests {
         }
 
         #[test]
-        fn nothing_below_the_floor_counts(a in any_report(), b in any_report()) {
-            let larger = if a.version().compare(&b.version()).is_ge() { &a } else { &b };
+        fn nothing_below_the_floor_counts(a in any_update(), b in any_update()) {
+            let larger = if a.borrowed().compare(&b.borrowed()).is_ge() { &a } else { &b };
             let both = table(&[a.clone(), b.clone()]);
             let one = table(std::slice::from_ref(larger));
             let digest = |table: &Table<64>| buckets(table, &names(), 0, Some(larger), SALT);
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn another_round_or_link_has_other_hashes() {
-        let kiwi = crate::report::tests::report("AT Hill +0.000000000 kiwi +1+1 1");
+        let kiwi = crate::update::tests::update("AT Hill +0.000000000 kiwi +1+1 1");
         let table = table(&[kiwi]);
         let digest = |round, secret| buckets(&table, &names(), 0, None, Salt { round, secret });
         assert_ne!(digest(1, 1), digest(2, 1));

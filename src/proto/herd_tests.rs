@@ -131,8 +131,8 @@ impl Herd {
         let mut moved = self.dial(&now);
         for n in 0..self.nodes.len() {
             while let Some((id, ended)) = self.nodes[n].take_cut() {
-                // A knock that is answered is nothing special.
-                self.cuts.extend(Some(ended.cut).filter(|cut| *cut != Cut::Knock));
+                // A dial-back request that is answered is nothing special.
+                self.cuts.extend(Some(ended.cut).filter(|cut| *cut != Cut::DialBack));
                 self.disconnect(n, id);
                 moved = true;
             }
@@ -211,7 +211,7 @@ impl Herd {
     }
 
     pub(super) fn all_equal(&self) -> bool {
-        self.nodes.iter().all(|node| node.links().all(|link| link.equal_at.is_some() && link.owed == 0))
+        self.nodes.iter().all(|node| node.links().all(|link| link.equal_at.is_some() && link.pending == 0))
     }
 
     /// The AT lines that a node holds, in the order of their bytes.

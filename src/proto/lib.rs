@@ -9,12 +9,12 @@
 //! | [`limits`] | every number that bounds something |
 //! | [`time`], [`out`], [`digits`] | clocks as arguments, borrowed output, packed text |
 //! | [`fields`], [`client`] | what a client may say |
-//! | [`names`], [`report`] | nodes, reports, and the one strict order |
-//! | [`table`], `floor`, [`owed`], `changed` | what a node remembers, what it drops next, what it owes to whom, what watchers are told |
+//! | [`names`], [`update`] | nodes, updates, and the one strict order |
+//! | [`table`], `floor`, [`pending`], `changed` | what a node remembers, what it drops next, what it owes to whom, what watchers are told |
 //! | [`quota`] | how many clients one address may hold |
 //! | [`auth`], [`wire`], [`digest`] | proofs and tags, the lines between nodes, how tables are compared |
-//! | [`session`], [`node`], [`default_node`], [`node::links`], `node::dials`, `node::digests`, [`node::reload`] | one connection, the node, one of a board's size, its links, who dials, staying in step, changed maps |
-//! | [`node::restore`] | what outlives the node, where its map asks for that |
+//! | [`session`], [`node`], [`default_node`], [`node::links`], `node::dials`, `node::digests`, [`node::reload`] | one connection, the node, one of a board's size, its links, who dials, staying in sync, changed configurations |
+//! | [`node::restore`] | what outlives the node, where its configuration asks for that |
 //! | [`census`], [`node::census`] | how the whole herd is, asked through one node |
 //! | [`node::events`] | each entry, and what changes, for those who watch |
 
@@ -35,14 +35,14 @@ pub mod limits;
 pub mod names;
 pub mod node;
 pub mod out;
-pub mod owed;
+pub mod pending;
 pub mod quota;
 mod random;
 pub mod receive_time;
-pub mod report;
 pub mod session;
 pub mod table;
 pub mod time;
+pub mod update;
 pub mod wire;
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 
 /// Clients a node remembers, set when it is built: `HERD_TABLE_CLIENTS=8192 cargo build`.
 ///
-/// A power of two from 16 to [`TABLE_CLIENTS_MAX`]. When full, the smallest report in the order of
-/// [`Version`](super::report::Version) gives way, or the newcomer is refused if it is smaller still.
+/// A power of two from 16 to [`TABLE_CLIENTS_MAX`]. When full, the smallest update in the order of
+/// [`UpdateRef`](super::update::UpdateRef) gives way, or the newcomer is refused if it is smaller still.
 pub const TABLE_CLIENTS: usize = match option_env!("HERD_TABLE_CLIENTS") {
     Some(text) => parse_usize(text),
     None => 4096,
@@ -20,7 +20,7 @@ pub const TABLE_CLIENTS_MAX: usize = 32_768;
 /// Hash slots for [`TABLE_CLIENTS`]: twice as many, so that a full table is half empty to the hash.
 ///
 /// A `heapless` map probes for ever longer as it fills, and at one slot a client a full table would
-/// cost many times a half-full one. The second half of the map's entry array is never touched, so it
+/// cost many times a half-full one. The second half of the configuration's entry array is never touched, so it
 /// costs addresses and no memory.
 pub const TABLE_SLOTS: usize = 2 * TABLE_CLIENTS;
 // heapless keeps positions in 16 bits; above 65,536 slots it is unsound (its issue 672).
@@ -35,7 +35,7 @@ pub const POSITION_BYTES_MAX: usize = 48;
 /// Longest client time, in bytes. A longer one makes the command invalid.
 pub const TIME_BYTES_MAX: usize = 32;
 
-/// Longest node name, in bytes. The map refuses a longer one.
+/// Longest node name, in bytes. The configuration refuses a longer one.
 pub const NODE_NAME_BYTES_MAX: usize = 32;
 
 /// Longest skew, in bytes: a sign, as many digits as a client time holds and one carried, a point, nine digits.
@@ -74,10 +74,10 @@ pub const RADIUS_KM_MAX: u32 = 50;
 /// Largest item count of a WHATSAT.
 pub const ITEMS_MAX: u8 = 20;
 
-/// Nodes a map may list. The map refuses more.
+/// Nodes a configuration may list. The configuration refuses more.
 pub const NODES_MAX: usize = 1024;
 
-/// Neighbours of one node: one bit each in the masks of the table. The map refuses more.
+/// Neighbours of one node: one bit each in the masks of the table. The configuration refuses more.
 pub const NEIGHBOURS_MAX: usize = 16;
 const _: () = assert!(NEIGHBOURS_MAX <= u16::BITS as usize);
 
@@ -134,14 +134,14 @@ pub const BACKOFF_MS_MAX: u64 = 30_000;
 
 /// A digest is due this long after the last one, in milliseconds, give or take a tenth.
 pub const DIGEST_EVERY_MS: u64 = 60_000;
-/// A digest waits until no report has crossed the link for this long, in milliseconds.
+/// A digest waits until no update has crossed the link for this long, in milliseconds.
 pub const DIGEST_QUIET_MS: u64 = 2_000;
 /// After digests that differed the next round comes sooner: first after this long, in milliseconds,
 /// then after twice as long each time. Either end may begin it, so that both learn when all is well.
 pub const DIGEST_RETRY_MS: u64 = 2_000;
 /// A digest waits no longer than this for quiet, in milliseconds, once a link has had one.
 pub const DIGEST_FORCED_MS: u64 = 600_000;
-/// The first digest of a link waits no longer than this for owed entries to be sent, in milliseconds.
+/// The first digest of a link waits no longer than this for pending entries to be sent, in milliseconds.
 pub const DIGEST_FIRST_MS: u64 = 1_000;
 /// Digests of one neighbour that are compared at once. Beyond that one more is compared every [`DIGEST_COST_MS`], and others
 /// are passed over and counted. A digest makes this node read its whole table.
@@ -174,7 +174,7 @@ pub const CENSUSES_MAX: usize = 4;
 /// Censuses that a node remembers for as long as their questions may still be on their way. When full those go that are over
 /// at this node; where none is it takes no part in further ones.
 pub const CENSUSES_SEEN_MAX: usize = 64;
-/// Links that are not well in one sum, each from the end that reports it. The others are counted.
+/// Links that are not well in one sum, each from the end that updates it. The others are counted.
 pub const CENSUS_LINKS_MAX: usize = 32;
 /// A sum that nobody takes is kept for so long, in milliseconds.
 pub const CENSUS_KEPT_MS: u64 = 5_000;

@@ -1,11 +1,11 @@
 //! The nodes of the herd: names in, small numbers out.
 //!
-//! The list is the map's, sorted, so that the order of the numbers is the order of the names: two
-//! nodes that read the same map compare origins alike. It changes with the map only.
+//! The list is the configuration's, sorted, so that the order of the numbers is the order of the names: two
+//! nodes that read the same configuration compare origins alike. It changes with the configuration only.
 
 use super::limits::{NODE_NAME_BYTES_MAX, NODES_MAX};
 
-/// A node of the map: its place in the sorted list of names.
+/// A node of the configuration: its place in the sorted list of names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(u16);
 
@@ -24,11 +24,11 @@ impl NodeId {
 
 type Name = heapless::Vec<u8, NODE_NAME_BYTES_MAX, u8>;
 
-/// The names of all nodes of the map, sorted.
+/// The names of all nodes of the configuration, sorted.
 #[derive(Debug)]
 pub struct Names(heapless::Vec<Name, NODES_MAX>);
 
-/// Why a list of names was not taken. The map's own checks are stricter and come first.
+/// Why a list of names was not taken. The configuration's own checks are stricter and come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NamesError {
     /// More names than [`NODES_MAX`].
@@ -106,7 +106,7 @@ impl Names {
         &self.0[node.index()]
     }
 
-    /// The node called `name`, if the map lists it.
+    /// The node called `name`, if the configuration lists it.
     #[must_use]
     pub fn find(&self, name: &[u8]) -> Option<NodeId> {
         let place = self.0.binary_search_by(|other| other.as_slice().cmp(name)).ok()?;

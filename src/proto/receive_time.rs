@@ -1,4 +1,4 @@
-//! When an update was received: what bounds its rank (see [`report`](super::report)).
+//! When an update was received: what bounds its rank (see [`update`](super::update)).
 //!
 //! | this node's clock | receive time |
 //! |---|---|
@@ -20,8 +20,8 @@
 //! A client whose times are not ahead is ordered by its own times in each of these cases.
 
 use super::limits::LEARNED_CLOCK_NS_MAX;
-use super::report::Sighting;
 use super::time::{Mono, Now, Timestamp};
+use super::update::Sighting;
 
 /// What the updates of the herd tell of the time.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ fn nanoseconds(mono: Mono) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::report;
+    use crate::update::tests::update;
 
     fn now(mono_s: u64, wall_s: i64, wall_is_trusted: bool) -> Now {
         Now { mono: Mono(mono_s * 1_000), wall: Timestamp(wall_s * 1_000_000_000), wall_is_trusted }
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn a_trusted_clock_is_the_receive_time_whatever_others_show() {
         let mut clock = ReceiveClock::new();
-        clock.learn(Mono(0), &report("AT Hill +0.000000000 a +1+1 5000").sighting, 0);
+        clock.learn(Mono(0), &update("AT Hill +0.000000000 a +1+1 5000").sighting, 0);
         assert_eq!(clock.now(&now(9, 700, true)), Timestamp(700_000_000_000));
     }
 
@@ -110,7 +110,7 @@ mod tests {
     fn a_trusted_clock_elsewhere_is_learned_and_goes_on() {
         let mut clock = ReceiveClock::new();
         // Heard 10 s ago, at 1,000 s: it is 1,010 s there, and this node has been up for 30 s.
-        clock.learn(Mono(30_000), &report("AT Hill +0.000000000 a +1+1 1000").sighting, 10);
+        clock.learn(Mono(30_000), &update("AT Hill +0.000000000 a +1+1 1000").sighting, 10);
         for (mono_s, wall_s, shows_s) in [
             (30, 5, 1_010),
             (40, 9_999, 1_020),
@@ -122,12 +122,12 @@ mod tests {
             assert_eq!(seconds(clock.now(&now(mono_s, wall_s, false))), shows_s, "{mono_s} {wall_s}");
         }
         // An older sample says the same, a second short; one of a clock that was set right is taken.
-        clock.learn(Mono(40_000), &report("AT Hill +0.000000000 b +1+1 960").sighting, 59);
+        clock.learn(Mono(40_000), &update("AT Hill +0.000000000 b +1+1 960").sighting, 59);
         assert_eq!(seconds(clock.now(&now(40, 0, false))), 1_020);
         // One that is older than a minute may be of a clock that jumped.
-        clock.learn(Mono(40_000), &report("AT Hill +0.000000000 b +1+1 960").sighting, 61);
+        clock.learn(Mono(40_000), &update("AT Hill +0.000000000 b +1+1 960").sighting, 61);
         assert_eq!(seconds(clock.now(&now(40, 0, false))), 1_020);
-        clock.learn(Mono(40_000), &report("AT Hill +0.000000000 b +1+1 500").sighting, 0);
+        clock.learn(Mono(40_000), &update("AT Hill +0.000000000 b +1+1 500").sighting, 0);
         assert_eq!(seconds(clock.now(&now(40, 0, false))), 500);
         clock.forget_beyond([(Timestamp(1), true)].into_iter());
         assert_eq!(seconds(clock.now(&now(40, 0, false))), 500);
@@ -138,9 +138,9 @@ mod tests {
     #[test]
     fn without_a_trusted_clock_it_is_later_than_all_that_was_seen() {
         let mut clock = ReceiveClock::new();
-        let seen = crate::report::Report::parse_ranked_line(
+        let seen = crate::update::Update::parse_ranked_line(
             b"4000000000 AT Hill -996.000000000 a +1+1 1000",
-            &crate::report::tests::names(),
+            &crate::update::tests::names(),
         );
         clock.learn(Mono(0), &seen.expect("a line").sighting, 0);
         assert_eq!(clock.now(&now(9, 3, false)), Timestamp(4_000_000_001));

@@ -7,9 +7,9 @@ use super::digest::Buckets;
 use super::fields::{ClientId, ClientTime, Position};
 use super::limits::{CLIENT_LINE_BYTES_MAX, DIGEST_BUCKETS, LINK_LINE_BYTES_MAX, NONCE_BYTES};
 use super::out::Out;
-use super::report::tests::names;
-use super::report::{Report, Sighting};
 use super::time::Timestamp;
+use super::update::tests::names;
+use super::update::{Sighting, Update};
 use super::wire::{self, Line};
 use proptest::prelude::*;
 
@@ -28,9 +28,9 @@ fn rewritten(line: &Line) -> Vec<u8> {
             wire::put_hello(&Said { name, boot: *boot, capacity: *capacity, nonce }, out);
         }
         Line::Proof(proofs) => wire::put_proofs(proofs, out),
-        Line::Update { age_s, report } => {
-            let report = report.as_ref().expect("the line is right");
-            wire::put_update(&report.version(), *age_s, &names(), out);
+        Line::Update { age_s, update } => {
+            let update = update.as_ref().expect("the line is right");
+            wire::put_update(&update.borrowed(), *age_s, &names(), out);
         }
         Line::Digest { round, buckets, floor } => {
             let floor = floor.as_ref().expect("the line is right");
@@ -64,7 +64,7 @@ fn time() -> impl Strategy<Value = String> {
     prop_oneof!["-?[0-9]{1,12}(\\.[0-9]{1,18})?", "-?[0-9]{1,31}", "[0-9]{32}"]
 }
 
-fn report() -> impl Strategy<Value = Report> {
+fn update() -> impl Strategy<Value = Update> {
     let origin = prop::sample::select(vec!["Campbell", "Hill", "Jaquez", "Singleton", "Smith"]);
     let received = proptest::option::of(any::<i64>());
     (client(), position(), time(), origin, any::<i64>(), received).prop_map(
@@ -76,7 +76,7 @@ fn report() -> impl Strategy<Value = Report> {
                 Some(at) => Sighting::untrusted(time, origin, position, Timestamp(heard), Timestamp(at)),
                 None => Sighting::trusted(time, origin, position, Timestamp(heard)),
             };
-            Report { client: ClientId::parse(&client).expect("1 to 64 bytes without white space"), sighting }
+            Update { client: ClientId::parse(&client).expect("1 to 64 bytes without white space"), sighting }
         },
     )
 }
@@ -94,27 +94,28 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
         },
     );
     let proof = proofs().prop_map(|proofs| written(|out| wire::put_proofs(&proofs, out)));
-    let update = (report(), any::<u32>())
-        .prop_map(|(report, age_s)| written(|out| wire::put_update(&report.version(), age_s, &names(), out)));
+    let update_line = (update(), any::<u32>()).prop_map(|(update, age_s)| {
+        written(|out| wire::put_update(&update.borrowed(), age_s, &names(), out))
+    });
     let digest =
-        (any::<u64>(), any::<u64>(), proptest::option::of(report())).prop_map(|(round, seed, floor)| {
+        (any::<u64>(), any::<u64>(), proptest::option::of(update())).prop_map(|(round, seed, floor)| {
             let sums: Buckets =
                 core::array::from_fn(|i| seed.rotate_left(u32::try_from(i).expect("64")) ^ i as u64);
             written(|out| wire::put_digest(round, &sums, floor.as_ref(), &names(), out))
         });
     let ping = any::<u64>().prop_map(|number| written(|out| wire::put_ping(number, out)));
-    let question = (any::<[u64; 4]>(), proptest::option::of(report())).prop_map(|(numbers, floor)| {
+    let question = (any::<[u64; 4]>(), proptest::option::of(update())).prop_map(|(numbers, floor)| {
         let [number, salt, names_hash, within_ms] = numbers;
         let question = Question { number, salt, names: names_hash, within_ms, floor };
         written(|out| wire::put_question(&question, &names(), out))
     });
-    let sum = (any::<[u64; 2]>(), any::<[u32; 2]>(), proptest::option::of(report())).prop_map(
-        |([number, differs], [strangers, owed], floor)| {
-            let sum = Sum { strangers, owed, differs, floor, ..Sum::NONE };
+    let sum = (any::<[u64; 2]>(), any::<[u32; 2]>(), proptest::option::of(update())).prop_map(
+        |([number, differs], [strangers, pending], floor)| {
+            let sum = Sum { strangers, pending, differs, floor, ..Sum::NONE };
             written(|out| wire::put_sum(number, &sum, &names(), out))
         },
     );
-    prop_oneof![hello, proof, update, digest, ping, question, sum]
+    prop_oneof![hello, proof, update_line, digest, ping, question, sum]
 }
 
 proptest! {
@@ -134,7 +135,7 @@ proptest! {
         let Some(read) = Line::parse(&damaged, &names()) else { return Ok(()) };
         let is_whole = match &read {
             Line::Hello { version, .. } => *version == wire::VERSION,
-            Line::Update { report, .. } => report.is_ok(),
+            Line::Update { update, .. } => update.is_ok(),
             Line::Digest { floor, .. } => floor.is_ok(),
             Line::Question { question, .. } => question.is_ok(),
             Line::Sum { sum, .. } => sum.is_ok(),
@@ -163,16 +164,16 @@ proptest! {
     }
 
     #[test]
-    fn any_report_goes_through_an_update_and_a_floor(report in report(), age_s: u32, round: u64, number: u64) {
-        let line = written(|out| wire::put_update(&report.version(), age_s, &names(), out));
+    fn any_update_goes_through_an_update_and_a_floor(update in update(), age_s: u32, round: u64, number: u64) {
+        let line = written(|out| wire::put_update(&update.borrowed(), age_s, &names(), out));
         let read = Line::parse(&line, &names());
-        let Some(Line::Update { age_s: age, report: Ok(back) }) = read else { panic!("{read:?}") };
-        prop_assert_eq!((age, &back), (age_s, &report));
+        let Some(Line::Update { age_s: age, update: Ok(back) }) = read else { panic!("{read:?}") };
+        prop_assert_eq!((age, &back), (age_s, &update));
         let sums: Buckets = [number; DIGEST_BUCKETS];
-        let line = written(|out| wire::put_digest(round, &sums, Some(&report), &names(), out));
+        let line = written(|out| wire::put_digest(round, &sums, Some(&update), &names(), out));
         let read = Line::parse(&line, &names());
         let Some(Line::Digest { round: r, buckets, floor: Ok(Some(floor)) }) = read else { panic!("{read:?}") };
-        prop_assert_eq!((r, buckets, floor), (round, sums, report));
+        prop_assert_eq!((r, buckets, floor), (round, sums, update));
         let line = written(|out| wire::put_ping(number, out));
         prop_assert!(matches!(Line::parse(&line, &names()), Some(Line::Ping(n)) if n == number));
     }

@@ -12,8 +12,8 @@ use super::limits::{
     HANDSHAKE_MS_MAX, NONCE_BYTES, PING_AFTER_MS,
 };
 use super::names::NodeId;
-use super::report::Report;
 use super::time::Mono;
+use super::update::Update;
 
 /// Why a link connection ends, as far as the core decides it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Cut {
     NoHello,
     /// It speaks another version of the grammar.
     Version,
-    /// It says a name that is no neighbour's by this node's map, or another than was dialled.
+    /// It says a name that is no neighbour's by this node's configuration, or another than was dialled.
     Stranger,
     /// It sent no PROOF although this node has a key: it has none.
     NoProof,
@@ -48,10 +48,10 @@ pub enum Cut {
     PushedOut,
     /// The neighbour has proved in a newer connection that it has no link: it was started anew or cut off.
     Abandoned,
-    /// The map was changed: the neighbour is none any more, or the key it was linked by is none.
+    /// The configuration was changed: the neighbour is none any more, or the key it was linked by is none.
     MapChanged,
-    /// It was a knock (see [`Node::take_dial`](super::node::Node::take_dial)), and has done its work.
-    Knock,
+    /// It was a dial-back request (see [`Node::take_dial`](super::node::Node::take_dial)), and has done its work.
+    DialBack,
 }
 
 impl Cut {
@@ -61,7 +61,9 @@ impl Cut {
         match self {
             Cut::NoHello => "its first line is no HELLO",
             Cut::Version => "it speaks another version of the link protocol: update both nodes",
-            Cut::Stranger => "it is not the neighbour this map expects: give both nodes the same map",
+            Cut::Stranger => {
+                "it is not the neighbour this configuration expects: give both nodes the same configuration"
+            }
             Cut::NoProof => "it has no key and this node has one: give both nodes the same key",
             Cut::Unexpected => "it has a key and this node has none: give both nodes the same key",
             Cut::WrongKey => "it knows another key: give both nodes the same key",
@@ -76,8 +78,8 @@ impl Cut {
             Cut::Replaced => "the same neighbour made a newer link",
             Cut::PushedOut => "too many connections had not proved themselves",
             Cut::Abandoned => "its other end was started anew or cut off",
-            Cut::MapChanged => "the map or its keys were changed",
-            Cut::Knock => "a knock has done its work",
+            Cut::MapChanged => "the configuration or its keys were changed",
+            Cut::DialBack => "a dial-back request has done its work",
         }
     }
 }
@@ -102,8 +104,8 @@ pub(super) enum Phase {
     Hello,
     /// The other end's PROOF is awaited.
     Proof,
-    /// This end has knocked and the other end knows who it is: it will close, and dial.
-    Knocked,
+    /// This end has asked to be dialled back and the other end knows who it is: it will close, and dial.
+    DialBackAsked,
     /// Both ends know each other.
     Up,
 }
@@ -121,7 +123,7 @@ pub(super) struct Peer {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DigestDue {
     pub(super) round: u64,
-    /// It waits for owed reports to go first, but no longer than this. [`DigestDue::NOW`] once that
+    /// It waits for pending updates to go first, but no longer than this. [`DigestDue::NOW`] once that
     /// time has come and the writer knows: a link that takes nothing must not keep the clock busy.
     pub(super) at_latest: Mono,
 }
@@ -150,7 +152,7 @@ impl DigestDue {
 pub(super) struct Round {
     /// The last digest sent: the round's number, and the hash of its floor.
     pub(super) sent: Option<(u64, u64)>,
-    /// Digests owed or sent in answer within that round.
+    /// Digests pending or sent in answer within that round.
     pub(super) answers: u8,
 }
 
@@ -167,7 +169,7 @@ pub(super) struct DigestState {
     pub(super) due: Option<DigestDue>,
     /// The digest that is due covers nothing below this. Apart from `due`, as an `Option` within an
     /// `Option` is not all zero when it is `None`.
-    pub(super) due_floor: Option<Report>,
+    pub(super) due_floor: Option<Update>,
     /// When this end begins the next round. The accepting end does so only after a difference.
     pub(super) next_at: Mono,
     /// When it does so although the link is not quiet.
@@ -178,7 +180,7 @@ pub(super) struct DigestState {
     pub(super) ours: Round,
     /// What was said in the round that the other end began last.
     pub(super) theirs: Round,
-    /// When a report last crossed the link.
+    /// When an update last crossed the link.
     pub(super) busy_at: Mono,
     /// The pause before the last round that a difference asked for; 0 when all was well.
     pub(super) retry_ms: u64,
@@ -269,7 +271,7 @@ impl Session {
         if self.dialled { Role::Dialler } else { Role::Acceptor }
     }
 
-    /// Both ends know each other: reports may flow, and the dialling end asks for the first digest.
+    /// Both ends know each other: updates may flow, and the dialling end asks for the first digest.
     pub(super) fn up(&mut self, now: Mono, round: u64) {
         self.phase = Phase::Up;
         self.digest.busy_at = now;
@@ -301,7 +303,7 @@ impl Session {
                 self.digest.next_at = Mono::NEVER;
             }
         } else {
-            // A difference that stays, such as two maps that differ, must not keep the link talking.
+            // A difference that stays, such as two configurations that differ, must not keep the link talking.
             self.digest.retry_ms = (self.digest.retry_ms * 2).clamp(DIGEST_RETRY_MS, DIGEST_EVERY_MS);
             self.digest.next_at = self.digest.next_at.min(now.after_ms(self.digest.retry_ms));
         }
@@ -324,19 +326,19 @@ impl Session {
     pub(super) fn overdue(&self, now: Mono) -> Option<Cut> {
         match self.phase {
             Phase::Free => None,
-            Phase::Hello | Phase::Proof | Phase::Knocked => {
+            Phase::Hello | Phase::Proof | Phase::DialBackAsked => {
                 (now.since_ms(self.opened_at) >= HANDSHAKE_MS_MAX).then_some(Cut::HandshakeTimeout)
             }
             Phase::Up => (now.since_ms(self.received_at) >= DEAD_AFTER_MS).then_some(Cut::Silent),
         }
     }
 
-    /// When this session next has something to do by the clock alone. `owing` says whether reports
-    /// are owed to the neighbour: a digest that waits for them is due at its latest only.
+    /// When this session next has something to do by the clock alone. `owing` says whether updates
+    /// are pending for the neighbour: a digest that waits for them is due at its latest only.
     pub(super) fn wake_at(&self, owing: bool) -> Mono {
         match self.phase {
             Phase::Free => Mono::NEVER,
-            Phase::Hello | Phase::Proof | Phase::Knocked => self.opened_at.after_ms(HANDSHAKE_MS_MAX),
+            Phase::Hello | Phase::Proof | Phase::DialBackAsked => self.opened_at.after_ms(HANDSHAKE_MS_MAX),
             Phase::Up => {
                 let dead_at = self.received_at.after_ms(DEAD_AFTER_MS);
                 let patient = self.digest.due.filter(|due| owing && due.at_latest > DigestDue::NOW);

@@ -1,9 +1,9 @@
-//! What the node remembers: the last report of each client, and what of it is owed to whom.
+//! What the node remembers: the last update of each client, and what of it is pending for whom.
 //!
-//! The policy, in prose. There is one entry a client. Of two reports of a client the larger in the
+//! The policy, in prose. There is one entry a client. Of two updates of a client the larger in the
 //! strict order stays ([`Sighting::compare`]). When the table is full, the smallest entry over all
-//! clients ([`Version::compare`]) gives way to a larger newcomer, and a smaller newcomer is refused and
-//! not passed on. So the table is "the newest K reports", in whatever order things arrive, and a node
+//! clients ([`UpdateRef::compare`]) gives way to a larger newcomer, and a smaller newcomer is refused and
+//! not passed on. So the table is "the newest K updates", in whatever order things arrive, and a node
 //! of K entries holds exactly the newest-K prefix of a larger node. An entry lives for a day by the
 //! node's own steady clock; in the last tenth of its life it is not advertised any more, so a node that
 //! has dropped it does not get it back from one whose clock runs a little slower.
@@ -12,7 +12,7 @@
 //! takes no keyed hasher in a `const`, so the key carries its keyed hash and the map's own unkeyed one
 //! only spreads that.
 //!
-//! Invariants: at most `capacity` entries; every entry is in the floor heap; an owed bit implies an
+//! Invariants: at most `capacity` entries; every entry is in the floor heap; a pending bit implies an
 //! entry. `swap_remove` moves the last entry into the hole, so heap and bits move with it.
 
 use core::cmp::Ordering;
@@ -26,10 +26,10 @@ use super::eviction_heap::Floor;
 use super::fields::ClientId;
 use super::limits::NEIGHBOURS_MAX;
 use super::names::NodeId;
-use super::owed::Owed;
+use super::pending::Pending;
 use super::quota::{Caller, Quotas};
-use super::report::{Report, Sighting, Version};
 use super::time::Timestamp;
+use super::update::{Sighting, Update, UpdateRef};
 
 /// A client id and its keyed hash, of which the map uses 16 bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,21 +58,21 @@ struct Entry {
 /// Bytes of an entry with its key, as the map keeps it: two bytes of hash before them, and padding.
 pub const ENTRY_BYTES: usize = size_of::<(u16, Key, Entry)>();
 const _: () = assert!(ENTRY_BYTES <= 146, "an entry has grown: look at the layout of Sighting");
-/// Bytes beside it: two places in the hash index, a rank and two numbers in the heap, 16 owed bits.
+/// Bytes beside it: two places in the hash index, a rank and two numbers in the heap, 16 pending bits.
 pub const SLOT_BYTES: usize = 2 * 4 + 8 + 2 + 2 + 2;
 
-/// What became of a report.
+/// What became of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It is the newest of its client and is owed to all other neighbours now.
+    /// It is the newest of its client and is pending for all other neighbours now.
     News,
     /// The same, of a client that the table did not hold.
     Newcomer,
     /// The table holds just this; nothing has changed.
     Duplicate,
-    /// The table holds a larger report of this client; nothing has changed.
+    /// The table holds a larger update of this client; nothing has changed.
     Stale,
-    /// The table is full of larger reports; nothing has changed.
+    /// The table is full of larger updates; nothing has changed.
     BelowFloor,
     /// It has outlived its age; nothing has changed.
     TooOld,
@@ -80,7 +80,7 @@ pub enum Admission {
     OverQuota,
 }
 
-/// Where a report came from.
+/// Where an update came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A client of this node.
@@ -90,7 +90,7 @@ pub enum Source {
     },
     /// The neighbour of this number.
     Neighbour(usize),
-    /// What this node kept from before its start. It is owed to nobody: no link is up yet, and the first thing on each
+    /// What this node kept from before its start. It is pending for no neighbour: no link is up yet, and the first thing on each
     /// that comes up is a digest, which finds what the other end lacks.
     Kept,
 }
@@ -104,12 +104,12 @@ impl Source {
     }
 }
 
-/// The newest reports, at most `SLOTS / 2` of them.
+/// The newest updates, at most `SLOTS / 2` of them.
 #[derive(Debug)]
 pub struct Table<const SLOTS: usize> {
     map: FnvIndexMap<Key, Entry, SLOTS>,
     floor: Floor<SLOTS>,
-    owed: Owed<SLOTS>,
+    pending: Pending<SLOTS>,
     quotas: Quotas,
     changed: Changed,
     /// Entries at most.
@@ -129,7 +129,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
         Table {
             map: FnvIndexMap::new(),
             floor: Floor::new(),
-            owed: Owed::new(),
+            pending: Pending::new(),
             quotas: Quotas::new(),
             changed: Changed::new(),
             capacity: 0,
@@ -149,16 +149,16 @@ impl<const SLOTS: usize> Table<SLOTS> {
         self.set_neighbours(neighbours);
     }
 
-    /// There are so many neighbours now, numbered from 0. Nothing is owed to those that are new.
+    /// There are so many neighbours now, numbered from 0. Nothing is pending for those that are new.
     pub(super) fn set_neighbours(&mut self, count: usize) {
         debug_assert!(count <= NEIGHBOURS_MAX);
         self.neighbours = u16::try_from((1_u32 << count) - 1).unwrap_or(u16::MAX);
     }
 
     /// The neighbour of number `to` is none any more, and that of number `from`, the last, takes its
-    /// number, with all that is owed to it.
+    /// number, with all that is pending for it.
     pub(super) fn move_neighbour(&mut self, from: usize, to: usize) {
-        self.owed.move_neighbour(from, to);
+        self.pending.move_neighbour(from, to);
     }
 
     /// Sets how many clients an address may hold.
@@ -213,16 +213,16 @@ impl<const SLOTS: usize> Table<SLOTS> {
         self.map.values().map(|entry| (entry.sighting.rank, entry.sighting.clock_was_trusted()))
     }
 
-    /// What is owed to whom.
+    /// What is pending for whom.
     #[must_use]
-    pub fn owed(&self) -> &Owed<SLOTS> {
-        &self.owed
+    pub fn pending(&self) -> &Pending<SLOTS> {
+        &self.pending
     }
 
-    /// The smallest entry, when the table is full: reports below it are not kept here.
+    /// The smallest entry, when the table is full: updates below it are not kept here.
     #[must_use]
-    pub fn floor(&self) -> Option<Version<'_>> {
-        if self.map.len() < self.capacity { None } else { self.version(self.floor.smallest()?) }
+    pub fn floor(&self) -> Option<UpdateRef<'_>> {
+        if self.map.len() < self.capacity { None } else { self.update(self.floor.smallest()?) }
     }
 
     /// What the table knows of `client`, unless it is past its age.
@@ -232,24 +232,24 @@ impl<const SLOTS: usize> Table<SLOTS> {
         (!self.is_expired(entry, now_s)).then_some(&entry.sighting)
     }
 
-    /// Takes a report that its origin heard at `heard_s`. The rules are at the head of this file.
-    pub(super) fn admit(&mut self, report: &Report, heard_s: i32, now_s: i32, from: Source) -> Admission {
+    /// Takes an update that its origin heard at `heard_s`. The rules are at the head of this file.
+    pub(super) fn admit(&mut self, update: &Update, heard_s: i32, now_s: i32, from: Source) -> Admission {
         if now_s.saturating_sub(heard_s) >= self.age_s_max {
             return Admission::TooOld;
         }
-        let key = self.key(&report.client);
+        let key = self.key(&update.client);
         let mut found = self.map.get_index_of(&key);
         if found.is_some_and(|slot| self.is_expired(self.entry(slot), now_s)) {
             self.remove(found.take().expect("just seen"));
         }
         match found {
-            Some(slot) => self.admit_known(slot, report, heard_s, from),
-            None => self.admit_newcomer(key, report, heard_s, from),
+            Some(slot) => self.admit_known(slot, update, heard_s, from),
+            None => self.admit_newcomer(key, update, heard_s, from),
         }
     }
 
-    fn admit_known(&mut self, slot: usize, report: &Report, heard_s: i32, from: Source) -> Admission {
-        let (old, new) = (&self.entry(slot).sighting, &report.sighting);
+    fn admit_known(&mut self, slot: usize, update: &Update, heard_s: i32, from: Source) -> Admission {
+        let (old, new) = (&self.entry(slot).sighting, &update.sighting);
         // At its origin the same time and place is a duplicate whatever the clock says by now.
         let said_before = matches!(from, Source::Client { .. })
             && old.origin == new.origin
@@ -261,7 +261,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
             Ordering::Equal => {
                 // Who sends it has it.
                 if let Source::Neighbour(neighbour) = from {
-                    self.owed.clear(neighbour, slot);
+                    self.pending.clear(neighbour, slot);
                 }
                 Admission::Duplicate
             }
@@ -272,20 +272,20 @@ impl<const SLOTS: usize> Table<SLOTS> {
                 let (_, entry) = self.map.get_index_mut(slot).expect("the slot was just found");
                 let old = core::mem::replace(
                     entry,
-                    Entry { sighting: report.sighting, heard_s, holder: from.caller() },
+                    Entry { sighting: update.sighting, heard_s, holder: from.caller() },
                 );
                 self.quotas.pass(old.holder, from.caller());
                 let map = &self.map;
-                self.floor.update(slot, report.sighting.rank.0, |a, b| tie(map, a, b));
+                self.floor.update(slot, update.sighting.rank.0, |a, b| tie(map, a, b));
                 self.changed.set(slot);
-                self.owe_to_others(slot, from);
+                self.mark_pending_for_others(slot, from);
                 Admission::News
             }
         }
     }
 
-    fn admit_newcomer(&mut self, key: Key, report: &Report, heard_s: i32, from: Source) -> Admission {
-        if self.floor().is_some_and(|smallest| report.version().compare(&smallest).is_lt()) {
+    fn admit_newcomer(&mut self, key: Key, update: &Update, heard_s: i32, from: Source) -> Admission {
+        if self.floor().is_some_and(|smallest| update.borrowed().compare(&smallest).is_lt()) {
             return Admission::BelowFloor;
         }
         if !self.quotas.allows(from.caller(), None) {
@@ -298,17 +298,17 @@ impl<const SLOTS: usize> Table<SLOTS> {
         let slot = self.map.len();
         debug_assert!(slot < self.capacity);
         let inserted =
-            self.map.insert(key, Entry { sighting: report.sighting, heard_s, holder: from.caller() });
+            self.map.insert(key, Entry { sighting: update.sighting, heard_s, holder: from.caller() });
         debug_assert!(matches!(inserted, Ok(None)), "the client was not there and the map has room");
         self.quotas.pass(Caller::EXEMPT, from.caller());
         let map = &self.map;
-        self.floor.push(slot, report.sighting.rank.0, |a, b| tie(map, a, b));
+        self.floor.push(slot, update.sighting.rank.0, |a, b| tie(map, a, b));
         self.changed.set(slot);
-        self.owe_to_others(slot, from);
+        self.mark_pending_for_others(slot, from);
         Admission::Newcomer
     }
 
-    fn owe_to_others(&mut self, slot: usize, from: Source) {
+    fn mark_pending_for_others(&mut self, slot: usize, from: Source) {
         if from == Source::Kept {
             return;
         }
@@ -317,19 +317,19 @@ impl<const SLOTS: usize> Table<SLOTS> {
             let neighbour = left.trailing_zeros() as usize;
             left &= left - 1;
             if from == Source::Neighbour(neighbour) {
-                self.owed.clear(neighbour, slot);
+                self.pending.clear(neighbour, slot);
             } else {
-                self.owed.set(neighbour, slot);
+                self.pending.set(neighbour, slot);
             }
         }
     }
 
-    /// The next report owed to `neighbour`, and its age in seconds. It is owed no longer.
-    pub(super) fn take_owed(&mut self, neighbour: usize, now_s: i32) -> Option<(Version<'_>, u32)> {
+    /// The next update pending for `neighbour`, and its age in seconds. It is pending no longer.
+    pub(super) fn take_pending(&mut self, neighbour: usize, now_s: i32) -> Option<(UpdateRef<'_>, u32)> {
         // Each turn clears a bit, so this ends.
         let slot = loop {
-            let slot = self.owed.next(neighbour)?;
-            self.owed.clear(neighbour, slot);
+            let slot = self.pending.next(neighbour)?;
+            self.pending.clear(neighbour, slot);
             if self.is_advertised(self.entry(slot), now_s) {
                 break slot;
             }
@@ -338,17 +338,17 @@ impl<const SLOTS: usize> Table<SLOTS> {
     }
 
     /// Owes to `neighbour` every advertised entry that `differs`.
-    pub(super) fn owe_where(
+    pub(super) fn mark_pending_where(
         &mut self,
         neighbour: usize,
         now_s: i32,
-        differs: impl Fn(Version) -> bool,
+        differs: impl Fn(UpdateRef) -> bool,
     ) -> usize {
         let mut count = 0;
         for slot in 0..self.map.len() {
             let advertised = self.is_advertised(self.entry(slot), now_s);
-            if advertised && self.version(slot).is_some_and(&differs) {
-                self.owed.set(neighbour, slot);
+            if advertised && self.update(slot).is_some_and(&differs) {
+                self.pending.set(neighbour, slot);
                 count += 1;
             }
         }
@@ -356,9 +356,9 @@ impl<const SLOTS: usize> Table<SLOTS> {
     }
 
     /// The entries that are young enough to be told to others.
-    pub fn advertised(&self, now_s: i32) -> impl Iterator<Item = Version<'_>> {
+    pub fn advertised(&self, now_s: i32) -> impl Iterator<Item = UpdateRef<'_>> {
         let young = self.map.iter().filter(move |(_, entry)| self.is_advertised(entry, now_s));
-        young.map(|(key, entry)| Version { client: &key.client, sighting: &entry.sighting })
+        young.map(|(key, entry)| UpdateRef { client: &key.client, sighting: &entry.sighting })
     }
 
     /// Notes from now on which entries change, or no longer.
@@ -367,7 +367,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
     }
 
     /// An entry that has changed since it was last given here, and its age in seconds.
-    pub(super) fn take_changed(&mut self, now_s: i32) -> Option<(Version<'_>, u32)> {
+    pub(super) fn take_changed(&mut self, now_s: i32) -> Option<(UpdateRef<'_>, u32)> {
         // Each turn clears a bit, so this ends.
         loop {
             let slot = self.changed.take()?;
@@ -383,16 +383,16 @@ impl<const SLOTS: usize> Table<SLOTS> {
     /// slot that was given. Downwards, because a removal moves the last entry into the hole: one that has been seen
     /// moves to where it is seen again, and none that has not been seen moves to where nobody looks any more.
     #[must_use]
-    pub fn below(&self, end: usize, now_s: i32) -> Option<(usize, Version<'_>, u32)> {
+    pub fn below(&self, end: usize, now_s: i32) -> Option<(usize, UpdateRef<'_>, u32)> {
         let mut slots = (0..end.min(self.map.len())).rev();
         let slot = slots.find(|&slot| !self.is_expired(self.entry(slot), now_s))?;
-        self.aged(slot, now_s).map(|(version, age_s)| (slot, version, age_s))
+        self.aged(slot, now_s).map(|(update, age_s)| (slot, update, age_s))
     }
 
     /// The entry at `slot` and its age in seconds, dead or not; none from [`Table::len`] on.
-    pub(super) fn aged(&self, slot: usize, now_s: i32) -> Option<(Version<'_>, u32)> {
+    pub(super) fn aged(&self, slot: usize, now_s: i32) -> Option<(UpdateRef<'_>, u32)> {
         let (_, entry) = self.map.get_index(slot)?;
-        Some((self.version(slot)?, u32::try_from(self.age_s(entry, now_s)).unwrap_or(0)))
+        Some((self.update(slot)?, u32::try_from(self.age_s(entry, now_s)).unwrap_or(0)))
     }
 
     /// Drops what is past its age or `unwanted`; says how many entries went.
@@ -412,7 +412,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
         let last = self.map.len() - 1;
         let map = &self.map;
         self.floor.remove(slot, |a, b| tie(map, a, b));
-        self.owed.clear_slot(slot);
+        self.pending.clear_slot(slot);
         self.quotas.pass(self.entry(slot).holder, Caller::EXEMPT);
         self.changed.move_slot(last, slot);
         let (key, _) = self.map.get_index(slot).expect("the caller found the slot");
@@ -420,7 +420,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
         self.map.swap_remove(&key);
         if slot != last {
             self.floor.move_slot(last, slot);
-            self.owed.move_slot(last, slot);
+            self.pending.move_slot(last, slot);
         }
     }
 
@@ -435,9 +435,9 @@ impl<const SLOTS: usize> Table<SLOTS> {
         self.map.get_index(slot).expect("a slot below the length holds an entry").1
     }
 
-    fn version(&self, slot: usize) -> Option<Version<'_>> {
+    fn update(&self, slot: usize) -> Option<UpdateRef<'_>> {
         let (key, entry) = self.map.get_index(slot)?;
-        Some(Version { client: &key.client, sighting: &entry.sighting })
+        Some(UpdateRef { client: &key.client, sighting: &entry.sighting })
     }
 
     fn age_s(&self, entry: &Entry, now_s: i32) -> i32 {
@@ -457,11 +457,11 @@ type Map<const SLOTS: usize> = FnvIndexMap<Key, Entry, SLOTS>;
 
 /// Compares the entries of two slots: the heap asks when their times are equal.
 fn tie<const SLOTS: usize>(map: &Map<SLOTS>, a: usize, b: usize) -> Ordering {
-    let version = |slot| {
+    let update = |slot| {
         let (key, entry) = map.get_index(slot).expect("the heap holds slots of entries");
-        Version { client: &key.client, sighting: &entry.sighting }
+        UpdateRef { client: &key.client, sighting: &entry.sighting }
     };
-    version(a).compare(&version(b))
+    update(a).compare(&update(b))
 }
 
 #[cfg(feature = "sim")]

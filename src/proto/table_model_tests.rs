@@ -11,8 +11,8 @@ use super::*;
 use crate::digest::{Salt, buckets};
 use crate::fields::{ClientTime, Position};
 use crate::names::Names;
-use crate::report::tests::names;
 use crate::time::Timestamp;
+use crate::update::tests::names;
 
 const NEIGHBOURS: usize = 3;
 const QUOTA: u32 = 2;
@@ -25,14 +25,14 @@ type Client = Vec<u8>;
 #[derive(Clone, Debug)]
 enum Op {
     Admit {
-        report: Report,
+        update: Update,
         age_s: i32,
         from: Source,
     },
-    TakeOwed {
+    TakePending {
         neighbour: usize,
     },
-    /// Entries of every other client are owed.
+    /// Entries of every other client are pending.
     OweHalf {
         neighbour: usize,
         odd: bool,
@@ -52,14 +52,14 @@ struct Model {
     now_s: i32,
     entries: BTreeMap<Client, (Sighting, i32)>,
     holders: BTreeMap<Client, Caller>,
-    owed: [BTreeSet<Client>; NEIGHBOURS],
+    pending: [BTreeSet<Client>; NEIGHBOURS],
     evicted: u64,
 }
 
 impl Model {
     fn new(capacity: usize) -> Self {
         let (entries, holders) = (BTreeMap::new(), BTreeMap::new());
-        Model { capacity, now_s: 0, entries, holders, owed: Default::default(), evicted: 0 }
+        Model { capacity, now_s: 0, entries, holders, pending: Default::default(), evicted: 0 }
     }
 
     fn is_expired(&self, heard_s: i32) -> bool {
@@ -82,8 +82,8 @@ impl Model {
     fn forget(&mut self, client: &Client) {
         self.entries.remove(client);
         self.holders.remove(client);
-        for owed in &mut self.owed {
-            owed.remove(client);
+        for pending in &mut self.pending {
+            pending.remove(client);
         }
     }
 
@@ -95,11 +95,11 @@ impl Model {
         Some((client.clone(), *sighting))
     }
 
-    fn admit(&mut self, report: &Report, heard_s: i32, from: Source) -> Admission {
+    fn admit(&mut self, update: &Update, heard_s: i32, from: Source) -> Admission {
         if self.is_expired(heard_s) {
             return Admission::TooOld;
         }
-        let (client, new) = (report.client.as_bytes().to_vec(), report.sighting);
+        let (client, new) = (update.client.as_bytes().to_vec(), update.sighting);
         if self.entries.get(&client).is_some_and(|(_, heard_s)| self.is_expired(*heard_s)) {
             self.forget(&client);
         }
@@ -114,7 +114,7 @@ impl Model {
                     Ordering::Less => return Admission::Stale,
                     Ordering::Equal => {
                         if let Source::Neighbour(neighbour) = from {
-                            self.owed[neighbour].remove(&client);
+                            self.pending[neighbour].remove(&client);
                         }
                         return Admission::Duplicate;
                     }
@@ -142,11 +142,11 @@ impl Model {
         };
         self.entries.insert(client.clone(), (new, heard_s));
         self.holders.insert(client.clone(), from.caller());
-        for (neighbour, owed) in self.owed.iter_mut().enumerate() {
+        for (neighbour, pending) in self.pending.iter_mut().enumerate() {
             if from == Source::Neighbour(neighbour) {
-                owed.remove(&client);
+                pending.remove(&client);
             } else {
-                owed.insert(client.clone());
+                pending.insert(client.clone());
             }
         }
         admission
@@ -159,9 +159,9 @@ impl Model {
         gone.len()
     }
 
-    /// What is owed to a neighbour and will be told.
+    /// What is pending for a neighbour and will be told.
     fn told(&self, neighbour: usize) -> BTreeSet<Client> {
-        self.owed[neighbour].iter().filter(|client| self.is_told(client)).cloned().collect()
+        self.pending[neighbour].iter().filter(|client| self.is_told(client)).cloned().collect()
     }
 }
 
@@ -172,23 +172,23 @@ fn is_odd(client: &[u8]) -> bool {
 fn play(table: &mut Table<16>, model: &mut Model, op: &Op) {
     let now_s = model.now_s;
     match op {
-        Op::Admit { report, age_s, from } => {
+        Op::Admit { update, age_s, from } => {
             let heard_s = now_s - age_s;
-            assert_eq!(table.admit(report, heard_s, now_s, *from), model.admit(report, heard_s, *from));
+            assert_eq!(table.admit(update, heard_s, now_s, *from), model.admit(update, heard_s, *from));
         }
-        Op::TakeOwed { neighbour } => {
+        Op::TakePending { neighbour } => {
             let told = model.told(*neighbour);
-            match table.take_owed(*neighbour, now_s) {
-                None => assert!(told.is_empty(), "{told:?} is owed"),
-                Some((version, age_s)) => {
-                    let client = version.client.as_bytes().to_vec();
-                    assert!(told.contains(&client), "{client:?} is not owed");
+            match table.take_pending(*neighbour, now_s) {
+                None => assert!(told.is_empty(), "{told:?} is pending"),
+                Some((update, age_s)) => {
+                    let client = update.client.as_bytes().to_vec();
+                    assert!(told.contains(&client), "{client:?} is not pending");
                     let (sighting, heard_s) = model.entries[&client];
                     assert_eq!(
-                        (*version.sighting, i32::try_from(age_s)),
+                        (*update.sighting, i32::try_from(age_s)),
                         (sighting, Ok((now_s - heard_s).max(0)))
                     );
-                    model.owed[*neighbour].remove(&client);
+                    model.pending[*neighbour].remove(&client);
                 }
             }
         }
@@ -196,10 +196,10 @@ fn play(table: &mut Table<16>, model: &mut Model, op: &Op) {
             let half: Vec<Client> =
                 model.entries.keys().filter(|client| is_odd(client) == *odd).cloned().collect();
             let half: Vec<Client> = half.into_iter().filter(|client| model.is_told(client)).collect();
-            let count =
-                table.owe_where(*neighbour, now_s, |version| is_odd(version.client.as_bytes()) == *odd);
+            let count = table
+                .mark_pending_where(*neighbour, now_s, |update| is_odd(update.client.as_bytes()) == *odd);
             assert_eq!(count, half.len());
-            model.owed[*neighbour].extend(half);
+            model.pending[*neighbour].extend(half);
         }
         Op::Wait { s } => model.now_s += s,
         Op::Sweep => {
@@ -229,12 +229,12 @@ fn compare(table: &Table<16>, model: &Model) {
     let floor = table.floor().map(|floor| (floor.client.as_bytes().to_vec(), *floor.sighting));
     assert_eq!(floor, model.smallest().filter(|_| model.entries.len() == model.capacity));
     for neighbour in 0..NEIGHBOURS {
-        let slots = table.map.keys().enumerate().filter(|(slot, _)| table.owed.is_set(neighbour, *slot));
-        let owed: BTreeSet<Client> = slots.map(|(_, key)| key.client.as_bytes().to_vec()).collect();
-        assert_eq!(owed.len(), table.owed.count(neighbour), "an owed bit implies an entry");
+        let slots = table.map.keys().enumerate().filter(|(slot, _)| table.pending.is_set(neighbour, *slot));
+        let pending: BTreeSet<Client> = slots.map(|(_, key)| key.client.as_bytes().to_vec()).collect();
+        assert_eq!(pending.len(), table.pending.count(neighbour), "a pending bit implies an entry");
         // What is not told any more may be struck off when others are looked for.
-        assert!(owed.is_subset(&model.owed[neighbour]));
-        assert!(model.told(neighbour).is_subset(&owed));
+        assert!(pending.is_subset(&model.pending[neighbour]));
+        assert!(model.told(neighbour).is_subset(&pending));
     }
     let advertised = table.advertised(model.now_s).count();
     assert_eq!(advertised, model.entries.keys().filter(|client| model.is_told(client)).count());
@@ -251,7 +251,7 @@ fn any_origin() -> impl Strategy<Value = NodeId> {
     (0..3_usize).prop_map(|index| names().id(index).expect("there are three"))
 }
 
-fn any_report() -> impl Strategy<Value = Report> {
+fn any_update() -> impl Strategy<Value = Update> {
     let times = prop_oneof![Just("1"), Just("1.0"), Just("2"), Just("3"), Just("4"), Just("-5.5")];
     let positions = prop_oneof![Just("+1+1"), Just("-1+1")];
     (any_origin(), 0..2_i64, "[a-h]", positions, times).prop_map(|(origin, heard, client, position, time)| {
@@ -259,7 +259,7 @@ fn any_report() -> impl Strategy<Value = Report> {
         let position = Position::parse(position.as_bytes()).expect("of the list");
         let heard = Timestamp(heard * 2_500_000_000);
         let sighting = Sighting::trusted(time, origin, position, heard);
-        Report { client: ClientId::parse(client.as_bytes()).expect("one letter"), sighting }
+        Update { client: ClientId::parse(client.as_bytes()).expect("one letter"), sighting }
     })
 }
 
@@ -271,12 +271,12 @@ fn any_op() -> impl Strategy<Value = Op> {
         3 => (0..NEIGHBOURS).prop_map(Source::Neighbour),
     ];
     prop_oneof![
-        8 => (any_report(), 0..110_i32, from).prop_map(|(report, age_s, from)| {
+        8 => (any_update(), 0..110_i32, from).prop_map(|(update, age_s, from)| {
             // Those of a node's own clients are new; most others are young.
             let age_s = if matches!(from, Source::Client { .. }) { 0 } else { age_s * age_s / 110 };
-            Op::Admit { report, age_s, from }
+            Op::Admit { update, age_s, from }
         }),
-        4 => (0..NEIGHBOURS).prop_map(|neighbour| Op::TakeOwed { neighbour }),
+        4 => (0..NEIGHBOURS).prop_map(|neighbour| Op::TakePending { neighbour }),
         1 => (0..NEIGHBOURS, any::<bool>()).prop_map(|(neighbour, odd)| Op::OweHalf { neighbour, odd }),
         1 => (0..60_i32).prop_map(|s| Op::Wait { s }),
         1 => Just(Op::Sweep),
@@ -284,17 +284,17 @@ fn any_op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// The table after these reports, in this order.
+/// The table after these updates, in this order.
 fn merged<'a>(
     capacity: usize,
-    reports: impl IntoIterator<Item = &'a Report>,
+    updates: impl IntoIterator<Item = &'a Update>,
 ) -> (Vec<String>, crate::digest::Buckets) {
     let names: Names = names();
     let mut table = table_of(capacity);
-    for report in reports {
-        table.admit(report, 0, 0, Source::Neighbour(0));
+    for update in updates {
+        table.admit(update, 0, 0, Source::Neighbour(0));
     }
-    let mut held: Vec<String> = table.advertised(0).map(|version| format!("{version:?}")).collect();
+    let mut held: Vec<String> = table.advertised(0).map(|update| format!("{update:?}")).collect();
     held.sort();
     (held, buckets(&table, &names, 0, None, Salt { round: 3, secret: 4 }))
 }
@@ -319,15 +319,15 @@ proptest! {
     #[test]
     fn merging_is_of_sets(
         capacity in 1..=8_usize,
-        a in proptest::collection::vec(any_report(), 0..12),
-        b in proptest::collection::vec(any_report(), 0..12),
-        c in proptest::collection::vec(any_report(), 0..12),
+        a in proptest::collection::vec(any_update(), 0..12),
+        b in proptest::collection::vec(any_update(), 0..12),
+        c in proptest::collection::vec(any_update(), 0..12),
         turn in any::<proptest::sample::Index>(),
     ) {
         let expected = merged(capacity, a.iter().chain(&b).chain(&c));
         prop_assert_eq!(&merged(capacity, c.iter().chain(&a).chain(&b)), &expected);
         prop_assert_eq!(&merged(capacity, b.iter().rev().chain(&c).chain(&a)), &expected);
-        let mut all: Vec<&Report> = a.iter().chain(&b).chain(&c).collect();
+        let mut all: Vec<&Update> = a.iter().chain(&b).chain(&c).collect();
         prop_assert_eq!(&merged(capacity, all.iter().copied().chain(all.iter().copied())), &expected);
         if !all.is_empty() {
             let at = turn.index(all.len());
@@ -340,18 +340,18 @@ proptest! {
     #[test]
     fn a_smaller_table_is_the_beginning_of_a_larger(
         small in 1..=8_usize,
-        reports in proptest::collection::vec(any_report(), 0..30),
+        updates in proptest::collection::vec(any_update(), 0..30),
     ) {
         let hold = |capacity| {
             let mut table = table_of(capacity);
-            for report in &reports {
-                table.admit(report, 0, 0, Source::Neighbour(0));
+            for update in &updates {
+                table.admit(update, 0, 0, Source::Neighbour(0));
             }
-            let mut held: Vec<Report> = table
+            let mut held: Vec<Update> = table
                 .advertised(0)
-                .map(|version| Report { client: version.client.clone(), sighting: *version.sighting })
+                .map(|update| Update { client: update.client.clone(), sighting: *update.sighting })
                 .collect();
-            held.sort_by(|a, b| b.version().compare(&a.version()));
+            held.sort_by(|a, b| b.borrowed().compare(&a.borrowed()));
             held
         };
         let (large, small) = (hold(8), hold(small));

@@ -4,19 +4,19 @@
 
 use super::super::fields::ClientId;
 use super::super::node::Node;
-use super::{Sighting, Table, Version, tie};
+use super::{Sighting, Table, UpdateRef, tie};
 
 impl<const SLOTS: usize> Table<SLOTS> {
     /// Every entry by slot, those past their age included, with the second in which its origin heard it.
-    pub fn sim_entries(&self) -> impl Iterator<Item = (Version<'_>, i32)> {
+    pub fn sim_entries(&self) -> impl Iterator<Item = (UpdateRef<'_>, i32)> {
         self.map
             .iter()
-            .map(|(key, entry)| (Version { client: &key.client, sighting: &entry.sighting }, entry.heard_s))
+            .map(|(key, entry)| (UpdateRef { client: &key.client, sighting: &entry.sighting }, entry.heard_s))
     }
 }
 
 impl<const SLOTS: usize> Node<SLOTS> {
-    /// Changes an entry behind the core's back, as a bit that flips in memory does: it is owed to nobody and
+    /// Changes an entry behind the core's back, as a bit that flips in memory does: it is pending for no neighbour and
     /// no timer is set. `false` if there is no such entry.
     pub fn sim_spoil(&mut self, client: &ClientId, spoil: impl FnOnce(&mut Sighting)) -> bool {
         let table = &mut self.table;

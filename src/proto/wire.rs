@@ -9,12 +9,12 @@
 //! D <round> <hashes> AT <origin> …           the same with a floor, in the form of an update
 //! P <n>                                      ping and its answer
 //! Q <number> <salt> <names> <ms> <floor>            a census: how are you, all of you
-//! R <number> <strangers> <owed> <differs> <answered> <troubled> <links> <more> <halves> <floor>
+//! R <number> <strangers> <pending> <differs> <answered> <troubled> <links> <more> <halves> <floor>
 //! ```
 //! Each of `<links>` is the number of a node and of its neighbour, four hex digits each, and a letter: `d` down, `p`
 //! pending, `n` name in use twice; `-` if there is none. `<more>` counts those that there was no room for.
 //!
-//! A connection from the node whose name sorts last is a knock: it ends after both PROOFs (both HELLOs
+//! A connection from the node whose name sorts last is a dial-back request: it ends after both PROOFs (both HELLOs
 //! where there is no key), and the other node dials.
 //!
 //! Lines end in LF; blanks are single; numbers are decimal; the rest is lower-case hexadecimal. This
@@ -27,7 +27,7 @@ use super::digits::value_of;
 use super::limits::{DIGEST_BUCKETS, NONCE_BYTES, TAG_FIELD_BYTES};
 use super::names::{Names, NodeId};
 use super::out::{Out, read_hex};
-use super::report::{AtLineError, Report, Version};
+use super::update::{AtLineError, Update, UpdateRef};
 
 /// The version of this grammar, in every HELLO.
 pub const VERSION: u64 = 1;
@@ -54,12 +54,12 @@ pub enum Line<'a> {
     },
     /// That the sender knows a key.
     Proof(heapless::Vec<[u8; PROOF_BYTES], KEYS_MAX>),
-    /// A report, and how long ago its origin heard it.
+    /// An update, and how long ago its origin heard it.
     Update {
         /// Seconds.
         age_s: u32,
-        /// The report; or why there is none, which ends the link only if it is malformed.
-        report: Result<Report, AtLineError>,
+        /// The update; or why there is none, which ends the link only if it is malformed.
+        update: Result<Update, AtLineError>,
     },
     /// A digest of the sender's table.
     Digest {
@@ -67,8 +67,8 @@ pub enum Line<'a> {
         round: u64,
         /// The hashes.
         buckets: Buckets,
-        /// The smallest report covered; everything without one.
-        floor: Result<Option<Report>, AtLineError>,
+        /// The smallest update covered; everything without one.
+        floor: Result<Option<Update>, AtLineError>,
     },
     /// A sign of life, or its echo.
     Ping(u64),
@@ -99,7 +99,7 @@ impl<'a> Line<'a> {
             b"U" => {
                 let (age_s, at_line) = split(rest)?;
                 let age_s = u32::try_from(number(age_s)?).ok()?;
-                Some(Line::Update { age_s, report: Report::parse_ranked_line(at_line, names) })
+                Some(Line::Update { age_s, update: Update::parse_ranked_line(at_line, names) })
             }
             b"D" => parse_digest(rest, names),
             b"P" => Some(Line::Ping(number(rest)?)),
@@ -157,8 +157,8 @@ fn parse_digest<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
     Some(Line::Digest { round: number(round)?, buckets, floor: parse_floor(floor, names) })
 }
 
-fn parse_floor(field: &[u8], names: &Names) -> Result<Option<Report>, AtLineError> {
-    if field == b"-" { Ok(None) } else { Report::parse_ranked_line(field, names).map(Some) }
+fn parse_floor(field: &[u8], names: &Names) -> Result<Option<Update>, AtLineError> {
+    if field == b"-" { Ok(None) } else { Update::parse_ranked_line(field, names).map(Some) }
 }
 
 fn parse_question<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
@@ -175,7 +175,7 @@ fn parse_question<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
 fn parse_sum<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
     let (census, rest) = split(rest)?;
     let (strangers, rest) = split(rest)?;
-    let (owed, rest) = split(rest)?;
+    let (pending, rest) = split(rest)?;
     let (differs, rest) = split(rest)?;
     let (answered, rest) = split(rest)?;
     let (troubled, rest) = split(rest)?;
@@ -184,7 +184,7 @@ fn parse_sum<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
     let (halves, floor) = split(rest)?;
     let mut sum = Sum {
         strangers: u32::try_from(number(strangers)?).ok()?,
-        owed: u32::try_from(number(owed)?).ok()?,
+        pending: u32::try_from(number(pending)?).ok()?,
         ..Sum::NONE
     };
     read_links(links, &mut sum)?;
@@ -287,15 +287,15 @@ pub fn put_proofs(proofs: &[[u8; PROOF_BYTES]], out: &mut Out) {
 }
 
 /// Appends a U.
-pub fn put_update(version: &Version, age_s: u32, names: &Names, out: &mut Out) {
+pub fn put_update(update: &UpdateRef, age_s: u32, names: &Names, out: &mut Out) {
     out.put(b"U ");
     out.put_u128(u128::from(age_s));
     out.put_byte(b' ');
-    version.put_ranked_line(names, out);
+    update.put_ranked_line(names, out);
 }
 
 /// Appends a D.
-pub fn put_digest(round: u64, buckets: &Buckets, floor: Option<&Report>, names: &Names, out: &mut Out) {
+pub fn put_digest(round: u64, buckets: &Buckets, floor: Option<&Update>, names: &Names, out: &mut Out) {
     out.put(b"D ");
     out.put_u128(u128::from(round));
     out.put_byte(b' ');
@@ -306,9 +306,9 @@ pub fn put_digest(round: u64, buckets: &Buckets, floor: Option<&Report>, names: 
     put_floor(floor, names, out);
 }
 
-fn put_floor(floor: Option<&Report>, names: &Names, out: &mut Out) {
+fn put_floor(floor: Option<&Update>, names: &Names, out: &mut Out) {
     match floor {
-        Some(floor) => floor.version().put_ranked_line(names, out),
+        Some(floor) => floor.borrowed().put_ranked_line(names, out),
         None => out.put_byte(b'-'),
     }
 }
@@ -326,7 +326,7 @@ pub fn put_question(question: &Question, names: &Names, out: &mut Out) {
 /// Appends an R.
 pub fn put_sum(census: u64, sum: &Sum, names: &Names, out: &mut Out) {
     out.put(b"R ");
-    for number in [census, u64::from(sum.strangers), u64::from(sum.owed)] {
+    for number in [census, u64::from(sum.strangers), u64::from(sum.pending)] {
         out.put_u128(u128::from(number));
         out.put_byte(b' ');
     }
@@ -360,7 +360,7 @@ pub fn put_ping(n: u64, out: &mut Out) {
 mod tests {
     use super::*;
     use crate::limits::{LINK_LINE_BYTES_MAX, NODES_MAX};
-    use crate::report::tests::{any_report, names};
+    use crate::update::tests::{any_update, names};
     use proptest::prelude::*;
 
     fn written(write: impl FnOnce(&mut Out)) -> Vec<u8> {
@@ -386,20 +386,20 @@ mod tests {
     proptest! {
         #[test]
         fn updates_and_digests_read_as_they_were_written(
-            report in any_report(),
+            update in any_update(),
             age in any::<u32>(),
             round in any::<u64>(),
             seed in any::<u64>(),
             with_floor: bool,
         ) {
             let names = names();
-            let line = written(|out| put_update(&report.version(), age, &names, out));
+            let line = written(|out| put_update(&update.borrowed(), age, &names, out));
             let read = Line::parse(&line, &names);
-            let Some(Line::Update { age_s, report: Ok(back) }) = read else { panic!("{read:?}") };
-            prop_assert_eq!((age_s, back), (age, report.clone()));
+            let Some(Line::Update { age_s, update: Ok(back) }) = read else { panic!("{read:?}") };
+            prop_assert_eq!((age_s, back), (age, update.clone()));
 
             let sums: Buckets = core::array::from_fn(|i| seed.wrapping_mul(i as u64 + 1));
-            let floor = with_floor.then_some(&report);
+            let floor = with_floor.then_some(&update);
             let line = written(|out| put_digest(round, &sums, floor, &names, out));
             let read = Line::parse(&line, &names);
             let Some(Line::Digest { round: r, buckets, floor: Ok(f) }) = read else { panic!("{read:?}") };
@@ -408,7 +408,7 @@ mod tests {
 
         #[test]
         fn questions_and_sums_read_as_they_were_written(
-            floor in proptest::option::of(any_report()),
+            floor in proptest::option::of(any_update()),
             numbers: [u64; 4],
             small: [u32; 2],
             nodes in proptest::collection::vec(0..NODES_MAX, 0..40),
@@ -421,7 +421,7 @@ mod tests {
             let Some(Line::Question { number: n, question: Ok(back) }) = read else { panic!("{read:?}") };
             prop_assert_eq!((n, back), (number, question));
 
-            let mut sum = Sum { strangers: small[0], owed: small[1], differs: salt, floor, ..Sum::NONE };
+            let mut sum = Sum { strangers: small[0], pending: small[1], differs: salt, floor, ..Sum::NONE };
             for (half, factor) in sum.halves.iter_mut().zip(1..) {
                 *half = small[0].wrapping_mul(factor);
             }

@@ -54,7 +54,7 @@ pub(crate) async fn answer_few<
         let answered = answer(stream, door.ticket(is_local));
         server.start(async move {
             if let Err(error) = answered.await {
-                server.driver.count(Refused::Ask);
+                server.driver.count(Refused::StatusRequest);
                 debug!("somebody who asked how the node is was not answered: {error}");
             }
         });

@@ -54,7 +54,7 @@ impl Clock {
         self.last.get()
     }
 
-    /// The map says something else of the clock now.
+    /// The configuration says something else of the clock now.
     pub fn set_trust(&self, trust: ClockTrust) {
         self.trust.set(trust);
         self.trusted.set(trust.holds_now());

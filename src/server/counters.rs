@@ -1,4 +1,4 @@
-//! Counters of the server: what it refuses, or fails to do, where the core has no part in it. The core's are in
+//! Counters of the server: what it refuses or fails to do without the core. The core's counters are in
 //! [`crate::proto::counters`].
 
 use std::cell::Cell;
@@ -8,20 +8,20 @@ use std::cell::Cell;
 pub enum Refused {
     /// A connection to a listener.
     Accept,
-    /// Somebody who asked how the node is, at the control socket or over HTTP.
-    Ask,
-    /// A map that was to be read again.
-    Map,
+    /// A request for status, at the control socket or over HTTP.
+    StatusRequest,
+    /// A reload of the configuration.
+    Reload,
 }
 
 /// Name and meaning of each, in their order.
 const DESCRIBED: [(&str, &str); 3] = [
-    ("accepts_failed", "Connections that could not be accepted, for want of descriptors, say."),
+    ("accepts_failed", "Connections that could not be accepted, for example for lack of file descriptors."),
     (
-        "asks_failed",
-        "Connections to the control socket and the HTTP port that ended before their answer did: too slow, gone, or no request.",
+        "status_requests_failed",
+        "Connections to the control socket and the HTTP port that ended before the answer was sent.",
     ),
-    ("maps_refused", "Maps that were to be read again and could not be taken."),
+    ("reloads_failed", "Reloads of the configuration that failed."),
 ];
 
 /// Events since the node started. Each only grows.
@@ -54,8 +54,8 @@ mod tests {
     fn each_is_counted_by_its_own_name() {
         let all = [
             (Refused::Accept, "accepts_failed"),
-            (Refused::Ask, "asks_failed"),
-            (Refused::Map, "maps_refused"),
+            (Refused::StatusRequest, "status_requests_failed"),
+            (Refused::Reload, "reloads_failed"),
         ];
         assert_eq!(all.len(), DESCRIBED.len());
         for (refused, name) in all {

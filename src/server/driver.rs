@@ -107,7 +107,7 @@ impl Driver {
     /// Starts a node in `memory` by `plan`.
     ///
     /// # Errors
-    /// [`RunError::Start`] for a plan that no checked map gives; [`RunError::System`] without random bytes.
+    /// [`RunError::Start`] for a plan that no checked configuration gives; [`RunError::System`] without random bytes.
     pub fn start(memory: &'static mut Memory, plan: &NodeConfig) -> Result<Self, RunError> {
         let Memory { node, buffers } = memory;
         let names: Vec<&str> = plan.nodes.iter().map(|node| node.name.as_str()).collect();
@@ -138,11 +138,11 @@ impl Driver {
         })
     }
 
-    /// Takes a changed map. Whatever it does not speak against stays as it is. Places are begun anew in any
+    /// Takes a changed configuration. Whatever it does not speak against stays as it is. Places are begun anew in any
     /// case, as their file may be another by now: what waits for them is answered by the error form.
     ///
     /// # Errors
-    /// [`RunError::Start`] for a plan that no checked map of this node gives; nothing has changed then.
+    /// [`RunError::Start`] for a plan that no checked configuration of this node gives; nothing has changed then.
     pub fn reload(&self, plan: &NodeConfig) -> Result<(), RunError> {
         let names: Vec<&str> = plan.nodes.iter().map(|node| node.name.as_str()).collect();
         let reload = Reload { names: &names, neighbours: &plan.neighbours, keys: plan.keys.clone() };
@@ -155,9 +155,13 @@ impl Driver {
         self.dial_errors.borrow_mut().clear();
         drop(self.places.replace(Places::start(plan.places.clone())));
         let Reloaded { kept, added, removed, entries_dropped } = reloaded;
-        info!("the map was read again: {kept} neighbours as before, {added} new, {removed} none any more");
+        info!(
+            "the configuration was read again: {kept} neighbours as before, {added} new, {removed} none any more"
+        );
         if entries_dropped > 0 {
-            info!("{entries_dropped} reports were dropped: the nodes that heard them are in the map no more");
+            info!(
+                "{entries_dropped} updates were dropped: the nodes that heard them are in the configuration no more"
+            );
         }
         Ok(())
     }
@@ -168,23 +172,23 @@ impl Driver {
         let node = self.node.borrow();
         let links = node.links().count();
         let up = node.links().filter(|link| link.up_since.is_some()).count();
-        let in_step = node.links().filter(LinkState::is_in_step).count();
+        let in_sync = node.links().filter(LinkState::is_in_sync).count();
         let (known, capacity) = (node.table().len(), node.table().capacity());
-        format!("{up} of {links} links up, {in_step} in step; {known} of {capacity} clients known")
+        format!("{up} of {links} links up, {in_sync} in sync; {known} of {capacity} clients known")
     }
 
     /// What is to be said to somebody who asks after the node at the control socket.
     #[must_use]
-    pub fn answer(&self, request: Request, facts: RuntimeStats) -> String {
-        let status = self.status_now(facts);
+    pub fn answer(&self, request: Request, stats: RuntimeStats) -> String {
+        let status = self.status_now(stats);
         if request == Request::Text { status.text() } else { status.json() }
     }
 
     /// How the node is at this moment.
     #[must_use]
-    pub fn status_now(&self, facts: RuntimeStats) -> Status {
+    pub fn status_now(&self, stats: RuntimeStats) -> Status {
         let (node, now) = (self.node.borrow(), self.clock.now());
-        let facts = RuntimeStats { log_lines_lost: lines_lost(), ..facts };
+        let stats = RuntimeStats { log_lines_lost: lines_lost(), ..stats };
         let errors = self.dial_errors.borrow();
         let error_of = |link: &LinkState| {
             let error = errors.iter().find(|(node, _)| *node == link.node && link.up_since.is_none());
@@ -195,7 +199,7 @@ impl Driver {
             &node,
             &now,
             (self.places.borrow().health(), snapshot),
-            (facts, &self.boards),
+            (stats, &self.boards),
             error_of,
         );
         status.counters.extend(self.refusals.each());
@@ -230,10 +234,10 @@ impl Driver {
         Ok(Inquiry::new(salt))
     }
 
-    /// Whether the herd is in step, by what it has said so far.
+    /// Whether the herd is in sync, by what it has said so far.
     #[must_use]
-    pub fn is_in_step(&self, inquiry: &Inquiry) -> bool {
-        inquiry.is_in_step(self.node.borrow().names().len())
+    pub fn is_in_sync(&self, inquiry: &Inquiry) -> bool {
+        inquiry.is_in_sync(self.node.borrow().names().len())
     }
 
     /// What is to be said to somebody who asks after the herd.
@@ -436,14 +440,14 @@ impl Driver {
     }
 
     /// When the last of warnings that were left out is to be said: a part of [`Driver::wake_at`], for the path of a client's
-    /// report, which may warn and moves no other timer.
+    /// update, which may warn and moves no other timer.
     #[must_use]
     pub fn warns_at(&self) -> Mono {
         self.warnings.due_at()
     }
 
     /// What is to be done about links now. To be asked after every call that touches links or admits a
-    /// report, until there is none.
+    /// update, until there is none.
     pub fn take_work(&self) -> Option<Work> {
         let mut node = self.node.borrow_mut();
         let now = self.clock.now().mono;
@@ -460,7 +464,7 @@ impl Driver {
         }
     }
 
-    /// The sessions whose writers have something to pull; for the path of a client's report, which can
+    /// The sessions whose writers have something to pull; for the path of a client's update, which can
     /// neither cut nor dial.
     pub fn take_wakes(&self) -> u32 {
         self.node.borrow_mut().take_wakes()

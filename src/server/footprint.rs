@@ -119,8 +119,8 @@ pub const LIMITS: &[Limit] = &[
         0,
         "a longer one is not cached",
     ),
-    limit("nodes of a map", NODES_MAX, 0, "the map is refused"),
-    limit("neighbours of a node", NEIGHBOURS_MAX, 0, "the map is refused"),
+    limit("nodes of a configuration", NODES_MAX, 0, "the configuration is refused"),
+    limit("neighbours of a node", NEIGHBOURS_MAX, 0, "the configuration is refused"),
     limit(
         "link connections, unauthenticated ones included",
         SESSIONS_MAX,

@@ -42,7 +42,7 @@ pub const CLIENT_RECEIVE_BUFFER_BYTES: usize = 4 * 1024;
 /// Connections that wait to be accepted, a listener.
 pub const LISTEN_BACKLOG: i32 = 1024;
 
-/// Send buffer that a link asks of the kernel, in bytes: reports that wait in it can no longer be
+/// Send buffer that a link asks of the kernel, in bytes: updates that wait in it can no longer be
 /// replaced by newer ones, so it is kept small.
 pub const LINK_SEND_BUFFER_BYTES: usize = 32 * 1024;
 
@@ -98,9 +98,9 @@ const _: () = assert!(LOCAL_WATCHERS_MAX < super::control::CONTROLS_MAX, "status
 pub const LIVE_EVERY_MS: u64 = 250;
 /// How the node is, once in so many looks: every two seconds.
 pub const LIVE_STATUS_LOOKS: u64 = 8;
-/// Whether the herd is in step, after so many looks since it was last said: ten seconds.
+/// Whether the herd is in sync, after so many looks since it was last said: ten seconds.
 pub const LIVE_HERD_LOOKS: u64 = 40;
-/// For so long the herd is asked for those who watch, in milliseconds: a herd that is in step says so at once.
+/// For so long the herd is asked for those who watch, in milliseconds: a herd that is in sync says so at once.
 pub const LIVE_HERD_MS_MAX: u64 = 3_000;
 /// Bytes of changes that are told in one look; what is left is told in the next.
 pub const LIVE_LOOK_BYTES_MAX: usize = 24 * 1024;

@@ -74,9 +74,9 @@ impl Driver {
             LinkEvent::Up { node, restarted: true } => {
                 info!("link to {} is up; it has been restarted", self.name(node));
             }
-            LinkEvent::Equal { node } => debug!("in step with {}", self.name(node)),
-            LinkEvent::Differs { node, owed } => {
-                info!("{} differs: {owed} reports are owed to it", self.name(node));
+            LinkEvent::Equal { node } => debug!("in sync with {}", self.name(node)),
+            LinkEvent::Differs { node, pending } => {
+                info!("{} differs: {pending} updates are pending for it", self.name(node));
             }
         }
     }
@@ -84,7 +84,7 @@ impl Driver {
     pub(super) fn log_cut(&self, node: &BoardNode, now: Mono, ended: &Ended) {
         let reason = ended.cut.reason();
         match (ended.cut, ended.peer, ended.alleged) {
-            (Cut::Knock, ..) => debug!("a link connection is closed: {reason}"),
+            (Cut::DialBack, ..) => debug!("a link connection is closed: {reason}"),
             (Cut::MapChanged, ..) => info!("a link connection is closed: {reason}"),
             // The newer link has been told to be up by now; "is down" after that would be the last word.
             (Cut::Replaced, Some(peer), _) => {

@@ -41,7 +41,7 @@ impl<R: NodeRuntime> Server<R> {
     }
 }
 
-/// Accepts neighbours, and whoever else knocks, for ever.
+/// Accepts neighbours, and whoever else dial_back_requests, for ever.
 pub(crate) async fn accept<R: NodeRuntime>(server: &'static Server<R>, listener: R::TcpListener) {
     loop {
         if let Some(instant) = server.driver.clock().instant(server.driver.accept_at())
@@ -72,7 +72,7 @@ async fn dial<R: NodeRuntime>(server: &'static Server<R>, node: NodeId) {
     let address: SocketAddr = server.plan.borrow().nodes[node.index()].links;
     if address.ip().is_unspecified() {
         // It listens on every address of its board, and nobody says which: it has to dial.
-        server.driver.dial_failed(node, &"the map does not say where it listens");
+        server.driver.dial_failed(node, &"the configuration does not say where it listens");
         server.work();
         return;
     }
@@ -82,7 +82,7 @@ async fn dial<R: NodeRuntime>(server: &'static Server<R>, node: NodeId) {
     };
     let connected = or(server.runtime.connect(address), in_time).await;
     if server.generation.get() != generation {
-        // The map was read again meanwhile: the number is another node's now, or none's.
+        // The configuration was read again meanwhile: the number is another node's now, or none's.
         return;
     }
     match connected {
@@ -101,7 +101,7 @@ fn start<R: NodeRuntime>(
     peer: IpAddr,
     dialled: Option<NodeId>,
 ) {
-    // Best effort: without these reports are a little older when they arrive, and that is all.
+    // Best effort: without these updates are a little older when they arrive, and that is all.
     let _ = rustix::net::sockopt::set_tcp_nodelay(&stream, true);
     let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, LINK_SEND_BUFFER_BYTES);
     match server.driver.open_link(dialled, Some(peer)) {

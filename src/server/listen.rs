@@ -18,7 +18,7 @@ use super::service::{CLIENTS, Service};
 /// Listens on an address, by the listener that the service manager has kept if there is one.
 ///
 /// # Errors
-/// [`RunError::Bind`], which names `member` of the map.
+/// [`RunError::Bind`], which names `member` of the configuration.
 pub fn listen(service: &Service, member: &'static str, address: SocketAddr) -> Result<TcpListener, RunError> {
     let bound = service.kept(address).map_or_else(|| TcpListener::bind(address), Ok);
     let bound = bound.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));

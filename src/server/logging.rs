@@ -87,7 +87,7 @@ impl Form {
 }
 
 /// Says on standard error what is no line of the log: why a command did not end well, what is wrong with a
-/// map. Under systemd each line has its priority here too. A closed standard error leaves nobody to tell.
+/// configuration. Under systemd each line has its priority here too. A closed standard error leaves nobody to tell.
 pub fn tell(level: Level, text: &str) {
     let mut stderr = std::io::stderr().lock();
     let to_journal = std::env::var_os("JOURNAL_STREAM").is_some();

@@ -1,102 +1,139 @@
-//! A node's figures for a monitoring system: OpenMetrics text, version 1.0.0, of what `herd status` shows.
+//! The figures of `herd status` as OpenMetrics text, version 1.0.0.
 //!
-//! Names by Prometheus' conventions: base units in the name, `_total` for what only grows. No position and no client's id is
-//! among the labels.
+//! Names follow Prometheus' conventions: base units in the name, `_total` for counters. Labels hold neither positions nor client
+//! ids.
 
 use std::fmt::{Display, Write as _};
 
 use super::counters::Refusals;
-use super::status::Status;
+use super::status::{RuntimeStats, Status};
 use crate::proto::counters::Counters;
 
-/// What the answer is called in HTTP.
+/// The content type of [`text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The text for a node that is so.
+/// The metrics of a node with this status.
 #[must_use]
 pub fn text(status: &Status) -> String {
     let mut text = Text::default();
     let version = env!("CARGO_PKG_VERSION");
-    text.family("herd_build", "info", "The node and its release.");
+    text.family("herd_build", "info", "The node's name and version.");
     text.sample("herd_build_info", &[("node", &status.node), ("version", version)], 1);
-    text.gauge("herd_uptime_seconds", "Since the node started.", seconds(status.up_ms));
-    text.gauge(
-        "herd_clock_trusted",
-        "Whether the wall clock is known to be right.",
-        u8::from(status.clock_is_trusted),
-    );
+    text.gauge("herd_uptime_seconds", "Time since the node started.", seconds(status.up_ms));
+    text.gauge("herd_clock_trusted", "1 if the wall clock is trusted.", u8::from(status.clock_is_trusted));
     links(&mut text, status);
     let (entries, capacity) = status.entries;
-    text.gauge("herd_table_entries", "Clients that the node remembers.", entries);
-    text.gauge("herd_table_capacity_entries", "Clients that it can remember.", capacity);
+    text.gauge("herd_table_entries", "Clients in the table.", entries);
+    text.gauge("herd_table_capacity_entries", "Clients that the table can hold.", capacity);
     if let Some(oldest_s) = status.oldest_s {
-        text.gauge("herd_table_oldest_age_seconds", "Since the oldest entry was heard.", oldest_s);
+        text.gauge("herd_table_oldest_age_seconds", "Age of the oldest entry of the table.", oldest_s);
     }
-    text.counter("herd_table_evicted", "Entries that gave way to newer ones.", status.evicted);
-    let facts = &status.facts;
-    text.gauge("herd_clients", "Clients connected.", facts.clients);
-    text.gauge("herd_clients_max", "Clients that may be connected.", facts.clients_max);
-    text.counter("herd_clients_pushed_out", "Clients closed for a newcomer.", facts.clients_pushed_out);
-    text.counter("herd_clients_unread", "Clients closed because they did not read.", facts.unread_refused);
-    text.counter("herd_http_answered", "Requests over HTTP that were answered.", facts.http_answered);
-    text.counter(
-        "herd_http_denied",
-        "Requests without the herd's token, or by a foreign name.",
-        facts.http_denied,
-    );
-    text.counter("herd_http_refused", "Requests that made no sense.", facts.http_refused);
-    text.gauge("herd_watchers", "Those who watch the node.", facts.watchers);
-    text.counter("herd_watchers_lost", "Watchers that fell too far behind.", facts.watchers_lost);
-    text.counter("herd_watchers_refused", "Watchers that there was no room for.", facts.watchers_refused);
-    text.counter("herd_log_lines_lost", "Lines of the log that nobody had room for.", facts.log_lines_lost);
+    text.counter("herd_table_evicted", "Entries evicted from the full table by newer ones.", status.evicted);
+    connections(&mut text, &status.stats);
     if let Some(kb) = status.private_kb {
-        text.gauge("herd_memory_private_bytes", "Memory that the process shares with no other.", kb * 1024);
+        text.gauge("herd_memory_private_bytes", "Private memory of the process.", kb * 1024);
     }
     places(&mut text, status);
     snapshot(&mut text, status);
     let described = Counters::described().chain(Refusals::described());
+    commands(&mut text, status);
     for ((name, value), (_, help)) in status.counters.iter().zip(described) {
-        text.counter(&format!("herd_{name}"), help, value);
+        if !COMMANDS.contains(name) {
+            text.counter(&format!("herd_{name}"), help, value);
+        }
     }
     text.0 + "# EOF\n"
 }
 
+/// The counters that are one family with a label: what a client's line was.
+const COMMANDS: [&str; 3] = ["iamat", "whatsat", "invalid"];
+
+fn commands(text: &mut Text, status: &Status) {
+    let family = "herd_client_commands";
+    text.family(family, "counter", "Lines of clients, by command.");
+    for (name, value) in status.counters.iter().filter(|(name, _)| COMMANDS.contains(name)) {
+        text.sample(&format!("{family}_total"), &[("command", name)], value);
+    }
+}
+
+fn connections(text: &mut Text, stats: &RuntimeStats) {
+    text.gauge("herd_clients", "Client connections.", stats.clients);
+    text.gauge("herd_clients_max", "Limit of client connections.", stats.clients_max);
+    text.counter(
+        "herd_clients_evicted",
+        "Client connections closed to accept a newer one.",
+        stats.clients_evicted,
+    );
+    text.counter(
+        "herd_clients_unread",
+        "Client connections closed because the client did not read its answers.",
+        stats.unread_refused,
+    );
+    text.counter("herd_http_answered", "HTTP requests answered.", stats.http_answered);
+    text.counter(
+        "herd_http_denied",
+        "HTTP requests denied: without the herd's token, or for a foreign host name.",
+        stats.http_denied,
+    );
+    text.counter("herd_http_refused", "Malformed HTTP requests.", stats.http_refused);
+    text.gauge("herd_event_subscribers", "Open event streams.", stats.watchers);
+    text.counter(
+        "herd_event_subscribers_lost",
+        "Event streams closed because the subscriber fell too far behind.",
+        stats.subscribers_lost,
+    );
+    text.counter(
+        "herd_event_subscribers_refused",
+        "Event streams refused because too many were open.",
+        stats.subscribers_refused,
+    );
+    text.counter(
+        "herd_log_lines_dropped",
+        "Log lines dropped because the log could not be written.",
+        stats.log_lines_lost,
+    );
+}
+
 fn links(text: &mut Text, status: &Status) {
     let links = || status.links.iter();
-    text.family("herd_link_up", "gauge", "Whether the link to the neighbour is up.");
+    text.family("herd_link_up", "gauge", "1 if the link to the neighbour is up.");
     for link in links() {
         text.sample("herd_link_up", &[("neighbour", &link.node)], u8::from(link.is_up));
     }
     text.family(
-        "herd_link_in_step",
+        "herd_link_in_sync",
         "gauge",
-        "Whether both ends held the same when they last compared, with nothing left unsaid since.",
+        "1 if both ends were equal at their last comparison and no update has been pending since.",
     );
     for link in links() {
-        text.sample("herd_link_in_step", &[("neighbour", &link.node)], u8::from(link.is_in_step));
+        text.sample("herd_link_in_sync", &[("neighbour", &link.node)], u8::from(link.is_in_sync));
     }
     text.family(
         "herd_link_name_in_use",
         "gauge",
-        "Whether two boards were seen to use the neighbour's name within the last ten minutes.",
+        "1 if two boards used the neighbour's name within the last ten minutes.",
     );
     for link in links() {
         let is_in_use = u8::from(link.name_in_use_at.is_some());
         text.sample("herd_link_name_in_use", &[("neighbour", &link.node)], is_in_use);
     }
-    text.family("herd_link_owed_reports", "gauge", "Reports that are still to be sent to the neighbour.");
+    text.family("herd_link_pending_updates", "gauge", "Updates pending for the neighbour.");
     for link in links() {
-        text.sample("herd_link_owed_reports", &[("neighbour", &link.node)], link.owed);
+        text.sample("herd_link_pending_updates", &[("neighbour", &link.node)], link.pending);
     }
     text.family(
         "herd_link_equal_age_seconds",
         "gauge",
-        "Since both ends last found that they held the same.",
+        "Time since both ends last found their tables equal.",
     );
     for (link, ms) in links().filter_map(|link| Some((link, link.equal_ago_ms?))) {
         text.sample("herd_link_equal_age_seconds", &[("neighbour", &link.node)], seconds(ms));
     }
-    text.family("herd_link_round_trip_seconds", "gauge", "Of the last ping; the dialling end alone has it.");
+    text.family(
+        "herd_link_round_trip_seconds",
+        "gauge",
+        "Round trip of the last ping, at the dialling end only.",
+    );
     for (link, ms) in links().filter_map(|link| Some((link, link.round_trip_ms?))) {
         text.sample("herd_link_round_trip_seconds", &[("neighbour", &link.node)], seconds(ms));
     }
@@ -104,11 +141,11 @@ fn links(text: &mut Text, status: &Status) {
 
 fn places(text: &mut Text, status: &Status) {
     let places = &status.places;
-    text.gauge("herd_places_waiting_queries", "Queries that wait for places.", places.waiting);
-    text.gauge("herd_places_workers", "Threads that ask for places.", places.workers);
+    text.gauge("herd_places_waiting_queries", "Queries waiting for places.", places.waiting);
+    text.gauge("herd_places_workers", "Threads that query the places source.", places.workers);
     text.gauge(
         "herd_places_paused",
-        "Whether the upstream is left alone after failures.",
+        "1 while the node does not query the upstream because of failures.",
         u8::from(places.paused_s.is_some()),
     );
     for (name, value) in places.counters.each() {
@@ -119,14 +156,14 @@ fn places(text: &mut Text, status: &Status) {
 
 fn snapshot(text: &mut Text, status: &Status) {
     let Some(snapshot) = &status.snapshot else { return };
-    text.counter("herd_snapshot_written", "Snapshots of the table that were written.", snapshot.written);
-    text.counter("herd_snapshot_failed", "Snapshots of the table that could not be.", snapshot.failed);
+    text.counter("herd_snapshot_written", "Snapshots written.", snapshot.written);
+    text.counter("herd_snapshot_failed", "Snapshots that could not be written.", snapshot.failed);
     let Some(last) = &snapshot.last else { return };
-    let age = "Since the last snapshot was written.";
+    let age = "Age of the last snapshot.";
     text.gauge("herd_snapshot_age_seconds", age, seconds(last.ago_ms));
     text.gauge("herd_snapshot_entries", "Clients in the last snapshot.", last.entries);
-    text.gauge("herd_snapshot_size_bytes", "Length of the last snapshot.", last.bytes);
-    let took = "How long the last snapshot took until it was on the disk.";
+    text.gauge("herd_snapshot_size_bytes", "Size of the last snapshot.", last.bytes);
+    let took = "Time to write the last snapshot to the disk.";
     text.gauge("herd_snapshot_duration_seconds", took, seconds(last.took_ms));
 }
 

@@ -1,7 +1,7 @@
 //! The server does what the core decides: sockets, timers, clocks, signals, logs.
 //!
 //! `driver` is bytes in, bytes out, and waits for nothing. [`shared`], and the files named `serve`, are the tasks of a node,
-//! written once for any [`runtime`]. None of them knows how a map is written; a [`NodeConfig`] is all they are told.
+//! written once for any [`runtime`]. None of them knows how a configuration is written; a [`NodeConfig`] is all they are told.
 
 mod acceptor;
 mod addresses;
@@ -55,16 +55,16 @@ pub struct Address {
     pub http: Option<SocketAddr>,
 }
 
-/// What a node is to do: made from a checked map.
+/// What a node is to do: made from a checked configuration.
 #[derive(Debug)]
 pub struct NodeConfig {
-    /// All nodes of the map, sorted by name.
+    /// All nodes of the configuration, sorted by name.
     pub nodes: Vec<Address>,
     /// This node's place in `nodes`.
     pub me: usize,
     /// The neighbours' places in `nodes`, rising.
     pub neighbours: Vec<usize>,
-    /// All edges of the map, for those who watch the node over HTTP; none where it says nothing there.
+    /// All edges of the configuration, for those who watch the node over HTTP; none where it says nothing there.
     pub edges: Vec<(u16, u16)>,
     /// The herd's keys; none only where every address is loopback.
     pub keys: Option<Keys>,
@@ -84,8 +84,8 @@ pub struct NodeConfig {
     pub supervised: bool,
 }
 
-/// Reads the map again, and says in words why it cannot be taken. Called on the node's own thread, which
-/// waits meanwhile: a map is a small file on the board.
+/// Reads the configuration again, and says in words why it cannot be taken. Called on the node's own thread, which
+/// waits meanwhile: a configuration is a small file on the board.
 pub type ReloadFn = Box<dyn Fn() -> Result<NodeConfig, String>>;
 
 /// Why a node could not run.
@@ -95,12 +95,12 @@ pub enum RunError {
     Bind {
         /// `clients` or `links`.
         member: &'static str,
-        /// The address of the map.
+        /// The address of the configuration.
         address: SocketAddr,
         /// What the system said.
         error: std::io::Error,
     },
-    /// The core refused the plan: the map was not checked.
+    /// The core refused the plan: the configuration was not checked.
     Start(StartError),
     /// The system would not give what a node cannot do without.
     System {
@@ -120,7 +120,7 @@ impl fmt::Display for RunError {
             RunError::Bind { member, address, error } => {
                 write!(f, "{member}: cannot listen on {address}: {error}")
             }
-            RunError::Start(error) => write!(f, "the map was not checked: {error:?}"),
+            RunError::Start(error) => write!(f, "the configuration was not checked: {error:?}"),
             RunError::System { what, error } => write!(f, "{what}: {error}"),
         }
     }

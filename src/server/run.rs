@@ -163,7 +163,7 @@ impl<R: NodeRuntime> Server<R> {
         Some(control)
     }
 
-    /// Takes the map as it is now. If it cannot be taken the old one stays in force.
+    /// Takes the configuration as it is now. If it cannot be taken the old one stays in force.
     async fn reload(&'static self) -> Result<(), String> {
         let plan = (self.reread)()?;
         let (old, new) = {
@@ -187,7 +187,7 @@ impl<R: NodeRuntime> Server<R> {
         let snapshots_stay = self.plan.borrow().snapshot_minutes == plan.snapshot_minutes;
         *self.plan.borrow_mut() = plan;
         self.generation.set(self.generation.get().wrapping_add(1));
-        // What the map says is told first of all, and only then.
+        // What the configuration says is told first of all, and only then.
         self.live.renew();
         self.work();
         if !snapshots_stay {
@@ -227,15 +227,15 @@ async fn keep_told<R: NodeRuntime>(server: &'static Server<R>) {
     }
 }
 
-/// Reads the map again when it is asked to.
+/// Reads the configuration again when it is asked to.
 async fn keep_map<R: NodeRuntime>(server: &'static Server<R>) {
     let service = &server.service;
     loop {
         server.reload_wake.wait().await;
         service.reloading();
         if let Err(why) = server.reload().await {
-            server.driver.count(Refused::Map);
-            error!("the map stays as it was: {why}");
+            server.driver.count(Refused::Reload);
+            error!("the configuration stays as it was: {why}");
         }
         service.ready(server.driver.status());
     }

@@ -18,7 +18,7 @@ use sd_notify::NotifyState;
 
 use super::limits::STATUS_EVERY_MS;
 
-/// The listeners by the names that the map has for them, and the service manager.
+/// The listeners by the names that the configuration has for them, and the service manager.
 pub const CLIENTS: &str = "clients";
 /// See [`CLIENTS`].
 pub const LINKS: &str = "links";
@@ -88,15 +88,15 @@ impl Service {
         self.tell(&[NotifyState::FdStoreRemove, NotifyState::FdName(name)]);
     }
 
-    /// All listeners are bound, and the map is read.
+    /// All listeners are bound, and the configuration is read.
     pub fn ready(&self, status: String) {
-        // What nobody has asked for is of another map: whoever connects there is refused, not left waiting.
+        // What nobody has asked for is of another configuration: whoever connects there is refused, not left waiting.
         self.kept.borrow_mut().clear();
         self.tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
         *self.status.borrow_mut() = status;
     }
 
-    /// The map is being read anew; [`Service::ready`] comes after.
+    /// The configuration is being read anew; [`Service::ready`] comes after.
     pub fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => self.tell(&[NotifyState::Reloading, now]),

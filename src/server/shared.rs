@@ -38,7 +38,7 @@ pub trait NodeRuntime: Runtime {
     /// No connections yet, of at most `max`.
     fn clients(&self, max: usize) -> Self::Clients;
     /// How many there are, and what became of others.
-    fn facts(clients: &Self::Clients) -> RuntimeStats;
+    fn stats(clients: &Self::Clients) -> RuntimeStats;
     /// Accepts a client.
     fn accept_client(
         &'static self,
@@ -64,7 +64,7 @@ pub struct Server<R: NodeRuntime> {
     pub driver: Driver,
     pub(crate) plan: RefCell<NodeConfig>,
     pub(crate) reread: ReloadFn,
-    /// Rises when the map is read again, which gives nodes other numbers.
+    /// Rises when the configuration is read again, which gives nodes other numbers.
     pub(crate) generation: Cell<u32>,
     pub(crate) service: Service,
     pub(crate) listeners: RefCell<Listeners<R>>,
@@ -76,14 +76,14 @@ pub struct Server<R: NodeRuntime> {
     pub(crate) is_looking: Cell<bool>,
     pub(crate) http: HttpCounters,
     pub(crate) lists: Lists,
-    /// Writes the table now and then, where the map asks for that.
+    /// Writes the table now and then, where the configuration asks for that.
     pub(crate) snapshots: RefCell<Option<R::Task>>,
     /// Answers that clients have not read yet.
     pub(crate) unread: Budget,
     /// When the timer task wakes next, and what wakes it before that.
     pub(crate) timer_at: Cell<Mono>,
     pub(crate) timer_wake: Notify,
-    /// Rung when the map is to be read again.
+    /// Rung when the configuration is to be read again.
     pub(crate) reload_wake: Notify,
 }
 
@@ -150,17 +150,17 @@ impl<R: NodeRuntime> Server<R> {
     }
 
     /// What the driver does not know of the node.
-    pub(crate) fn facts(&self) -> RuntimeStats {
+    pub(crate) fn stats(&self) -> RuntimeStats {
         let [http_answered, http_denied, http_refused] = self.http.all();
-        let (watchers_lost, watchers_refused) = self.live.lost_and_refused();
+        let (subscribers_lost, subscribers_refused) = self.live.lost_and_refused();
         RuntimeStats {
             http_answered,
             http_denied,
             http_refused,
             watchers: self.live.watchers(),
-            watchers_lost,
-            watchers_refused,
-            ..R::facts(&self.clients.borrow())
+            subscribers_lost,
+            subscribers_refused,
+            ..R::stats(&self.clients.borrow())
         }
     }
 

@@ -19,7 +19,7 @@ pub struct RuntimeStats {
     /// Clients that there is room for.
     pub clients_max: usize,
     /// Clients closed for a newcomer.
-    pub clients_pushed_out: u64,
+    pub clients_evicted: u64,
     /// Clients closed because all leave too much unread.
     pub unread_refused: u64,
     /// Requests over HTTP that were answered by what they asked for.
@@ -31,9 +31,9 @@ pub struct RuntimeStats {
     /// Those who watch the node.
     pub watchers: usize,
     /// Those who fell too far behind and were let go.
-    pub watchers_lost: u64,
+    pub subscribers_lost: u64,
     /// Those who came when as many watched as may.
-    pub watchers_refused: u64,
+    pub subscribers_refused: u64,
     /// Lines of the log that nobody had room for.
     pub log_lines_lost: u64,
 }
@@ -48,11 +48,11 @@ pub struct Link {
     /// For how long it has been up or down, in milliseconds; none if it was never up.
     pub for_ms: Option<u64>,
     /// Whether both held the same when they last compared, and nothing was left unsaid since.
-    pub is_in_step: bool,
+    pub is_in_sync: bool,
     /// How long ago that was, in milliseconds.
     pub equal_ago_ms: Option<u64>,
-    /// Reports owed to the neighbour.
-    pub owed: usize,
+    /// Updates pending for the neighbour.
+    pub pending: usize,
     /// Of the last ping, in milliseconds; the dialling end alone knows.
     pub round_trip_ms: Option<u64>,
     /// When the neighbour is dialled next, in milliseconds.
@@ -76,11 +76,11 @@ pub struct Status {
     pub links: Vec<Link>,
     /// Clients it remembers, and at most.
     pub entries: (usize, usize),
-    /// Reports that gave way to newer ones.
+    /// Updates that gave way to newer ones.
     pub evicted: u64,
     /// The age of the oldest entry, in seconds.
     pub oldest_s: Option<i32>,
-    /// The rank of the smallest entry of a full table, in nanoseconds since 1970: below it reports are refused.
+    /// The rank of the smallest entry of a full table, in nanoseconds since 1970: below it updates are refused.
     pub floor_ns: Option<i64>,
     /// Where places come from, and how that goes.
     pub places: places::Health,
@@ -91,7 +91,7 @@ pub struct Status {
     /// Counters of the core, then those of the server.
     pub counters: Vec<(&'static str, u64)>,
     /// What the runtime's half knows.
-    pub facts: RuntimeStats,
+    pub stats: RuntimeStats,
 }
 
 impl Status {
@@ -100,7 +100,7 @@ impl Status {
         node: &BoardNode,
         now: &Now,
         (places, snapshot): (places::Health, Option<snapshot::Health>),
-        (facts, boards): (RuntimeStats, &Boards),
+        (stats, boards): (RuntimeStats, &Boards),
         error_of: impl Fn(&LinkState) -> Option<String>,
     ) -> Self {
         let name = |id| String::from_utf8_lossy(node.names().name(id)).into_owned();
@@ -109,9 +109,9 @@ impl Status {
             node: name(link.node),
             is_up: link.up_since.is_some(),
             for_ms: link.up_since.or(link.down_since).map(since),
-            is_in_step: link.is_in_step(),
+            is_in_sync: link.is_in_sync(),
             equal_ago_ms: link.equal_at.map(since),
-            owed: link.owed,
+            pending: link.pending,
             round_trip_ms: link.round_trip_ms,
             dials_in_ms: link.dial_at.map(|at| at.since_ms(now.mono)),
             name_in_use_at: link.is_name_in_use(now.mono).then(|| boards.words(link.node)),
@@ -131,7 +131,7 @@ impl Status {
             snapshot,
             private_kb: private_kb(),
             counters: node.counters().each().collect(),
-            facts,
+            stats,
         }
     }
 
@@ -153,17 +153,17 @@ impl Status {
             let _ = write!(text, ", the oldest heard {} ago", Span(oldest_ms));
         }
         let _ = writeln!(text, "; {} gave way to newer ones", self.evicted);
-        let RuntimeStats { clients, clients_max, clients_pushed_out, unread_refused, .. } = self.facts;
+        let RuntimeStats { clients, clients_max, clients_evicted, unread_refused, .. } = self.stats;
         let _ = writeln!(
             text,
-            "  clients  {clients} connected of {clients_max}; {clients_pushed_out} closed for newcomers, {unread_refused} that did not read"
+            "  clients  {clients} connected of {clients_max}; {clients_evicted} closed for newcomers, {unread_refused} that did not read"
         );
-        let RuntimeStats { http_answered, http_denied, http_refused, watchers, watchers_lost, .. } =
-            self.facts;
+        let RuntimeStats { http_answered, http_denied, http_refused, watchers, subscribers_lost, .. } =
+            self.stats;
         if http_answered + http_denied + http_refused > 0 || watchers > 0 {
             let _ = writeln!(
                 text,
-                "  http     {watchers} watch, {watchers_lost} fell behind; {http_answered} answered, {http_denied} denied, {http_refused} refused"
+                "  http     {watchers} watch, {subscribers_lost} fell behind; {http_answered} answered, {http_denied} denied, {http_refused} refused"
             );
         }
         let _ = writeln!(text, "  places   {}", self.places);
@@ -202,21 +202,21 @@ impl Status {
         json.number("floor_ns", self.floor_ns);
         json.close('}');
         json.open("clients", '{');
-        json.number("connected", Some(self.facts.clients));
-        json.number("max", Some(self.facts.clients_max));
-        json.number("pushed_out", Some(self.facts.clients_pushed_out));
-        json.number("unread_refused", Some(self.facts.unread_refused));
+        json.number("connected", Some(self.stats.clients));
+        json.number("max", Some(self.stats.clients_max));
+        json.number("pushed_out", Some(self.stats.clients_evicted));
+        json.number("unread_refused", Some(self.stats.unread_refused));
         json.close('}');
         json.open("places", '{');
         places_json(&self.places, &mut json);
         json.close('}');
         json.open("http", '{');
-        json.number("answered", Some(self.facts.http_answered));
-        json.number("denied", Some(self.facts.http_denied));
-        json.number("refused", Some(self.facts.http_refused));
-        json.number("watchers", Some(self.facts.watchers));
-        json.number("watchers_lost", Some(self.facts.watchers_lost));
-        json.number("watchers_refused", Some(self.facts.watchers_refused));
+        json.number("answered", Some(self.stats.http_answered));
+        json.number("denied", Some(self.stats.http_denied));
+        json.number("refused", Some(self.stats.http_refused));
+        json.number("watchers", Some(self.stats.watchers));
+        json.number("subscribers_lost", Some(self.stats.subscribers_lost));
+        json.number("subscribers_refused", Some(self.stats.subscribers_refused));
         json.close('}');
         match &self.snapshot {
             Some(snapshot) => {
@@ -227,7 +227,7 @@ impl Status {
             None => json.number("snapshot", None::<u64>),
         }
         json.number("private_kb", self.private_kb);
-        json.number("log_lines_lost", Some(self.facts.log_lines_lost));
+        json.number("log_lines_lost", Some(self.stats.log_lines_lost));
         json.open("counters", '{');
         for (name, value) in &self.counters {
             json.number(name, Some(*value));
@@ -245,9 +245,9 @@ impl Link {
             (false, Some(ms)) => format!("down {}", Span(ms)),
             (false, None) => "never up".to_owned(),
         };
-        let _ = match (self.is_up, self.is_in_step, self.equal_ago_ms) {
-            (true, true, Some(ms)) => write!(words, ", in step {} ago", Span(ms)),
-            _ => write!(words, ", not in step, {} owed", self.owed),
+        let _ = match (self.is_up, self.is_in_sync, self.equal_ago_ms) {
+            (true, true, Some(ms)) => write!(words, ", in sync {} ago", Span(ms)),
+            _ => write!(words, ", out of sync, {} pending", self.pending),
         };
         if let Some(ms) = self.round_trip_ms {
             let _ = write!(words, ", {ms} ms there and back");
@@ -268,9 +268,9 @@ impl Link {
         json.text("node", &self.node);
         json.flag("is_up", self.is_up);
         json.number("for_ms", self.for_ms);
-        json.flag("is_in_step", self.is_in_step);
+        json.flag("is_in_sync", self.is_in_sync);
         json.number("equal_ago_ms", self.equal_ago_ms);
-        json.number("owed", Some(self.owed));
+        json.number("pending", Some(self.pending));
         json.number("round_trip_ms", self.round_trip_ms);
         json.number("dials_in_ms", self.dials_in_ms);
         json.optional_text("last_error", self.last_error.as_deref());

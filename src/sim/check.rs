@@ -8,13 +8,13 @@ use super::plan::{CLIENTS_MAX, SLOTS};
 use super::world::World;
 use crate::proto::limits::AHEAD_NS_MAX;
 use crate::proto::names::NodeId;
-use crate::proto::report::Sighting;
 use crate::proto::time::Now;
+use crate::proto::update::Sighting;
 
 /// What whole seconds may cut off.
 const SECOND_MS: u64 = 1_000;
 
-/// A report that a node was told, by a client of its own or by the neighbour of that number.
+/// An update that a node was told, by a client of its own or by the neighbour of that number.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Told {
     pub(super) client: usize,
@@ -41,10 +41,10 @@ pub(super) fn is_ahead(now: &Now, sighting: &Sighting) -> bool {
 }
 
 impl World {
-    /// Checks a node whose table may have changed, by a report that it was told or otherwise.
+    /// Checks a node whose table may have changed, by an update that it was told or otherwise.
     pub(super) fn check(&mut self, host: usize, told: Option<Told>) {
         let broken = self.check_entries(host, told).or_else(|| self.check_told(host, &told?));
-        let broken = broken.or_else(|| self.check_owed(host)).or_else(|| self.check_links(host));
+        let broken = broken.or_else(|| self.check_pending(host)).or_else(|| self.check_links(host));
         if let Some((check, detail)) = broken {
             self.fail(check, format!("{}: {detail}", self.names[host]));
         }
@@ -66,7 +66,7 @@ impl World {
         let mut seen = 0_u64;
         for (version, heard_s) in table.sim_entries() {
             let Some(client) = client_number(version.client) else {
-                return Some(("every stored report was issued", format!("{:?}", version.client)));
+                return Some(("every stored update was issued", format!("{:?}", version.client)));
             };
             seen |= 1 << client;
             let sighting = *version.sighting;
@@ -76,10 +76,10 @@ impl World {
             }
             let lived = |old: &Held| i64::from(now_s) - i64::from(old.heard_s) >= life_s;
             if old.is_some_and(|old| !lived(old) && !sighting.compare(&old.sighting).is_gt()) {
-                return Some(("a client's report never goes back", format!("{version:?} after {old:?}")));
+                return Some(("a client's update never goes back", format!("{version:?} after {old:?}")));
             }
             let Some(issued_at) = issued_at(&self.issued[client], &sighting) else {
-                return Some(("every stored report was issued", format!("{version:?}")));
+                return Some(("every stored update was issued", format!("{version:?}")));
             };
             let told = told.filter(|told| told.client == client);
             let hidden_ms = told.map_or(0, |told| told.hidden_ms);
@@ -91,7 +91,7 @@ impl World {
             }
             held[client] = Some(Held { sighting, heard_s, hidden_ms });
             holders[client] = None;
-            // News is owed to everyone but to whom it came from.
+            // News is pending for everyone but to whom it came from.
             let from = told.and_then(|told| told.from);
             for (neighbour, owes) in owes.iter_mut().enumerate().take(node.links().count()) {
                 *owes = *owes & !(1 << client) | u64::from(from != Some(neighbour)) << client;
@@ -152,9 +152,9 @@ impl World {
         if let (Some(Ordering::Equal), Some(from)) = (order, from) {
             owes[*from] &= !(1 << client);
             let mut slots =
-                table.sim_entries().enumerate().filter(|(slot, _)| table.owed().is_set(*from, *slot));
+                table.sim_entries().enumerate().filter(|(slot, _)| table.pending().is_set(*from, *slot));
             if slots.any(|(_, (version, _))| client_number(version.client) == Some(*client)) {
-                return Some(("who tells it has it", format!("c{client} is owed back")));
+                return Some(("who tells it has it", format!("c{client} is pending back")));
             }
         }
         let said_before = from.is_none()
@@ -176,31 +176,32 @@ impl World {
         Some(("news is kept", format!("c{client}: {sighting:?} was not")))
     }
 
-    /// An owed bit implies an entry, and a neighbour; and what must be owed is, unless it is too old to be told.
-    fn check_owed(&self, host: usize) -> Option<Broken> {
+    /// A pending bit implies an entry, and a neighbour; and what must be pending is, unless it is too old to be told.
+    fn check_pending(&self, host: usize) -> Option<Broken> {
         let Host { node, owes, held, .. } = &self.hosts[host];
         let node = node.as_ref()?;
         let now_s = self.hosts[host].now(self.now).mono.seconds();
-        let (table, owed) = (node.table(), node.table().owed());
+        let (table, pending) = (node.table(), node.table().pending());
         let told_s = i32::try_from(self.plan.age_s_max - self.plan.age_s_max / 10).unwrap_or(i32::MAX);
         for (neighbour, must) in owes.iter().enumerate() {
-            let count = owed.count(neighbour);
+            let count = pending.count(neighbour);
             if count == 0 && *must == 0 {
                 continue;
             }
-            let clients = table.sim_entries().enumerate().filter(|(slot, _)| owed.is_set(neighbour, *slot));
+            let clients =
+                table.sim_entries().enumerate().filter(|(slot, _)| pending.is_set(neighbour, *slot));
             let bits = clients.filter_map(|(_, (version, _))| client_number(version.client));
             let is = bits.fold(0_u64, |mask, client| mask | 1 << client);
             if neighbour >= node.links().count() || is.count_ones() as usize != count {
                 let entries = is.count_ones();
-                let detail = format!("{count} owed to neighbour {neighbour}, {entries} of them entries");
-                return Some(("an owed bit implies an entry", detail));
+                let detail = format!("{count} pending for neighbour {neighbour}, {entries} of them entries");
+                return Some(("a pending bit implies an entry", detail));
             }
             let young = |client: &usize| held[*client].is_some_and(|held| now_s - held.heard_s < told_s);
             let mut missing = (0..CLIENTS_MAX).filter(|client| must & !is & 1 << client != 0).filter(young);
             if let Some(client) = missing.next() {
-                let detail = format!("c{client} is not owed to neighbour {neighbour}");
-                return Some(("news is owed until it is sent", detail));
+                let detail = format!("c{client} is not pending for neighbour {neighbour}");
+                return Some(("news is pending until it is sent", detail));
             }
         }
         None
@@ -222,12 +223,12 @@ impl World {
         None
     }
 
-    /// The number of a neighbour: the world changes no map, so it is its place among the neighbours.
+    /// The number of a neighbour: the world changes no configuration, so it is its place among the neighbours.
     pub(super) fn neighbour(&self, host: usize, other: usize) -> Option<usize> {
         self.plan.neighbours(host).binary_search(&other).ok()
     }
 
-    /// A report that a node writes is the one it holds, of an age that may be told.
+    /// An update that a node writes is the one it holds, of an age that may be told.
     pub(super) fn check_update(
         &mut self,
         host: usize,

@@ -13,8 +13,8 @@ use crate::proto::limits::{
 use crate::proto::node::Answer;
 use crate::proto::out::Out;
 use crate::proto::quota::Caller;
-use crate::proto::report::{Report, Sighting, Version};
 use crate::proto::time::{Now, Timestamp};
+use crate::proto::update::{Sighting, Update, UpdateRef};
 
 const POSITIONS: [&str; 5] = ["+34.068930-118.445127", "+1+1", "-1+1", "+1.0+1", "-90.00+180"];
 /// One time in three forms, and its neighbours.
@@ -58,7 +58,7 @@ impl World {
         let said: Vec<Said> = (0..count).map(|_| self.draw_line()).collect();
         self.say_all(host, &said);
         if self.plan.has(Fault::EqualTimes) && self.rng.u8(0..3) == 0 {
-            // The same, at the same instant, to everyone: nothing but their origins tells these reports apart.
+            // The same, at the same instant, to everyone: nothing but their origins tells these updates apart.
             for other in (0..self.plan.nodes).filter(|&other| other != host) {
                 let board = &self.hosts[other];
                 if board.is_up() && board.paused_until <= self.now && self.failure.is_none() {
@@ -178,10 +178,10 @@ impl World {
             return self.fail("a receive time is one that a clock shows", format!("{received}, {now:?}"));
         }
         let node = self.hosts[host].node.as_mut().expect("it was just there");
-        let (refusals, news) = (node.counters().iamat_over_quota, node.counters().reports_news);
+        let (refusals, news) = (node.counters().iamat_over_quota, node.counters().updates_new);
         let answer = node.client_line(&now, caller, said.line().as_bytes(), &mut out);
         let over_quota = node.counters().iamat_over_quota > refusals;
-        let is_news = node.counters().reports_news > news;
+        let is_news = node.counters().updates_new > news;
         let text = String::from_utf8_lossy(out.written()).into_owned();
         self.trace.bytes(text.as_bytes());
         self.say(|world| format!("{} is told {:?}: {}", world.names[host], said.line(), text.trim_end()));
@@ -247,7 +247,7 @@ impl World {
         }
     }
 
-    /// The report that an IAMAT's answer issues, if the answer holds what it should.
+    /// The update that an IAMAT's answer issues, if the answer holds what it should.
     fn take_answer(
         &mut self,
         host: usize,
@@ -259,7 +259,7 @@ impl World {
         let now = self.hosts[host].now(self.now);
         let node = self.hosts[host].node.as_ref()?;
         let line = text.strip_suffix('\n').filter(|line| line.ends_with(&format!(" {fields}")))?;
-        let Report { sighting, client: name } = Report::parse_at_line(line.as_bytes(), node.names()).ok()?;
+        let Update { sighting, client: name } = Update::parse_at_line(line.as_bytes(), node.names()).ok()?;
         let is_right = client_number(&name) == Some(client)
             && sighting.origin == node.me()
             && sighting.heard == now.wall;
@@ -284,7 +284,7 @@ impl World {
         let client = ClientId::parse(client_name(client).as_bytes())?;
         let mut bytes = [0; AT_LINE_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
-        let version = Version { client: &client, sighting: &held.sighting };
+        let version = UpdateRef { client: &client, sighting: &held.sighting };
         version.put_at_line(board.node.as_ref()?.names(), &mut out);
         Some(out.written().to_vec())
     }

@@ -329,12 +329,12 @@ impl World {
         let line = tag.map_or(line, |(line, _)| line);
         let names = self.hosts[host].node.as_ref()?.names();
         match Line::parse(line, names) {
-            Some(Line::Update { age_s, report: Ok(report) }) => {
+            Some(Line::Update { age_s, update: Ok(update) }) => {
                 self.updates += 1;
                 self.update_bytes += written.len() as u64;
-                let client = client_number(&report.client);
+                let client = client_number(&update.client);
                 let to = self.conns[conn].node_at(1 - end).and_then(|to| self.neighbour(host, to));
-                self.check_update(host, age_s, client, &report.sighting, to)
+                self.check_update(host, age_s, client, &update.sighting, to)
             }
             Some(Line::Digest { floor: Ok(_), .. }) => Some(Kind::Digest),
             Some(Line::Ping(_)) => Some(Kind::Ping),

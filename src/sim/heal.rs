@@ -14,7 +14,7 @@ use crate::proto::census::{LinkTrouble, Sum, Trouble};
 use crate::proto::fields::{ClientId, Position};
 use crate::proto::limits::{CENSUS_MS_MAX, CENSUSES_MAX, SWEEP_EVERY_MS, TIME_BYTES_MAX};
 use crate::proto::names::NodeId;
-use crate::proto::report::{Report, Sighting, Version};
+use crate::proto::update::{Sighting, Update, Version};
 
 /// Clients go on to report for so long.
 const LATE_REPORTS_MS: u64 = 15_000;
@@ -24,7 +24,7 @@ const TABLES_WITHIN_MS: u64 = 75_000;
 const REFUSED_WITHIN_MS: u64 = 150_000;
 /// All links say so by then.
 const STEP_WITHIN_MS: u64 = 280_000;
-/// A report crosses a healed herd within this time, and as much for each node in its way.
+/// An update crosses a healed herd within this time, and as much for each node in its way.
 const FLOOD_MS: u64 = 4_000;
 const HOP_MS: u64 = 25;
 /// A digest is due at least so often.
@@ -35,7 +35,7 @@ const LATER_S: i64 = 7_200;
 /// A clock that is not trusted is behind by up to three years.
 const BEHIND_NS_MAX: i64 = 3 * 365 * 86_400 * 1_000_000_000;
 
-type Entries = Vec<Report>;
+type Entries = Vec<Update>;
 
 impl World {
     pub(super) fn prove(&mut self) {
@@ -55,7 +55,7 @@ impl World {
         } else {
             &[Self::await_links, Self::prove_oblivion, Self::prove_silence, Self::prove_one_update]
         };
-        for step in [Self::heal, Self::report_late].iter().chain(steps) {
+        for step in [Self::heal, Self::update_late].iter().chain(steps) {
             if self.failure.is_none() {
                 step(self);
             }
@@ -106,7 +106,7 @@ impl World {
         FLOOD_MS + HOP_MS * self.plan.nodes as u64
     }
 
-    fn report_late(&mut self) {
+    fn update_late(&mut self) {
         for _ in 0..self.rng.usize(0..6) {
             let (at, host) = (self.rng.u64(0..LATE_REPORTS_MS), self.rng.usize(0..self.plan.nodes));
             self.at(self.now + at, Event::Client { host });
@@ -163,10 +163,10 @@ impl World {
         None
     }
 
-    /// Whether the node says that it is in step with that neighbour.
-    fn is_in_step(&self, host: usize, with: NodeId) -> bool {
+    /// Whether the node says that it is in sync with that neighbour.
+    fn is_in_sync(&self, host: usize, with: NodeId) -> bool {
         let node = self.hosts[host].node.as_ref().expect("all are up");
-        node.links().any(|link| link.node == with && link.is_in_step())
+        node.links().any(|link| link.node == with && link.is_in_sync())
     }
 
     fn await_links(&mut self) {
@@ -177,25 +177,25 @@ impl World {
     fn prove_links(&mut self) {
         for (a, b) in self.plan.edges.clone() {
             for (host, with) in [(a, b), (b, a)] {
-                if self.failure.is_none() && !self.is_in_step(host, self.id(host, with)) {
-                    let detail = format!("{} is not in step with {}", self.names[host], self.names[with]);
-                    self.fail("all links are in step", detail);
+                if self.failure.is_none() && !self.is_in_sync(host, self.id(host, with)) {
+                    let detail = format!("{} is out of sync with {}", self.names[host], self.names[with]);
+                    self.fail("all links are in sync", detail);
                 }
             }
         }
     }
 
-    /// No node says that it is in step with a neighbour while their tables differ.
+    /// No node says that it is in sync with a neighbour while their tables differ.
     fn prove_honesty(&mut self) {
         let is_honest = |world: &Self, a: usize, b: usize| {
             let both = world.plan.capacities[a].min(world.plan.capacities[b]);
             let (one, other) = (world.entries(a), world.entries(b));
-            one.iter().take(both).eq(other.iter().take(both)) || !world.is_in_step(a, world.id(a, b))
+            one.iter().take(both).eq(other.iter().take(both)) || !world.is_in_sync(a, world.id(a, b))
         };
         for (a, b) in self.plan.edges.clone() {
             if self.failure.is_none() && !(is_honest(self, a, b) && is_honest(self, b, a)) {
                 let detail = format!("{} and {}", self.names[a], self.names[b]);
-                self.fail("in step only when tables are equal", detail);
+                self.fail("in sync only when tables are equal", detail);
             }
         }
     }
@@ -203,7 +203,7 @@ impl World {
     /// What has outlived its age is gone, everywhere and for good.
     fn prove_oblivion(&mut self) {
         let life_ms = u64::from(self.plan.age_s_max) * 1_000;
-        // The slowest way of a report, and the time until a table is swept.
+        // The slowest way of an update, and the time until a table is swept.
         let gone_at = self.heal_at + LATE_REPORTS_MS + 2 * life_ms + SWEEP_EVERY_MS + ROUND_MS;
         self.run_until(gone_at.max(self.now));
         for host in 0..self.plan.nodes {
@@ -220,7 +220,7 @@ impl World {
         self.run_until(self.now + ROUND_MS);
         let crossed = self.updates + self.census_lines - before;
         if crossed > 0 || self.differs > differs {
-            self.fail("a quiet herd is silent", format!("{crossed} reports and lines of censuses crossed"));
+            self.fail("a quiet herd is silent", format!("{crossed} updates and lines of censuses crossed"));
         }
         self.prove_honesty();
     }
@@ -246,7 +246,7 @@ impl World {
         }
     }
 
-    /// One more report is everywhere soon, and costs two lines an edge at most: one on those by which a node first
+    /// One more update is everywhere soon, and costs two lines an edge at most: one on those by which a node first
     /// heard of it, as it is not sent back. (A digest that crosses it on the way differs, and its bucket is sent again.)
     fn prove_one_update(&mut self) {
         let (before, differs) = (self.updates, self.differs);
@@ -259,7 +259,7 @@ impl World {
         let lines = self.updates - before;
         if lines > most && self.differs == differs {
             self.fail(
-                "a report costs two lines an edge at most, and is not sent back",
+                "an update costs two lines an edge at most, and is not sent back",
                 format!("{lines} lines, at most {most}"),
             );
         }
@@ -267,7 +267,7 @@ impl World {
         if let Some(host) =
             self.hosts.iter().position(|host| host.held[0].map(|held| held.sighting) != newest)
         {
-            self.fail("a report reaches every node", format!("{} does not hold it", self.names[host]));
+            self.fail("an update reaches every node", format!("{} does not hold it", self.names[host]));
         }
         self.prove_links();
         self.prove_honesty();
@@ -294,7 +294,7 @@ impl World {
         }
     }
 
-    /// A healed herd says that it is in step, whoever is asked.
+    /// A healed herd says that it is in sync, whoever is asked.
     fn prove_census(&mut self) {
         let host = self.rng.usize(0..self.plan.nodes);
         let sum = self.census(host);
@@ -305,7 +305,7 @@ impl World {
             // What called in a neighbour's name is remembered for ten minutes.
             let is_two = |link: &LinkTrouble| link.trouble == Trouble::NameInUse;
             let has_links = sum.links.iter().all(|link| may_be_two && is_two(link));
-            all && has_links && sum.links_left_out == 0 && sum.differs == 0 && sum.owed == 0
+            all && has_links && sum.links_left_out == 0 && sum.differs == 0 && sum.pending == 0
         };
         if !sum.as_ref().is_some_and(is_well) {
             self.fail("a healed herd says so", format!("{} hears {sum:?}", self.names[host]));
@@ -371,7 +371,7 @@ impl World {
             return self.fail("an entry that is held can be spoilt", String::new());
         }
         self.say(|world| format!("{} holds {spoilt:?} behind its back", world.names[host]));
-        // The checks are in the know: a larger one goes for an honest report, a smaller one is mended.
+        // The checks are in the know: a larger one goes for an honest update, a smaller one is mended.
         self.hosts[host].held[0] = Some(held);
         let at = self.issued[0].last().map_or(0, |(_, at)| *at);
         self.issued[0].push((held.sighting, at));
@@ -399,18 +399,18 @@ impl World {
 
 fn sorted(held: Vec<Option<Sighting>>) -> Entries {
     debug_assert_eq!(held.len(), CLIENTS_MAX);
-    let reports = held.into_iter().enumerate().filter_map(|(client, sighting)| {
+    let updates = held.into_iter().enumerate().filter_map(|(client, sighting)| {
         let client = ClientId::parse(client_name(client).as_bytes()).expect("a token");
-        sighting.map(|sighting| Report { client, sighting })
+        sighting.map(|sighting| Update { client, sighting })
     });
-    let mut entries: Entries = reports.collect();
+    let mut entries: Entries = updates.collect();
     entries.sort_by(|a, b| b.version().compare(&a.version()));
     entries
 }
 
-fn words(entries: &[Report]) -> String {
-    let word = |report: &Report| {
-        let Version { client, sighting } = report.version();
+fn words(entries: &[Update]) -> String {
+    let word = |update: &Update| {
+        let Version { client, sighting } = update.version();
         let client = String::from_utf8_lossy(client.as_bytes()).into_owned();
         let rank = sighting.rank.0;
         format!("{client}@{rank} of {}", sighting.origin.index())

@@ -6,8 +6,8 @@ use crate::proto::auth::{KEY_BYTES, Keys};
 use crate::proto::fields::ClientId;
 use crate::proto::limits::{NEIGHBOURS_MAX, SESSIONS_MAX};
 use crate::proto::node::Node;
-use crate::proto::report::Sighting;
 use crate::proto::time::{Mono, Now, Timestamp};
+use crate::proto::update::Sighting;
 
 /// What a right wall clock shows when the world begins.
 pub(super) const WALL_NS: i64 = 1_700_000_000_000_000_000;
@@ -52,7 +52,7 @@ pub(super) struct Host {
     pub(super) evicted: u64,
     /// By client: the address that holds its entry.
     pub(super) holders: [Option<usize>; CLIENTS_MAX],
-    /// By neighbour, a bit for each client: what must be owed to it.
+    /// By neighbour, a bit for each client: what must be pending for it.
     pub(super) owes: [u64; NEIGHBOURS_MAX],
 }
 

@@ -1,7 +1,7 @@
 //! Somebody who has the herd's key and says what no node would: a board that was taken over, or a fault of its software.
 //!
-//! He calls a node's link port in a neighbour's name. What makes no sense must end the link; what only another map, another
-//! clock or another life would make sense of is counted and leaves no trace. A report that makes sense is as good as
+//! He calls a node's link port in a neighbour's name. What makes no sense must end the link; what only another configuration, another
+//! clock or another life would make sense of is counted and leaves no trace. An update that makes sense is as good as
 //! a true one, as nobody can tell: it counts as issued.
 
 use super::net::{Conn, End, Kind, Meta, State};
@@ -10,7 +10,7 @@ use super::world::{Event, World};
 use crate::proto::auth::{LineKeys, Role, Said, Transcript};
 use crate::proto::limits::{CLIENT_ID_BYTES_MAX, DIGEST_BUCKETS, LINK_LINE_BYTES_MAX, NONCE_BYTES};
 use crate::proto::out::Out;
-use crate::proto::report::Report;
+use crate::proto::update::Update;
 use crate::proto::wire::{self, Line};
 
 use super::host::{client_name, keys};
@@ -152,7 +152,7 @@ impl World {
         let table = self.hosts[host].node.as_ref()?.table().capacity();
         let insider = self.conns[conn].insider.as_mut()?;
         insider.updates += 1;
-        let most = 4 * table + 2 * self.plan.reports + 64;
+        let most = 4 * table + 2 * self.plan.updates + 64;
         if insider.manner == Manner::ComparesAllTheTime && insider.updates > most {
             let detail = format!("{} sent more than {most} updates", self.names[host]);
             self.fail("answers to digests are bounded", detail);
@@ -198,7 +198,7 @@ impl World {
         let life_s = self.plan.age_s_max;
         match self.rng.u8(0..8) {
             0 | 1 => (self.draw_nonsense(&at_line), Kind::Nonsense),
-            // Of a node that is in no map.
+            // Of a node that is in no configuration.
             2 => (format!("U 0 {}", at_line.replacen(&origin, "mallory", 1)).into_bytes(), Kind::Wild),
             3 => (format!("U {} {at_line}", life_s + self.rng.u32(0..10)).into_bytes(), Kind::Wild),
             // A node whose clock is not trusted believes what others' clocks show.
@@ -214,14 +214,14 @@ impl World {
         }
     }
 
-    /// A report that makes sense. When a node would take it, it counts as issued: see [`Kind::Claim`].
+    /// An update that makes sense. When a node would take it, it counts as issued: see [`Kind::Claim`].
     fn issue(&mut self, at_line: &str) -> (Vec<u8>, Kind) {
         let names = self.hosts.iter().find_map(|board| board.node.as_ref()).map(|node| node.names());
-        let report = names.and_then(|names| Report::parse_at_line(at_line.as_bytes(), names).ok());
-        let client = report.as_ref().and_then(|report| super::host::client_number(&report.client));
+        let update = names.and_then(|names| Update::parse_at_line(at_line.as_bytes(), names).ok());
+        let client = update.as_ref().and_then(|update| super::host::client_number(&update.client));
         let kind = client
-            .zip(report)
-            .map_or(Kind::Nonsense, |(client, report)| Kind::Claim { client, sighting: report.sighting });
+            .zip(update)
+            .map_or(Kind::Nonsense, |(client, update)| Kind::Claim { client, sighting: update.sighting });
         (format!("U 0 {at_line}").into_bytes(), kind)
     }
 

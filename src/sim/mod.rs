@@ -20,7 +20,7 @@
 //! | `heal.rs` | what must hold once nothing goes wrong any more |
 //! | `many.rs` | the program: one seed, or many on all cores |
 //! | `siege.rs` | one address that does all it can to take the table, for 30 days |
-//! | `scale.rs`, `plot.rs` | what a report costs as a herd grows, in figures and as a picture |
+//! | `scale.rs`, `plot.rs` | what an update costs as a herd grows, in figures and as a picture |
 //! | `trace.rs` | a run as one number |
 //!
 //! # Is it blind?
@@ -33,12 +33,12 @@
 //! |---|---|---|
 //! | client time alone decides (no tie-break) | all tables hold the newest of all | 0 |
 //! | no tie-break by origin | all tables hold the newest of all | 1 |
-//! | no tie-break by the text of a time | **not caught**: an origin takes two texts of one time for one report, so no herd has both; a test of `report.rs` catches it | |
+//! | no tie-break by the text of a time | **not caught**: an origin takes two texts of one time for one update, so no herd has both; a test of `report.rs` catches it | |
 //! | no split horizon | who tells it has it | 0 |
-//! | a report is owed back to who has just sent it | who tells it has it | 2 |
+//! | an update is pending back to who has just sent it | who tells it has it | 2 |
 //! | the entry heard longest ago gives way | only the smallest of a full table gives way | 6 |
 //! | newcomers below the floor are taken | only the smallest of a full table gives way | 6 |
-//! | older reports replace newer ones | a client's report never goes back | 0 |
+//! | older updates replace newer ones | a client's update never goes back | 0 |
 //! | skew is lost on the way | the answer is the right one | 0 |
 //! | digest leaves out the skew | a spoilt entry is noticed | 4 |
 //! | digest leaves out the position | a spoilt entry is noticed | 0 |
@@ -47,8 +47,8 @@
 //! | no digest when a link comes up | all tables hold the newest of all | 2433 |
 //! | digests are sent once and never again | a spoilt entry is noticed | 0 |
 //! | what differs is not sent | all tables hold the newest of all | 0 |
-//! | a link stays in step though digests differ | not in step once digests differ | 18 |
-//! | a digest waits for ever for owed reports | **not caught**: it goes out as soon as nothing is owed, and the links of a healed herd are idle at times | |
+//! | a link stays in sync though digests differ | out of sync once digests differ | 18 |
+//! | a digest waits for ever for pending updates | **not caught**: it goes out as soon as nothing is pending, and the links of a healed herd are idle at times | |
 //! | tag leaves out the line counter | nobody but a neighbour is let in | 2 |
 //! | tags are not checked | nobody but a neighbour is let in | 2 |
 //! | any PROOF will do, to the dialler | no line before its time | 4 |
@@ -58,9 +58,9 @@
 //! | a withdrawn key keeps its links | no link outlives its key | 4 |
 //! | an old key is accepted for ever | all tables hold the newest of all | 4 |
 //! | what makes no sense is passed over | what makes no sense ends the link | 14 |
-//! | a malformed report is passed over | what makes no sense ends the link | 35 |
-//! | a report of an unknown origin is taken for the first node's | every stored report was issued | 14 |
-//! | reports past their age are taken | every stored report was issued | 14 |
+//! | a malformed update is passed over | what makes no sense ends the link | 35 |
+//! | an update of an unknown origin is taken for the first node's | every stored update was issued | 14 |
+//! | updates past their age are taken | every stored update was issued | 14 |
 //! | an address has no quota | an address holds no more than its quota | 5 |
 //! | an entry that goes still counts | the answer is the right one | 5 |
 //! | an entry that a neighbour has updated still counts | the answer is the right one | 5 |
@@ -76,26 +76,26 @@
 //! | a question that comes late is not answered | **not caught**: only a link that came up during a census asks late, and its node waits no longer than it was given | |
 //! | digests have no rate limit | answers to digests are bounded | 2 |
 //! | what a digest makes a node send costs nothing | answers to digests are bounded | 741 |
-//! | owed bits do not move with `swap_remove` | news is owed until it is sent | 6 |
-//! | owed bits stay when their entry goes | an owed bit implies an entry | 89 |
+//! | pending bits do not move with `swap_remove` | news is pending until it is sent | 6 |
+//! | pending bits stay when their entry goes | a pending bit implies an entry | 89 |
 //! | heap does not move with `swap_remove` | only the smallest of a full table gives way | 6 |
 //! | heap is not told of a new time | only the smallest of a full table gives way | 6 |
 //! | the last tenth of a life is told | nothing is told in the last tenth of its life | 18 |
 //! | an age starts anew at each node | an age is true, and within a life | 0 |
 //! | nothing is swept | what has outlived its age is gone | 6 |
 //! | what has outlived its age is answered | the answer is the right one | 18 |
-//! | reports ahead of a trusted clock are taken from neighbours | every stored report was issued | 21 |
+//! | updates ahead of a trusted clock are taken from neighbours | every stored update was issued | 21 |
 //! | a clock that comes right sweeps nothing | all tables hold the newest of all | 102 |
-//! | writers are not woken for news | a report reaches every node | 0 |
-//! | the last neighbour is owed nothing | news is owed until it is sent | 0 |
+//! | writers are not woken for news | an update reaches every node | 0 |
+//! | the last neighbour is pending nothing | news is pending until it is sent | 0 |
 //! | silent links are not cut | a timer that is due does something | 0 |
-//! | pings are not echoed | all links are in step | 1 |
+//! | pings are not echoed | all links are in sync | 1 |
 //! | a dial that failed is not tried again | all tables hold the newest of all | 0 |
-//! | knocks are not answered | **not caught**: the next dial comes within 30 s, so only time is lost, and the bounds allow for it | |
+//! | dial_back_requests are not answered | **not caught**: the next dial comes within 30 s, so only time is lost, and the bounds allow for it | |
 //! | a newer link does not replace an older one | a neighbour has one link | 2 |
 //! | an IAMAT is answered twice | the answer is the right one | 0 |
 //!
-//! What no seed has: steady clocks that drift against each other, maps that differ or change by more than their keys, a trusted
+//! What no seed has: steady clocks that drift against each other, configurations that differ or change by more than their keys, a trusted
 //! clock that is wrong by years while clients claim times ahead (what it took then stays for up to a tenth of a life), an insider
 //! where no clock is trusted, or where some are not and it says that one shows a time years ahead, and
 //! nodes that let entries live for unlike times.
@@ -133,8 +133,8 @@ use world::World;
 pub struct Options {
     /// Nodes; the seed decides without.
     pub nodes: Option<usize>,
-    /// Reports that clients make while things go wrong; the seed decides without.
-    pub reports: Option<usize>,
+    /// Updates that clients make while things go wrong; the seed decides without.
+    pub updates: Option<usize>,
     /// Print every line that crosses.
     pub trace: bool,
 }
@@ -150,7 +150,7 @@ pub struct Summary {
     pub simulated_ms: u64,
     /// Lines between nodes.
     pub lines: u64,
-    /// Reports among them.
+    /// Updates among them.
     pub updates: u64,
     /// Connections, strangers' included.
     pub connections: u64,

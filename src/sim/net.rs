@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use super::insider::Insider;
 use super::plan::Ways;
 use crate::proto::node::SessionId;
-use crate::proto::report::Sighting;
+use crate::proto::update::Sighting;
 
 /// Bytes that fit between two ends: a writer waits beyond that, as at a full socket.
 const WINDOW_BYTES: usize = 8 * 1024;
@@ -27,7 +27,7 @@ pub(super) enum Kind {
     Hello,
     /// With the numbers of the keys that the sender holds.
     Proof(Vec<u8>),
-    /// A report, whose age at the sender was short of the truth by up to so much.
+    /// An update, whose age at the sender was short of the truth by up to so much.
     Update {
         client: usize,
         sighting: Sighting,
@@ -40,7 +40,7 @@ pub(super) enum Kind {
     Wild,
     /// An insider's: it must end the link.
     Nonsense,
-    /// An insider's report, which counts as issued unless its time is refused.
+    /// An insider's update, which counts as issued unless its time is refused.
     Claim {
         client: usize,
         sighting: Sighting,

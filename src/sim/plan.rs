@@ -141,7 +141,7 @@ pub(super) struct Plan {
     /// Whether the herd has a key at all.
     pub(super) keyed: bool,
     pub(super) clients: usize,
-    pub(super) reports: usize,
+    pub(super) updates: usize,
     /// How long things go wrong.
     pub(super) faulty_ms: u64,
     /// Whether all connections are dropped when the herd is healed: half of the herds are not.
@@ -174,7 +174,7 @@ impl Plan {
             nodes,
             capacities: capacities.collect(),
             age_s_max: if has(Fault::ShortAges) { rng.u32(20..=90) } else { AGE_S_MAX },
-            // Without a key nothing guards a link: the map allows it on loopback only, where nobody is.
+            // Without a key nothing guards a link: the configuration allows it on loopback only, where nobody is.
             keyed: has(Fault::WrongKeys)
                 || has(Fault::KeyRotation)
                 || has(Fault::Strangers)
@@ -184,7 +184,7 @@ impl Plan {
                 || has(Fault::Middleman)
                 || rng.u8(0..4) != 0,
             clients,
-            reports: options.reports.unwrap_or_else(|| rng.usize(10..=60)),
+            updates: options.updates.unwrap_or_else(|| rng.usize(10..=60)),
             faulty_ms: rng.u64(40_000..=160_000),
             fresh_start: rng.bool(),
             edges,
@@ -204,7 +204,7 @@ impl Plan {
             age_s_max: AGE_S_MAX,
             keyed: true,
             clients: 8,
-            reports: 0,
+            updates: 0,
             faulty_ms: 1,
             fresh_start: false,
         }
@@ -233,10 +233,10 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Plan { shape, nodes, clients, reports, age_s_max, faulty_ms, .. } = self;
+        let Plan { shape, nodes, clients, updates, age_s_max, faulty_ms, .. } = self;
         write!(
             f,
-            "{shape:?} of {nodes} nodes, capacities {:?}, {clients} clients, {reports} reports, ",
+            "{shape:?} of {nodes} nodes, capacities {:?}, {clients} clients, {updates} updates, ",
             self.capacities
         )?;
         let key = if self.keyed { "a key" } else { "no key" };

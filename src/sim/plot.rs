@@ -27,7 +27,7 @@ struct Panel {
 #[expect(clippy::cast_precision_loss, reason = "numbers of a picture")]
 const PANELS: [Panel; 3] = [
     Panel {
-        title: "lines a report costs the herd",
+        title: "lines an update costs the herd",
         decades: (0.5, 3.7),
         value: |cost| cost.lines,
         bounds: Some(|cost| {
@@ -36,7 +36,7 @@ const PANELS: [Panel; 3] = [
         }),
     },
     Panel {
-        title: "bytes a report costs a node",
+        title: "bytes an update costs a node",
         decades: (1.5, 3.5),
         value: |cost| cost.bytes / cost.nodes as f64,
         bounds: None,
@@ -54,7 +54,7 @@ pub(super) fn picture(series: &[Series]) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{HEIGHT}\" viewBox=\"0 0 {width} {HEIGHT}\" \
          font-family=\"sans-serif\" font-size=\"12\">\n\
-         <title>One report: lines, bytes and time against the number of nodes</title>\n\
+         <title>One update: lines, bytes and time against the number of nodes</title>\n\
          <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
     );
     for (index, panel) in PANELS.iter().enumerate() {

@@ -18,15 +18,15 @@ use siphasher::sip::SipHasher13;
 use super::{Failure, Options, Summary, run};
 use crate::proto::limits::NODES_MAX;
 
-const USAGE: &str = "usage: herd-sim --seed S [--nodes N] [--reports R] [--trace]
-       herd-sim --seeds A..B [--keep-going] [--nodes N] [--reports R]
-       herd-sim --from WORD --for SECONDS [--keep-going] [--nodes N] [--reports R]
+const USAGE: &str = "usage: herd-sim --seed S [--nodes N] [--updates R] [--trace]
+       herd-sim --seeds A..B [--keep-going] [--nodes N] [--updates R]
+       herd-sim --from WORD --for SECONDS [--keep-going] [--nodes N] [--updates R]
        herd-sim --scale FILE.svg
 
 Runs a herd under a false clock and false links, with the faults that a seed switches on, and checks what must
 hold. The same seed gives the same run. --from takes the first of many seeds from a word, such as a commit's hash, and
 --for ends after so many seconds. --keep-going runs all seeds and prints every one that fails; without it the first is
-printed. --scale measures what a report costs in herds of 5 to 1,000 nodes, and writes a picture. Exit status: 0 all
+printed. --scale measures what an update costs in herds of 5 to 1,000 nodes, and writes a picture. Exit status: 0 all
 held, 1 something did not, 2 wrong usage.";
 
 /// Seeds that a word may begin at: what is left above is more than any run gets through.
@@ -117,8 +117,8 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Task>, String> {
                 let fits = (2..=NODES_MAX).contains(&nodes);
                 options.nodes = Some(Some(nodes).filter(|_| fits).ok_or("--nodes: give 2 to 1024")?);
             }
-            Arg::Long("reports") => {
-                options.reports = Some(parser.value().and_then(|value| value.parse()).map_err(told)?);
+            Arg::Long("updates") => {
+                options.updates = Some(parser.value().and_then(|value| value.parse()).map_err(told)?);
             }
             Arg::Long("scale") => {
                 let file = PathBuf::from(parser.value().map_err(told)?);
@@ -163,8 +163,8 @@ fn scale(file: &Path) -> ExitCode {
 fn replay(seed: u64, options: &Options) -> String {
     let profile = if cfg!(debug_assertions) { "--profile sim" } else { "--release" };
     let nodes = options.nodes.map_or(String::new(), |nodes| format!(" --nodes {nodes}"));
-    let reports = options.reports.map_or(String::new(), |reports| format!(" --reports {reports}"));
-    format!("cargo run {profile} --features sim --bin herd-sim -- --seed {seed}{nodes}{reports} --trace")
+    let updates = options.updates.map_or(String::new(), |updates| format!(" --updates {updates}"));
+    format!("cargo run {profile} --features sim --bin herd-sim -- --seed {seed}{nodes}{updates} --trace")
 }
 
 fn one(asked: &Asked) -> ExitCode {
@@ -174,7 +174,7 @@ fn one(asked: &Asked) -> ExitCode {
             println!("{plan}");
             println!(
                 "seed {}: all held. {simulated_ms} ms simulated, {connections} connections, {lines} lines, {updates} \
-                 of them reports, one table {converged_ms} ms after the healing; trace {hash:016x}",
+                 of them updates, one table {converged_ms} ms after the healing; trace {hash:016x}",
                 asked.first
             );
             ExitCode::SUCCESS
@@ -240,10 +240,10 @@ fn many(asked: &Asked) -> ExitCode {
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
-    report(asked, tally, cores, began.elapsed().as_secs_f64())
+    update(asked, tally, cores, began.elapsed().as_secs_f64())
 }
 
-fn report(asked: &Asked, tally: Tally, cores: usize, seconds: f64) -> ExitCode {
+fn update(asked: &Asked, tally: Tally, cores: usize, seconds: f64) -> ExitCode {
     let (ran, panicked) = (tally.ran.into_inner(), tally.panicked.into_inner());
     let first = asked.first;
     let rate = format!("{ran} seeds from {first} in {seconds:.1} s on {cores} cores");
@@ -282,9 +282,9 @@ mod tests {
 
     #[test]
     fn arguments_are_taken_or_refused() {
-        let asked = parsed("--seeds 3..9 --nodes 5 --reports 0").ok().flatten().expect("all is well");
+        let asked = parsed("--seeds 3..9 --nodes 5 --updates 0").ok().flatten().expect("all is well");
         assert_eq!((asked.first, asked.end), (3, 9));
-        assert_eq!((asked.options.nodes, asked.options.reports), (Some(5), Some(0)));
+        assert_eq!((asked.options.nodes, asked.options.updates), (Some(5), Some(0)));
         let one = parsed("--seed 7 --trace").ok().flatten().expect("all is well");
         assert_eq!((one.first, one.end, one.options.trace), (7, 8, true));
         let fresh = |word| {

@@ -1,8 +1,8 @@
-//! What flooding costs as a herd grows: lines, bytes and time for one report, by the core itself, against the formula.
+//! What flooding costs as a herd grows: lines, bytes and time for one update, by the core itself, against the formula.
 //!
-//! With n nodes and m edges a report crosses each edge once at least, where it is news to one end, and twice at most,
+//! With n nodes and m edges an update crosses each edge once at least, where it is news to one end, and twice at most,
 //! where both ends have heard of it on other ways and their lines cross; on the n - 1 edges by which a node first heard
-//! of it it is not sent back. So a report costs m to 2m - n + 1 lines, and a node sends its degree less one of them on
+//! of it it is not sent back. So an update costs m to 2m - n + 1 lines, and a node sends its degree less one of them on
 //! average, however large the herd is.
 //!
 //! The same seed gives the same figures and the same picture to the last byte.
@@ -24,12 +24,12 @@ const SIZES: [usize; 8] = [5, 10, 20, 50, 100, 200, 500, 1000];
 const REPORTS: usize = 20;
 /// All links are up and have compared their tables by then, in milliseconds.
 const SETTLED_MS: u64 = 60_000;
-/// A report that has not reached every node by then never will, in milliseconds.
+/// An update that has not reached every node by then never will, in milliseconds.
 const LOST_MS: u64 = 60_000;
-/// Until the last lines of a report have arrived, in milliseconds.
+/// Until the last lines of an update have arrived, in milliseconds.
 const AFTER_MS: u64 = 1_000;
 
-/// How one herd did, for one report on average.
+/// How one herd did, for one update on average.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cost {
     pub(super) nodes: usize,
@@ -43,7 +43,7 @@ pub(super) struct Cost {
 }
 
 impl Cost {
-    /// The fewest and the most lines that a report may cost.
+    /// The fewest and the most lines that an update may cost.
     pub(super) fn bounds(&self) -> (usize, usize) {
         (self.edges, 2 * self.edges + 1 - self.nodes)
     }
@@ -55,7 +55,7 @@ pub(super) type Series = (&'static str, Vec<Cost>);
 /// Measures all shapes and sizes: a table for people, and the picture.
 ///
 /// # Errors
-/// [`Failure`]: a report went nowhere, or cost more than it may.
+/// [`Failure`]: an update went nowhere, or cost more than it may.
 pub(super) fn run() -> Result<(String, String), Box<Failure>> {
     let shapes = [("ring", Shape::Ring), ("grid", Shape::Grid), ("random, degree 4", Shape::Random)];
     let mut series: Vec<Series> = vec![];
@@ -78,8 +78,8 @@ fn cost(shape: Shape, nodes: usize) -> Result<Cost, Box<Failure>> {
     world.healed = true;
     world.run_until(SETTLED_MS);
     let (mut reached_ms, lines, bytes) = (0, world.updates, world.update_bytes);
-    for report in 0..REPORTS {
-        reached_ms += world.flood(report)?;
+    for update in 0..REPORTS {
+        reached_ms += world.flood(update)?;
     }
     #[expect(clippy::cast_precision_loss, reason = "averages for people")]
     let each = |sum: u64| sum as f64 / REPORTS as f64;
@@ -112,7 +112,7 @@ fn random_edges(rng: &mut Rng, nodes: usize) -> Vec<(usize, usize)> {
 }
 
 impl World {
-    /// A client reports, and the whole herd hears of it. Gives how long that took, in milliseconds.
+    /// A client updates, and the whole herd hears of it. Gives how long that took, in milliseconds.
     fn flood(&mut self, number: usize) -> Result<u64, Box<Failure>> {
         let (host, said_at) = (self.rng.usize(0..self.plan.nodes), self.now);
         let (lines, differs) = (self.updates, self.differs);
@@ -129,11 +129,11 @@ impl World {
         self.run_until(self.now + AFTER_MS);
         let most = (2 * self.plan.edges.len() + 1 - self.plan.nodes) as u64;
         let lines = self.updates - lines;
-        // A digest that crosses the report on its way differs, and its bucket is sent again.
+        // A digest that crosses the update on its way differs, and its bucket is sent again.
         let too_many = lines > most && self.differs == differs;
         if !waiting.is_empty() || lines < self.plan.edges.len() as u64 || too_many {
             let detail = format!("{lines} lines, at most {most}; {} nodes do not hold it", waiting.len());
-            self.fail("a report reaches every node, for what the formula says", detail);
+            self.fail("an update reaches every node, for what the formula says", detail);
         }
         self.failure.take().map_or(Ok(reached_ms), Err)
     }
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_costs_what_the_formula_says() {
+    fn an_update_costs_what_the_formula_says() {
         // On a line nothing can cross: exactly one line an edge.
         let line = cost(Shape::Line, 12).unwrap_or_else(|failure| panic!("{failure}"));
         assert_eq!((line.edges, line.bounds()), (11, (11, 11)));

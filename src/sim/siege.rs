@@ -103,9 +103,9 @@ impl<const SLOTS: usize> Siege<SLOTS> {
         for node in 0..NAMES.len() {
             for n in 0..TRIES {
                 let id = format!("evil{}_{node}_{n}", self.step);
-                let before = self.nodes[node].counters().reports_news;
+                let before = self.nodes[node].counters().updates_new;
                 self.say(node, stranger, &format!("IAMAT {id} +0+0 {}", now_s + 86_000));
-                if self.nodes[node].counters().reports_news > before {
+                if self.nodes[node].counters().updates_new > before {
                     self.stolen.push(id);
                 }
             }
@@ -155,9 +155,9 @@ fn one_address_holds_a_quarter_of_the_herds_table_at_most() {
     assert!(siege.stolen.len() > capacity / 20, "the stranger has tried");
     // No client is locked out: its next update is stored.
     for client in 0..honest {
-        let before = siege.nodes[0].counters().reports_news;
+        let before = siege.nodes[0].counters().updates_new;
         let now_s = START_S + siege.step * STEP_S;
         siege.say(0, honest_address(client), &format!("IAMAT honest{client} +35-118 {now_s}"));
-        assert_eq!(siege.nodes[0].counters().reports_news, before + 1, "honest{client}");
+        assert_eq!(siege.nodes[0].counters().updates_new, before + 1, "honest{client}");
     }
 }

@@ -34,7 +34,7 @@ fn two_hundred_seeds_hold_and_reach_all_that_a_node_counts() {
 #[test]
 fn a_herd_of_any_size_holds() {
     for (seed, nodes) in [(1, 2), (2, 40), (5, 40), (6, 40), (7, 40)] {
-        let options = Options { nodes: Some(nodes), reports: Some(30), trace: false };
+        let options = Options { nodes: Some(nodes), updates: Some(30), trace: false };
         assert!(held(seed, &options).plan.contains(&format!("of {nodes} nodes")));
     }
 }

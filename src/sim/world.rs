@@ -19,8 +19,8 @@ use crate::proto::limits::NONCE_BYTES;
 use crate::proto::names::NodeId;
 use crate::proto::node::links::LinkEvent;
 use crate::proto::node::{Node, Seed, Setup};
-use crate::proto::report::Sighting;
 use crate::proto::time::Mono;
+use crate::proto::update::Sighting;
 
 /// Ticks that may follow each other within one millisecond: more, and a node keeps the clock busy.
 const SPINS_MAX: u32 = 20;
@@ -85,9 +85,9 @@ pub(super) struct World {
     /// By edge: how good a new connection is, and until when none gets through.
     pub(super) ways: Vec<Ways>,
     pub(super) parted_until: Vec<u64>,
-    /// By client: every report a client was answered, and when.
+    /// By client: every update a client was answered, and when.
     pub(super) issued: Vec<Vec<(Sighting, u64)>>,
-    /// By client: the newest report that any table has held since the healing.
+    /// By client: the newest update that any table has held since the healing.
     pub(super) union: [Option<Sighting>; CLIENTS_MAX],
     pub(super) heal_at: u64,
     pub(super) healed: bool,
@@ -169,7 +169,7 @@ impl World {
             }
             self.at(at, Event::Start { host });
         }
-        for _ in 0..self.plan.reports {
+        for _ in 0..self.plan.updates {
             let (at, host) = (self.rng.u64(3_000..self.heal_at), self.rng.usize(0..self.plan.nodes));
             self.at(at, Event::Client { host });
         }
@@ -340,7 +340,7 @@ impl World {
 
     pub(super) fn id(&self, host: usize, of: usize) -> NodeId {
         let node = self.hosts[host].node.as_ref().expect("asked of a node that is up");
-        node.names().id(of).expect("all maps of a world are one")
+        node.names().id(of).expect("all configurations of a world are one")
     }
 
     pub(super) fn nonce(&mut self) -> [u8; NONCE_BYTES] {
@@ -352,9 +352,9 @@ impl World {
         let LinkEvent::Differs { node, .. } = event else { return };
         self.differs += u64::from(self.healed);
         let link = self.node(host).and_then(|up| up.links().find(|link| link.node == node));
-        if link.is_some_and(|link| link.is_in_step()) {
+        if link.is_some_and(|link| link.is_in_sync()) {
             let detail = format!("{} says so of {}", self.names[host], self.names[node.index()]);
-            self.fail("not in step once digests differ", detail);
+            self.fail("out of sync once digests differ", detail);
         }
     }
 

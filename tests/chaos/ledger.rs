@@ -2,9 +2,9 @@
 //!
 //! It holds three kinds of knowledge, each conservative:
 //!
-//! - **issued**: the reports that were sent, with the AT lines that acknowledged them. An AT line that anybody ever gets
-//!   must be one of these, byte for byte; only of a report whose acknowledgement was lost the skew is free.
-//! - **sure**: for each node and client, the newest report that this life of the node must hold: one that it acknowledged or
+//! - **issued**: the updates that were sent, with the AT lines that acknowledged them. An AT line that anybody ever gets
+//!   must be one of these, byte for byte; only of an update whose acknowledgement was lost the skew is free.
+//! - **sure**: for each node and client, the newest update that this life of the node must hold: one that it acknowledged or
 //!   answered itself, or one that a neighbour was sure of for [`FLOOD`] while the edge between them was sound. An edge is
 //!   sound while both processes run and do what they are told, both logs say that the link is up, and its wire has
 //!   been good for long enough that TCP has tried again. A node that ends loses what it was sure of, and no more is
@@ -19,11 +19,11 @@ use std::time::{Duration, Instant};
 use crate::client::is_skew;
 use crate::world::{EDGES, NAMES};
 
-/// What a report needs at most from a node to its neighbour while the edge is sound.
+/// What an update needs at most from a node to its neighbour while the edge is sound.
 pub(crate) const FLOOD: Duration = Duration::from_secs(5);
 const FAULTS_MAX: usize = 20;
 
-/// A client's time in nanoseconds: what orders the reports of one client here. Reports of equal time are as good as each
+/// A client's time in nanoseconds: what orders the updates of one client here. Updates of equal time are as good as each
 /// other to a demand.
 pub(crate) type Time = u64;
 
@@ -52,7 +52,7 @@ struct Life {
     running_since: Option<Instant>,
 }
 
-/// What is counted for the report at the end.
+/// What is counted for the update at the end.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Counts {
     pub(crate) acknowledged: u64,
@@ -60,7 +60,7 @@ pub(crate) struct Counts {
     pub(crate) queries: u64,
     pub(crate) demands: u64,
     pub(crate) echoes: u64,
-    /// Clients whose newest report a node was sure of when it ended, and those of them that a neighbour was sure of, too.
+    /// Clients whose newest update a node was sure of when it ended, and those of them that a neighbour was sure of, too.
     pub(crate) held_at_ends: u64,
     pub(crate) survived_ends: u64,
 }
@@ -76,7 +76,7 @@ pub(crate) struct Ledger {
     pub(crate) counts: Counts,
 }
 
-/// What an AT line says, without its skew: what names a report.
+/// What an AT line says, without its skew: what names an update.
 fn split_at(line: &str) -> Option<(String, &str)> {
     let words: Vec<&str> = line.split(' ').collect();
     let &["AT", node, skew, id, position, time] = &words[..] else { return None };
@@ -167,7 +167,7 @@ impl Ledger {
         self.edges[edge].good_since = Some(Instant::now() + settles_within);
     }
 
-    /// Whether an edge has been sound for as long as a report needs.
+    /// Whether an edge has been sound for as long as an update needs.
     pub(crate) fn is_sound(&self, edge: usize, now: Instant) -> bool {
         let (a, b) = EDGES[edge];
         let Edge { up, good_since } = self.edges[edge];
@@ -221,14 +221,14 @@ impl Ledger {
         sure.drain(..old.saturating_sub(1));
     }
 
-    /// The newest report of a client that this node must hold. What is demanded of a query is asked before it is sent.
+    /// The newest update of a client that this node must hold. What is demanded of a query is asked before it is sent.
     pub(crate) fn surely(&self, node: usize, id: &str) -> Option<Time> {
         self.sure[node].get(id)?.last().map(|(time, _)| *time)
     }
 
     // What clients send and are told.
 
-    /// A report is about to be sent to a node.
+    /// An update is about to be sent to a node.
     pub(crate) fn issues(&mut self, node: usize, iamat: &str) {
         let fields = iamat.strip_prefix("IAMAT ").unwrap_or(iamat);
         self.issues.entry(format!("{} {fields}", NAMES[node])).or_default().sent += 1;
@@ -238,7 +238,7 @@ impl Ledger {
     pub(crate) fn acknowledged(&mut self, node: usize, life: u64, at: &str) {
         self.counts.acknowledged += 1;
         let (Some((name, _)), Some(time)) = (split_at(at), time_of(at)) else {
-            return self.fault(format!("no AT line of a report: {at:?}"));
+            return self.fault(format!("no AT line of an update: {at:?}"));
         };
         let id = at.split(' ').nth(3).unwrap_or_default();
         if self.lives[node].number == life {
@@ -287,7 +287,7 @@ impl Ledger {
         self.counts.demands += 1;
         if got.is_none_or(|got| got < least) {
             let name = NAMES[node];
-            self.fault(format!("{name} must hold a report of {id} of {least} ns and answers {at:?}"));
+            self.fault(format!("{name} must hold an update of {id} of {least} ns and answers {at:?}"));
         }
     }
 }

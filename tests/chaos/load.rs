@@ -1,7 +1,7 @@
 //! The clients of the storm: each has ids of its own, stays with a node for a while, and moves on when it likes or must.
 //!
 //! A client writes down what it sends before it sends it and what it is told as it is told, so the ledger knows of every
-//! report that any node may ever have heard. When a connection breaks, the client says some of what was not answered
+//! update that any node may ever have heard. When a connection breaks, the client says some of what was not answered
 //! again, word for word, to the next node: as clients do.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use crate::world::{NAMES, client_address};
 pub(crate) const CLIENTS: usize = 12;
 /// Some 3,000 in all, fewer than a table holds: what a full table does is the soak's and the simulator's.
 pub(crate) const IDS_PER_CLIENT: usize = 250;
-/// Clients that fall silent half-way: their last reports are there at the end only if they were kept.
+/// Clients that fall silent half-way: their last updates are there at the end only if they were kept.
 pub(crate) const SILENT_EVERY: usize = 5;
 /// How long a client waits for a node before it goes to another.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -30,7 +30,7 @@ pub(crate) fn id_of(client: usize, index: usize) -> String {
 
 /// A request that was sent.
 enum Sent {
-    Report(String),
+    Update(String),
     Query { line: String, id: String, demand: Option<Time> },
     Nonsense(String),
 }
@@ -40,7 +40,7 @@ pub(crate) struct Client {
     dice: Dice,
     ledger: Shared,
     last_ns: u64,
-    /// Reports that were not answered and are said again.
+    /// Updates that were not answered and are said again.
     again: Vec<String>,
     silent_from: Instant,
 }
@@ -92,53 +92,53 @@ impl Client {
         }
     }
 
-    /// What is sent at once: reports mostly, some old, some a second time; queries; and what is no command.
+    /// What is sent at once: updates mostly, some old, some a second time; queries; and what is no command.
     fn batch(&mut self, node: usize) -> Vec<Sent> {
-        let mut batch: Vec<Sent> = std::mem::take(&mut self.again).into_iter().map(Sent::Report).collect();
+        let mut batch: Vec<Sent> = std::mem::take(&mut self.again).into_iter().map(Sent::Update).collect();
         for _ in 0..1 + self.dice.roll() % BATCH_LINES_MAX {
             let sent = match self.below(100) {
-                0..=71 => self.report(),
-                72..=75 => self.old_report(),
+                0..=71 => self.update(),
+                72..=75 => self.old_update(),
                 76..=94 => self.query(node),
                 _ => Sent::Nonsense(format!("IAMAT storm-{} +34.0 {}", self.number, self.dice.roll())),
             };
-            if let (1, Sent::Report(report)) = (self.below(40), &sent) {
-                batch.push(Sent::Report(report.clone()));
+            if let (1, Sent::Update(update)) = (self.below(40), &sent) {
+                batch.push(Sent::Update(update.clone()));
             }
             batch.push(sent);
         }
         let mut ledger = self.ledger();
         for sent in &batch {
-            if let Sent::Report(report) = sent {
-                ledger.issues(node, report);
+            if let Sent::Update(update) = sent {
+                ledger.issues(node, update);
             }
         }
         drop(ledger);
         batch
     }
 
-    fn report(&mut self) -> Sent {
+    fn update(&mut self) -> Sent {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // Never the same twice.
         self.last_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).max(self.last_ns + 1);
-        self.report_of(self.last_ns)
+        self.update_of(self.last_ns)
     }
 
     /// A client whose clock is behind.
-    fn old_report(&mut self) -> Sent {
+    fn old_update(&mut self) -> Sent {
         let behind = 1_000_000_000 + self.dice.roll() % 60_000_000_000;
         self.last_ns += 1;
-        self.report_of(self.last_ns.saturating_sub(behind))
+        self.update_of(self.last_ns.saturating_sub(behind))
     }
 
-    fn report_of(&mut self, ns: u64) -> Sent {
+    fn update_of(&mut self, ns: u64) -> Sent {
         let mut index = self.below(IDS_PER_CLIENT);
         if index.is_multiple_of(SILENT_EVERY) && Instant::now() > self.silent_from {
             index += 1;
         }
         let (latitude, longitude) = (self.dice.roll() % 90, self.dice.roll() % 180);
         let id = id_of(self.number, index);
-        Sent::Report(format!(
+        Sent::Update(format!(
             "IAMAT {id} +{latitude}.068930-{longitude}.445127 {}.{:09}",
             ns / 1_000_000_000,
             ns % 1_000_000_000
@@ -164,7 +164,7 @@ impl Client {
     ) -> Result<(), (usize, Wrong)> {
         let mut text = String::new();
         for sent in batch {
-            let (Sent::Report(line) | Sent::Query { line, .. } | Sent::Nonsense(line)) = sent;
+            let (Sent::Update(line) | Sent::Query { line, .. } | Sent::Nonsense(line)) = sent;
             text.push_str(line);
             text.push('\n');
         }
@@ -177,8 +177,8 @@ impl Client {
 
     fn answer(&self, node: usize, life: u64, line: &mut Line, sent: &Sent) -> Result<(), Wrong> {
         match sent {
-            Sent::Report(report) => {
-                let at = line.iamat(report, NAMES[node])?;
+            Sent::Update(update) => {
+                let at = line.iamat(update, NAMES[node])?;
                 self.ledger().acknowledged(node, life, &at);
             }
             Sent::Query { line: query, id, demand } => {
@@ -202,10 +202,10 @@ impl Client {
     /// What was not answered may have been heard or not. Half of it is said again elsewhere.
     fn give_up(&mut self, batch: &[Sent]) {
         for sent in batch {
-            if let Sent::Report(report) = sent {
+            if let Sent::Update(update) = sent {
                 self.ledger().counts.lost += 1;
                 if self.below(2) == 0 {
-                    self.again.push(report.clone());
+                    self.again.push(update.clone());
                 }
             }
         }

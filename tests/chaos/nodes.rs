@@ -38,7 +38,7 @@ impl Nodes {
 
     pub(crate) fn start(&mut self, node: usize) -> Result<(), String> {
         let mut command = at_node(node);
-        command.arg(program()).args(["serve", NAMES[node], "--log-level", "info", "--map"]).arg(&self.map);
+        command.arg(program()).args(["serve", NAMES[node], "--log-level", "info", "--config"]).arg(&self.map);
         command
             .env_remove("CREDENTIALS_DIRECTORY")
             .env_remove("JOURNAL_STREAM")

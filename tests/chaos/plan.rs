@@ -184,7 +184,7 @@ impl Storm {
                 41..=46 => {
                     if self.nodes.is_there(node) {
                         self.nodes.reload(node);
-                        self.count("reloads", &format!("{} reads its map again", NAMES[node]));
+                        self.count("reloads", &format!("{} reads its configuration again", NAMES[node]));
                     }
                     true
                 }

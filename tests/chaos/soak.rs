@@ -40,7 +40,7 @@ struct Idle {
 #[derive(Default)]
 struct Counts {
     came: u64,
-    reports: u64,
+    updates: u64,
     queries: u64,
     vanished: u64,
     pushed_out: u64,
@@ -103,9 +103,9 @@ pub(crate) fn run(minutes: f64, seed: u64) -> Result<(), String> {
 fn print_looks(minute: u32, now: &[Look], crowd: &Crowd) {
     let each =
         now.iter().map(|look| format!("{} ({}) {}", look.private_kib, look.anonymous_kib, look.descriptors));
-    let Counts { came, reports, queries, vanished, pushed_out } = crowd.counts;
+    let Counts { came, updates, queries, vanished, pushed_out } = crowd.counts;
     println!(
-        "minute {minute}: {} | {came} came, {reports} reports, {queries} queries, {vanished} vanished, {pushed_out} found themselves closed",
+        "minute {minute}: {} | {came} came, {updates} updates, {queries} queries, {vanished} vanished, {pushed_out} found themselves closed",
         each.collect::<Vec<_>>().join(", ")
     );
 }
@@ -222,7 +222,7 @@ impl Crowd {
         for sent in &lines {
             if sent.starts_with("IAMAT") {
                 line.iamat(sent, node)?;
-                self.counts.reports += 1;
+                self.counts.updates += 1;
             } else {
                 let known = line.whatsat(sent)?.is_some();
                 self.counts.queries += 1;

@@ -25,7 +25,7 @@ const LINKS_WITHIN: Duration = Duration::from_secs(60);
 const PRIVATE_KIB_MAX: u64 = if cfg!(debug_assertions) { 2048 } else { 1536 };
 /// Listeners, links, reactor, places, standard streams: what is left when all clients have gone.
 const DESCRIPTORS_MAX: u64 = 48;
-/// Of the clients that were acknowledged, so many in a hundred have a newest report that must be there at the end.
+/// Of the clients that were acknowledged, so many in a hundred have a newest update that must be there at the end.
 const DEMANDED_PERCENT_MIN: usize = 60;
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -182,7 +182,7 @@ fn judge(ledger: &Shared, table: &Table) {
         let has = answer.as_deref().and_then(time_of);
         let least = (0..NAMES.len()).filter_map(|node| ledger.surely(node, &id)).max();
         if least.is_some_and(|least| has.is_none_or(|has| has < least)) {
-            ledger.fault(format!("a report of {id} of {least:?} ns must be there, and there is {answer:?}"));
+            ledger.fault(format!("an update of {id} of {least:?} ns must be there, and there is {answer:?}"));
         }
         demanded += usize::from(least >= Some(newest));
         demanded_silent +=
@@ -191,15 +191,15 @@ fn judge(ledger: &Shared, table: &Table) {
     }
     let c = ledger.counts;
     println!(
-        "clients: {} reports acknowledged, {} not; {} queries, {} of which had to know a report; {} lines sent back",
+        "clients: {} updates acknowledged, {} not; {} queries, {} of which had to know an update; {} lines sent back",
         c.acknowledged, c.lost, c.queries, c.demands, c.echoes
     );
     println!(
-        "nodes that ended held {} newest reports, of which {} had to live on with a neighbour",
+        "nodes that ended held {} newest updates, of which {} had to live on with a neighbour",
         c.held_at_ends, c.survived_ends
     );
     println!(
-        "at the end: the newest acknowledged report of {demanded} of {known} clients had to be there ({demanded_silent} of them silent since the storm's middle), and of {kept} it was"
+        "at the end: the newest acknowledged update of {demanded} of {known} clients had to be there ({demanded_silent} of them silent since the storm's middle), and of {kept} it was"
     );
     if demanded * 100 < known * DEMANDED_PERCENT_MIN || known * 2 < table.len() {
         ledger.fault(format!("only {demanded} of {known} could be demanded: this storm proves too little"));
@@ -237,7 +237,7 @@ fn the_ledger_is_not_blind() -> Result<(), String> {
         ("another position", |l| l.seen("Smith", "AT Hill +0.000000001 kiwi +1.5-1.6 100.000000001")),
         ("another node", |l| l.seen("Smith", "AT Smith +0.000000001 kiwi +1.5-1.5 100.000000001")),
         ("nothing at all", |l| l.answered(0, "kiwi", l.surely(0, "kiwi"), None)),
-        ("an older report", |l| {
+        ("an older update", |l| {
             l.issues(0, "IAMAT kiwi +1.5-1.5 99.000000001");
             let older = "AT Hill +0.000000001 kiwi +1.5-1.5 99.000000001";
             l.answered(0, "kiwi", l.surely(0, "kiwi"), Some(older));

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 pub(crate) const NAMES: [&str; 5] = ["Hill", "Jaquez", "Smith", "Singleton", "Campbell"];
-/// The built-in map's edges, by their nodes' numbers.
+/// The built-in configuration's edges, by their nodes' numbers.
 pub(crate) const EDGES: [(usize, usize); 6] = [(0, 1), (0, 2), (1, 3), (2, 3), (2, 4), (3, 4)];
 pub(crate) const CLIENT_PORT: u16 = 8001;
 pub(crate) const LINK_PORT: u16 = 9001;
@@ -189,7 +189,7 @@ pub(crate) fn plug(node: usize, other: usize) -> Result<(), String> {
     run(&format!("ip -n {name} route replace {its}/32 dev to-{to} src {mine}"))
 }
 
-/// Writes the map and the key into the folder. All clients come from one address, so that it may hold as many as there are is said; gives the map's path.
+/// Writes the configuration and the key into the folder. All clients come from one address, so that it may hold as many as there are is said; gives the configuration's path.
 pub(crate) fn write_map(folder: &Path, key: &str, places: &Path) -> Result<PathBuf, String> {
     use std::os::unix::fs::PermissionsExt;
     let nodes: Vec<String> = (0..NAMES.len())
@@ -205,7 +205,7 @@ pub(crate) fn write_map(folder: &Path, key: &str, places: &Path) -> Result<PathB
         nodes.join(",\n    "),
         edges.join(", ")
     );
-    let (map, key_file) = (folder.join("map.json"), folder.join("key"));
+    let (map, key_file) = (folder.join("herd.json"), folder.join("key"));
     let written = std::fs::write(&map, text)
         .and_then(|()| std::fs::write(&key_file, key))
         .and_then(|()| std::fs::set_permissions(&key_file, std::fs::Permissions::from_mode(0o600)));

@@ -39,7 +39,7 @@ impl Client {
     /// One line of an answer, without its newline.
     pub(crate) fn line(&mut self) -> Vec<u8> {
         let mut line = self.raw_line();
-        assert_eq!(line.pop(), Some(b'\n'), "a whole line is owed, and the connection ended");
+        assert_eq!(line.pop(), Some(b'\n'), "a whole line is pending, and the connection ended");
         line
     }
 

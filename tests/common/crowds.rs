@@ -84,7 +84,7 @@ fn a_client_that_never_reads_twenty_megabytes_costs_the_node_next_to_nothing() {
         }
         let grown_kib = node.anonymous_kib().saturating_sub(before_kib);
         assert!(grown_kib < 3 << 10, "{grown_kib} KiB more");
-        // What it was owed is not lost.
+        // What it was pending is not lost.
         for turn in 0..QUERIES {
             assert!(client.line().starts_with(b"AT Hill "));
             assert_eq!(client.json(), one, "answer {turn}");

@@ -32,7 +32,7 @@ pub(crate) struct Herd {
     proxies: Vec<((&'static str, &'static str), Proxy)>,
     /// Nodes that the test plays itself: no process, only addresses.
     played: Vec<&'static str>,
-    /// The map's member `places`.
+    /// The configuration's member `places`.
     places: String,
     pub(crate) folder: Folder,
 }
@@ -79,7 +79,7 @@ impl Herd {
 }
 
 impl Builder {
-    /// Where places come from: the map's member `places`.
+    /// Where places come from: the configuration's member `places`.
     pub(crate) fn places(mut self, member: impl Into<String>) -> Builder {
         self.places = member.into();
         self
@@ -104,7 +104,7 @@ impl Builder {
         self
     }
 
-    /// The test plays this node: it is in the map and no process.
+    /// The test plays this node: it is in the configuration and no process.
     pub(crate) fn played(mut self, name: &'static str) -> Builder {
         self.played.push(name);
         self
@@ -185,7 +185,7 @@ pub(crate) fn key(seed: u64) -> String {
 }
 
 impl Herd {
-    /// Writes the map as this node is to see it: a neighbour behind a proxy has the proxy's address.
+    /// Writes the configuration as this node is to see it: a neighbour behind a proxy has the proxy's address.
     pub(crate) fn write_map(&self, reader: &str, keyed: bool) {
         let node = |node: &Node| {
             let proxy = self.proxies.iter().find(|(edge, _)| *edge == (reader, node.name));
@@ -267,7 +267,7 @@ impl Herd {
         }
     }
 
-    /// The map file as this node sees it.
+    /// The configuration file as this node sees it.
     pub(crate) fn map(&self, name: &str) -> &Path {
         &self[name].launch.map
     }

@@ -34,9 +34,9 @@ pub(crate) fn command(descriptors: Option<u32>) -> Command {
     command
 }
 
-/// Has the nodes of this command make their control sockets beside their map, and keep there what they keep: in `state`.
+/// Has the nodes of this command make their control sockets beside their configuration, and keep there what they keep: in `state`.
 pub(crate) fn runs_beside<'a>(command: &'a mut Command, map: &Path) -> &'a mut Command {
-    let folder = map.parent().expect("a map is in a folder");
+    let folder = map.parent().expect("a configuration is in a folder");
     command.env("XDG_RUNTIME_DIR", folder).env("XDG_STATE_HOME", folder.join("state"))
 }
 
@@ -127,7 +127,7 @@ impl Node {
         assert!(self.child.is_none(), "{} runs already", self.name);
         self.log = Log::default();
         let mut command = command(self.launch.descriptors);
-        command.args(["serve", self.name, "--log-level", self.launch.log_level, "--map"]);
+        command.args(["serve", self.name, "--log-level", self.launch.log_level, "--config"]);
         runs_beside(&mut command, &self.launch.map);
         command.arg(&self.launch.map).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be run");

@@ -19,7 +19,7 @@ pub(crate) struct Up {
 }
 
 impl Up {
-    /// Starts it on this map without waiting for anything.
+    /// Starts it on this configuration without waiting for anything.
     pub(crate) fn launch(map: &Path) -> Up {
         Up::launch_within(None, map)
     }
@@ -28,7 +28,7 @@ impl Up {
     pub(crate) fn launch_within(descriptors: Option<u32>, map: &Path) -> Up {
         let mut command = command(descriptors);
         runs_beside(&mut command, map);
-        command.args(["up", "--map"]).arg(map).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(["up", "--config"]).arg(map).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be run");
         let up = Log::default();
         let said = Log::default();
@@ -37,7 +37,7 @@ impl Up {
         Up { child, log: up, said }
     }
 
-    /// Starts it on the map of this herd, which has no process, and waits until it says what to type.
+    /// Starts it on the configuration of this herd, which has no process, and waits until it says what to type.
     pub(crate) fn start(herd: &Herd) -> Up {
         let up = Up::launch(herd.map("Hill"));
         up.said.wait_for("Ctrl-C stops the herd.");

@@ -31,21 +31,21 @@ class Test:
     def verdict(self, words):
         until(f"the page says: {words}", lambda: words in self.browser.text("#verdict"), 40)
 
-    def in_step(self):
+    def in_sync(self):
         """The first look: all is well, all clients are there, nothing was refused."""
         self.browser.screen(1280, 900)
         self.browser.go(self.herd.url("Hill"))
-        self.verdict("In step: all 5 nodes hold the same")
+        self.verdict("In sync: all 5 nodes hold the same")
         until("all clients are listed", lambda: self.browser.text("#count") == f"{WALKERS} clients")
         rows = self.browser.texts("#table tbody tr")
         check(len(rows) == WALKERS, f"{len(rows)} rows")
         states = self.browser.texts("#links tbody .state")
-        check(len(states) == 2 and all(state.startswith("in step") for state in states), states)
+        check(len(states) == 2 and all(state.startswith("in sync") for state in states), states)
         knots = self.browser.run("return document.querySelectorAll('#graph circle.knot.ok').length")
         lines = self.browser.run("return document.querySelectorAll('#graph line.edge.ok').length")
         check((knots, lines) == (5, 6), f"{knots} nodes and {lines} links are well")
         spoken = self.browser.run("return document.querySelector('#graph').getAttribute('aria-label')")
-        check(spoken == "5 nodes and 6 links; this is Hill. All links are in step.", spoken)
+        check(spoken == "5 nodes and 6 links; this is Hill. All links are in sync.", spoken)
         self.picture("desktop")
 
     def moves(self):
@@ -111,7 +111,7 @@ class Test:
         }.items():
             self.browser.screen(width, height, scheme, scale, is_phone)
             self.browser.go(self.herd.url("Hill"))
-            self.verdict("In step")
+            self.verdict("In sync")
             until("the clients are there", lambda: self.browser.text("#count").startswith(f"{WALKERS + 1} clients"))
             self.walkers.step()
             wide = self.browser.run("return document.documentElement.scrollWidth")
@@ -123,7 +123,7 @@ class Test:
     def partition(self):
         """Two of five are gone; the page says who, keeps what is known, and says when all is well again."""
         self.browser.go(self.herd.url("Hill"))
-        self.verdict("In step")
+        self.verdict("In sync")
         for name in ["Smith", "Campbell"]:
             self.herd.kill(name)
         self.verdict("Cut off: 3 of 5 nodes answer, not Campbell and Smith")
@@ -136,14 +136,14 @@ class Test:
         self.picture("partitioned")
         for name in ["Smith", "Campbell"]:
             self.herd.start(name)
-        self.verdict("In step: all 5 nodes hold the same")
+        self.verdict("In sync: all 5 nodes hold the same")
 
     def node_goes(self):
         """The node of the page itself goes: the page says so, and finds it again."""
         self.herd.kill("Hill")
         self.verdict("No connection to Hill")
         self.herd.start("Hill")
-        self.verdict("In step: all 5 nodes hold the same")
+        self.verdict("In sync: all 5 nodes hold the same")
         until("all clients are there again", lambda: self.browser.text("#count") == f"{WALKERS + 1} clients")
 
     def token(self):
@@ -157,13 +157,13 @@ class Test:
         # As a browser does it once somebody has typed the password.
         self.browser.go(url.replace("//", f"//anybody:{token}@"))
         self.browser.go(url)
-        self.verdict("In step: all 5 nodes hold the same")
+        self.verdict("In sync: all 5 nodes hold the same")
         check(token.replace("-", "") not in self.herd.log("Campbell").replace("-", ""), "the log has the token")
 
     def run(self):
         until("the nodes listen", lambda: all(answer(self.herd.url(name) + "healthz") == 200 for name in self.herd.nodes))
         self.walkers.step()
-        self.in_step()
+        self.in_sync()
         for step in [
             self.moves, self.search_and_sort, self.choose_and_zoom, self.hostile_names, self.other_screens, self.partition,
         ]:

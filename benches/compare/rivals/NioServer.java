@@ -3,7 +3,7 @@
 // It is there to be measured beside the node (cargo bench --bench footprint). Like the other rivals it answers IAMAT, WHATSAT
 // without places and everything else, and floods; it has no limits, keys, ages, or repair of what was lost while a link was down.
 //
-// java NioServer serve NAME --map FILE
+// java NioServer serve NAME --config FILE
 
 import java.io.IOException;
 import java.net.InetSocketAddress;
@@ -32,7 +32,7 @@ public final class NioServer {
     // Milliseconds between two tries to reach a neighbour.
     private static final long PAUSE_MS = 100;
 
-    private record Report(double seconds, String atLine) {}
+    private record Update(double seconds, String atLine) {}
 
     private enum Kind { CLIENT, NEIGHBOUR, OUTGOING }
 
@@ -52,7 +52,7 @@ public final class NioServer {
     private final String name;
     private final Selector selector = Selector.open();
     private final ByteBuffer buffer = ByteBuffer.allocateDirect(64 * 1024);
-    private final Map<String, Report> reports = new HashMap<>();
+    private final Map<String, Update> updates = new HashMap<>();
     private final List<SelectionKey> neighbours = new ArrayList<>();
     private final Map<InetSocketAddress, Long> dialAt = new HashMap<>();
 
@@ -61,9 +61,9 @@ public final class NioServer {
     }
 
     private void hear(String client, double seconds, String atLine) throws IOException {
-        Report known = reports.get(client);
+        Update known = updates.get(client);
         if (known == null || seconds > known.seconds()) {
-            reports.put(client, new Report(seconds, atLine));
+            updates.put(client, new Update(seconds, atLine));
             byte[] line = (atLine + "\n").getBytes(StandardCharsets.ISO_8859_1);
             for (SelectionKey neighbour : neighbours) {
                 write(neighbour, line);
@@ -84,7 +84,7 @@ public final class NioServer {
     }
 
     private String whatsat(String client, String radius, String items) {
-        Report known = reports.get(client);
+        Update known = updates.get(client);
         if (known == null || !NUMBER.matcher(radius).matches() || !items.matches("\\d{1,2}")) return null;
         double kilometres = Double.parseDouble(radius);
         if (kilometres < 0 || kilometres > 50 || Integer.parseInt(items) > 20) return null;
@@ -207,13 +207,13 @@ public final class NioServer {
 
     private static InetSocketAddress address(String map, String node, String member) {
         Matcher found = Pattern.compile("\"" + node + "\": \\{[^}]*\"" + member + "\": \"([^\"]*):(\\d+)\"").matcher(map);
-        if (!found.find()) throw new IllegalArgumentException("the map has no " + node + " with " + member);
+        if (!found.find()) throw new IllegalArgumentException("the configuration has no " + node + " with " + member);
         return new InetSocketAddress(found.group(1), Integer.parseInt(found.group(2)));
     }
 
     public static void main(String[] words) throws IOException {
-        if (words.length != 4 || !words[0].equals("serve") || !words[2].equals("--map")) {
-            System.err.println("usage: java NioServer serve NAME --map FILE");
+        if (words.length != 4 || !words[0].equals("serve") || !words[2].equals("--config")) {
+            System.err.println("usage: java NioServer serve NAME --config FILE");
             System.exit(2);
         }
         // Java has no JSON of its own; the bench's maps are of one form.

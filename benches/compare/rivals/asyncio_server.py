@@ -3,7 +3,7 @@
 It is there to be measured beside the node (cargo bench --bench footprint). Like the other rivals it answers IAMAT, WHATSAT
 without places and everything else, and floods; it has no limits, keys, ages, or repair of what was lost while a link was down.
 
-python3 asyncio_server.py serve NAME --map FILE
+python3 asyncio_server.py serve NAME --config FILE
 """
 
 import asyncio
@@ -30,13 +30,13 @@ def coordinates(text):
 class Herd:
     def __init__(self, name):
         self.name = name
-        self.reports = {}  # client: (time, AT line)
+        self.updates = {}  # client: (time, AT line)
         self.neighbours = set()  # writers of links that are up
 
     def hear(self, client, seconds, at_line):
-        known = self.reports.get(client)
+        known = self.updates.get(client)
         if known is None or seconds > known[0]:
-            self.reports[client] = (seconds, at_line)
+            self.updates[client] = (seconds, at_line)
             for writer in self.neighbours:
                 writer.write(at_line.encode() + b"\n")
 
@@ -50,7 +50,7 @@ class Herd:
     def whatsat(self, client, radius, items):
         if not 0 <= float(radius) <= 50 or not 0 <= int(items) <= 20:
             raise ValueError(radius)
-        return f"{self.reports[client][1]}\n{NO_PLACES}\n\n"
+        return f"{self.updates[client][1]}\n{NO_PLACES}\n\n"
 
     def answer(self, line):
         try:
@@ -111,7 +111,7 @@ async def run(name, herd_map):
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["serve", name, "--map", file]:
+        case ["serve", name, "--config", file]:
             with open(file, encoding="utf-8") as text:
                 herd_map = json.load(text)
             asyncio.run(run(name, herd_map))

@@ -3,7 +3,7 @@
 // It is there to be measured beside the node (cargo bench --bench footprint). Like the other rivals it answers IAMAT, WHATSAT
 // without places and everything else, and floods; it has no limits, keys, ages, or repair of what was lost while a link was down.
 //
-// node node_server.js serve NAME --map FILE
+// node node_server.js serve NAME --config FILE
 "use strict";
 
 const fs = require("fs");
@@ -16,20 +16,20 @@ const NUMBER = /^-?\d+(?:\.\d+)?$/;
 const PAUSE_MS = 100;
 
 const [command, name, flag, file] = process.argv.slice(2);
-if (command !== "serve" || flag !== "--map" || file === undefined) {
-  console.error("usage: node node_server.js serve NAME --map FILE");
+if (command !== "serve" || flag !== "--config" || file === undefined) {
+  console.error("usage: node node_server.js serve NAME --config FILE");
   process.exit(2);
 }
 const map = JSON.parse(fs.readFileSync(file, "utf8"));
 // client: [time, AT line]
-const reports = new Map();
+const updates = new Map();
 // Sockets of links that are up.
 const neighbours = new Set();
 
 function hear(client, seconds, atLine) {
-  const known = reports.get(client);
+  const known = updates.get(client);
   if (known === undefined || seconds > known[0]) {
-    reports.set(client, [seconds, atLine]);
+    updates.set(client, [seconds, atLine]);
     for (const socket of neighbours) socket.write(atLine + "\n");
   }
 }
@@ -45,7 +45,7 @@ function iamat(client, position, time) {
 }
 
 function whatsat(client, radius, items) {
-  const known = reports.get(client);
+  const known = updates.get(client);
   const valid = NUMBER.test(radius) && /^\d+$/.test(items) && Number(radius) >= 0 && Number(radius) <= 50;
   if (known === undefined || !valid || Number(items) > 20) return null;
   return `${known[1]}\n${NO_PLACES}\n\n`;

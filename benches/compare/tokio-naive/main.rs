@@ -23,17 +23,17 @@ const CHANGES: usize = 1024;
 
 struct Herd {
     name: String,
-    /// Time and AT line of the newest report of each client.
-    reports: Mutex<HashMap<String, (f64, String)>>,
+    /// Time and AT line of the newest update of each client.
+    updates: Mutex<HashMap<String, (f64, String)>>,
     changes: broadcast::Sender<String>,
 }
 
 impl Herd {
-    /// Keeps a report if it is news, and tells the neighbours.
+    /// Keeps an update if it is news, and tells the neighbours.
     fn hear(&self, client: &str, time: f64, at_line: &str) {
-        let mut reports = self.reports.lock().expect("nobody panics");
-        if reports.get(client).is_none_or(|(known, _)| time > *known) {
-            reports.insert(client.to_owned(), (time, at_line.to_owned()));
+        let mut updates = self.updates.lock().expect("nobody panics");
+        if updates.get(client).is_none_or(|(known, _)| time > *known) {
+            updates.insert(client.to_owned(), (time, at_line.to_owned()));
             let _ = self.changes.send(at_line.to_owned());
         }
     }
@@ -67,8 +67,8 @@ impl Herd {
         if !(0.0..=50.0).contains(&radius) || items > 20 {
             return None;
         }
-        let reports = self.reports.lock().expect("nobody panics");
-        reports.get(client).map(|(_, at_line)| format!("{at_line}\n{NO_PLACES}\n\n"))
+        let updates = self.updates.lock().expect("nobody panics");
+        updates.get(client).map(|(_, at_line)| format!("{at_line}\n{NO_PLACES}\n\n"))
     }
 }
 
@@ -117,16 +117,17 @@ fn main() {
 async fn run() {
     let args: Vec<String> = env::args().collect();
     let [_, serve, name, flag, map] = &args[..] else {
-        panic!("usage: herd-tokio-naive serve NAME --map FILE")
+        panic!("usage: herd-tokio-naive serve NAME --config FILE")
     };
-    assert_eq!((serve.as_str(), flag.as_str()), ("serve", "--map"), "usage: serve NAME --map FILE");
-    let map: Value = serde_json::from_str(&std::fs::read_to_string(map).expect("a map")).expect("JSON");
+    assert_eq!((serve.as_str(), flag.as_str()), ("serve", "--config"), "usage: serve NAME --config FILE");
+    let map: Value =
+        serde_json::from_str(&std::fs::read_to_string(map).expect("a configuration")).expect("JSON");
     let address = |node: &str, member: &str| {
-        map["nodes"][node][member].as_str().expect("an address in the map").to_owned()
+        map["nodes"][node][member].as_str().expect("an address in the configuration").to_owned()
     };
-    let reports = Mutex::new(HashMap::new());
-    let herd = Arc::new(Herd { name: name.clone(), reports, changes: broadcast::channel(CHANGES).0 });
-    for edge in map["edges"].as_array().expect("edges in the map") {
+    let updates = Mutex::new(HashMap::new());
+    let herd = Arc::new(Herd { name: name.clone(), updates, changes: broadcast::channel(CHANGES).0 });
+    for edge in map["edges"].as_array().expect("edges in the configuration") {
         let ends = [edge[0].as_str(), edge[1].as_str()].map(|end| end.expect("a node's name"));
         if let Some(me) = ends.iter().position(|end| end == name) {
             tokio::spawn(tell_neighbour(herd.clone(), address(ends[1 - me], "links")));

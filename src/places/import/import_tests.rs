@@ -291,7 +291,7 @@ fn csv_of(rows: &[Model]) -> String {
     text
 }
 
-/// A map from file and id to row, then a map from what makes a place the same to place: later ones replace earlier ones.
+/// A configuration from file and id to row, then a configuration from what makes a place the same to place: later ones replace earlier ones.
 fn model_of(base: &[Model], files: &[Vec<Model>]) -> Vec<Place> {
     let mut ids = BTreeMap::new();
     let mut rows: Vec<Option<Place>> = base.iter().map(|row| Some(place_of(row))).collect();

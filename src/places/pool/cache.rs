@@ -1,4 +1,4 @@
-//! Answers of an upstream kept for a while, where the map asks for it (`places.cache_s`).
+//! Answers of an upstream kept for a while, where the configuration asks for it (`places.cache_s`).
 //!
 //! Off by default, and to be left off with Google: its terms of service forbid storing its content. Of use with a service
 //! of one's own, whose answers are its owner's to keep. Only whole answers (`OK`, `ZERO_RESULTS`), already cut, are kept;

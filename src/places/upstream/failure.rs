@@ -97,7 +97,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoKey => f.write_str("no key; give one in the map's places.key_file"),
+            Self::NoKey => f.write_str("no key; give one in the configuration's places.key_file"),
             Self::KeyRefused(words) => write!(f, "the upstream refused the key{}", said(words)),
             Self::Quota(words) => write!(f, "the quota is used up{}", said(words)),
             Self::Refused(words) => write!(f, "the upstream refused the query{}", said(words)),

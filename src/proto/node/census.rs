@@ -13,14 +13,14 @@ use crate::census::{Census, LinkTrouble, Phase, Question, Sum, Trouble, halves};
 use crate::digest::{Salt, buckets};
 use crate::limits::{CENSUS_HOP_MS, CENSUS_KEPT_MS, CENSUS_MS_MAX};
 use crate::out::Out;
-use crate::report::{AtLineError, Report};
 use crate::time::Mono;
+use crate::update::{AtLineError, Update};
 use crate::wire;
 
 impl<const SLOTS: usize> Node<SLOTS> {
     /// Asks the whole herd how it is. `number` and `salt` must be random. [`Node::take_sum`] has the answer within `within_ms`, unless
     /// too many ask already.
-    pub fn ask_herd(&mut self, now: Mono, number: u64, salt: u64, within_ms: u64, floor: Option<Report>) {
+    pub fn ask_herd(&mut self, now: Mono, number: u64, salt: u64, within_ms: u64, floor: Option<Update>) {
         let question = Question { number, salt, names: self.names_hash(), within_ms, floor };
         self.begin_census(now, question, None);
     }
@@ -111,8 +111,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
             };
             sum.add_link(LinkTrouble { node: self.me(), neighbour: link.node, trouble });
         }
-        let owed: usize = self.links().map(|link| link.owed).sum();
-        sum.owed = u32::try_from(owed).unwrap_or(u32::MAX);
+        let pending: usize = self.links().map(|link| link.pending).sum();
+        sum.pending = u32::try_from(pending).unwrap_or(u32::MAX);
         sum
     }
 
@@ -183,7 +183,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 census.sum.add(sum);
                 self.settle_census(place);
             }
-            None => self.counters.census_strays += 1,
+            None => self.counters.census_late_replies += 1,
         }
         LinkEvent::None
     }

@@ -28,7 +28,7 @@ fn all_answer_and_agree_whoever_asks() {
     for node in 0..3 {
         let sum = asked(&mut herd, node, 7 + node as u64, 100).expect("nobody is waited for");
         assert_eq!((sum.answered.len(), sum.troubled.len(), sum.strangers), (3, 0, 0));
-        assert_eq!((sum.differs, sum.owed, &sum.floor), (0, 0, &None));
+        assert_eq!((sum.differs, sum.pending, &sum.floor), (0, 0, &None));
     }
 }
 
@@ -75,7 +75,7 @@ fn silence_is_waited_for_no_longer_than_was_given() {
     assert_eq!(sum.answered.len(), 1);
     herd.hold_lines = false;
     herd.run(1_000);
-    assert!(herd.nodes.iter().map(|node| node.counters().census_strays).sum::<u64>() <= 2);
+    assert!(herd.nodes.iter().map(|node| node.counters().census_late_replies).sum::<u64>() <= 2);
 }
 
 #[test]

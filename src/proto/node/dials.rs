@@ -3,10 +3,10 @@
 //! Part of [`Node`]; apart from it for length only.
 //!
 //! A link is made by the node whose name sorts first, so that two nodes never have two links. The other
-//! node dials too, but only to *knock*: once both have proved who they are, the first one closes that
+//! node dials too, but only to *ask to be dialled back*: once both have proved who they are, the first one closes that
 //! connection and dials. A board that comes back after an hour is linked at once by this, however
 //! rarely its neighbours dial by then, and one that lost its power is not waited for until its old link
-//! has been silent for long. Strangers cannot knock: a knock is proved like a link.
+//! has been silent for long. Strangers cannot ask for it: a dial-back request is proved like a link.
 
 use super::{Link, Node, SessionId};
 use crate::limits::{
@@ -25,7 +25,7 @@ impl Link {
 }
 
 impl<const SLOTS: usize> Node<SLOTS> {
-    /// A neighbour that is to be dialled now, for a link or to knock. The server answers with
+    /// A neighbour that is to be dialled now, for a link or to ask to be dialled back. The server answers with
     /// [`Node::open`] or [`Node::dial_failed`].
     pub fn take_dial(&mut self, now: Mono) -> Option<NodeId> {
         let link = self.links.iter_mut().find(|link| link.dial_due_at() <= now)?;
@@ -45,9 +45,9 @@ impl<const SLOTS: usize> Node<SLOTS> {
         let link = &mut self.links[neighbour];
         link.dialling = false;
         link.backoff_ms = (link.backoff_ms * 2).clamp(BACKOFF_MS_MIN, BACKOFF_MS_MAX);
-        // Half of the pause is chance, so that a herd that lost its power does not dial in step.
+        // Half of the pause is chance, so that a herd that lost its power does not dial in sync.
         let pause_ms = self.jitter.between(link.backoff_ms / 2, link.backoff_ms);
-        link.dial_at = if core::mem::take(&mut link.knocked) { now } else { now.after_ms(pause_ms) };
+        link.dial_at = if core::mem::take(&mut link.dial_back_asked) { now } else { now.after_ms(pause_ms) };
     }
 
     /// When the next connection may be accepted: at once while there is room for it, else when the
@@ -95,7 +95,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
             return free;
         }
         let oldest = self.oldest_unproven().expect("a neighbour has one link, and there are more sessions");
-        self.counters.handshakes_pushed_out += 1;
+        self.counters.handshakes_evicted += 1;
         self.end(now, oldest, Some(Cut::PushedOut));
         oldest
     }
@@ -111,9 +111,9 @@ impl<const SLOTS: usize> Node<SLOTS> {
 
     /// The neighbour waits to be dialled. A link that is up here is none there if the neighbour was
     /// started anew, or had the time to learn of it.
-    pub(crate) fn take_knock(&mut self, now: Mono, index: usize, neighbour: usize, peer: Peer) {
-        self.counters.knocks += 1;
-        self.end(now, index, Some(Cut::Knock));
+    pub(crate) fn take_dial_back_request(&mut self, now: Mono, index: usize, neighbour: usize, peer: Peer) {
+        self.counters.dial_back_requests += 1;
+        self.end(now, index, Some(Cut::DialBack));
         let link = &mut self.links[neighbour];
         let is_older = now.since_ms(link.up_since) >= LINK_GOOD_AFTER_MS;
         match link.session {
@@ -121,13 +121,13 @@ impl<const SLOTS: usize> Node<SLOTS> {
             Some(_)
                 if link.boot != Some(peer.boot)
                     && link.name_in_use_at.is_some_and(|at| now.since_ms(at) < NAME_IN_USE_MS) => {}
-            None if link.dialling => link.knocked = true,
+            None if link.dialling => link.dial_back_asked = true,
             None => link.dial_at = now,
             Some(old) if is_older || link.boot != Some(peer.boot) => {
                 self.end(now, usize::from(old), Some(Cut::Abandoned));
                 self.links[neighbour].dial_at = now;
             }
-            // Its knock was on its way when the link came up.
+            // Its dial-back request was on its way when the link came up.
             Some(_) => {}
         }
     }
@@ -155,13 +155,13 @@ impl<const SLOTS: usize> Node<SLOTS> {
         is_in_use
     }
 
-    /// The link is there: a knock that has not been answered yet asks for nothing any more.
-    pub(crate) fn end_own_knock(&mut self, now: Mono, index: usize, neighbour: usize) {
-        let is_knock = |(i, session): &(usize, &Session)| {
+    /// The link is there: a dial-back request that has not been answered yet asks for nothing any more.
+    pub(crate) fn end_own_dial_back_request(&mut self, now: Mono, index: usize, neighbour: usize) {
+        let is_request = |(i, session): &(usize, &Session)| {
             *i != index && session.dialled && session.neighbour.map(usize::from) == Some(neighbour)
         };
-        if let Some((knock, _)) = self.sessions.iter().enumerate().find(is_knock) {
-            self.end(now, knock, Some(Cut::Knock));
+        if let Some((request, _)) = self.sessions.iter().enumerate().find(is_request) {
+            self.end(now, request, Some(Cut::DialBack));
         }
     }
 }

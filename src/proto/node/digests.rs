@@ -1,4 +1,4 @@
-//! How two nodes find out whether they are in step, and mend it where they are not.
+//! How two nodes find out whether they are in sync, and mend it where they are not.
 //!
 //! Part of [`Node`]; apart from it for length only. The exchange needs no memory of rounds past: each
 //! digest says all that is needed to compare it. How often a round is answered is bounded
@@ -14,9 +14,9 @@ use crate::auth::LineKeys;
 use crate::digest::{Buckets, Salt, buckets, is_at_or_above};
 use crate::limits::{DIGEST_ANSWERS_MAX, DIGEST_FIRST_MS};
 use crate::out::Out;
-use crate::report::Report;
 use crate::session::{Cut, DigestDue};
 use crate::time::Mono;
+use crate::update::Update;
 use crate::wire;
 
 impl<const SLOTS: usize> Node<SLOTS> {
@@ -33,7 +33,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         neighbour: usize,
         round: u64,
         theirs: &Buckets,
-        floor: Option<Report>,
+        floor: Option<Update>,
     ) -> Result<LinkEvent, Cut> {
         if !self.links[neighbour].digests.take(now) {
             self.counters.digests_over_rate += 1;
@@ -45,7 +45,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         let comparable = match (&ours, &floor) {
             (None, _) => true,
             (Some(_), None) => false,
-            (Some(ours), Some(floor)) => ours.version().compare(&floor.version()).is_le(),
+            (Some(ours), Some(floor)) => ours.borrowed().compare(&floor.borrowed()).is_le(),
         };
         let mut event = LinkEvent::None;
         if comparable {
@@ -58,15 +58,15 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 event = LinkEvent::Equal { node };
             } else {
                 self.counters.digests_differ += 1;
-                // Nothing may be owed from here and yet be missing here.
+                // Nothing may be pending from here and yet be missing here.
                 self.links[neighbour].equal_at = None;
                 self.sessions[index].compared(now, false);
-                let owed = self.table.owe_where(neighbour, now.seconds(), |version| {
-                    let bucket = salt.bucket(&version);
-                    mine[bucket] != theirs[bucket] && is_at_or_above(&version, floor.as_ref())
+                let pending = self.table.mark_pending_where(neighbour, now.seconds(), |update| {
+                    let bucket = salt.bucket(&update);
+                    mine[bucket] != theirs[bucket] && is_at_or_above(&update, floor.as_ref())
                 });
-                self.links[neighbour].digests.spend_answer(now, owed, self.table.capacity());
-                event = LinkEvent::Differs { node, owed };
+                self.links[neighbour].digests.spend_answer(now, pending, self.table.capacity());
+                event = LinkEvent::Differs { node, pending };
             }
         }
         let floor = if comparable { floor } else { ours };
@@ -82,8 +82,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
         Ok(event)
     }
 
-    pub(crate) fn own_floor(&self) -> Option<Report> {
-        self.table.floor().map(|floor| Report { client: floor.client.clone(), sighting: *floor.sighting })
+    pub(crate) fn own_floor(&self) -> Option<Update> {
+        self.table.floor().map(|floor| Update { client: floor.client.clone(), sighting: *floor.sighting })
     }
 
     fn salt(&self, index: usize, round: u64) -> Salt {
@@ -95,7 +95,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         // Our own floor may have risen since: what is below it we cannot speak for.
         let ours = self.own_floor();
         let floor = match (self.sessions[index].digest.due_floor.take(), ours) {
-            (Some(a), Some(b)) => Some(if a.version().compare(&b.version()).is_ge() { a } else { b }),
+            (Some(a), Some(b)) => Some(if a.borrowed().compare(&b.borrowed()).is_ge() { a } else { b }),
             (a, b) => a.or(b),
         };
         let salt = self.salt(index, due.round);
@@ -108,7 +108,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
 }
 
 /// Tells floors apart within a round. It need not be secret: the end that sent it compares.
-fn floor_hash(floor: Option<&Report>) -> u64 {
+fn floor_hash(floor: Option<&Update>) -> u64 {
     let Some(floor) = floor else { return 0 };
     let mut hasher = SipHasher13::new();
     hasher.write(floor.client.as_bytes());

@@ -5,7 +5,7 @@
 use super::Node;
 use crate::limits::AT_LINE_BYTES_MAX;
 use crate::out::Out;
-use crate::report::Version;
+use crate::update::UpdateRef;
 
 /// Longest line of an entry, in bytes, without a newline: an AT line, a blank, seconds.
 pub const WATCH_LINE_BYTES_MAX: usize = AT_LINE_BYTES_MAX + 1 + 10;
@@ -20,7 +20,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     /// 1621464827.95… 12`, without a newline, the last number its age in seconds. Says whether there was one.
     pub fn put_changed(&mut self, now_s: i32, out: &mut Out) -> bool {
         let changed = self.table.take_changed(now_s);
-        changed.map(|(version, age_s)| put_line(&version, age_s, &self.names, out)).is_some()
+        changed.map(|(update, age_s)| put_line(&update, age_s, &self.names, out)).is_some()
     }
 
     /// Appends the line of the next entry below `end`; gives what to go on with, or none behind the last. Begun with
@@ -28,14 +28,14 @@ impl<const SLOTS: usize> Node<SLOTS> {
     ///
     /// [`Table::below`]: crate::table::Table::below
     pub fn put_below(&self, end: usize, now_s: i32, out: &mut Out) -> Option<usize> {
-        let (slot, version, age_s) = self.table.below(end, now_s)?;
-        put_line(&version, age_s, &self.names, out);
+        let (slot, update, age_s) = self.table.below(end, now_s)?;
+        put_line(&update, age_s, &self.names, out);
         Some(slot)
     }
 }
 
-fn put_line(version: &Version, age_s: u32, names: &crate::names::Names, out: &mut Out) {
-    version.put_at_line(names, out);
+fn put_line(update: &UpdateRef, age_s: u32, names: &crate::names::Names, out: &mut Out) {
+    update.put_at_line(names, out);
     out.put_byte(b' ');
     out.put_u128(u128::from(age_s));
 }

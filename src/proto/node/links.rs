@@ -1,7 +1,7 @@
 //! How a node's links come and go, and what their lines do.
 //!
 //! Part of [`Node`]; apart from it for length only. The order of what a link sends: first what the
-//! hand-shake asks, then signs of life, then owed reports, and a digest once nothing is owed, so that
+//! hand-shake asks, then signs of life, then pending updates, and a digest once nothing is pending, so that
 //! it does not call different what is merely on its way.
 
 use super::{Node, SessionId};
@@ -11,10 +11,10 @@ use crate::limits::{
 };
 use crate::names::NodeId;
 use crate::out::Out;
-use crate::report::{AtLineError, Report};
 use crate::session::{Cut, DigestDue, Ended, Peer, Phase, Session};
 use crate::table::Source;
 use crate::time::{Mono, Now};
+use crate::update::{AtLineError, Update};
 use crate::wire::{self, Line};
 
 /// What a line from a neighbour did that people want to read about.
@@ -34,17 +34,17 @@ pub enum LinkEvent {
         /// The neighbour.
         node: NodeId,
     },
-    /// The neighbour's digest equals this node's: they are in step.
+    /// The neighbour's digest equals this node's: they are in sync.
     Equal {
         /// The neighbour.
         node: NodeId,
     },
-    /// It does not; so many entries are owed to it now.
+    /// It does not; so many entries are pending for it now.
     Differs {
         /// The neighbour.
         node: NodeId,
-        /// Entries owed.
-        owed: usize,
+        /// Entries pending.
+        pending: usize,
     },
 }
 
@@ -57,8 +57,8 @@ pub struct LinkState {
     pub up_since: Option<Mono>,
     /// When the neighbour's digest was last equal to this node's, if it has not differed since.
     pub equal_at: Option<Mono>,
-    /// Entries owed to the neighbour.
-    pub owed: usize,
+    /// Entries pending for the neighbour.
+    pub pending: usize,
     /// Since when the link has been down, if it was ever up.
     pub down_since: Option<Mono>,
     /// When the neighbour is dialled next; none while there is a link or a dial is under way.
@@ -80,19 +80,19 @@ impl LinkState {
 
     /// Whether both ends held the same when they last compared, and nothing has been left unsaid since.
     #[must_use]
-    pub fn is_in_step(&self) -> bool {
-        self.up_since.is_some() && self.equal_at.is_some() && self.owed == 0
+    pub fn is_in_sync(&self) -> bool {
+        self.up_since.is_some() && self.equal_at.is_some() && self.pending == 0
     }
 }
 
 impl<const SLOTS: usize> Node<SLOTS> {
-    /// The neighbours, in the map's order.
+    /// The neighbours, in the configuration's order.
     pub fn links(&self) -> impl Iterator<Item = LinkState> + '_ {
         self.links.iter().enumerate().map(|(neighbour, link)| LinkState {
             node: link.node,
             up_since: link.session.map(|_| link.up_since),
             equal_at: link.equal_at,
-            owed: self.table.owed().count(neighbour),
+            pending: self.table.pending().count(neighbour),
             down_since: Some(link.down_since).filter(|at| link.session.is_none() && at.0 > 0),
             dial_at: Some(link.dial_due_at()).filter(|at| *at != Mono::NEVER),
             last_cut: link.last_cut,
@@ -158,7 +158,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         let alleged = neighbour.map(|neighbour| self.links[neighbour].node);
         if phase == Phase::Up {
             self.counters.links_down += 1;
-        } else if phase != Phase::Knocked && cut != Some(Cut::Knock) {
+        } else if phase != Phase::DialBackAsked && cut != Some(Cut::DialBack) {
             self.counters.handshakes_failed += 1;
         }
         self.sessions[index].free();
@@ -181,10 +181,10 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
         // What calls and has not authenticated leaves no trace: anyone can call in a neighbour's name. Whom this node dials
         // is at the address that the configuration gives.
-        let is_its = dialled || matches!(phase, Phase::Up | Phase::Knocked);
+        let is_its = dialled || matches!(phase, Phase::Up | Phase::DialBackAsked);
         if let (Some(neighbour), Some(cut)) = (neighbour, cut)
             && is_its
-            && !matches!(cut, Cut::Knock | Cut::Replaced)
+            && !matches!(cut, Cut::DialBack | Cut::Replaced)
         {
             self.links[neighbour].last_cut = Some(cut);
         }
@@ -204,13 +204,13 @@ impl<const SLOTS: usize> Node<SLOTS> {
             Phase::Free => unreachable!("a session that is free was not found"),
             Phase::Hello => self.take_hello(now.mono, index, line),
             Phase::Proof => self.take_proof(now.mono, index, line),
-            Phase::Knocked => Err(Cut::Nonsense),
+            Phase::DialBackAsked => Err(Cut::Nonsense),
             Phase::Up => self.take_tagged(now, index, line),
         };
         done.unwrap_or_else(|cut| {
             match cut {
-                Cut::WrongTag => self.counters.tags_wrong += 1,
-                Cut::Nonsense => self.counters.lines_nonsense += 1,
+                Cut::WrongTag => self.counters.link_tags_invalid += 1,
+                Cut::Nonsense => self.counters.link_lines_malformed += 1,
                 _ => {}
             }
             self.end(now.mono, index, Some(cut));
@@ -276,19 +276,19 @@ impl<const SLOTS: usize> Node<SLOTS> {
         Said { name: self.names.name(self.me()), boot: self.boot, capacity, nonce: &session.nonce }
     }
 
-    /// The other end is who it says it is: the link comes up, unless one end has only knocked.
+    /// The other end is who it says it is: the link comes up, unless one end has only asked to be dialled back.
     fn proved(&mut self, now: Mono, index: usize) -> LinkEvent {
         let peer = self.sessions[index].peer.expect("a proof comes after the other end's HELLO");
         let neighbour = usize::from(self.sessions[index].neighbour.expect("its HELLO names a neighbour"));
         match (self.sessions[index].dialled, self.links[neighbour].dials) {
             (true, true) | (false, false) => self.come_up(now, index, neighbour, peer),
             (true, false) => {
-                self.sessions[index].phase = Phase::Knocked;
+                self.sessions[index].phase = Phase::DialBackAsked;
                 LinkEvent::None
             }
             (false, true) => {
                 let is_in_use = self.note_boot(now, neighbour, peer.boot);
-                self.take_knock(now, index, neighbour, peer);
+                self.take_dial_back_request(now, index, neighbour, peer);
                 if is_in_use { LinkEvent::NameInUse { node: peer.node } } else { LinkEvent::None }
             }
         }
@@ -298,7 +298,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         if let Some(old) = self.links[neighbour].session {
             self.end(now, usize::from(old), Some(Cut::Replaced));
         }
-        self.end_own_knock(now, index, neighbour);
+        self.end_own_dial_back_request(now, index, neighbour);
         let round = self.jitter.next();
         self.sessions[index].up(now, round);
         let link = &mut self.links[neighbour];
@@ -306,7 +306,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         link.boot = Some(peer.boot);
         link.session = Some(u8::try_from(index).expect("there are 32 sessions"));
         link.dialling = false;
-        link.knocked = false;
+        link.dial_back_asked = false;
         link.up_since = now;
         link.equal_at = None;
         link.digests.begin_link();
@@ -328,7 +328,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         };
         let neighbour = usize::from(self.sessions[index].neighbour.expect("the link is up"));
         match Line::parse(line, &self.names) {
-            Some(Line::Update { age_s, report }) => self.take_update(now, index, neighbour, age_s, report),
+            Some(Line::Update { age_s, update }) => self.take_update(now, index, neighbour, age_s, update),
             Some(Line::Digest { round, buckets, floor }) => match floor {
                 Ok(floor) => self.take_digest(now.mono, index, neighbour, round, &buckets, floor),
                 Err(AtLineError::UnknownOrigin) => Ok(self.count_unknown_origin()),
@@ -355,23 +355,23 @@ impl<const SLOTS: usize> Node<SLOTS> {
         index: usize,
         neighbour: usize,
         age_s: u32,
-        report: Result<Report, AtLineError>,
+        update: Result<Update, AtLineError>,
     ) -> Result<LinkEvent, Cut> {
-        let report = match report {
-            Ok(report) => report,
-            // Two maps may differ while a herd is being changed: that is no reason to part.
+        let update = match update {
+            Ok(update) => update,
+            // Two configurations may differ while a herd is being changed: that is no reason to part.
             Err(AtLineError::UnknownOrigin) => return Ok(self.count_unknown_origin()),
             Err(AtLineError::Malformed) => return Err(Cut::Nonsense),
         };
         self.sessions[index].digest.busy_at = now.mono;
         // The neighbour may have taken it in good faith, by a clock that is not right yet.
-        if self.is_ahead(now, report.sighting.rank) {
-            self.counters.reports_ahead += 1;
+        if self.is_ahead(now, update.sighting.rank) {
+            self.counters.updates_ahead += 1;
             return Ok(LinkEvent::None);
         }
         let now_s = now.mono.seconds();
         let heard_s = now_s.saturating_sub(i32::try_from(age_s).unwrap_or(i32::MAX));
-        self.admit(&report, heard_s, now.mono, Source::Neighbour(neighbour));
+        self.admit(&update, heard_s, now.mono, Source::Neighbour(neighbour));
         Ok(LinkEvent::None)
     }
 
@@ -453,10 +453,10 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
         let session = &self.sessions[index];
         let overdue = session.digest.due.as_ref().is_some_and(|due| due.at_latest <= now);
-        if !overdue && let Some((version, age_s)) = self.table.take_owed(neighbour, now.seconds()) {
-            wire::put_update(&version, age_s, &self.names, out);
+        if !overdue && let Some((update, age_s)) = self.table.take_pending(neighbour, now.seconds()) {
+            wire::put_update(&update, age_s, &self.names, out);
             self.sessions[index].digest.busy_at = now;
-            self.counters.reports_sent += 1;
+            self.counters.updates_sent += 1;
             return true;
         }
         self.pull_digest(now, index, out)

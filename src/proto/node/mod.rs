@@ -13,7 +13,7 @@
 //!
 //! The node must not know sockets, files, clocks or randomness, and does not allocate. Same state and
 //! same input give the same output. How links come and go is in `links`,
-//! who dials whom in `dials`, what outlives the node in `restore`, how tables are compared in `digests`, what a changed map
+//! who dials whom in `dials`, what outlives the node in `restore`, how tables are compared in `digests`, what a changed configuration
 //! does in `reload`.
 
 pub mod census;
@@ -41,15 +41,15 @@ use crate::out::Out;
 use crate::quota::Caller;
 use crate::random::Jitter;
 use crate::receive_time::ReceiveClock;
-use crate::report::{Report, Sighting, Version};
 use crate::session::{Cut, Ended, Session};
 use crate::table::{Admission, Source, Table};
 use crate::time::{Mono, Now, Timestamp};
+use crate::update::{Sighting, Update, UpdateRef};
 
 /// What a node is told once, before anything else.
 #[derive(Debug)]
 pub struct Setup<'a> {
-    /// The names of all nodes of the map, sorted.
+    /// The names of all nodes of the configuration, sorted.
     pub names: &'a [&'a str],
     /// This node's place in `names`.
     pub me: usize,
@@ -76,7 +76,7 @@ pub struct Seed {
     pub boot: u64,
 }
 
-/// Why a node does not start. A checked map gives none of these.
+/// Why a node does not start. A checked configuration gives none of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartError {
     /// The list of names is not fit to be searched.
@@ -115,12 +115,12 @@ pub struct PlacesQuery {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Link {
     pub(crate) node: NodeId,
-    /// This end makes the link: its name sorts first. The other end only knocks.
+    /// This end makes the link: its name sorts first. The other end only dial_back_requests.
     pub(crate) dials: bool,
     /// A dial or a dialled connection is under way.
     pub(crate) dialling: bool,
-    /// The neighbour knocked meanwhile: if that dial fails the next one need not wait.
-    pub(crate) knocked: bool,
+    /// The neighbour asked to be dialled back meanwhile: if that dial fails the next one need not wait.
+    pub(crate) dial_back_asked: bool,
     pub(crate) dial_at: Mono,
     pub(crate) backoff_ms: u64,
     /// The session that is up.
@@ -136,7 +136,7 @@ pub(crate) struct Link {
     pub(crate) round_trip_ms: Option<u64>,
     /// The neighbour's last boot number: another one means that it has restarted.
     pub(crate) boot: Option<u64>,
-    /// The last two boot numbers by which the neighbour has authenticated, for a link or a knock.
+    /// The last two boot numbers by which the neighbour has authenticated, for a link or a dial-back request.
     pub(crate) boots: [Option<u64>; 2],
     /// How often in a row the last but one of them has come back.
     pub(crate) boot_turns: u8,
@@ -152,7 +152,7 @@ impl Link {
             node,
             dials: me < node,
             dialling: false,
-            knocked: false,
+            dial_back_asked: false,
             dial_at: Mono(0),
             backoff_ms: 0,
             session: None,
@@ -266,7 +266,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         &self.table
     }
 
-    /// The nodes of the map.
+    /// The nodes of the configuration.
     #[must_use]
     pub fn names(&self) -> &Names {
         &self.names
@@ -300,12 +300,12 @@ impl<const SLOTS: usize> Node<SLOTS> {
                     true => Sighting::trusted(time, origin, position, now.wall),
                     false => Sighting::untrusted(time, origin, position, now.wall, received),
                 };
-                let report = Report { client, sighting };
+                let update = Update { client, sighting };
                 // The answer holds the command's own data, whatever the table makes of it.
-                report.version().put_at_line(&self.names, out);
+                update.borrowed().put_at_line(&self.names, out);
                 out.put_byte(b'\n');
                 let now_s = now.mono.seconds();
-                let counter = match self.admit(&report, now_s, now.mono, Source::Client { caller }) {
+                let counter = match self.admit(&update, now_s, now.mono, Source::Client { caller }) {
                     Admission::News | Admission::Newcomer | Admission::Duplicate => return Answer::Done,
                     Admission::Stale | Admission::TooOld => &mut self.counters.iamat_stale,
                     Admission::BelowFloor => &mut self.counters.iamat_table_full,
@@ -362,7 +362,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         let sighting = self.table.get(client, now.mono.seconds())?;
         let mut bytes = [0; AT_LINE_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
-        Version { client, sighting }.put_at_line(&self.names, &mut out);
+        UpdateRef { client, sighting }.put_at_line(&self.names, &mut out);
         let at_line = heapless::Vec::from_slice(out.written()).expect("both hold the longest AT line");
         Some(PlacesQuery { at_line, position: sighting.position, radius, items })
     }
@@ -380,18 +380,18 @@ impl<const SLOTS: usize> Node<SLOTS> {
         now.wall_is_trusted && time.0 > now.wall.0.saturating_add(AHEAD_NS_MAX)
     }
 
-    pub(crate) fn admit(&mut self, report: &Report, heard_s: i32, mono: Mono, from: Source) -> Admission {
+    pub(crate) fn admit(&mut self, update: &Update, heard_s: i32, mono: Mono, from: Source) -> Admission {
         let now_s = mono.seconds();
-        let admission = self.table.admit(report, heard_s, now_s, from);
+        let admission = self.table.admit(update, heard_s, now_s, from);
         if matches!(admission, Admission::News | Admission::Newcomer) {
-            self.receive_clock.learn(mono, &report.sighting, now_s.saturating_sub(heard_s));
+            self.receive_clock.learn(mono, &update.sighting, now_s.saturating_sub(heard_s));
         }
         let counter = match admission {
-            Admission::News | Admission::Newcomer => &mut self.counters.reports_news,
-            Admission::Duplicate => &mut self.counters.reports_duplicate,
-            Admission::Stale => &mut self.counters.reports_stale,
-            Admission::BelowFloor => &mut self.counters.reports_below_floor,
-            Admission::TooOld => &mut self.counters.reports_too_old,
+            Admission::News | Admission::Newcomer => &mut self.counters.updates_new,
+            Admission::Duplicate => &mut self.counters.updates_duplicate,
+            Admission::Stale => &mut self.counters.updates_stale,
+            Admission::BelowFloor => &mut self.counters.updates_below_floor,
+            Admission::TooOld => &mut self.counters.updates_expired,
             // Clients alone have quotas: it is counted among their commands.
             Admission::OverQuota => return admission,
         };
@@ -402,11 +402,11 @@ impl<const SLOTS: usize> Node<SLOTS> {
         admission
     }
 
-    /// Wakes the writers of all links that are up and are owed something.
+    /// Wakes the writers of all links that are up and are pending something.
     pub(crate) fn wake_owing(&mut self) {
         for (neighbour, link) in self.links.iter().enumerate() {
             if let Some(session) = link.session
-                && self.table.owed().count(neighbour) > 0
+                && self.table.pending().count(neighbour) > 0
             {
                 self.wakes |= 1 << session;
             }
@@ -450,7 +450,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     #[must_use]
     pub fn wake_at(&self) -> Mono {
         let sessions = self.sessions.iter().map(|session| {
-            let owing = session.neighbour.is_some_and(|n| self.table.owed().count(usize::from(n)) > 0);
+            let owing = session.neighbour.is_some_and(|n| self.table.pending().count(usize::from(n)) > 0);
             session.wake_at(owing)
         });
         let dials = self.links.iter().map(Link::dial_due_at);

@@ -1,24 +1,24 @@
-//! A map that changes while the node runs: links that are in both maps stay up, and so does the table.
+//! A configuration that changes while the node runs: links that are in both configurations stay up, and so does the table.
 //!
 //! Part of [`Node`]; apart from it for length only. A node is a number here, its place in the sorted list
 //! of names, so a new list renumbers nodes. It never changes their order, which is that of the names:
-//! the strict order of reports, and all that rests on it, is the same before and after.
+//! the strict order of updates, and all that rests on it, is the same before and after.
 //!
-//! A neighbour's number is its place among the links and its column of owed bits. Neighbours that stay
+//! A neighbour's number is its place among the links and its column of pending bits. Neighbours that stay
 //! move together; new ones come behind them. So after a reload links are in no order of names.
 
 use super::{Link, Node, StartError};
 use crate::auth::Keys;
 use crate::limits::{NEIGHBOURS_MAX, NODES_MAX};
 use crate::names::{Names, NodeId};
-use crate::report::{Report, Sighting};
 use crate::session::{Cut, Phase, Session};
 use crate::time::{Mono, Now};
+use crate::update::{Sighting, Update};
 
-/// What a node is told when its map has changed.
+/// What a node is told when its configuration has changed.
 #[derive(Debug)]
 pub struct Reload<'a> {
-    /// The names of all nodes of the map, sorted.
+    /// The names of all nodes of the configuration, sorted.
     pub names: &'a [&'a str],
     /// The neighbours' places in `names`, rising.
     pub neighbours: &'a [usize],
@@ -35,7 +35,7 @@ pub struct Reloaded {
     pub added: usize,
     /// Neighbours that are none any more.
     pub removed: usize,
-    /// Entries dropped because the map lists their origin no more.
+    /// Entries dropped because the configuration lists their origin no more.
     pub entries_dropped: usize,
 }
 
@@ -57,12 +57,12 @@ impl Renumbering {
 }
 
 impl<const SLOTS: usize> Node<SLOTS> {
-    /// Takes a new map. The node keeps its name, and everything that the new map does not speak against.
+    /// Takes a new configuration. The node keeps its name, and everything that the new configuration does not speak against.
     /// A [`NodeId`] from before means another node, or none, from now on; the server gives up the dials
     /// that are under way.
     ///
     /// # Errors
-    /// [`StartError`]: the new map is not fit, or this node is not in it. Nothing has changed then.
+    /// [`StartError`]: the new configuration is not fit, or this node is not in it. Nothing has changed then.
     pub fn reload(&mut self, now: &Now, reload: &Reload) -> Result<Reloaded, StartError> {
         Names::check(reload.names.iter().copied()).map_err(StartError::Names)?;
         let renumbering = Renumbering::new(&self.names, reload.names);
@@ -71,13 +71,13 @@ impl<const SLOTS: usize> Node<SLOTS> {
         self.end_if_keys_are_withdrawn(now.mono, reload.keys.as_ref());
         self.keys.clone_from(&reload.keys);
 
-        // What has outlived its age goes first, so that it is not counted among what the new map drops.
+        // What has outlived its age goes first, so that it is not counted among what the new configuration drops.
         self.sweep(now);
         // While origins still have their old numbers, by which the table's heap is in order.
         let is_dropped = |sighting: &Sighting| renumbering.of(sighting.origin).is_none();
         let entries_dropped = self.table.sweep(now.mono.seconds(), is_dropped);
         self.table.renumber(|origin| renumbering.of(origin).expect("those without a number were dropped"));
-        // Their sets and neighbours are numbered by the old map.
+        // Their sets and neighbours are numbered by the old configuration.
         self.censuses.clear();
         let before = self.links.len();
         let removed = self.remove_links(now.mono, |link| {
@@ -149,7 +149,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     }
 
     fn renumber_links(&mut self, renumbering: &Renumbering) {
-        let listed = "a link to a node that the map lists no more was removed";
+        let listed = "a link to a node that the configuration lists no more was removed";
         for (number, link) in self.links.iter_mut().enumerate() {
             link.node = renumbering.of(link.node).expect(listed);
             // The server gives up the dials that are under way: it knows their nodes by the old numbers.
@@ -174,14 +174,14 @@ impl<const SLOTS: usize> Node<SLOTS> {
                     Some(origin) => floor.sighting.origin = origin,
                     None => {
                         session.digest.due = None;
-                        session.digest.due_floor = None::<Report>;
+                        session.digest.due_floor = None::<Update>;
                     }
                 }
             }
         }
     }
 
-    /// The table has lost entries that neighbours may hold: none is known to be in step.
+    /// The table has lost entries that neighbours may hold: none is known to be in sync.
     fn doubt_all(&mut self, now: Mono) {
         for link in &mut self.links {
             link.equal_at = None;

@@ -6,7 +6,7 @@ use crate::herd_tests::{Herd, keys};
 use crate::limits::AGE_S_MAX;
 use crate::random::Jitter;
 
-/// Gives a node a map of these names and of these edges.
+/// Gives a node a configuration of these names and of these edges.
 fn reload(
     herd: &mut Herd,
     node: usize,
@@ -52,7 +52,7 @@ fn links_of_both_maps_stay_up_and_the_table_stays_whole() {
             let changed = reload(&mut herd, node, &names, &edges, keys.clone());
             assert_eq!(changed, Ok(Reloaded { kept, added, removed, entries_dropped: 0 }), "{node}");
             assert_eq!(herd.at_lines(node), before);
-            // Meanwhile maps differ.
+            // Meanwhile configurations differ.
             herd.run(300);
         }
         herd.run(60_000);
@@ -61,7 +61,7 @@ fn links_of_both_maps_stay_up_and_the_table_stays_whole() {
             "{:?}",
             herd.cuts
         );
-        assert_eq!(herd.nodes[1].counters().links_down, 0, "Hill's links are in both maps");
+        assert_eq!(herd.nodes[1].counters().links_down, 0, "Hill's links are in both configurations");
         assert!(herd.all_equal());
         herd.iamat(3, "IAMAT news +1+1 1699999999");
         herd.run(100);
@@ -73,7 +73,7 @@ fn links_of_both_maps_stay_up_and_the_table_stays_whole() {
 }
 
 #[test]
-fn a_node_that_is_listed_no_more_takes_its_reports_along() {
+fn a_node_that_is_listed_no_more_takes_its_updates_along() {
     let mut herd = Herd::of(&[32; 4], &keys());
     herd.run(2_000);
     one_client_each(&mut herd);
@@ -115,7 +115,8 @@ fn a_new_key_beside_the_old_keeps_links_and_a_withdrawn_one_makes_them_anew() {
     let steps = [Keys::new(old, Some(new)), Keys::new(new, Some(old)), Keys::new(new, None)];
     for (step, keys) in steps.into_iter().enumerate() {
         for node in [0, 1] {
-            reload(&mut herd, node, &names, &LINE[..1], Some(keys.clone())).expect("the map is fit");
+            reload(&mut herd, node, &names, &LINE[..1], Some(keys.clone()))
+                .expect("the configuration is fit");
             herd.run(3_000);
             assert!(herd.nodes.iter().all(|node| node.links().all(|link| link.up_since.is_some())));
         }
@@ -125,7 +126,7 @@ fn a_new_key_beside_the_old_keeps_links_and_a_withdrawn_one_makes_them_anew() {
     // No key at all is no key of before either: nobody stays whose proof counts no more.
     herd.cuts.clear();
     for node in [0, 1] {
-        reload(&mut herd, node, &names, &LINE[..1], None).expect("the map is fit");
+        reload(&mut herd, node, &names, &LINE[..1], None).expect("the configuration is fit");
     }
     herd.run(3_000);
     assert!(herd.cuts.contains(&Cut::MapChanged));
@@ -171,7 +172,7 @@ fn random_herds_agree_whatever_maps_they_had() {
                 0 => herd.cut_all(),
                 1 => herd.run(pick(50_000) as u64),
                 2 | 3 => {
-                    // Guests come and go in the list; the four and their line are in every map.
+                    // Guests come and go in the list; the four and their line are in every configuration.
                     let guests = [pick(2), pick(2), pick(2), pick(2)];
                     let is_in = |(i, _): &(usize, &&str)| {
                         ![0, 2, 5, 7].contains(i) || guests[[0, 9, 1, 9, 9, 2, 9, 3][*i]] == 1
@@ -182,7 +183,8 @@ fn random_herds_agree_whatever_maps_they_had() {
                     if pick(2) == 1 {
                         edges.push(("Campbell", "Smith"));
                     }
-                    reload(&mut herd, pick(4), &names, &edges, keys.clone()).expect("the map is fit");
+                    reload(&mut herd, pick(4), &names, &edges, keys.clone())
+                        .expect("the configuration is fit");
                 }
                 _ => {
                     herd.iamat(pick(4), &format!("IAMAT c{} +{turn}+1 {}", pick(9), 1_699_999_000 + turn));
@@ -190,7 +192,7 @@ fn random_herds_agree_whatever_maps_they_had() {
             }
         }
         for node in 0..4 {
-            reload(&mut herd, node, &ALL, &LINE, keys.clone()).expect("the map is fit");
+            reload(&mut herd, node, &ALL, &LINE, keys.clone()).expect("the configuration is fit");
         }
         herd.run(300_000);
         for node in 1..4 {

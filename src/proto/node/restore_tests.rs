@@ -1,4 +1,4 @@
-//! Entries that outlive a node: none is lost on the way out, and none comes back otherwise than a report would.
+//! Entries that outlive a node: none is lost on the way out, and none comes back otherwise than an update would.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,25 +7,25 @@ use proptest::prelude::*;
 use crate::herd_tests::{Herd, WALL_NS, keys, node};
 use crate::limits::{AGE_S_MAX, AHEAD_NS_MAX, DIGEST_EVERY_MS};
 use crate::node::Node;
-use crate::report::Report;
-use crate::report::tests::report;
 use crate::time::{Mono, Now, Timestamp};
+use crate::update::Update;
+use crate::update::tests::update;
 
 fn now(s: u64) -> Now {
     let wall = Timestamp(WALL_NS + i64::try_from(s).expect("small") * 1_000_000_000);
     Now { mono: Mono(s * 1_000), wall, wall_is_trusted: true }
 }
 
-fn of(client: &str, time: u64) -> Report {
-    report(&format!("AT Hill +0.000000000 {client} +1+1 {time}"))
+fn of(client: &str, time: u64) -> Update {
+    update(&format!("AT Hill +0.000000000 {client} +1+1 {time}"))
 }
 
-fn at(node: &Node<64>, now: &Now, slot: usize) -> Option<(Report, u32)> {
+fn at(node: &Node<64>, now: &Now, slot: usize) -> Option<(Update, u32)> {
     let (version, age_s) = node.kept(now, slot)?;
-    Some((Report { client: version.client.clone(), sighting: *version.sighting }, age_s))
+    Some((Update { client: version.client.clone(), sighting: *version.sighting }, age_s))
 }
 
-fn all(node: &Node<64>, now: &Now) -> Vec<(Report, u32)> {
+fn all(node: &Node<64>, now: &Now) -> Vec<(Update, u32)> {
     (0..node.table().len()).rev().filter_map(|slot| at(node, now, slot)).collect()
 }
 
@@ -38,19 +38,19 @@ fn what_is_given_out_comes_back_with_its_age_and_is_owed_to_nobody() {
     let kept = all(&before, &now(5));
     assert_eq!(kept.iter().map(|(_, age_s)| *age_s).collect::<Vec<_>>(), [2, 12]);
     let mut after = node(0, 2, 32, None, 2);
-    for (report, age_s) in &kept {
-        assert!(after.take_kept(&now(0), report, *age_s));
+    for (update, age_s) in &kept {
+        assert!(after.take_kept(&now(0), update, *age_s));
     }
     let mut came_back = all(&after, &now(0));
-    came_back.sort_by(|(a, _), (b, _)| b.version().compare(&a.version()));
+    came_back.sort_by(|(a, _), (b, _)| b.borrowed().compare(&a.borrowed()));
     assert_eq!(came_back, [(of("a", 1_699_999_999), 12), (of("b", 1_699_999_998), 2)]);
-    assert_eq!(after.table().owed().count(0), 0);
+    assert_eq!(after.table().pending().count(0), 0);
     let counters = after.counters();
-    assert_eq!((counters.kept_taken, counters.kept_refused, counters.reports_news), (2, 0, 0));
+    assert_eq!((counters.snapshot_restored, counters.snapshot_rejected, counters.updates_new), (2, 0, 0));
 }
 
 #[test]
-fn what_a_report_could_not_do_an_entry_that_was_kept_cannot() {
+fn what_an_update_could_not_do_an_entry_that_was_kept_cannot() {
     let mut node = node(0, 2, 2, None, 1);
     let wall_s = u64::try_from(WALL_NS / 1_000_000_000).expect("after 1970");
     let ahead_s = u64::try_from(AHEAD_NS_MAX / 1_000_000_000).expect("a day");
@@ -64,12 +64,12 @@ fn what_a_report_could_not_do_an_entry_that_was_kept_cannot() {
     assert_eq!(node.table().len(), 2);
     node.refuse_kept();
     let counters = node.counters();
-    assert_eq!((counters.kept_taken, counters.kept_refused), (3, 5));
-    // Without trust it is taken, and looked at again once there is some: as any report.
+    assert_eq!((counters.snapshot_restored, counters.snapshot_rejected), (3, 5));
+    // Without trust it is taken, and looked at again once there is some: as any update.
     let untrusted = Now { wall_is_trusted: false, ..now(0) };
     assert!(node.take_kept(&untrusted, &of("ahead", wall_s + ahead_s + 9), 0));
     node.tick(&now(1));
-    assert!(all(&node, &now(1)).iter().all(|(report, _)| report.client.as_bytes() != b"ahead"));
+    assert!(all(&node, &now(1)).iter().all(|(update, _)| update.client.as_bytes() != b"ahead"));
 }
 
 #[test]
@@ -97,8 +97,8 @@ fn a_herd_that_kept_its_tables_compares_and_sends_nothing() {
     herd.cut_all();
     for (me, kept) in kept.iter().enumerate() {
         herd.nodes[me] = node(me, 3, 32, keys(), 50 + me as u64);
-        for (report, age_s) in kept {
-            assert!(herd.nodes[me].take_kept(&now, report, *age_s));
+        for (update, age_s) in kept {
+            assert!(herd.nodes[me].take_kept(&now, update, *age_s));
         }
     }
     let before = herd.updates();
@@ -138,7 +138,7 @@ proptest! {
             node.take_kept(&now(0), &of(&format!("c{i}"), 1_699_000_000 + i as u64), *age_s);
         }
         let clients = |node: &Node<64>, now: &Now| -> BTreeSet<Vec<u8>> {
-            all(node, now).into_iter().map(|(report, _)| report.client.as_bytes().to_vec()).collect()
+            all(node, now).into_iter().map(|(update, _)| update.client.as_bytes().to_vec()).collect()
         };
         let (held, began) = (node.table().len(), clients(&node, &now(0)));
         let mut heard = BTreeSet::new();
@@ -149,9 +149,9 @@ proptest! {
             slot = slot.min(node.table().len());
             let Some(next) = slot.checked_sub(1) else { break };
             slot = next;
-            let (report, age_s) = at(&node, &now(s), slot).expect("below the length");
+            let (update, age_s) = at(&node, &now(s), slot).expect("below the length");
             count += 1;
-            given.insert(report.client.as_bytes().to_vec(), age_s);
+            given.insert(update.client.as_bytes().to_vec(), age_s);
             for change in changes {
                 match change {
                     Between::Heard(n) => {

@@ -9,7 +9,7 @@ use crate::quota::Caller;
 use crate::time::Timestamp;
 
 #[test]
-fn a_report_reaches_every_node_once_per_link() {
+fn an_update_reaches_every_node_once_per_link() {
     for keys in [None, keys()] {
         let mut herd = Herd::of(&[32; 4], &keys);
         herd.run(1_000);
@@ -112,29 +112,32 @@ fn a_board_that_comes_back_is_linked_at_once() {
         herd.run(100);
         assert!(herd.nodes.iter().all(|node| node.links().all(|link| link.up_since.is_some())));
         assert!(herd.knows(1, "kiwi"));
-        // One neighbour learns it from a knock, the other from a newer link.
+        // One neighbour learns it from a dial-back request, the other from a newer link.
         assert_eq!(herd.cuts.len(), 2);
         assert!(herd.cuts.contains(&Cut::Abandoned) && herd.cuts.contains(&Cut::Replaced));
-        assert_eq!(herd.nodes[1].counters().knocks, 0);
-        assert!(herd.nodes[0].counters().knocks >= 2, "whose name sorts first is knocked at");
+        assert_eq!(herd.nodes[1].counters().dial_back_requests, 0);
+        assert!(
+            herd.nodes[0].counters().dial_back_requests >= 2,
+            "whose name sorts first is asked to dial back"
+        );
     }
 }
 
 #[test]
-fn a_knock_that_comes_late_leaves_a_good_link_alone() {
+fn a_dial_back_request_that_comes_late_leaves_a_good_link_alone() {
     let mut herd = Herd::of(&[32; 2], &keys());
-    // Hill's knock is accepted, and its lines are held up until Campbell's dial has made the link.
+    // Hill's dial-back request is accepted, and its lines are held up until Campbell's dial has made the link.
     let now = herd.now();
     let here = herd.nodes[1].take_dial(now.mono).expect("both dial at the start");
     let nonce = [9; NONCE_BYTES];
-    let knock = herd.nodes[1].open(now.mono, Some(here), nonce).expect("there is no link yet");
-    let knocked = herd.nodes[0].open(now.mono, None, nonce).expect("anyone may come");
+    let request = herd.nodes[1].open(now.mono, Some(here), nonce).expect("there is no link yet");
+    let dial_back_asked = herd.nodes[0].open(now.mono, None, nonce).expect("anyone may come");
     herd.run(100);
     assert!(herd.nodes.iter().all(|node| node.links().all(|link| link.up_since.is_some())));
-    assert!(!herd.nodes[1].is_open(knock), "it asks for nothing any more");
-    assert!(herd.nodes[0].is_open(knocked));
+    assert!(!herd.nodes[1].is_open(request), "it asks for nothing any more");
+    assert!(herd.nodes[0].is_open(dial_back_asked));
     let now = herd.now().mono;
-    herd.nodes[0].closed(now, knocked);
+    herd.nodes[0].closed(now, dial_back_asked);
     herd.run(DIGEST_EVERY_MS);
     assert!(herd.cuts.is_empty() && herd.all_equal());
 }
@@ -185,20 +188,20 @@ fn idle_links_only_ping() {
 }
 
 #[test]
-fn a_digest_that_differs_ends_being_in_step_even_if_nothing_is_owed_from_here() {
+fn a_digest_that_differs_ends_being_in_sync_even_if_nothing_is_owed_from_here() {
     let mut node = node(0, 2, 32, None, 1);
     let now = Now { mono: Mono(0), wall: Timestamp(WALL_NS), wall_is_trusted: true };
     let hill = node.take_dial(now.mono).expect("Campbell sorts first");
     let id = node.open(now.mono, Some(hill), [0; NONCE_BYTES]).expect("there is no link yet");
     node.link_line(&now, id, format!("HELLO 1 Hill 7 32 {}", "00".repeat(NONCE_BYTES)).as_bytes());
-    let is_in_step = |node: &Node<64>| node.links().all(|link| link.is_in_step());
+    let is_in_sync = |node: &Node<64>| node.links().all(|link| link.is_in_sync());
     let equal = node.link_line(&now, id, format!("D 1 {} -", "0".repeat(1024)).as_bytes());
     assert_eq!(equal, LinkEvent::Equal { node: hill });
-    assert!(is_in_step(&node));
+    assert!(is_in_sync(&node));
     // Hill holds what this node, which is empty, does not.
     let differs = node.link_line(&now, id, format!("D 2 {} -", "1".repeat(1024)).as_bytes());
-    assert_eq!(differs, LinkEvent::Differs { node: hill, owed: 0 });
-    assert!(!is_in_step(&node));
+    assert_eq!(differs, LinkEvent::Differs { node: hill, pending: 0 });
+    assert!(!is_in_sync(&node));
 }
 
 #[test]
@@ -310,11 +313,11 @@ fn over_the_quota_an_update_is_answered_and_not_stored() {
         assert!(matches!(node.client_line(&now, caller, line.as_bytes(), &mut out), Answer::Done));
         assert!(out.written().starts_with(b"AT Campbell "), "the answer is the same in any case");
         assert!(out.written().ends_with(format!(" {id} +1+1 {time}\n").as_bytes()));
-        (node.table().len(), node.table().owed().count(0), node.counters().iamat_over_quota)
+        (node.table().len(), node.table().pending().count(0), node.counters().iamat_over_quota)
     };
     assert_eq!(say(one, "a", 10), (1, 1, 0));
     assert_eq!(say(one, "b", 11), (2, 2, 0));
-    assert_eq!(say(one, "c", 12), (2, 2, 1), "neither stored nor owed");
+    assert_eq!(say(one, "c", 12), (2, 2, 1), "neither stored nor pending");
     assert_eq!(say(one, "a", 20), (2, 2, 1), "what it holds it may update");
     assert_eq!(say(Caller::EXEMPT, "c", 12), (3, 3, 1));
     assert_eq!(say(one, "c", 13), (3, 3, 2), "nor does it take over what others hold");
@@ -413,7 +416,7 @@ fn strangers_push_out_strangers_only() {
     assert!(herd.nodes[1].session(expected).is_some());
 }
 
-/// A report without its skew: what a test can foretell.
+/// An update without its skew: what a test can foretell.
 type Said = (i64, usize, String, String);
 
 fn contents(node: &Node<64>, now: &Now) -> Vec<Said> {
@@ -431,12 +434,12 @@ fn contents(node: &Node<64>, now: &Now) -> Vec<Said> {
     all
 }
 
-/// The newest report of each client, and of those the newest `capacity`.
+/// The newest update of each client, and of those the newest `capacity`.
 fn newest(said: &[Said], capacity: usize) -> Vec<Said> {
     let mut of_client = std::collections::BTreeMap::new();
-    for report in said {
-        let entry = of_client.entry(report.3.clone()).or_insert_with(|| report.clone());
-        *entry = entry.clone().max(report.clone());
+    for update in said {
+        let entry = of_client.entry(update.3.clone()).or_insert_with(|| update.clone());
+        *entry = entry.clone().max(update.clone());
     }
     let mut all: Vec<Said> = of_client.into_values().collect();
     all.sort();

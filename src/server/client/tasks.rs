@@ -51,11 +51,11 @@ impl<R: Runtime> ClientTasks<R> {
 
     /// How many there are, and what became of others.
     #[must_use]
-    pub fn facts(&self) -> RuntimeStats {
+    pub fn stats(&self) -> RuntimeStats {
         RuntimeStats {
             clients: self.slots.len(),
             clients_max: self.max,
-            clients_pushed_out: self.pushed_out,
+            clients_evicted: self.pushed_out,
             unread_refused: self.unread,
             ..RuntimeStats::default()
         }

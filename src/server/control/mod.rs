@@ -37,7 +37,7 @@ pub enum Request {
     Text,
     /// How the node is, for programs.
     Json,
-    /// Whether the herd is in step, for people: the first words say it.
+    /// Whether the herd is in sync, for people: the first words say it.
     HerdText,
     /// The same for programs: the first member says it.
     HerdJson,
@@ -61,10 +61,10 @@ impl Request {
         if self.is_of_herd() { CONTROL_MS_MAX + INQUIRY_MS_MAX } else { CONTROL_MS_MAX }
     }
 
-    /// Whether an answer to a request about the herd says that it is in step.
+    /// Whether an answer to a request about the herd says that it is in sync.
     #[must_use]
-    pub fn says_in_step(answer: &str) -> bool {
-        answer.starts_with("in step") || answer.starts_with("{\"in_step\":true")
+    pub fn says_in_sync(answer: &str) -> bool {
+        answer.starts_with("in sync") || answer.starts_with("{\"in_sync\":true")
     }
 
     /// The line that asks for it, without its end.

@@ -30,7 +30,7 @@ async fn answer<R: NodeRuntime>(
     let _place = place.ok_or(io::ErrorKind::QuotaExceeded)?;
     let answer = match request {
         Request::HerdText | Request::HerdJson => herd_answer(server, request, INQUIRY_MS_MAX).await?,
-        Request::Text | Request::Json => server.driver.answer(request, server.facts()),
+        Request::Text | Request::Json => server.driver.answer(request, server.stats()),
         Request::Watch => {
             let watcher = server.live.join(Subscriber::Local).ok_or(io::ErrorKind::QuotaExceeded)?;
             return watch(server, watcher, &mut stream).await;

@@ -6,7 +6,7 @@
 //!                                  an entry: an AT line (PROTOCOL), and its age in seconds
 //! event: all                       once: every entry was told by now; an empty JSON object
 //! event: status                    every two seconds: how the node is, as `herd status --json` says it
-//! event: herd                      every so often: whether the herd is in step, as `herd status --all --json` says it
+//! event: herd                      every so often: whether the herd is in sync, as `herd status --all --json` says it
 //! ```
 //!
 //! What happens is written once, into a ring that all watchers read from where each of them stands: a watcher costs a
@@ -42,7 +42,7 @@ const PIECE_BYTES: usize = 2048;
 /// Bytes of a piece of `/clients`, and an entry more.
 const JSON_PIECE_BYTES: usize = 2048;
 const _: () = assert!(PIECE_BYTES > 4 * (WATCH_LINE_BYTES_MAX + 16));
-// The longest word of a herd: the names of all nodes of the largest map.
+// The longest word of a herd: the names of all nodes of the largest configuration.
 const _: () = assert!(LIVE_LOOK_BYTES_MAX + 4096 + NODES_MAX * (NODE_NAME_BYTES_MAX + 3) <= LIVE_RING_BYTES);
 
 /// The events that were written last, of which each has a position that only grows.
@@ -146,7 +146,7 @@ impl Live {
         let mut ring = self.ring.borrow_mut();
         ring.end += 2 * LIVE_RING_BYTES as u64;
         drop(ring);
-        // It names nodes that may be in the map no more.
+        // It names nodes that may be in the configuration no more.
         self.herd.take();
         self.wake();
     }

@@ -107,5 +107,5 @@ async fn ask<R: NodeRuntime>(server: &'static Server<R>) {
 }
 
 fn status<R: NodeRuntime>(server: &Server<R>) -> String {
-    server.driver.answer(Request::Json, server.facts())
+    server.driver.answer(Request::Json, server.stats())
 }

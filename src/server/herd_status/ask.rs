@@ -7,7 +7,7 @@ use super::{Inquiry, LOOK_EVERY_MS, ROUND_EVERY_MS};
 use crate::server::control::Request;
 use crate::server::shared::{NodeRuntime, Server};
 
-/// Asks the herd, round after round, until it is in step or the time is over.
+/// Asks the herd, round after round, until it is in sync or the time is over.
 pub(crate) async fn herd_answer<R: NodeRuntime>(
     server: &'static Server<R>,
     request: Request,
@@ -17,7 +17,7 @@ pub(crate) async fn herd_answer<R: NodeRuntime>(
     let mut inquiry = server.driver.inquiry().map_err(io::Error::other)?;
     loop {
         ask(server, &mut inquiry, until).await?;
-        if server.driver.is_in_step(&inquiry) || Instant::now() >= until {
+        if server.driver.is_in_sync(&inquiry) || Instant::now() >= until {
             return Ok(server.driver.herd_answer(request, &inquiry));
         }
         server.sleep_ms(ROUND_EVERY_MS).await;

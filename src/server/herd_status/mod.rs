@@ -1,7 +1,7 @@
-//! Whether the whole herd is in step: censuses, one after another, until all is well or the time is over.
+//! Whether the whole herd is in sync: censuses, one after another, until all is well or the time is over.
 //!
-//! In a herd where reports come in all the time no two tables are the same at one moment. So the buckets of clients
-//! are looked at apart: one that was the same everywhere in any of the rounds is in step, and what differs in every round
+//! In a herd where updates come in all the time no two tables are the same at one moment. So the buckets of clients
+//! are looked at apart: one that was the same everywhere in any of the rounds is in sync, and what differs in every round
 //! is a difference. Full tables are compared from the highest floor of all upwards, which the first round tells.
 
 mod ask;
@@ -11,7 +11,7 @@ pub(crate) use ask::herd_answer;
 use super::status::Json;
 use crate::proto::census::{LinkTrouble, Sum, Trouble};
 use crate::proto::names::{Names, NodeId};
-use crate::proto::report::Report;
+use crate::proto::update::Update;
 
 /// The pause between two rounds, in milliseconds.
 pub const ROUND_EVERY_MS: u64 = 250;
@@ -28,7 +28,7 @@ pub struct Inquiry {
     /// The buckets that were the same everywhere once, a bit each.
     agreed: u64,
     /// Where the next round compares from.
-    pub(super) floor: Option<Report>,
+    pub(super) floor: Option<Update>,
     /// Salts all rounds, so that their buckets are those of the same clients.
     pub(super) salt: u64,
     last: Option<Sum>,
@@ -50,15 +50,15 @@ impl Inquiry {
         self.last = Some(sum);
     }
 
-    /// Whether all nodes of the map answer, are well, and hold the same.
+    /// Whether all nodes of the configuration answer, are well, and hold the same.
     #[must_use]
-    pub fn is_in_step(&self, nodes: usize) -> bool {
+    pub fn is_in_sync(&self, nodes: usize) -> bool {
         let is_well =
             |sum: &Sum| sum.answered.len() == nodes && sum.troubled.is_empty() && sum.strangers == 0;
         self.agreed == u64::MAX && self.last.as_ref().is_some_and(is_well)
     }
 
-    /// What has come of it, as the first words of both forms say: `in step` or not.
+    /// What has come of it, as the first words of both forms say: `in sync` or not.
     pub(super) fn outcome(&self, names: &Names) -> Outcome {
         let none = Sum::NONE;
         let last = self.last.as_ref().unwrap_or(&none);
@@ -68,7 +68,7 @@ impl Inquiry {
             all().filter(|node| has(node.index())).map(word).collect()
         };
         Outcome {
-            is_in_step: self.is_in_step(names.len()),
+            is_in_sync: self.is_in_sync(names.len()),
             nodes: names.len(),
             silent: of(&|index| !last.answered.has(index)),
             troubled: of(&|index| last.troubled.has(index)),
@@ -76,7 +76,7 @@ impl Inquiry {
             links_left_out: last.links_left_out,
             other_map: last.strangers,
             differing_parts: (!self.agreed).count_ones(),
-            owed: last.owed,
+            pending: last.pending,
         }
     }
 }
@@ -84,7 +84,7 @@ impl Inquiry {
 /// What has come of an [`Inquiry`].
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Outcome {
-    pub(super) is_in_step: bool,
+    pub(super) is_in_sync: bool,
     pub(super) nodes: usize,
     pub(super) silent: Vec<String>,
     pub(super) troubled: Vec<String>,
@@ -92,10 +92,10 @@ pub(super) struct Outcome {
     pub(super) links_left_out: u32,
     pub(super) other_map: u32,
     pub(super) differing_parts: u32,
-    pub(super) owed: u32,
+    pub(super) pending: u32,
 }
 
-/// A link that is not well, as one of its ends reports it.
+/// A link that is not well, as one of its ends updates it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LinkWords {
     pub(super) node: String,
@@ -162,17 +162,17 @@ impl Outcome {
     pub(super) fn text(&self) -> String {
         let Outcome { nodes, silent, other_map, differing_parts, .. } = self;
         let answered = nodes - silent.len();
-        if self.is_in_step {
-            return format!("in step: {answered} of {nodes} nodes answer, and all hold the same\n");
+        if self.is_in_sync {
+            return format!("in sync: {answered} of {nodes} nodes answer, and all hold the same\n");
         }
-        let mut text = format!("not in step: {answered} of {nodes} nodes answer\n");
+        let mut text = format!("out of sync: {answered} of {nodes} nodes answer\n");
         let mut say = |words: String| text = format!("{text}  {words}\n");
         if !silent.is_empty() {
             say(format!("no answer from {}", silent.join(", ")));
         }
         self.link_lines().into_iter().for_each(&mut say);
         if *other_map > 0 {
-            say(format!("{other_map} have a map of other nodes: give all the same"));
+            say(format!("{other_map} have a configuration of other nodes: give all the same"));
         }
         if *differing_parts > 0 {
             say(format!("tables differ, in {differing_parts} of 64 parts"));
@@ -182,7 +182,7 @@ impl Outcome {
 
     pub(super) fn json(&self) -> String {
         let mut json = Json::default();
-        json.flag("in_step", self.is_in_step);
+        json.flag("in_sync", self.is_in_sync);
         json.number("nodes", Some(self.nodes));
         json.texts("silent", &self.silent);
         json.texts("troubled", &self.troubled);
@@ -192,7 +192,7 @@ impl Outcome {
         json.number("links_left_out", Some(self.links_left_out));
         json.number("other_map", Some(self.other_map));
         json.number("differing_parts", Some(self.differing_parts));
-        json.number("owed", Some(self.owed));
+        json.number("pending", Some(self.pending));
         json.finish()
     }
 }
@@ -203,7 +203,7 @@ mod tests {
 
     fn outcome() -> Outcome {
         Outcome {
-            is_in_step: true,
+            is_in_sync: true,
             nodes: 3,
             silent: vec![],
             troubled: vec![],
@@ -211,20 +211,20 @@ mod tests {
             links_left_out: 0,
             other_map: 0,
             differing_parts: 0,
-            owed: 0,
+            pending: 0,
         }
     }
 
     #[test]
     fn what_is_wrong_is_said_by_name() {
-        assert_eq!(outcome().text(), "in step: 3 of 3 nodes answer, and all hold the same\n");
+        assert_eq!(outcome().text(), "in sync: 3 of 3 nodes answer, and all hold the same\n");
         let link = |node: &str, neighbour: &str, trouble| LinkWords {
             node: node.to_owned(),
             neighbour: neighbour.to_owned(),
             trouble,
         };
         let wrong = Outcome {
-            is_in_step: false,
+            is_in_sync: false,
             silent: vec!["Smith".to_owned()],
             troubled: vec!["Hill".to_owned(), "Jaquez".to_owned()],
             links: vec![
@@ -239,33 +239,33 @@ mod tests {
         };
         assert_eq!(
             wrong.text(),
-            "not in step: 2 of 3 nodes answer\n  no answer from Smith\n  the link Hill-Smith is down\n  \
+            "out of sync: 2 of 3 nodes answer\n  no answer from Smith\n  the link Hill-Smith is down\n  \
              the link Hill-Jaquez is up, and its tables are not compared yet\n  \
              two boards call themselves Singleton, Jaquez says\n  \
-             1 have a map of other nodes: give all the same\n  tables differ, in 2 of 64 parts\n"
+             1 have a configuration of other nodes: give all the same\n  tables differ, in 2 of 64 parts\n"
         );
         let few = Outcome { links: vec![link("Hill", "Smith", Trouble::Down)], links_left_out: 7, ..wrong };
         assert_eq!(
             few.json(),
-            "{\"in_step\":false,\"nodes\":3,\"silent\":[\"Smith\"],\"troubled\":[\"Hill\",\"Jaquez\"],\
+            "{\"in_sync\":false,\"nodes\":3,\"silent\":[\"Smith\"],\"troubled\":[\"Hill\",\"Jaquez\"],\
              \"links\":[{\"node\":\"Hill\",\"neighbour\":\"Smith\",\"state\":\"down\"}],\"links_left_out\":7,\
-             \"other_map\":1,\"differing_parts\":2,\"owed\":0}\n"
+             \"other_map\":1,\"differing_parts\":2,\"pending\":0}\n"
         );
         assert!(few.text().contains("  and so on, at Hill, Jaquez\n"));
     }
 
     #[test]
-    fn a_part_that_agreed_once_is_in_step_and_one_that_never_did_is_not() {
+    fn a_part_that_agreed_once_is_in_sync_and_one_that_never_did_is_not() {
         let mut inquiry = Inquiry::new(1);
-        assert!(!inquiry.is_in_step(0), "nobody has been asked");
+        assert!(!inquiry.is_in_sync(0), "nobody has been asked");
         for differs in [1, 2, 1 << 63] {
             inquiry.take(Sum { differs, ..Sum::NONE });
         }
-        assert!(inquiry.is_in_step(0));
+        assert!(inquiry.is_in_sync(0));
         let mut inquiry = Inquiry::new(1);
         for differs in [5, 4, 6] {
             inquiry.take(Sum { differs, ..Sum::NONE });
         }
-        assert_eq!((inquiry.is_in_step(0), (!inquiry.agreed).count_ones()), (false, 1));
+        assert_eq!((inquiry.is_in_sync(0), (!inquiry.agreed).count_ones()), (false, 1));
     }
 }

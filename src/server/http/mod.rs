@@ -1,4 +1,4 @@
-//! What a node says over HTTP, where its map asks for that: to be read and nothing else.
+//! What a node says over HTTP, where its configuration asks for that: to be read and nothing else.
 //!
 //! `/metrics` and `/healthz` say nothing of any client. The page at `/`, what it is fed with (`/events`) and `/clients` say
 //! where people are: from another machine they want the herd's token, and on the board itself a `Host` that is the board's
@@ -254,7 +254,9 @@ pub fn refusal(status: u16) -> String {
     };
     let remedy = match status {
         401 => "positions are personal: any name, and as the password what `herd token` prints on a board",
-        403 => "positions are personal, and a map without a key has no token for them: give it a key_file",
+        403 => {
+            "positions are personal, and a configuration without a key has no token for them: give it a key_file"
+        }
         421 => "this node is asked for by its address, or as localhost",
         429 => "one list of all clients is sent at a time: ask less often, or read /events",
         503 => "this node serves as many connections as it may: close another page",

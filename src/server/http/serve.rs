@@ -47,7 +47,7 @@ async fn answer<R: NodeRuntime>(
     server.http.count(&asked);
     let answer = match asked {
         Asked::Page(Page::Metrics, is_head) => {
-            page(metrics::CONTENT_TYPE, &metrics::text(&server.driver.status_now(server.facts())), is_head)
+            page(metrics::CONTENT_TYPE, &metrics::text(&server.driver.status_now(server.stats())), is_head)
         }
         Asked::Page(Page::Health, is_head) => health(is_head),
         Asked::Page(Page::Clients, true) => stream_head(JSON),

@@ -38,7 +38,7 @@ pub enum Signal {
 ///
 /// Streams are read and written through `poll_read` and `poll_write`, so that a node can read into buffers that all its
 /// connections share. A runtime keeps what it knows of a socket between two polls: a read that left room must not cost a
-/// second system call where the kernel reports edges.
+/// second system call where the kernel updates edges.
 pub trait Runtime: Sized + 'static {
     /// A task. It ends when this is dropped.
     type Task: 'static;

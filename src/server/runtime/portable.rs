@@ -114,8 +114,8 @@ impl NodeRuntime for Portable {
         ClientTasks::new(max)
     }
 
-    fn facts(clients: &Self::Clients) -> RuntimeStats {
-        clients.facts()
+    fn stats(clients: &Self::Clients) -> RuntimeStats {
+        clients.stats()
     }
 
     fn accept_client(

@@ -8,7 +8,7 @@
 //!
 //! The first line has the version of the form, the wall clock in seconds since 1970 at the moment for which all ages hold, and
 //! whether it was known to be right. A line an entry follows: its age in seconds, and the AT line, in which its origin is a
-//! name, with its rank before it as on a link ([`crate::proto::report`]). The last line has how many there are, and SipHash-2-4 of everything before the checksum itself. That finds damage;
+//! name, with its rank before it as on a link ([`crate::proto::update`]). The last line has how many there are, and SipHash-2-4 of everything before the checksum itself. That finds damage;
 //! whoever can write the file can make any table, so nobody but the node may.
 //!
 //! Entries are written one by one and read one by one. Knows nothing of files or folders.
@@ -24,8 +24,8 @@ use siphasher::sip::SipHasher24;
 use crate::proto::limits::RANKED_LINE_BYTES_MAX;
 use crate::proto::names::Names;
 use crate::proto::out::Out;
-use crate::proto::report::Version;
 use crate::proto::time::Now;
+use crate::proto::update::UpdateRef;
 
 /// Entries of a file that is read, at most: what the largest table of any build holds. Of more than this build's table
 /// holds the newest stay.
@@ -93,11 +93,11 @@ impl Encoder {
     }
 
     /// A line an entry.
-    pub fn entry(&mut self, version: &Version, age_s: u32, names: &Names, out: &mut Out) {
+    pub fn entry(&mut self, update: &UpdateRef, age_s: u32, names: &Names, out: &mut Out) {
         let before = out.len();
         out.put_u128(age_s.into());
         out.put_byte(b' ');
-        version.put_ranked_line(names, out);
+        update.put_ranked_line(names, out);
         out.put_byte(b'\n');
         self.checksum.write(&out.written()[before..]);
         self.entries += 1;

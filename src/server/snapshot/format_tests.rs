@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::proto::node::{Node, Seed, Setup};
-use crate::proto::report::Report;
 use crate::proto::time::{Mono, Timestamp};
+use crate::proto::update::Update;
 
 const NAMES: [&str; 3] = ["Campbell", "Hill", "Smith"];
 
@@ -18,41 +18,41 @@ fn node(names: &[&str]) -> Box<Node<64>> {
     node
 }
 
-fn table(written: Written, entries: &[(Report, u32)]) -> Vec<u8> {
+fn table(written: Written, entries: &[(Update, u32)]) -> Vec<u8> {
     let node = node(&NAMES);
     let mut bytes = vec![0; (entries.len() + 2) * LINE_BYTES_MAX];
     let mut out = Out::new(&mut bytes);
     let mut encoder = Encoder::default();
     encoder.begin(written, &mut out);
-    for (report, age_s) in entries {
-        encoder.entry(&report.version(), *age_s, node.names(), &mut out);
+    for (update, age_s) in entries {
+        encoder.entry(&update.borrowed(), *age_s, node.names(), &mut out);
     }
     encoder.end(&mut out);
     assert_eq!(encoder.entries() as usize, entries.len());
     out.written().to_vec()
 }
 
-fn read_all(mut bytes: &[u8]) -> Result<(Written, Vec<(Report, u32)>), Damage> {
+fn read_all(mut bytes: &[u8]) -> Result<(Written, Vec<(Update, u32)>), Damage> {
     let node = node(&NAMES);
     let mut entries = Vec::new();
     let written = read(&mut bytes, |_, at_line, age_s| {
-        let report = Report::parse_ranked_line(at_line, node.names());
-        let is_one = report.is_ok();
-        entries.extend(report.ok().map(|report| (report, age_s)));
+        let update = Update::parse_ranked_line(at_line, node.names());
+        let is_one = update.is_ok();
+        entries.extend(update.ok().map(|update| (update, age_s)));
         is_one
     })?;
     Ok((written, entries))
 }
 
-fn report(line: &str) -> Report {
-    Report::parse_ranked_line(line.as_bytes(), node(&NAMES).names()).expect("the test's line is right")
+fn update(line: &str) -> Update {
+    Update::parse_ranked_line(line.as_bytes(), node(&NAMES).names()).expect("the test's line is right")
 }
 
 const WRITTEN: Written = Written { unix_s: 1_621_464_828, is_trusted: true };
 
 fn some() -> Vec<u8> {
-    let kiwi = report("AT Hill +0.263873386 kiwi +34.068930-118.445127 1621464827.959498503");
-    let rail = report("AT Smith -5.000000000 rail -1+1 1621464827");
+    let kiwi = update("AT Hill +0.263873386 kiwi +34.068930-118.445127 1621464827.959498503");
+    let rail = update("AT Smith -5.000000000 rail -1+1 1621464827");
     table(WRITTEN, &[(kiwi, 12), (rail, 0)])
 }
 
@@ -166,22 +166,22 @@ fn only_two_clocks_that_are_right_tell_how_long_a_table_lay() {
     }
 }
 
-/// Reports of every length that there is room for.
-fn any_report() -> impl Strategy<Value = Report> {
+/// Updates of every length that there is room for.
+fn any_update() -> impl Strategy<Value = Update> {
     let client = proptest::collection::vec(33..127_u8, 1..=64);
     let time = (-9_999_999_999..9_999_999_999_i64, proptest::option::of("[0-9]{1,9}"));
     let degrees = ("[+-][0-9]{1,2}(\\.[0-9]{1,18})?", "[+-][0-9]{1,2}(\\.[0-9]{1,18})?");
     let origins = prop_oneof![Just("Campbell"), Just("Hill"), Just("Smith")];
     let skews = (any::<bool>(), 0..1_000_000_000_u64, 0..1_000_000_000_u32);
     (client, time, degrees, origins, skews).prop_filter_map(
-        "no report",
+        "no update",
         |(client, time, degrees, origin, skew)| {
             let fraction = time.1.map_or_else(String::new, |digits| format!(".{digits}"));
             let sign = if skew.0 { '+' } else { '-' };
             let head = format!("AT {origin} {sign}{}.{:09} ", skew.1, skew.2);
             let tail = format!(" {}{} {}{fraction}", degrees.0, degrees.1, time.0);
             let line = [head.as_bytes(), &client, tail.as_bytes()].concat();
-            Report::parse_ranked_line(&line, node(&NAMES).names()).ok()
+            Update::parse_ranked_line(&line, node(&NAMES).names()).ok()
         },
     )
 }
@@ -191,7 +191,7 @@ proptest! {
 
     #[test]
     fn what_is_written_is_read(
-        entries in proptest::collection::vec((any_report(), any::<u32>()), 0..40),
+        entries in proptest::collection::vec((any_update(), any::<u32>()), 0..40),
         unix_s in any::<i64>(),
         is_trusted in any::<bool>(),
     ) {

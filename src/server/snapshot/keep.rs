@@ -1,4 +1,4 @@
-//! The waiting between snapshots: a task, which is there only where the map asks for one.
+//! The waiting between snapshots: a task, which is there only where the configuration asks for one.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use log::warn;
 use crate::server::limits::SNAPSHOT_STOP_MS_MAX;
 use crate::server::shared::{NodeRuntime, Server};
 
-/// Does as the map says from now on.
+/// Does as the configuration says from now on.
 pub(crate) async fn keep<R: NodeRuntime>(server: &'static Server<R>) {
     end(server).await;
     let (minutes, name, is_one_of_many) = {

@@ -1,4 +1,4 @@
-//! A node's table in a file, for herds whose boards all lose their power at once. Off unless the map asks for it.
+//! A node's table in a file, for herds whose boards all lose their power at once. Off unless the configuration asks for it.
 //!
 //! A node writes its table when it stops and, while there is news, once in so many minutes; it takes it back before it listens.
 //! Nothing new is nothing written: a card lasts as long as what is written to it lets it. One thing more is written for: where
@@ -26,8 +26,8 @@ use log::{debug, info, warn};
 use super::driver::Driver;
 use super::limits::OUTPUT_BYTES;
 use crate::proto::out::Out;
-use crate::proto::report::{AtLineError, Report};
 use crate::proto::time::{Mono, Now};
+use crate::proto::update::{AtLineError, Update};
 use format::{Encoder, LINE_BYTES_MAX, Written, read};
 use writer::Writer;
 
@@ -146,7 +146,7 @@ fn file(name: &str, is_one_of_many: bool) -> Option<PathBuf> {
 }
 
 impl Driver {
-    /// What the map says of snapshots, now and whenever it has changed. Finds their folder, and says where there is none.
+    /// What the configuration says of snapshots, now and whenever it has changed. Finds their folder, and says where there is none.
     pub fn set_snapshots(&self, minutes: Option<u16>, name: &str, is_one_of_many: bool) {
         let mut snapshots = self.snapshots.borrow_mut();
         snapshots.minutes = minutes;
@@ -191,14 +191,14 @@ impl Driver {
         let mut input = BufReader::new(file);
         let mut node = self.node.borrow_mut();
         let is_entry =
-            |at_line: &[u8]| Report::parse_ranked_line(at_line, node.names()) != Err(AtLineError::Malformed);
+            |at_line: &[u8]| Update::parse_ranked_line(at_line, node.names()) != Err(AtLineError::Malformed);
         read(&mut input, |_, at_line, _| is_entry(at_line))?;
         input.rewind().map_err(format::Damage::Io)?;
         let now = self.clock.now();
         read(&mut input, |written, at_line, age_s| {
-            match Report::parse_ranked_line(at_line, node.names()) {
-                Ok(report) => {
-                    node.take_kept(&now, &report, age_s.saturating_add(written.down_s(&now)));
+            match Update::parse_ranked_line(at_line, node.names()) {
+                Ok(update) => {
+                    node.take_kept(&now, &update, age_s.saturating_add(written.down_s(&now)));
                 }
                 Err(_) => node.refuse_kept(),
             }
@@ -209,17 +209,19 @@ impl Driver {
     fn say_taken(&self, written: Written) {
         let (now, counters) = (self.clock.now(), *self.node.borrow().counters());
         self.snapshots.borrow_mut().on_disk = OnDisk {
-            news: counters.reports_news,
+            news: counters.updates_new,
             at: now.mono,
             ages_tell: written.is_trusted && now.wall_is_trusted,
         };
-        let (taken, refused) = (counters.kept_taken, counters.kept_refused);
+        let (taken, refused) = (counters.snapshot_restored, counters.snapshot_rejected);
         let lay = if written.is_trusted && now.wall_is_trusted {
             format!("after {} s", written.down_s(&now))
         } else {
             "their ages as they were, as no clock tells how long that is ago".to_owned()
         };
-        info!("{taken} reports that were kept are back, {lay}; {refused} are not: dead, or not for this map");
+        info!(
+            "{taken} updates that were kept are back, {lay}; {refused} are not: dead, or not for this configuration"
+        );
     }
 
     /// Begins a snapshot if one is due. `stops` says that there will be no later one.
@@ -229,7 +231,7 @@ impl Driver {
         let (node, now) = (self.node.borrow(), self.clock.now());
         let between_ms = u64::from(snapshots.minutes?) * 60_000;
         let ages_ms = if stops { between_ms.min(AGES_MS) } else { between_ms.max(AGES_MS) };
-        let news = node.counters().reports_news;
+        let news = node.counters().updates_new;
         if !snapshots.on_disk.is_stale(news, node.table().is_empty(), now.mono, ages_ms) {
             return None;
         }

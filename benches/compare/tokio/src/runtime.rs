@@ -174,8 +174,8 @@ impl NodeRuntime for Tokio {
         ClientTasks::new(max)
     }
 
-    fn facts(clients: &Self::Clients) -> RuntimeStats {
-        clients.facts()
+    fn stats(clients: &Self::Clients) -> RuntimeStats {
+        clients.stats()
     }
 
     fn accept_client(

@@ -70,12 +70,12 @@ impl Clients {
         }
     }
 
-    pub(super) fn facts(&self) -> RuntimeStats {
+    pub(super) fn stats(&self) -> RuntimeStats {
         let Clients { slots, max, pushed_out, unread, .. } = self;
         RuntimeStats {
             clients: slots.len(),
             clients_max: *max,
-            clients_pushed_out: *pushed_out,
+            clients_evicted: *pushed_out,
             unread_refused: *unread,
             ..RuntimeStats::default()
         }

@@ -117,8 +117,8 @@ impl NodeRuntime for Epoll {
         Clients::new(max, self.reactor.bell())
     }
 
-    fn facts(clients: &Clients) -> RuntimeStats {
-        clients.facts()
+    fn stats(clients: &Clients) -> RuntimeStats {
+        clients.stats()
     }
 
     fn accept_client(

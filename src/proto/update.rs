@@ -1,4 +1,4 @@
-//! A report: that one client was somewhere at some time, as one node heard it.
+//! An update: that one client was somewhere at some time, as one node heard it.
 //!
 //! Here is the one strict order of the herd. It decides which of two updates of a client is newer
 //! and, over all clients, which one a full table drops. One order for both is what makes flooding
@@ -22,7 +22,7 @@ use super::names::{Names, NodeId};
 use super::out::Out;
 use super::time::Timestamp;
 
-/// Everything of a report but the client.
+/// Everything of an update but the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sighting {
     /// The client's own time.
@@ -91,26 +91,26 @@ impl Sighting {
 
 /// A client and where it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct Update {
     /// Who.
     pub client: ClientId,
     /// Where and when, and who heard it.
     pub sighting: Sighting,
 }
 
-/// A report's place in the strict order over all clients: [`Sighting::compare`], then the client id.
+/// An update's place in the strict order over all clients: [`Sighting::compare`], then the client id.
 #[derive(Clone, Copy, Debug)]
-pub struct Version<'a> {
+pub struct UpdateRef<'a> {
     /// Who.
     pub client: &'a ClientId,
     /// Where and when, and who heard it.
     pub sighting: &'a Sighting,
 }
 
-impl Version<'_> {
-    /// The strict order: equal only for identical reports.
+impl UpdateRef<'_> {
+    /// The strict order: equal only for identical updates.
     #[must_use]
-    pub fn compare(&self, other: &Version) -> Ordering {
+    pub fn compare(&self, other: &UpdateRef) -> Ordering {
         let sighting = self.sighting.compare(other.sighting);
         sighting.then_with(|| self.client.as_bytes().cmp(other.client.as_bytes()))
     }
@@ -145,20 +145,20 @@ impl Version<'_> {
 /// Why bytes are not an AT line of this herd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtLineError {
-    /// Not the form that [`Version::put_at_line`] writes.
+    /// Not the form that [`UpdateRef::put_at_line`] writes.
     Malformed,
-    /// Well formed, by a node that this map does not list.
+    /// Well formed, by a node that this configuration does not list.
     UnknownOrigin,
 }
 
-impl Report {
-    /// The report as a [`Version`].
+impl Update {
+    /// The update as a [`UpdateRef`].
     #[must_use]
-    pub fn version(&self) -> Version<'_> {
-        Version { client: &self.client, sighting: &self.sighting }
+    pub fn borrowed(&self) -> UpdateRef<'_> {
+        UpdateRef { client: &self.client, sighting: &self.sighting }
     }
 
-    /// Reads what [`Version::put_ranked_line`] writes.
+    /// Reads what [`UpdateRef::put_ranked_line`] writes.
     ///
     /// # Errors
     /// [`AtLineError`]; nothing is changed by either.
@@ -168,14 +168,14 @@ impl Report {
         }
         let blank = line.iter().position(|&byte| byte == b' ').ok_or(AtLineError::Malformed)?;
         let rank = parse_i64(&line[..blank]).ok_or(AtLineError::Malformed)?;
-        let Report { client, sighting } = Self::parse_at_line(&line[blank + 1..], names)?;
+        let Update { client, sighting } = Self::parse_at_line(&line[blank + 1..], names)?;
         let Sighting { time, origin, position, heard, .. } = sighting;
         let sighting = Sighting::untrusted(time, origin, position, heard, Timestamp(rank));
         // The form is canonical: a rank above the client's time is none that a node writes.
-        if sighting.rank.0 == rank { Ok(Report { client, sighting }) } else { Err(AtLineError::Malformed) }
+        if sighting.rank.0 == rank { Ok(Update { client, sighting }) } else { Err(AtLineError::Malformed) }
     }
 
-    /// Reads what [`Version::put_at_line`] writes, of an origin whose clock was trusted.
+    /// Reads what [`UpdateRef::put_at_line`] writes, of an origin whose clock was trusted.
     ///
     /// # Errors
     /// [`AtLineError`]; nothing is changed by either.
@@ -194,7 +194,7 @@ impl Report {
         };
         let (client, position, time, heard) = read().ok_or(AtLineError::Malformed)?;
         let origin = names.find(origin).ok_or(AtLineError::UnknownOrigin)?;
-        Ok(Report { client, sighting: Sighting::trusted(time, origin, position, heard) })
+        Ok(Update { client, sighting: Sighting::trusted(time, origin, position, heard) })
     }
 }
 
@@ -219,14 +219,14 @@ pub(super) mod tests {
         names
     }
 
-    pub(crate) fn report(line: &str) -> Report {
-        Report::parse_at_line(line.as_bytes(), &names()).expect("the test's line is right")
+    pub(crate) fn update(line: &str) -> Update {
+        Update::parse_at_line(line.as_bytes(), &names()).expect("the test's line is right")
     }
 
-    fn at_line(report: &Report) -> String {
+    fn at_line(update: &Update) -> String {
         let mut bytes = [0; AT_LINE_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
-        report.version().put_at_line(&names(), &mut out);
+        update.borrowed().put_at_line(&names(), &mut out);
         String::from_utf8_lossy(out.written()).into_owned()
     }
 
@@ -245,16 +245,16 @@ pub(super) mod tests {
             "AT Hill +8.000000001 b -9-9 2.0",
         ];
         // `+` sorts before `-`: any fixed order will do, and this is the packed one.
-        let mut sorted: Vec<Report> = rising.iter().map(|line| report(line)).collect();
-        sorted.sort_by(|a, b| a.version().compare(&b.version()));
+        let mut sorted: Vec<Update> = rising.iter().map(|line| update(line)).collect();
+        sorted.sort_by(|a, b| a.borrowed().compare(&b.borrowed()));
         let got: Vec<String> = sorted.iter().map(at_line).collect();
         assert_eq!(got, rising.map(String::from));
         // Sorting leaves equal ones as they were: none may be.
-        assert!(sorted.windows(2).all(|pair| compare_reports(&pair[0], &pair[1]).is_lt()));
+        assert!(sorted.windows(2).all(|pair| compare_updates(&pair[0], &pair[1]).is_lt()));
     }
 
-    fn compare_reports(a: &Report, b: &Report) -> Ordering {
-        a.version().compare(&b.version())
+    fn compare_updates(a: &Update, b: &Update) -> Ordering {
+        a.borrowed().compare(&b.borrowed())
     }
 
     #[test]
@@ -279,12 +279,12 @@ pub(super) mod tests {
             ("9223372036854775808 AT Hill +0.000000000 a +1+1 1", AtLineError::Malformed),
         ];
         for (line, expected) in table {
-            assert_eq!(Report::parse_ranked_line(line.as_bytes(), &names()), Err(expected), "{line}");
+            assert_eq!(Update::parse_ranked_line(line.as_bytes(), &names()), Err(expected), "{line}");
         }
     }
 
     /// Few values of each part, so that ties at every depth are common.
-    pub(crate) fn any_report() -> impl Strategy<Value = Report> {
+    pub(crate) fn any_update() -> impl Strategy<Value = Update> {
         let origins = prop_oneof![Just("Campbell"), Just("Hill"), Just("Smith")];
         let times = prop_oneof![Just("1"), Just("1.0"), Just("2"), Just("99999999999"), Just("-99999999999")];
         let positions = prop_oneof![Just("+1+1"), Just("-1+1"), Just("+1.0+1")];
@@ -299,15 +299,15 @@ pub(super) mod tests {
                     Some(at) => Sighting::untrusted(time, origin, position, heard, Timestamp(at)),
                     None => Sighting::trusted(time, origin, position, heard),
                 };
-                Report { client: ClientId::parse(client.as_bytes()).expect("one letter"), sighting }
+                Update { client: ClientId::parse(client.as_bytes()).expect("one letter"), sighting }
             },
         )
     }
 
     proptest! {
         #[test]
-        fn the_order_is_strict_and_total(a in any_report(), b in any_report(), c in any_report()) {
-            let compare = |x: &Report, y: &Report| x.version().compare(&y.version());
+        fn the_order_is_strict_and_total(a in any_update(), b in any_update(), c in any_update()) {
+            let compare = |x: &Update, y: &Update| x.borrowed().compare(&y.borrowed());
             prop_assert_eq!(compare(&a, &b), compare(&b, &a).reverse());
             prop_assert_eq!(compare(&a, &b) == Ordering::Equal, a == b);
             if compare(&a, &b).is_le() && compare(&b, &c).is_le() {
@@ -316,18 +316,18 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn lines_round_trip(report in any_report()) {
+        fn lines_round_trip(update in any_update()) {
             let mut bytes = [0; RANKED_LINE_BYTES_MAX];
             let mut out = Out::new(&mut bytes);
-            report.version().put_ranked_line(&names(), &mut out);
-            prop_assert_eq!(Report::parse_ranked_line(out.written(), &names()), Ok(report));
+            update.borrowed().put_ranked_line(&names(), &mut out);
+            prop_assert_eq!(Update::parse_ranked_line(out.written(), &names()), Ok(update));
         }
 
         #[test]
-        fn no_rank_is_above_the_client_time_or_the_receive_time(report in any_report()) {
-            let Sighting { time, heard, rank, .. } = report.sighting;
+        fn no_rank_is_above_the_client_time_or_the_receive_time(update in any_update()) {
+            let Sighting { time, heard, rank, .. } = update.sighting;
             prop_assert!(rank <= time.timestamp());
-            prop_assert!(!report.sighting.clock_was_trusted() || rank <= heard);
+            prop_assert!(!update.sighting.clock_was_trusted() || rank <= heard);
         }
     }
 }

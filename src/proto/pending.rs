@@ -1,9 +1,9 @@
-//! Which entries are owed to which neighbour: the send queue of the whole node.
+//! Which entries are pending for which neighbour: the send queue of the whole node.
 //!
 //! One bit for each (slot, neighbour). An entry that changes ten times before a slow link takes it
 //! is sent once, in its last state; a dead link costs its bits and nothing more, for ever.
 //!
-//! Finding the next owed slot costs about the same whatever the table's size: a summary bit stands
+//! Finding the next pending slot costs about the same whatever the table's size: a summary bit stands
 //! for a word of 16 slots, so a search reads at most 32 summary words. The search goes round, so an
 //! entry that changes all the time cannot keep a slow link from the others.
 //!
@@ -19,26 +19,26 @@ const SUMMARY: usize = u64::BITS as usize;
 /// Summary words a neighbour: enough for 32,768 slots.
 const SUMMARY_WORDS: usize = 32_768 / WORD / SUMMARY;
 
-/// Owed bits for `SLOTS` slots and 16 neighbours.
+/// Pending bits for `SLOTS` slots and 16 neighbours.
 ///
 /// Neighbour j's words are `bits[j * SLOTS / 16 ..][.. SLOTS / 16]`: as 16 neighbours of `SLOTS`
 /// bits fill `SLOTS` words of 16 bits, the array needs no arithmetic in its type.
 #[derive(Debug)]
-pub struct Owed<const SLOTS: usize> {
+pub struct Pending<const SLOTS: usize> {
     bits: [u16; SLOTS],
     summary: [[u64; SUMMARY_WORDS]; NEIGHBOURS_MAX],
     count: [u16; NEIGHBOURS_MAX],
     cursor: [u16; NEIGHBOURS_MAX],
 }
 
-impl<const SLOTS: usize> Owed<SLOTS> {
+impl<const SLOTS: usize> Pending<SLOTS> {
     const FITS: () = assert!(SLOTS >= WORD && SLOTS.is_power_of_two() && NEIGHBOURS_MAX == WORD);
     const WORDS: usize = SLOTS / WORD;
 
-    /// Nothing owed.
+    /// Nothing pending.
     pub(super) const fn new() -> Self {
         let () = Self::FITS;
-        Owed {
+        Pending {
             bits: [0; SLOTS],
             summary: [[0; SUMMARY_WORDS]; NEIGHBOURS_MAX],
             count: [0; NEIGHBOURS_MAX],
@@ -76,13 +76,13 @@ impl<const SLOTS: usize> Owed<SLOTS> {
         }
     }
 
-    /// Whether `slot` is owed to `neighbour`.
+    /// Whether `slot` is pending for `neighbour`.
     #[must_use]
     pub fn is_set(&self, neighbour: usize, slot: usize) -> bool {
         self.bits[neighbour * Self::WORDS + slot / WORD] & (1 << (slot % WORD)) != 0
     }
 
-    /// Entries owed to `neighbour`.
+    /// Entries pending for `neighbour`.
     #[must_use]
     pub fn count(&self, neighbour: usize) -> usize {
         usize::from(self.count[neighbour])
@@ -91,17 +91,17 @@ impl<const SLOTS: usize> Owed<SLOTS> {
     /// The slot `from` is empty now and its entry stands at `to`: its debts move along.
     pub(super) fn move_slot(&mut self, from: usize, to: usize) {
         for neighbour in 0..NEIGHBOURS_MAX {
-            // Most of the time nothing is owed to anyone.
+            // Most of the time nothing is pending for anyone.
             if self.count[neighbour] == 0 {
                 continue;
             }
-            let owed = self.is_set(neighbour, from);
+            let pending = self.is_set(neighbour, from);
             self.clear(neighbour, from);
-            if owed { self.set(neighbour, to) } else { self.clear(neighbour, to) }
+            if pending { self.set(neighbour, to) } else { self.clear(neighbour, to) }
         }
     }
 
-    /// What is owed to the neighbour `from` is owed to `to` from now on, and nothing to `from`.
+    /// What is pending for the neighbour `from` is pending for `to` from now on, and nothing to `from`.
     pub(super) fn move_neighbour(&mut self, from: usize, to: usize) {
         if from != to {
             self.bits.copy_within(from * Self::WORDS..(from + 1) * Self::WORDS, to * Self::WORDS);
@@ -115,7 +115,7 @@ impl<const SLOTS: usize> Owed<SLOTS> {
         self.cursor[from] = 0;
     }
 
-    /// The slot is empty now: nothing of it is owed.
+    /// The slot is empty now: nothing of it is pending.
     pub(super) fn clear_slot(&mut self, slot: usize) {
         for neighbour in 0..NEIGHBOURS_MAX {
             if self.count[neighbour] > 0 {
@@ -124,7 +124,7 @@ impl<const SLOTS: usize> Owed<SLOTS> {
         }
     }
 
-    /// The next slot owed to `neighbour`, going round from the last one given.
+    /// The next slot pending for `neighbour`, going round from the last one given.
     pub(super) fn next(&mut self, neighbour: usize) -> Option<usize> {
         if self.count[neighbour] == 0 {
             return None;
@@ -137,7 +137,7 @@ impl<const SLOTS: usize> Owed<SLOTS> {
         slot
     }
 
-    /// The first slot owed to `neighbour` at or after `start`.
+    /// The first slot pending for `neighbour` at or after `start`.
     fn first_from(&self, neighbour: usize, start: usize) -> Option<usize> {
         let words = &self.bits[neighbour * Self::WORDS..][..Self::WORDS];
         let first = start / WORD;
@@ -195,15 +195,15 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_a_plain_set(steps in steps()) {
-            let mut owed = Owed::<SLOTS>::new();
+            let mut pending = Pending::<SLOTS>::new();
             let mut model: BTreeSet<(usize, usize)> = BTreeSet::new();
             let mut cursor = [0; NEIGHBOURS_MAX];
             for step in steps {
                 match step {
-                    Step::Set(n, s) => { owed.set(n, s); model.insert((n, s)); }
-                    Step::Clear(n, s) => { owed.clear(n, s); model.remove(&(n, s)); }
+                    Step::Set(n, s) => { pending.set(n, s); model.insert((n, s)); }
+                    Step::Clear(n, s) => { pending.clear(n, s); model.remove(&(n, s)); }
                     Step::Move(a, b) if a != b => {
-                        owed.move_slot(a, b);
+                        pending.move_slot(a, b);
                         for n in 0..NEIGHBOURS_MAX {
                             model.remove(&(n, b));
                             if model.remove(&(n, a)) { model.insert((n, b)); }
@@ -211,7 +211,7 @@ mod tests {
                     }
                     Step::Move(..) => {}
                     Step::MoveNeighbour(a, b) => {
-                        owed.move_neighbour(a, b);
+                        pending.move_neighbour(a, b);
                         model.retain(|&(n, _)| n != b || a == b);
                         let moved: Vec<usize> = model.extract_if(.., |&(n, _)| n == a).map(|(_, s)| s).collect();
                         if a != b {
@@ -220,16 +220,16 @@ mod tests {
                         }
                         cursor[a] = 0;
                     }
-                    Step::ClearSlot(s) => { owed.clear_slot(s); model.retain(|&(_, slot)| slot != s); }
+                    Step::ClearSlot(s) => { pending.clear_slot(s); model.retain(|&(_, slot)| slot != s); }
                     Step::Next(n) => {
                         let mine = || model.iter().filter(|&&(m, _)| m == n).map(|&(_, s)| s);
                         let expected = mine().find(|&s| s >= cursor[n]).or_else(|| mine().next());
-                        prop_assert_eq!(owed.next(n), expected);
+                        prop_assert_eq!(pending.next(n), expected);
                         if let Some(slot) = expected { cursor[n] = (slot + 1) % SLOTS; }
                     }
                 }
                 for n in 0..NEIGHBOURS_MAX {
-                    prop_assert_eq!(owed.count(n), model.iter().filter(|&&(m, _)| m == n).count());
+                    prop_assert_eq!(pending.count(n), model.iter().filter(|&&(m, _)| m == n).count());
                 }
             }
         }
