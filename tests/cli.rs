@@ -19,7 +19,6 @@ const HELP: &[(&str, &str)] = &[
     ("help-status.txt", "status --help"),
     ("help-bridge.txt", "bridge --help"),
     ("help-check.txt", "check --help"),
-    ("help-footprint.txt", "footprint --help"),
     ("help-places.txt", "places --help"),
     ("help-places-near.txt", "places near --help"),
     ("help-places-import.txt", "places import --help"),

@@ -263,16 +263,6 @@ fn who_connects_while_a_node_starts_again_waits_and_is_answered() {
 }
 
 #[test]
-fn a_node_says_how_it_is_when_it_is_told_to() {
-    let herd = Herd::pair().start();
-    herd["Hill"].ask("IAMAT kiwi +1+1 1");
-    herd["Hill"].signal(Signal::USR1);
-    herd["Hill"].log.wait_for("1 of 1 links up, ");
-    herd["Hill"].log.wait_for("; 1 of 4096 clients known");
-    assert!(herd["Hill"].ask("IAMAT kiwi +1+1 2").starts_with("AT Hill "), "it goes on");
-}
-
-#[test]
 fn the_log_is_json_for_those_who_collect_it() {
     let herd = Herd::one().build();
     let name = herd.names()[0];

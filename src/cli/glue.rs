@@ -12,7 +12,6 @@ use crate::config::{self, Checked};
 use crate::places::import::{Import, Progress};
 use crate::places::{self, Query};
 use crate::proto::auth;
-use crate::server::footprint::{LIMITS, NODE_BYTES};
 use crate::server::logging::LogFormat;
 use crate::server::token::Token;
 use crate::server::{self, Address, NodeConfig};
@@ -92,19 +91,6 @@ fn plan(checked: Checked, me: usize, supervised: bool) -> NodeConfig {
 /// The word that opens the pages of nodes that have these keys.
 pub(super) fn token(keys: &config::Keys) -> Option<Token> {
     Token::of(&auth::Keys::new(keys.current, keys.previous)).next()
-}
-
-/// Writes the table of what this build takes.
-pub(super) fn footprint(out: &mut dyn Write) -> Result<(), String> {
-    let mut write = || -> io::Result<()> {
-        writeln!(out, "{:<44} {:>8} {:>9}  when it is full", "limit", "default", "bytes")?;
-        for row in LIMITS {
-            let bytes = if row.bytes == 0 { "-".to_owned() } else { row.bytes.to_string() };
-            writeln!(out, "{:<44} {:>8} {bytes:>9}  {}", row.what, row.limit, row.when_full)?;
-        }
-        writeln!(out, "\nA node's state is {NODE_BYTES} bytes of addresses; memory is taken as entries come.")
-    };
-    write().map_err(|error| error.to_string())
 }
 
 /// Writes the answer of a places file and a line feed.

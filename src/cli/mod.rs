@@ -99,9 +99,7 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
         }
         Command::Serve { .. } => unreachable!("it was carried out above"),
         Command::Send { to, config, lines } => send::run(to.as_deref(), config.as_deref(), &lines, &mut out),
-        Command::Status { name, request, watches } => {
-            status::run(name.as_deref(), request, watches, &mut out)
-        }
+        Command::Status { name, request } => status::run(name.as_deref(), request, &mut out),
         Command::Check { config } => check(&read(config.as_deref()), &mut out),
         Command::Token { config } => {
             let checked = checked(&read(config.as_deref()), Severity::Error)?;
@@ -121,7 +119,6 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
             drop(out);
             bridge::run(&options)
         }
-        Command::Footprint => glue::footprint(&mut out).map_err(Failure::CouldNotRun),
         Command::PlacesNear { lat_deg, lon_deg, radius_km, items, file } => {
             let query = glue::NearQuery { lat_deg, lon_deg, radius_km, items };
             let file = file.or_else(|| Environment::of_this_process().places_file()).ok_or_else(|| {

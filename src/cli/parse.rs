@@ -45,7 +45,6 @@ pub(super) enum Command {
     Status {
         name: Option<String>,
         request: Request,
-        watches: bool,
     },
     Check {
         config: Option<PathBuf>,
@@ -57,7 +56,6 @@ pub(super) enum Command {
     Bridge(BridgeOptions),
     #[cfg(not(feature = "bridge"))]
     Bridge,
-    Footprint,
     PlacesNear {
         lat_deg: f64,
         lon_deg: f64,
@@ -429,7 +427,6 @@ fn build(given: &Given) -> Result<Command, UsageError> {
                 (true, false) => Request::HerdText,
                 (true, true) => Request::HerdJson,
             },
-            watches: given.flag("watch").is_some(),
         },
         ["check"] => Command::Check { config },
         ["token"] => Command::Token { config },
@@ -437,7 +434,6 @@ fn build(given: &Given) -> Result<Command, UsageError> {
         ["bridge"] => Command::Bridge(given.bridge()?),
         #[cfg(not(feature = "bridge"))]
         ["bridge"] => Command::Bridge,
-        ["footprint"] => Command::Footprint,
         ["places", "near"] => given.near()?,
         ["places", "import"] => Command::PlacesImport(given.import()?),
         ["places", "build"] => Command::PlacesBuild {

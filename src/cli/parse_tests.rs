@@ -73,18 +73,14 @@ fn each_command_is_understood() {
                 lines: ["a", "-5", "--to", "-h"].map(OsString::from).to_vec(),
             },
         ),
-        ("status", Command::Status { name: None, request: Request::Text, watches: false }),
-        (
-            "status --watch Hill --json",
-            Command::Status { name: Some("Hill".into()), request: Request::Json, watches: true },
-        ),
-        ("status --all", Command::Status { name: None, request: Request::HerdText, watches: false }),
+        ("status", Command::Status { name: None, request: Request::Text }),
+        ("status Hill --json", Command::Status { name: Some("Hill".into()), request: Request::Json }),
+        ("status --all", Command::Status { name: None, request: Request::HerdText }),
         (
             "status --all --json Hill",
-            Command::Status { name: Some("Hill".into()), request: Request::HerdJson, watches: false },
+            Command::Status { name: Some("Hill".into()), request: Request::HerdJson },
         ),
         ("check --config m", Command::Check { config: path("m") }),
-        ("footprint", Command::Footprint),
         (
             "places near -34.5 -.5 50",
             Command::PlacesNear { lat_deg: -34.5, lon_deg: -0.5, radius_km: 50.0, items: 20, file: None },
@@ -144,7 +140,7 @@ fn wrong_usage_names_the_word_and_what_was_meant() {
     for (line, message) in [
         (
             "",
-            "herd: no command (one of: up, serve, send, status, check, token, bridge, footprint, places); see: herd --help",
+            "herd: no command (one of: up, serve, send, status, check, token, bridge, places); see: herd --help",
         ),
         ("srve Hill", "herd: unknown command \"srve\" (did you mean \"serve\"?); see: herd --help"),
         ("frobnicate", "herd: unknown command \"frobnicate\"; see: herd --help"),

@@ -2,50 +2,30 @@
 //!
 //! A node writes the answer down itself, so that this and a node of another release understand each other.
 
-use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 
 use super::Failure;
 use crate::config::{did_you_mean, quoted};
 use crate::server::control::{self, Request};
 
-/// How often `--watch` looks.
-const WATCH_EVERY: Duration = Duration::from_secs(2);
 /// How much longer than a node may take its answer is waited for.
 const PATIENCE: Duration = Duration::from_millis(2_000);
 /// The longest answer that is taken, in bytes: a node writes some 4 KB.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
-/// Clears a terminal.
-const CLEAR: &str = "\x1b[H\x1b[2J";
 
-/// Prints how the node of this name is, or all that run here; with `watches` again and again.
-pub(super) fn run(
-    name: Option<&str>,
-    request: Request,
-    watches: bool,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    let told = |error: io::Error| match error.kind() {
-        // Whoever reads has seen enough.
+/// Prints the status of the node of this name, or of all nodes that run on this machine.
+pub(super) fn run(name: Option<&str>, request: Request, out: &mut dyn Write) -> Result<(), Failure> {
+    let answers = name.map_or_else(|| all(request), |name| ask(name, request))?;
+    out.write_all(answers.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        // The reader of a pipe has seen enough.
         ErrorKind::BrokenPipe => Failure::Told,
         _ => Failure::CouldNotRun(format!("status: standard output: {error}")),
-    };
-    let clears =
-        watches && matches!(request, Request::Text | Request::HerdText) && io::stdout().is_terminal();
-    loop {
-        let answers = name.map_or_else(|| all(request), |name| ask(name, request))?;
-        let in_sync = !request.is_of_herd() || Request::says_in_sync(&answers);
-        let text = if clears { format!("{CLEAR}{answers}") } else { answers };
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(told)?;
-        if !watches {
-            // For scripts: what was printed says why.
-            return if in_sync { Ok(()) } else { Err(Failure::Told) };
-        }
-        thread::sleep(WATCH_EVERY);
-    }
+    })?;
+    // The exit status is for scripts: what was printed says why.
+    if !request.is_of_herd() || Request::says_in_sync(&answers) { Ok(()) } else { Err(Failure::Told) }
 }
 
 /// All nodes that run on this machine.

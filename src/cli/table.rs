@@ -108,7 +108,7 @@ pub(super) const COMMANDS: &[Entry] = &[
         short: "runs one node of the configuration",
         long: &[
             "This is what a board runs, mostly under systemd. It stops cleanly at SIGTERM and SIGINT, and reads its configuration \
-             again at SIGHUP: links that are in the old configuration and the new one stay up. At SIGUSR1 it says in a line of its log how it is.",
+             again at SIGHUP: links that are in the old configuration and the new one stay up.",
         ],
         flags: &[
             CONFIG,
@@ -178,15 +178,8 @@ pub(super) const COMMANDS: &[Entry] = &[
                 short: "for programs: an object a node, each on a line of its own",
                 long: "",
             },
-            Flag {
-                name: "watch",
-                value: None,
-                is_required: false,
-                short: "again every two seconds, until Ctrl-C",
-                long: "",
-            },
         ],
-        examples: &["herd status", "herd status --all", "sudo herd status --watch kitchen"],
+        examples: &["herd status", "herd status --all", "sudo herd status kitchen"],
     },
     Entry {
         words: &["check"],
@@ -260,15 +253,6 @@ pub(super) const COMMANDS: &[Entry] = &[
             LOG_FORMAT,
         ],
         examples: &["herd bridge Hill --broker mqtt://localhost"],
-    },
-    Entry {
-        words: &["footprint"],
-        operands: "",
-        operand_counts: (0, 0),
-        short: "tells the bytes that each table and buffer of this build takes",
-        long: &[],
-        flags: &[],
-        examples: &["herd footprint"],
     },
     Entry {
         words: &["places", "near"],

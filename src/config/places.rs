@@ -13,11 +13,11 @@ use super::keys::open_regular;
 use super::read::{Member, Reader};
 use super::{At, Environment};
 use crate::places::{
-    Endpoint, IpFamily, Key, ProxyUrl, QUERIES_PER_MINUTE_MAX, Settings, Source, WORKERS_MAX, check_url,
+    Endpoint, Key, ProxyUrl, QUERIES_PER_MINUTE_MAX, Settings, Source, WORKERS_MAX, check_url,
     sends_key_in_clear,
 };
 
-/// The least of `timeout_ms` and `connect_ms`: less would fail on every board.
+/// The least of `timeout_ms`: less would fail on every board.
 const TIMEOUT_MS_MIN: u64 = 100;
 /// The most of them: a client should not be kept waiting longer.
 const TIMEOUT_MS_MAX: u64 = 60_000;
@@ -25,18 +25,8 @@ const TIMEOUT_MS_MAX: u64 = 60_000;
 const CACHE_S_MAX: u64 = 86_400;
 
 /// Members that only a source on the network uses.
-const UPSTREAM_ONLY: [&str; 10] = [
-    "url",
-    "key_file",
-    "fallback",
-    "workers",
-    "connect_ms",
-    "cache_s",
-    "proxy",
-    "ca_file",
-    "ip",
-    "queries_per_minute",
-];
+const UPSTREAM_ONLY: [&str; 8] =
+    ["url", "key_file", "fallback", "workers", "cache_s", "proxy", "ca_file", "queries_per_minute"];
 
 /// The kinds of sources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,9 +49,7 @@ pub(super) struct PlacesSpec {
     ca_file: Option<At<PathBuf>>,
     falls_back: bool,
     proxy: Option<ProxyUrl>,
-    ip: IpFamily,
     timeout_ms: Option<u64>,
-    connect_ms: Option<u64>,
     workers: Option<u64>,
     cache_s: Option<u64>,
     queries_per_minute: Option<u32>,
@@ -104,15 +92,8 @@ impl<'a> Reader<'a> {
                 self.config.places.falls_back =
                     self.choice(value, &member, &[("offline", true)]).unwrap_or(false);
             }
-            "ip" => {
-                let known = [("any", IpFamily::Any), ("v4", IpFamily::V4), ("v6", IpFamily::V6)];
-                self.config.places.ip = self.choice(value, &member, &known).unwrap_or_default();
-            }
             "timeout_ms" => {
                 self.config.places.timeout_ms = self.number(value, &member, "milliseconds", milliseconds);
-            }
-            "connect_ms" => {
-                self.config.places.connect_ms = self.number(value, &member, "milliseconds", milliseconds);
             }
             "workers" => {
                 self.config.places.workers = self.number(value, &member, "threads", 1..=WORKERS_MAX as u64);
@@ -190,12 +171,10 @@ pub(super) fn check(spec: &PlacesSpec, environment: &Environment, findings: &mut
         fallback: file.filter(|_| spec.kind != Kind::Offline && spec.falls_back),
         workers: workers.unwrap_or(default.workers),
         timeout_ms: spec.timeout_ms.unwrap_or(default.timeout_ms),
-        connect_ms: spec.connect_ms.unwrap_or(default.connect_ms),
         cache_s: spec.cache_s.unwrap_or(default.cache_s),
         queries_per_minute: spec.queries_per_minute,
         proxy: spec.proxy.clone(),
         ca_file: spec.ca_file.as_ref().map(|file| file.value.clone()),
-        ip: spec.ip,
         ..default
     }
 }

@@ -10,7 +10,7 @@ fn places(member: &str) -> String {
 }
 
 /// A member, and what is found in it.
-const MISTAKES: [(&str, &[&str]); 13] = [
+const MISTAKES: [(&str, &[&str]); 12] = [
     ("[]", &["m:4: places: an array where an object is needed"]),
     (
         r#"{ "source": "ofline" }"#,
@@ -66,10 +66,6 @@ const MISTAKES: [(&str, &[&str]); 13] = [
         r#"{ "source": "google-legacy", "url": "http://localhost/", "fallback": "google" }"#,
         &[r#"m:4: places.fallback: unknown value "google" (one of "offline")"#],
     ),
-    (
-        r#"{ "source": "google-legacy", "url": "http://localhost/", "ip": 6 }"#,
-        &["m:4: places.ip: a number where a string is needed"],
-    ),
     (r#"{ "source": "google-legacy", "url": "http://localhost/" }"#, &[]),
 ];
 
@@ -115,7 +111,7 @@ fn an_upstream_has_its_key_and_its_fallback() {
     let file = dir.write("places.dat", "", 0o644);
     dir.write("places-key", "AIza-0123456789\n", 0o600);
     let member = r#"{ "source": "google-legacy", "url": "http://127.0.0.1:1/x", "key_file": "places-key",
-        "fallback": "offline", "timeout_ms": 900, "connect_ms": 300, "workers": 3, "cache_s": 60, "ip": "v4" }"#;
+        "fallback": "offline", "timeout_ms": 900, "workers": 3, "cache_s": 60 }"#;
     let (checked, findings) = checked_in(&dir, member, vec![file.clone()]);
     assert!(findings.is_empty(), "{findings:?}");
     let places = checked.expect("nothing is wrong").places;
@@ -123,8 +119,7 @@ fn an_upstream_has_its_key_and_its_fallback() {
     let url = Some("http://127.0.0.1:1/x".to_owned());
     assert_eq!(places.source, Source::GoogleLegacy(Endpoint { url, key }));
     assert_eq!(places.fallback, Some(file));
-    assert_eq!((places.timeout_ms, places.connect_ms, places.workers, places.cache_s), (900, 300, 3, 60));
-    assert_eq!(places.ip, IpFamily::V4);
+    assert_eq!((places.timeout_ms, places.workers, places.cache_s), (900, 3, 60));
 
     dir.write("places-key", "AIza-0123456789\n", 0o644);
     let (checked, findings) = checked_in(&dir, member, vec![]);

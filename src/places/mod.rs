@@ -41,7 +41,7 @@ pub use health::Health;
 pub use json::DEPTH_MAX;
 pub use pool::worker::{Counters, PLACES_QUEUE_MAX, PLACES_UPSTREAM_QUEUE_MAX};
 pub use settings::{
-    CONNECT_MS_DEFAULT, Endpoint, IDLE_MS_DEFAULT, IpFamily, PAUSE_MS_DEFAULT, ProxyUrl, Settings, Source,
+    CONNECT_MS_DEFAULT, Endpoint, IDLE_MS_DEFAULT, PAUSE_MS_DEFAULT, ProxyUrl, Settings, Source,
     TIMEOUT_MS_DEFAULT, WORKERS_DEFAULT, WORKERS_MAX, check_url, sends_key_in_clear,
 };
 pub use upstream::breaker::BREAKER_FAILURES;

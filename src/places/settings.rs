@@ -32,18 +32,6 @@ pub struct Endpoint {
     pub key: Option<Key>,
 }
 
-/// Which addresses of an upstream's name are used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum IpFamily {
-    /// Either, in the resolver's order.
-    #[default]
-    Any,
-    /// IPv4 only: for networks whose IPv6 leads nowhere.
-    V4,
-    /// IPv6 only.
-    V6,
-}
-
 /// The address of a proxy. It may hold a password, so `Debug` prints dots.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyUrl(pub(super) String);
@@ -95,8 +83,6 @@ pub struct Settings {
     pub proxy: Option<ProxyUrl>,
     /// A file of PEM certificates that are trusted instead of the built-in roots.
     pub ca_file: Option<PathBuf>,
-    /// Which addresses of the upstream's name are used.
-    pub ip: IpFamily,
     /// After [`BREAKER_FAILURES`](super::BREAKER_FAILURES) failures in a row the upstream is left alone for this
     /// long, in milliseconds.
     pub pause_ms: u64,
@@ -136,7 +122,6 @@ impl Settings {
             cache_s: 0,
             proxy: None,
             ca_file: None,
-            ip: IpFamily::Any,
             pause_ms: PAUSE_MS_DEFAULT,
             idle_ms: IDLE_MS_DEFAULT,
         }

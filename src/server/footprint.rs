@@ -1,4 +1,4 @@
-//! What the tables and buffers of this build take: the numbers behind `herd footprint`.
+//! What the tables and buffers of this build take: the table of limits in docs/OPERATIONS.md.
 //!
 //! Sizes come from the types themselves, so the table cannot say what the program does not do.
 
@@ -13,10 +13,9 @@ use super::snapshot::format::{ENTRIES_MAX, LINE_BYTES_MAX};
 use super::warn_limit::KINDS;
 use crate::places::pool::cache::{CACHE_BYTES, CACHE_ENTRIES, CACHE_ENTRY_BYTES};
 use crate::places::{
-    DEPTH_MAX, LOOKUPS_MAX, PLACES_QUEUE_MAX, UPSTREAM_BODY_BYTES_MAX, UPSTREAM_HEAD_BYTES_MAX,
-    WORKERS_DEFAULT,
+    DEPTH_MAX, LOOKUPS_MAX, PLACES_QUEUE_MAX, PLACES_UPSTREAM_QUEUE_MAX, UPSTREAM_BODY_BYTES_MAX,
+    UPSTREAM_HEAD_BYTES_MAX, WORKERS_DEFAULT,
 };
-use crate::proto::default_node::BoardNode;
 use crate::proto::limits::{
     AGE_S_MAX, CENSUSES_MAX, CENSUSES_SEEN_MAX, CLIENT_ID_BYTES_MAX, CLIENT_LINE_BYTES_MAX,
     CLIENTS_PER_ADDRESS, LINK_LINE_BYTES_MAX, NEIGHBOURS_MAX, NODES_MAX, SESSIONS_MAX, TABLE_CLIENTS,
@@ -107,18 +106,19 @@ pub const LIMITS: &[Limit] = &[
         0,
         "one for each client connection; addresses have turns",
     ),
+    limit(
+        "of them for the upstream, where there is a fallback",
+        PLACES_UPSTREAM_QUEUE_MAX,
+        0,
+        "the fallback answers the query",
+    ),
     limit("worker threads for places (places.workers)", WORKERS_DEFAULT, 0, "queries wait for one"),
     limit("name look-ups of the upstream at once", LOOKUPS_MAX, 0, "time-out at once"),
     limit("bytes of the head of an upstream's answer", UPSTREAM_HEAD_BYTES_MAX, 0, "the query fails"),
     limit("bytes of an upstream's answer", UPSTREAM_BODY_BYTES_MAX, 0, "the query fails"),
     limit("nesting depth of an upstream's answer", DEPTH_MAX, 0, "the query fails"),
-    limit("cached answers (HERD_PLACES_CACHE_ENTRIES)", CACHE_ENTRIES, CACHE_BYTES, "the oldest is evicted"),
-    limit(
-        "bytes of a cached answer (HERD_PLACES_CACHE_BYTES)",
-        CACHE_ENTRY_BYTES,
-        0,
-        "a longer one is not cached",
-    ),
+    limit("cached answers", CACHE_ENTRIES, CACHE_BYTES, "the oldest is evicted"),
+    limit("bytes of a cached answer", CACHE_ENTRY_BYTES, 0, "a longer one is not cached"),
     limit("nodes of a configuration", NODES_MAX, 0, "the configuration is refused"),
     limit("neighbours of a node", NEIGHBOURS_MAX, 0, "the configuration is refused"),
     limit(
@@ -156,6 +156,3 @@ pub const LIMITS: &[Limit] = &[
     limit("bytes of the shared read buffer", INPUT_BYTES, INPUT_BYTES, "the rest is read next"),
     limit("bytes of the shared write buffer", OUTPUT_BYTES, OUTPUT_BYTES, "the rest is written next"),
 ];
-
-/// Bytes of a node's state as it lies in memory; only touched pages of it are resident.
-pub const NODE_BYTES: usize = size_of::<BoardNode>();

@@ -61,7 +61,7 @@ fn until_stopped<R: NodeRuntime>(
     supervised: bool,
 ) -> Result<impl Future<Output = &'static str>, RunError> {
     let system = |what| move |error| RunError::System { what, error };
-    let mut wanted = vec![Signal::Terminate, Signal::Interrupt, Signal::Status];
+    let mut wanted = vec![Signal::Terminate, Signal::Interrupt];
     // On a terminal SIGHUP says that the terminal has gone, and ends the node as it ends any program.
     if !std::io::stderr().is_terminal() {
         wanted.push(Signal::Reload);
@@ -73,7 +73,6 @@ fn until_stopped<R: NodeRuntime>(
         loop {
             match R::next_signal(&mut signals).await {
                 Some(Signal::Reload) => server.reload_wake.wake(),
-                Some(Signal::Status) => info!("{}", server.driver.status()),
                 Some(Signal::Interrupt) => return "interrupted",
                 Some(Signal::Terminate) | None => return "told to terminate",
             }

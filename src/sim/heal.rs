@@ -14,7 +14,7 @@ use crate::proto::census::{LinkTrouble, Sum, Trouble};
 use crate::proto::fields::{ClientId, Position};
 use crate::proto::limits::{CENSUS_MS_MAX, CENSUSES_MAX, SWEEP_EVERY_MS, TIME_BYTES_MAX};
 use crate::proto::names::NodeId;
-use crate::proto::update::{Sighting, Update, Version};
+use crate::proto::update::{Sighting, Update, UpdateRef};
 
 /// Clients go on to report for so long.
 const LATE_REPORTS_MS: u64 = 15_000;
@@ -404,13 +404,13 @@ fn sorted(held: Vec<Option<Sighting>>) -> Entries {
         sighting.map(|sighting| Update { client, sighting })
     });
     let mut entries: Entries = updates.collect();
-    entries.sort_by(|a, b| b.version().compare(&a.version()));
+    entries.sort_by(|a, b| b.borrowed().compare(&a.borrowed()));
     entries
 }
 
 fn words(entries: &[Update]) -> String {
     let word = |update: &Update| {
-        let Version { client, sighting } = update.version();
+        let UpdateRef { client, sighting } = update.borrowed();
         let client = String::from_utf8_lossy(client.as_bytes()).into_owned();
         let rank = sighting.rank.0;
         format!("{client}@{rank} of {}", sighting.origin.index())

@@ -13,15 +13,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-/// Answers kept at most. Set `HERD_PLACES_CACHE_ENTRIES` when building to change it.
-pub const CACHE_ENTRIES: usize = from_build(option_env!("HERD_PLACES_CACHE_ENTRIES"), 16);
+/// Answers kept at most.
+pub const CACHE_ENTRIES: usize = 16;
 
-/// Longest answer kept, in bytes: two of Google's results or ten of the offline ones. Set `HERD_PLACES_CACHE_BYTES` when
-/// building to change it.
-pub const CACHE_ENTRY_BYTES: usize = from_build(option_env!("HERD_PLACES_CACHE_BYTES"), 4096);
-
-const _: () = assert!(CACHE_ENTRIES >= 1 && CACHE_ENTRIES <= 4096);
-const _: () = assert!(CACHE_ENTRY_BYTES >= 128 && CACHE_ENTRY_BYTES <= 256 * 1024);
+/// Longest answer kept, in bytes: two of Google's results or ten of the offline ones.
+pub const CACHE_ENTRY_BYTES: usize = 4096;
 
 /// Bytes of the static that holds the answers, touched or not.
 pub const CACHE_BYTES: usize = size_of::<Mutex<Cache>>();
@@ -119,15 +115,6 @@ impl Cache {
                 (slot.key, slot.since_ms, slot.until_ms) = (key, now_ms, until_ms);
             }
         }
-    }
-}
-
-/// The number in `text`, a setting of the build.
-const fn from_build(text: Option<&str>, default: usize) -> usize {
-    let Some(text) = text else { return default };
-    match usize::from_str_radix(text, 10) {
-        Ok(number) => number,
-        Err(_) => panic!("a size of the answer cache is no number"),
     }
 }
 

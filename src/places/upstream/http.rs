@@ -4,7 +4,7 @@
 //! [`UPSTREAM_BODY_BYTES_MAX`] of a body and [`UPSTREAM_HEAD_BYTES_MAX`] of a head are taken; nothing is followed, unpacked or sent again; what
 //! goes wrong is told without the address, which holds the key.
 
-use crate::places::settings::{IpFamily, Settings};
+use crate::places::settings::Settings;
 use crate::places::upstream::deadline::{DeadlineConnector, until};
 use crate::places::upstream::failure::{Failure, Phase};
 use crate::places::upstream::resolve::BoundedResolver;
@@ -55,11 +55,6 @@ impl Http {
             .proxy(proxy)
             .max_redirects(0)
             .user_agent(concat!("herd/", env!("CARGO_PKG_VERSION")))
-            .ip_family(match settings.ip {
-                IpFamily::Any => ureq::config::IpFamily::Any,
-                IpFamily::V4 => ureq::config::IpFamily::Ipv4Only,
-                IpFamily::V6 => ureq::config::IpFamily::Ipv6Only,
-            })
             .max_response_header_size(UPSTREAM_HEAD_BYTES_MAX)
             .input_buffer_size(INPUT_BYTES)
             .output_buffer_size(OUTPUT_BYTES)
@@ -125,7 +120,7 @@ fn failure(error: Error, phase: Phase) -> Failure {
         Error::Timeout(Timeout::Connect) => Failure::TimedOut(Phase::Connect),
         Error::Timeout(_) => Failure::TimedOut(phase),
         Error::Io(error) => io_failure(&error, phase),
-        Error::HostNotFound => unreachable("its name is not known, or has no address of the wanted kind"),
+        Error::HostNotFound => unreachable("its name is not known, or has no address"),
         Error::ConnectProxyFailed(_) => unreachable("the proxy refused the tunnel"),
         Error::ConnectionFailed => unreachable("no connection"),
         Error::BodyStalled => broken_off(phase),

@@ -30,8 +30,6 @@ pub enum Signal {
     Interrupt,
     /// SIGHUP: read the configuration again.
     Reload,
-    /// SIGUSR1: log the status.
-    Status,
 }
 
 /// Tasks, times, sockets and signals.

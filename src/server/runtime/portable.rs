@@ -25,11 +25,10 @@ pub struct Portable {
     executor: LocalExecutor<'static>,
 }
 
-const NUMBERS: [(Signal, async_signal::Signal); 4] = [
+const NUMBERS: [(Signal, async_signal::Signal); 3] = [
     (Signal::Terminate, async_signal::Signal::Term),
     (Signal::Interrupt, async_signal::Signal::Int),
     (Signal::Reload, async_signal::Signal::Hup),
-    (Signal::Status, async_signal::Signal::Usr1),
 ];
 
 impl Runtime for Portable {

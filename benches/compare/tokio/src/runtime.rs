@@ -80,7 +80,6 @@ fn kind(signal: Signal) -> SignalKind {
         Signal::Terminate => SignalKind::terminate(),
         Signal::Interrupt => SignalKind::interrupt(),
         Signal::Reload => SignalKind::hangup(),
-        Signal::Status => SignalKind::user_defined1(),
     }
 }
 

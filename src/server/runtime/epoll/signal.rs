@@ -11,11 +11,10 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use super::watched::{For, Watched};
 use crate::server::runtime::Signal;
 
-const NUMBERS: [(Signal, signal::Signal); 4] = [
+const NUMBERS: [(Signal, signal::Signal); 3] = [
     (Signal::Terminate, signal::Signal::SIGTERM),
     (Signal::Interrupt, signal::Signal::SIGINT),
     (Signal::Reload, signal::Signal::SIGHUP),
-    (Signal::Status, signal::Signal::SIGUSR1),
 ];
 
 /// Blocks these signals in this thread, and in those that it starts from now on.
