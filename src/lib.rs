@@ -24,15 +24,11 @@
 //!   *Invariant: no socket, thread or clock in a world; the same seed gives the same run.* It and the server never meet.
 //! * [`config`] reads and checks the configuration, whole, before anything starts, and again when a node is asked to.
 //!   *Invariant: a node only ever sees a [`config::Checked`] configuration.*
-//! * `bridge` (feature `bridge`) **translates** between a node and an MQTT broker, in a process of its own.
-//!   *Invariant: to the node it is one who watches and one client, and nothing more.*
 //! * [`cli`] turns arguments into calls and results into exit statuses: 0 well, 1 could not, 2 wrong usage.
 //!
 //! Start reading at [`proto::node`], whose first page is the contract between the core and any server; then
 //! [`proto::update`] for the one order that everything rests on, and [`proto::table`] for what is remembered and why.
 
-#[cfg(feature = "bridge")]
-pub mod bridge;
 pub mod cli;
 pub mod config;
 pub mod places;

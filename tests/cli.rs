@@ -17,7 +17,6 @@ const HELP: &[(&str, &str)] = &[
     ("help-serve.txt", "serve --help"),
     ("help-send.txt", "send --help"),
     ("help-status.txt", "status --help"),
-    ("help-bridge.txt", "bridge --help"),
     ("help-check.txt", "check --help"),
     ("help-places.txt", "places --help"),
     ("help-places-near.txt", "places near --help"),
@@ -84,14 +83,6 @@ fn the_version_is_told() {
         ran(&["--version"]),
         (Some(0), format!("herd {}\n", env!("CARGO_PKG_VERSION")), String::new())
     );
-}
-
-#[cfg(not(feature = "bridge"))]
-#[test]
-fn a_build_without_a_bridge_names_the_feature() {
-    let (status, _, messages) = ran(&["bridge", "Hill", "--broker", "mqtt://localhost"]);
-    assert_eq!(status, Some(1));
-    assert_eq!(messages, "herd: bridge: this build speaks no MQTT (build it with the feature \"bridge\")\n");
 }
 
 #[test]

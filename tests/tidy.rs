@@ -83,11 +83,11 @@ fn simulator_and_shell_do_not_know_each_other() {
 
 /// What a folder may not know: arrows between folders point one way (CONTRIBUTING, Where things are).
 const ARROWS: [(&str, &[&str]); 5] = [
-    ("src/places", &["config", "cli", "sim", "bridge"]),
-    ("src/server", &["cli", "sim", "bridge"]),
-    ("src/config", &["server", "cli", "sim", "bridge"]),
+    ("src/places", &["config", "cli", "sim"]),
+    ("src/server", &["cli", "sim"]),
+    ("src/config", &["server", "cli", "sim"]),
     ("src/bridge", &["cli", "sim", "places"]),
-    ("src/sim", &["server", "cli", "config", "places", "bridge"]),
+    ("src/sim", &["server", "cli", "config", "places"]),
 ];
 
 #[test]
@@ -96,7 +96,9 @@ fn arrows_between_folders_point_one_way() {
         for path in rust_files(folder) {
             let text = read(&path);
             for (i, line) in text.lines().enumerate() {
-                let names = |other: &&&str| line.contains(&format!("crate::{other}::"));
+                let names = |other: &&&str| {
+                    ["crate", "herd"].iter().any(|root| line.contains(&format!("{root}::{other}::")))
+                };
                 if let Some(other) = unknown.iter().find(names) {
                     panic!("{}:{}: {folder} may not know {other}", path.display(), i + 1);
                 }
@@ -116,7 +118,7 @@ fn files_and_functions_fit_a_reader() {
     for path in FOLDERS.into_iter().flat_map(rust_files) {
         let text = read(&path);
         let lines = text.lines().count();
-        let is_main = path.ends_with("src/main.rs");
+        let is_main = path.ends_with("src/main.rs") || path.ends_with("src/bridge/main.rs");
         let max = if is_main { MAIN_LINES_MAX } else { FILE_LINES_MAX };
         assert!(lines <= max, "{}: {lines} lines, at most {max}", path.display());
         for (name, length) in functions(&text) {

@@ -1,19 +1,22 @@
 //! How many devices one user of the broker may report: a user that may write to its own topics cannot fill the herd's table.
 //!
-//! The node sees one address, the bridge's, so the bridge has to tell its users apart: by the last level but one of their
-//! topics, which is what a broker's access list gives to a user. A device counts for as long as the herd may hold it.
+//! The node sees one address, the bridge's, so the bridge tells users apart: by the topic without its last level, which is
+//! what a broker's access list gives to a user. A device counts for as long as the herd may hold it. When a user has as many
+//! as it may, its further devices are refused; the known ones keep their place.
 //! Invariant: at most [`DEVICES_MAX`] devices are remembered.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use super::limits::{DEVICES_MAX, DEVICES_SWEPT_MS, USER_DEVICES_MAX};
-use crate::proto::limits::AGE_S_MAX;
-use crate::proto::time::Mono;
+use super::limits::{DEVICES_MAX, DEVICES_SWEPT_MS};
+use herd::proto::limits::AGE_S_MAX;
+use herd::proto::time::Mono;
 
 /// The devices that have reported of late. Topics and users are kept as hashes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Devices {
+    /// Devices that one user may have.
+    user_max: usize,
     hasher: RandomState,
     /// By topic: its user, and when it last reported.
     seen: HashMap<u64, (u64, Mono)>,
@@ -23,6 +26,16 @@ pub(super) struct Devices {
 }
 
 impl Devices {
+    pub(super) fn new(user_max: usize) -> Devices {
+        Devices {
+            user_max,
+            hasher: RandomState::new(),
+            seen: HashMap::new(),
+            users: HashMap::new(),
+            swept_at: Mono::default(),
+        }
+    }
+
     /// Whether a report under this topic is taken.
     pub(super) fn admit(&mut self, topic: &str, now: Mono) -> bool {
         let user = topic.rsplit_once('/').map_or(topic, |(user, _)| user);
@@ -44,7 +57,7 @@ impl Devices {
 
     fn has_room(&self, user: u64) -> bool {
         let devices = self.users.get(&user).copied().unwrap_or(0);
-        devices < USER_DEVICES_MAX && self.seen.len() < DEVICES_MAX
+        devices < self.user_max && self.seen.len() < DEVICES_MAX
     }
 
     /// Forgets what the herd has forgotten by now.
@@ -60,11 +73,12 @@ impl Devices {
 
 #[cfg(test)]
 mod tests {
+    use super::super::limits::USER_DEVICES_MAX;
     use super::*;
 
     #[test]
     fn a_user_has_so_many_devices_and_others_have_theirs() {
-        let mut devices = Devices::default();
+        let mut devices = Devices::new(USER_DEVICES_MAX);
         let day = Mono(u64::from(AGE_S_MAX) * 1_000);
         let mut taken = |user: &str, now| {
             (0..100).filter(|n| devices.admit(&format!("owntracks/{user}/d{n}"), now)).count()
@@ -78,7 +92,7 @@ mod tests {
 
     #[test]
     fn all_devices_together_are_bounded() {
-        let mut devices = Devices::default();
+        let mut devices = Devices::new(USER_DEVICES_MAX);
         let taken = (0..2 * DEVICES_MAX).filter(|n| devices.admit(&format!("owntracks/u{n}/d"), Mono(0)));
         assert_eq!(taken.count(), DEVICES_MAX);
     }

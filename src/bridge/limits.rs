@@ -1,8 +1,8 @@
 //! The limits of the bridge: what strangers can make grow, and times.
 
-use crate::proto::limits::{TABLE_CLIENTS, TABLE_CLIENTS_MAX};
-use crate::proto::node::events::WATCH_LINE_BYTES_MAX;
-use crate::server::limits::READ_BYTES;
+use herd::proto::limits::{TABLE_CLIENTS, TABLE_CLIENTS_MAX};
+use herd::proto::node::events::WATCH_LINE_BYTES_MAX;
+use herd::server::limits::READ_BYTES;
 
 /// Clients whose newest position waits to be published. When full, the node is not read from until there is room; if that
 /// takes it too long it ends the stream, and what was not told comes with the next one.
@@ -20,10 +20,12 @@ const _: () = assert!(ENTRIES_A_READ_MAX < PENDING_MAX);
 /// worst published once more.
 pub const KNOWN_MAX: usize = TABLE_CLIENTS_MAX;
 
-/// Devices that one user of the broker may report within a day. Messages of more are acknowledged, left and counted.
+/// Devices that one user of the broker may report within a day, unless `--user-devices` says otherwise. Messages of further
+/// devices are acknowledged, ignored and counted as `too_many_devices`.
 pub const USER_DEVICES_MAX: usize = 16;
 
-/// Devices of all users together, as many as a node remembers clients. When full, messages of new ones are left and counted.
+/// Devices of all users together, as many as a node remembers clients. When full, messages of new ones are
+/// ignored and counted likewise.
 pub const DEVICES_MAX: usize = TABLE_CLIENTS;
 /// Devices that have not reported for a day are looked for once in so long at the most, in milliseconds.
 pub const DEVICES_SWEPT_MS: u64 = 60_000;
@@ -56,7 +58,7 @@ pub const TOPIC_BYTES_MAX: usize = 256;
 pub const LOGIN_BYTES_MAX: usize = 256;
 
 /// The longest answer of the node's client port to a report, in bytes.
-pub const ANSWER_BYTES_MAX: usize = crate::proto::limits::ANSWER_BYTES_MAX;
+pub const ANSWER_BYTES_MAX: usize = herd::proto::limits::ANSWER_BYTES_MAX;
 
 /// How long a connection and its first words may take, in milliseconds.
 pub const CONNECT_MS_MAX: u64 = 10_000;

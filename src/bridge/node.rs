@@ -21,10 +21,10 @@ use super::pending::Put;
 use super::run::{Bridge, dice};
 use super::stream::{Stream, Told};
 use super::warnings::Kind;
-use crate::proto::time::Mono;
-use crate::server::control::Request;
-use crate::server::limits::READ_BYTES;
-use crate::server::logging::Printable;
+use herd::proto::time::Mono;
+use herd::server::control::Request;
+use herd::server::limits::READ_BYTES;
+use herd::server::logging::Printable;
 
 /// Watches the node, again and again.
 pub(super) async fn keep_watching(bridge: &Bridge) -> String {

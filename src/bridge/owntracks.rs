@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::counters::Count;
 use super::limits::MESSAGE_BYTES_MAX;
 use super::topics;
-use crate::proto::fields::{ClientId, ClientTime, Position};
-use crate::server::status::Json;
+use herd::proto::fields::{ClientId, ClientTime, Position};
+use herd::server::status::Json;
 
 /// Nanoseconds of a second.
 const NANOSECONDS: i64 = 1_000_000_000;

@@ -9,33 +9,33 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_io::Timer;
-use async_net::TcpStream;
 use async_signal::{Signal, Signals};
-use futures_lite::{AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt, future};
+use futures_lite::{AsyncRead, AsyncWrite, StreamExt, future};
 use log::{debug, error, info};
 
 use super::backoff::Backoff;
+use super::broker::Stream;
 use super::counters::{ALL, Count, Counters};
 use super::devices::Devices;
 use super::in_time;
-use super::limits::{
-    CONNECT_MS_MAX, FAREWELL_MS_MAX, REPORTS_MAX, SILENCE_MS_MAX, STATUS_EVERY_MS, TICK_MS, USER_DEVICES_MAX,
-};
+use super::limits::{CONNECT_MS_MAX, FAREWELL_MS_MAX, REPORTS_MAX, SILENCE_MS_MAX, STATUS_EVERY_MS, TICK_MS};
 use super::node::{self, Reports};
 use super::owntracks::{self, Entry};
 use super::pending::Pending;
 use super::session::{Event, Hello, Message, Session};
+use super::settings::Settings;
+use super::topics;
 use super::warnings::{KINDS, Kind};
-use super::{Settings, topics};
-use crate::proto::time::Mono;
-use crate::server::limits::READ_BYTES;
-use crate::server::logging::Printable;
-use crate::server::notify::Notify;
-use crate::server::status::Json;
-use crate::server::warn_limit::WarnLimit;
+use herd::proto::time::Mono;
+use herd::server::limits::READ_BYTES;
+use herd::server::logging::Printable;
+use herd::server::notify::Notify;
+use herd::server::status::Json;
+use herd::server::warn_limit::WarnLimit;
 
 /// What the bridge's tasks share.
 pub(super) struct Bridge {
@@ -46,11 +46,14 @@ pub(super) struct Bridge {
     devices: RefCell<Devices>,
     session: RefCell<Option<Session>>,
     /// The connection of the session.
-    stream: RefCell<Option<TcpStream>>,
+    stream: RefCell<Option<Box<dyn Stream>>>,
     /// Rises with each connection to the broker: numbers of messages hold for one.
     connection: Cell<u64>,
-    accepted_at: Cell<Option<Mono>>,
-    accepted: Notify,
+    /// The broker has accepted the bridge. Some brokers do, and close the connection at once.
+    is_accepted: Cell<bool>,
+    /// Since when the broker is up: it has sent something after it accepted the bridge.
+    up_at: Cell<Option<Mono>>,
+    up: Notify,
     status_is_due: Cell<bool>,
     /// Whether the broker is read from, so that its silence is its own.
     is_read: Cell<bool>,
@@ -77,16 +80,17 @@ pub fn run(settings: Settings) -> Result<(), String> {
     let signals =
         Signals::new([Signal::Term, Signal::Int, Signal::Usr1]).map_err(|error| error.to_string())?;
     let bridge = Bridge {
+        devices: RefCell::new(Devices::new(settings.user_devices_max)),
         settings,
         counters: Counters::default(),
         pending: RefCell::default(),
         reports: RefCell::default(),
-        devices: RefCell::default(),
         session: RefCell::default(),
         stream: RefCell::default(),
         connection: Cell::default(),
-        accepted_at: Cell::default(),
-        accepted: Notify::default(),
+        is_accepted: Cell::default(),
+        up_at: Cell::default(),
+        up: Notify::default(),
         status_is_due: Cell::default(),
         is_read: Cell::new(true),
         to_broker: Notify::default(),
@@ -129,14 +133,11 @@ async fn keep_told(bridge: &Bridge) -> &'static str {
 
 /// Tells the broker that the bridge goes, so that it need not find out.
 async fn farewell(bridge: &Bridge) {
-    let Some(mut stream) = bridge.stream.take() else { return };
-    if let Some(session) = &mut *bridge.session.borrow_mut() {
-        let Settings { prefix, node, .. } = &bridge.settings;
-        session.close(&topics::of_bridge(prefix, node), bridge.status(false));
-    }
+    let Settings { topics, node, .. } = &bridge.settings;
+    bridge.with_session(|session, _| session.close(&topics.of_bridge(node), bridge.status(false)));
     let goes = async {
-        while send_some(bridge, &mut stream).await? > 0 {}
-        stream.close().await
+        while send_some(bridge).await? > 0 {}
+        with_stream(bridge, AsyncWrite::poll_close).await
     };
     if let Err(error) = in_time(FAREWELL_MS_MAX, goes).await {
         debug!("the broker did not hear that the bridge goes: {error}");
@@ -147,15 +148,16 @@ async fn farewell(bridge: &Bridge) {
 async fn keep_broker(bridge: &Bridge) -> &'static str {
     let mut backoff = Backoff::default();
     loop {
-        bridge.accepted_at.set(None);
-        let why = match connect(bridge).await {
+        bridge.is_accepted.set(false);
+        bridge.up_at.set(None);
+        let why = match bridge.settings.broker.connect().await {
             Ok(stream) => serve(bridge, stream).await,
             Err(error) => error.to_string(),
         };
         bridge.session.take();
         bridge.stream.take();
         bridge.counters.one(Count::BrokerDown);
-        let lasted_ms = bridge.accepted_at.get().map_or(0, |since| bridge.now().since_ms(since));
+        let lasted_ms = bridge.up_at.get().map_or(0, |since| bridge.now().since_ms(since));
         let wait = backoff.next_ms(lasted_ms, dice());
         let broker = &bridge.settings.broker;
         let seconds = wait.div_ceil(1000);
@@ -168,41 +170,34 @@ async fn keep_broker(bridge: &Bridge) -> &'static str {
     }
 }
 
-async fn connect(bridge: &Bridge) -> io::Result<TcpStream> {
-    let broker = &bridge.settings.broker;
-    let stream = in_time(CONNECT_MS_MAX, TcpStream::connect((&*broker.host, broker.port))).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
 /// Serves one connection until it is over, and says why it is.
-async fn serve(bridge: &Bridge, stream: TcpStream) -> String {
-    let Settings { prefix, node, broker, take_in, .. } = &bridge.settings;
+async fn serve(bridge: &Bridge, stream: Box<dyn Stream>) -> String {
+    let Settings { topics, node, broker, take_in, .. } = &bridge.settings;
     let hello = Hello {
-        client_id: &format!("herd-{}-{node}", prefix.replace('/', "-")),
+        client_id: &format!("herd-{}-{node}", topics.prefix.replace('/', "-")),
         login: broker.login.as_ref(),
-        will: (&topics::of_bridge(prefix, node), &bridge.status(false)),
+        will: (&topics.of_bridge(node), &bridge.status(false)),
         is_kept: take_in.is_some(),
     };
     *bridge.session.borrow_mut() = Some(Session::open(bridge.now(), &hello));
-    *bridge.stream.borrow_mut() = Some(stream.clone());
+    *bridge.stream.borrow_mut() = Some(stream);
     bridge.connection.set(bridge.connection.get() + 1);
     bridge.pending.borrow_mut().clear();
     let watched = async {
-        bridge.accepted.wait().await;
+        bridge.up.wait().await;
         node::keep_watching(bridge).await
     };
-    let spoken = future::or(read(bridge, stream.clone()), write(bridge, stream));
+    let spoken = future::or(read(bridge), write(bridge));
     future::or(future::or(spoken, tick(bridge)), watched).await
 }
 
-async fn read(bridge: &Bridge, mut stream: TcpStream) -> String {
+async fn read(bridge: &Bridge) -> String {
     let mut bytes = vec![0; READ_BYTES];
     loop {
-        let read = match stream.read(&mut bytes).await {
+        let read = match with_stream(bridge, |stream, context| stream.poll_read(context, &mut bytes)).await {
             Ok(0) => return bridge.ended(),
             Ok(read) => read,
-            Err(error) => return error.to_string(),
+            Err(error) => return bridge.broken(&error),
         };
         // A broker that always has more must not keep the others from their turn.
         future::yield_now().await;
@@ -217,27 +212,27 @@ async fn read(bridge: &Bridge, mut stream: TcpStream) -> String {
     }
 }
 
-async fn write(bridge: &Bridge, mut stream: TcpStream) -> String {
+async fn write(bridge: &Bridge) -> String {
     loop {
         bridge.fill();
-        match send_some(bridge, &mut stream).await {
+        match send_some(bridge).await {
             Ok(0) => bridge.to_broker.wait().await,
             Ok(_) => bridge.output_room.wake(),
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 return format!("the broker took nothing for {} s", SILENCE_MS_MAX / 1000);
             }
-            Err(error) => return error.to_string(),
+            Err(error) => return bridge.broken(&error),
         }
     }
 }
 
 /// Sends what the broker takes at once, and says how many bytes those were: 0 if there was nothing to send.
-async fn send_some(bridge: &Bridge, stream: &mut TcpStream) -> io::Result<usize> {
-    let sending = poll_fn(|context| {
+async fn send_some(bridge: &Bridge) -> io::Result<usize> {
+    let sending = with_stream(bridge, |stream, context| {
         let session = bridge.session.borrow();
         match session.as_ref().map(Session::output) {
-            None | Some([]) => std::task::Poll::Ready(Ok(None)),
-            Some(output) => Pin::new(&mut *stream).poll_write(context, output).map_ok(Some),
+            None | Some([]) => Poll::Ready(Ok(None)),
+            Some(output) => stream.poll_write(context, output).map_ok(Some),
         }
     });
     match in_time(SILENCE_MS_MAX, sending).await? {
@@ -245,9 +240,23 @@ async fn send_some(bridge: &Bridge, stream: &mut TcpStream) -> io::Result<usize>
         Some(0) => Err(ErrorKind::WriteZero.into()),
         Some(sent) => {
             bridge.with_session(|session, now| session.sent(now, sent));
+            // TLS may have taken it and not sent it.
+            in_time(SILENCE_MS_MAX, with_stream(bridge, AsyncWrite::poll_flush)).await?;
             Ok(sent)
         }
     }
+}
+
+/// Waits for what this does with the connection; an error if there is none.
+async fn with_stream<T>(
+    bridge: &Bridge,
+    mut act: impl FnMut(Pin<&mut Box<dyn Stream>>, &mut Context) -> Poll<io::Result<T>>,
+) -> io::Result<T> {
+    poll_fn(|context| match &mut *bridge.stream.borrow_mut() {
+        Some(stream) => act(Pin::new(stream), context),
+        None => Poll::Ready(Err(ErrorKind::NotConnected.into())),
+    })
+    .await
 }
 
 /// Looks at the time.
@@ -257,8 +266,8 @@ async fn tick(bridge: &Bridge) -> String {
     loop {
         Timer::after(Duration::from_millis(TICK_MS)).await;
         let now = bridge.now();
-        if bridge.accepted_at.get().is_none() && now.since_ms(begun) >= CONNECT_MS_MAX {
-            return format!("it said nothing for {} s", CONNECT_MS_MAX / 1000);
+        if !bridge.is_accepted.get() && now.since_ms(begun) >= CONNECT_MS_MAX {
+            return format!("it sent nothing for {} s", CONNECT_MS_MAX / 1000);
         }
         if let Some(Err(why)) = bridge.with_session(|session, now| session.tick(now, bridge.is_read.get())) {
             return why;
@@ -282,23 +291,45 @@ impl Bridge {
 
     /// Why the broker may have ended the connection.
     fn ended(&self) -> String {
-        match self.accepted_at.get() {
-            None => "it ended the connection at the first word: is it a broker of MQTT 3.1.1?".to_owned(),
-            Some(_) => "it ended the connection (does another client have the same client id?)".to_owned(),
+        let words = match (self.is_accepted.get(), self.up_at.get()) {
+            (false, _) => {
+                "it ended the connection before it accepted the bridge: is it a broker of MQTT 3.1.1?"
+            }
+            (true, None) => "it accepted the bridge and ended the connection at once (see the broker's log)",
+            (true, Some(_)) => "it ended the connection (does another client have the same client id?)",
+        };
+        words.to_owned()
+    }
+
+    /// The same, of a connection that broke: a broker that closes it may do so with a reset, or without TLS's last record.
+    fn broken(&self, error: &io::Error) -> String {
+        match error.kind() {
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => self.ended(),
+            _ => error.to_string(),
+        }
+    }
+
+    /// The broker has sent something after it accepted the bridge.
+    fn broker_is_up(&self) {
+        if self.up_at.get().is_none() {
+            self.up_at.set(Some(self.now()));
+            self.counters.one(Count::BrokerUp);
+            info!("broker up: {}", self.settings.broker);
+            self.up.wake();
         }
     }
 
     async fn event(&self, event: Event) {
+        if event != Event::Accepted {
+            self.broker_is_up();
+        }
         match event {
             Event::Accepted => {
-                self.accepted_at.set(Some(self.now()));
+                self.is_accepted.set(true);
                 self.status_is_due.set(true);
                 if let Some(filter) = &self.settings.take_in {
                     self.with_session(|session, _| session.subscribe(filter));
                 }
-                self.counters.one(Count::BrokerUp);
-                info!("broker up: {}", self.settings.broker);
-                self.accepted.wake();
             }
             Event::Subscribed(true) => debug!("the broker sends what was asked for"),
             Event::Subscribed(false) => {
@@ -322,7 +353,7 @@ impl Bridge {
     async fn message(&self, Message { topic, payload, number }: Message) {
         let is_asked = self.settings.take_in.as_ref().is_some_and(|filter| topics::covers(filter, &topic));
         let report = match () {
-            () if topics::is_below(&topic, &self.settings.prefix) => Err(Count::OwnPrefix),
+            () if topics::is_below(&topic, &self.settings.topics.prefix) => Err(Count::OwnPrefix),
             () if !is_asked => Err(Count::NotAsked),
             () => owntracks::report(&topic, &payload),
         };
@@ -333,7 +364,8 @@ impl Bridge {
         });
         if report == Err(Count::TooManyDevices) {
             let words = format_args!(
-                "a user of the broker reports more than {USER_DEVICES_MAX} devices: the others are left ({})",
+                "a user of the broker reports more than {} devices: the bridge ignores the others ({})",
+                self.settings.user_devices_max,
                 Printable(topic.as_bytes())
             );
             self.told.warn(Kind::Devices, self.now(), &words);
@@ -388,17 +420,17 @@ impl Bridge {
 
     /// Publishes as much as may be in flight.
     fn fill(&self) {
-        let Settings { prefix, node, .. } = &self.settings;
+        let Settings { topics, node, .. } = &self.settings;
         while self.with_session(|session, _| session.can_publish()) == Some(true) {
             if self.status_is_due.replace(false) {
-                let (topic, status) = (topics::of_bridge(prefix, node), self.status(true));
+                let (topic, status) = (topics.of_bridge(node), self.status(true));
                 self.with_session(|session, now| session.publish(now, &topic, status));
                 continue;
             }
             let Some((line, forgotten)) = self.pending.borrow_mut().take() else { break };
             self.counters.add(Count::Forgotten, forgotten as u64);
             let Some(entry) = Entry::parse(&line) else { continue };
-            let (topic, message) = (topics::of_client(prefix, entry.id), entry.message(unix_s()));
+            let (topic, message) = (topics.of_client(entry.id), entry.message(unix_s()));
             self.with_session(|session, now| session.publish(now, &topic, message));
             self.counters.one(Count::Published);
         }

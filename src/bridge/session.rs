@@ -16,7 +16,7 @@ use mqttbytes::{Error, QoS};
 use super::limits::{
     IN_FLIGHT_MAX, KEEP_ALIVE_S, OUTPUT_BYTES_MAX, PACKET_BYTES_MAX, SILENCE_MS_MAX, UNACKNOWLEDGED_MS_MAX,
 };
-use crate::proto::time::Mono;
+use herd::proto::time::Mono;
 
 /// The packet identifier of the only subscription; messages have the others.
 const SUBSCRIPTION: u16 = 1;

@@ -7,33 +7,52 @@
 use std::fmt::Write as _;
 
 use super::limits::TOPIC_BYTES_MAX;
-use crate::proto::fields::{ClientId, is_white_space};
+use herd::proto::fields::{ClientId, is_white_space};
 
-/// The topic of a client's position.
-#[must_use]
-pub fn of_client(prefix: &str, id: &[u8]) -> String {
-    let mut topic = format!("{prefix}/");
-    for chunk in id.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            // A leading `$` is for what is no client: see `of_bridge`.
-            let is_first = topic.len() == prefix.len() + 1;
-            let is_plain = c.is_ascii_graphic() && !"/+#%".contains(c) && !(c == '$' && is_first);
-            if is_plain || (!c.is_ascii() && c.is_alphanumeric()) {
-                topic.push(c);
-            } else {
-                put_encoded(&mut topic, c.encode_utf8(&mut [0; 4]).as_bytes());
-            }
-        }
-        put_encoded(&mut topic, chunk.invalid());
-    }
-    topic
+/// The topics that a bridge publishes under.
+#[derive(Clone, Debug)]
+pub struct Topics {
+    /// What comes before a client's id: [`check_prefix`].
+    pub prefix: String,
+    /// Whether dots are percent-encoded too: NATS before 2.10 closes the connection at a topic with a dot.
+    pub encode_dots: bool,
 }
 
-/// The topic of what a bridge says of itself. One level more than a client has, so that who looks at all clients
-/// (`owntracks/+/+`) does not see it.
-#[must_use]
-pub fn of_bridge(prefix: &str, node: &str) -> String {
-    format!("{prefix}/$bridge/{node}")
+impl Topics {
+    /// The topic of a client's position.
+    #[must_use]
+    pub fn of_client(&self, id: &[u8]) -> String {
+        let mut topic = format!("{}/", self.prefix);
+        self.put_level(&mut topic, id);
+        topic
+    }
+
+    /// The topic of the bridge's status. One level more than a client has, so that a subscriber to all clients
+    /// (`owntracks/+/+`) does not see it.
+    #[must_use]
+    pub fn of_bridge(&self, node: &str) -> String {
+        let mut topic = format!("{}/$bridge/", self.prefix);
+        self.put_level(&mut topic, node.as_bytes());
+        topic
+    }
+
+    fn put_level(&self, topic: &mut String, id: &[u8]) {
+        let start = topic.len();
+        for chunk in id.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                // A leading `$` is for what is not a client: see `of_bridge`.
+                let is_special = "/+#%".contains(c)
+                    || (c == '$' && topic.len() == start)
+                    || (c == '.' && self.encode_dots);
+                if (c.is_ascii_graphic() && !is_special) || (!c.is_ascii() && c.is_alphanumeric()) {
+                    topic.push(c);
+                } else {
+                    put_encoded(topic, c.encode_utf8(&mut [0; 4]).as_bytes());
+                }
+            }
+            put_encoded(topic, chunk.invalid());
+        }
+    }
 }
 
 /// The id of who reports under this topic: its last two levels, `user.device`. None if that is no id.
@@ -153,20 +172,22 @@ mod tests {
             (b"$bridge", "p/q/%24bridge"),
             (b"a$", "p/q/a$"),
         ] {
-            assert_eq!(of_client("p/q", id), topic);
+            assert_eq!(Topics { prefix: "p/q".to_owned(), encode_dots: false }.of_client(id), topic);
         }
     }
 
     proptest! {
         #[test]
         fn no_two_ids_share_a_topic_and_each_can_be_read_back(ids in prop::collection::vec(
-            prop::collection::vec(any::<u8>(), 1..64), 1..40)) {
+            prop::collection::vec(any::<u8>(), 1..64), 1..40), encode_dots in any::<bool>()) {
+            let topics = Topics { prefix: "p".to_owned(), encode_dots };
             let mut seen: HashMap<String, Vec<u8>> = HashMap::new();
             for id in ids {
-                let topic = of_client("p", &id);
+                let topic = topics.of_client(&id);
                 let level = topic.strip_prefix("p/").expect("its prefix");
                 prop_assert!(!level.is_empty() && !level.contains(['/', '+', '#']) && !level.starts_with('$'));
                 prop_assert!(!level.chars().any(|c| c.is_control() || c.is_whitespace()));
+                prop_assert!(!encode_dots || !level.contains('.'));
                 let mut decoded = Vec::new();
                 let mut rest = level.as_bytes();
                 while let Some((first, more)) = rest.split_first() {

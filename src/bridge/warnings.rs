@@ -1,4 +1,4 @@
-//! What a bridge warns of, each kind with a rate limit of its own: see [`warn_limit`](crate::server::warn_limit).
+//! What a bridge warns of, each kind with a rate limit of its own: see [`warn_limit`](herd::server::warn_limit).
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

@@ -5,8 +5,6 @@
 //! output, everything else to standard error. Nothing here knows what a node does; `glue.rs` is the way to it. On which
 //! runtime a node waits is the program's choice.
 
-#[cfg(feature = "bridge")]
-mod bridge;
 mod glue;
 mod help;
 #[cfg(test)]
@@ -109,15 +107,6 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
                 Failure::CouldNotRun(format!("token: {why}"))
             })?;
             write(&mut out, &format!("{token}\n"))
-        }
-        #[cfg(not(feature = "bridge"))]
-        Command::Bridge => Err(Failure::CouldNotRun(
-            "bridge: this build speaks no MQTT (build it with the feature \"bridge\")".to_owned(),
-        )),
-        #[cfg(feature = "bridge")]
-        Command::Bridge(options) => {
-            drop(out);
-            bridge::run(&options)
         }
         Command::PlacesNear { lat_deg, lon_deg, radius_km, items, file } => {
             let query = glue::NearQuery { lat_deg, lon_deg, radius_km, items };

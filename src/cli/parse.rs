@@ -52,10 +52,6 @@ pub(super) enum Command {
     Token {
         config: Option<PathBuf>,
     },
-    #[cfg(feature = "bridge")]
-    Bridge(BridgeOptions),
-    #[cfg(not(feature = "bridge"))]
-    Bridge,
     PlacesNear {
         lat_deg: f64,
         lon_deg: f64,
@@ -71,20 +67,6 @@ pub(super) enum Command {
         airports: PathBuf,
         out: PathBuf,
     },
-}
-
-/// What `bridge` is told. Whether its words make sense is seen where there is a bridge.
-#[cfg(feature = "bridge")]
-#[derive(Debug, PartialEq)]
-pub(super) struct BridgeOptions {
-    pub(super) name: Option<String>,
-    pub(super) config: Option<PathBuf>,
-    pub(super) broker: String,
-    pub(super) password_file: Option<PathBuf>,
-    pub(super) prefix: Option<String>,
-    pub(super) take_in: Option<String>,
-    pub(super) log_level: LevelFilter,
-    pub(super) log_format: LogFormat,
 }
 
 /// Wrong usage, told in one line.
@@ -324,22 +306,6 @@ impl Given {
         })
     }
 
-    #[cfg(feature = "bridge")]
-    fn bridge(&self) -> Result<BridgeOptions, UsageError> {
-        let text =
-            |flag: &str| self.flag(flag).map(|value| self.text(&format!("--{flag}"), value)).transpose();
-        Ok(BridgeOptions {
-            name: self.operands.first().map(|name| self.text("NAME", name)).transpose()?,
-            config: self.path("config"),
-            broker: text("broker")?.unwrap_or_default(),
-            password_file: self.path("password-file"),
-            prefix: text("prefix")?,
-            take_in: text("take-in")?,
-            log_level: self.log_level()?,
-            log_format: self.log_format()?,
-        })
-    }
-
     fn near(&self) -> Result<Command, UsageError> {
         let items = match self.operands.get(3).map(|typed| typed.to_string_lossy()) {
             None => ITEMS_MAX,
@@ -430,10 +396,6 @@ fn build(given: &Given) -> Result<Command, UsageError> {
         },
         ["check"] => Command::Check { config },
         ["token"] => Command::Token { config },
-        #[cfg(feature = "bridge")]
-        ["bridge"] => Command::Bridge(given.bridge()?),
-        #[cfg(not(feature = "bridge"))]
-        ["bridge"] => Command::Bridge,
         ["places", "near"] => given.near()?,
         ["places", "import"] => Command::PlacesImport(given.import()?),
         ["places", "build"] => Command::PlacesBuild {

@@ -17,34 +17,6 @@ fn commands_that_look_at_a_map_take_one() {
     assert_eq!(parsed("check --config m"), Ok(Command::Check { config: path("m") }));
 }
 
-#[cfg(feature = "bridge")]
-#[test]
-fn a_bridge_is_told_much_or_little() {
-    let command = |take_in: Option<&str>, log_level| {
-        Command::Bridge(BridgeOptions {
-            name: Some("Hill".into()),
-            config: path("m"),
-            broker: "mqtt://b".into(),
-            password_file: None,
-            prefix: None,
-            take_in: take_in.map(str::to_owned),
-            log_level,
-            log_format: LogFormat::Auto,
-        })
-    };
-    let line = "bridge Hill --broker mqtt://b --config m";
-    assert_eq!(parsed(line), Ok(command(None, LevelFilter::Info)));
-    let more = format!("{line} --take-in none --log-level warn");
-    assert_eq!(parsed(&more), Ok(command(Some("none"), LevelFilter::Warn)));
-}
-
-#[cfg(not(feature = "bridge"))]
-#[test]
-fn a_build_without_a_bridge_knows_the_command_all_the_same() {
-    assert_eq!(parsed("bridge Hill --broker mqtt://b"), Ok(Command::Bridge));
-    assert!(parsed("bridge Hill").is_err_and(|why| why.contains("--broker URL is missing")));
-}
-
 #[test]
 fn each_command_is_understood() {
     let info = LevelFilter::Info;
@@ -140,7 +112,7 @@ fn wrong_usage_names_the_word_and_what_was_meant() {
     for (line, message) in [
         (
             "",
-            "herd: no command (one of: up, serve, send, status, check, token, bridge, places); see: herd --help",
+            "herd: no command (one of: up, serve, send, status, check, token, places); see: herd --help",
         ),
         ("srve Hill", "herd: unknown command \"srve\" (did you mean \"serve\"?); see: herd --help"),
         ("frobnicate", "herd: unknown command \"frobnicate\"; see: herd --help"),

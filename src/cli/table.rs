@@ -207,54 +207,6 @@ pub(super) const COMMANDS: &[Entry] = &[
         examples: &["sudo herd token --config /etc/herd/herd.json"],
     },
     Entry {
-        words: &["bridge"],
-        operands: "[NAME]",
-        operand_counts: (0, 1),
-        short: "joins a node of this machine to an MQTT broker, in OwnTracks' format",
-        long: &[
-            "For a build with the feature bridge. What the herd knows of a client is published, retained, as a location under \
-             PREFIX/ID; what OwnTracks apps publish is reported to the node as USER.DEVICE. Messages of herds are never \
-             taken in, so that nothing goes in circles.",
-            "Without a NAME the node of the configuration is taken that runs on this machine. Runs as the node's user or as root, beside \
-             the node, until SIGTERM; at SIGUSR1 it says in its log what it has done. MQTT 3.1.1 without TLS: run the broker \
-             on the board, or put a tunnel between.",
-        ],
-        flags: &[
-            Flag {
-                name: "broker",
-                value: Some("URL"),
-                is_required: true,
-                short: "the broker: mqtt://[USER@]HOST[:PORT]; default port 1883",
-                long: "",
-            },
-            Flag {
-                name: "password-file",
-                value: Some("FILE"),
-                is_required: false,
-                short: "a file with the user's password, for its owner alone to read",
-                long: "Without it the credential mqtt-password, which systemd hands over, if there is one.",
-            },
-            Flag {
-                name: "prefix",
-                value: Some("TOPIC"),
-                is_required: false,
-                short: "what is published goes below this; default owntracks/herd",
-                long: "Herds that share a broker want one each. Below it, in $bridge/NAME, is whether the bridge is there.",
-            },
-            Flag {
-                name: "take-in",
-                value: Some("FILTER"),
-                is_required: false,
-                short: "topics of what is reported, or none; default owntracks/+/+",
-                long: "The last two levels of a topic are the user and the device.",
-            },
-            CONFIG,
-            LOG_LEVEL,
-            LOG_FORMAT,
-        ],
-        examples: &["herd bridge Hill --broker mqtt://localhost"],
-    },
-    Entry {
         words: &["places", "near"],
         operands: "LAT LON KM [N]",
         operand_counts: (3, 4),

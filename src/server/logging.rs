@@ -216,7 +216,7 @@ fn priority(level: Level) -> u8 {
 }
 
 /// Bytes of a stranger, fit for a log: one line, nothing that moves a terminal's cursor.
-pub(crate) struct Printable<'a>(pub(crate) &'a [u8]);
+pub struct Printable<'a>(pub &'a [u8]);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {

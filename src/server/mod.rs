@@ -30,7 +30,7 @@ pub mod shared;
 pub mod snapshot;
 pub mod status;
 pub mod token;
-pub(crate) mod warn_limit;
+pub mod warn_limit;
 
 pub use run::run;
 

@@ -337,7 +337,7 @@ impl std::fmt::Display for Span {
 
 /// JSON as it is written, member by member: the values are few and plain, and a tree of them would be larger than they are.
 #[derive(Debug)]
-pub(crate) struct Json {
+pub struct Json {
     text: String,
     /// The next member needs no comma.
     is_first: bool,
@@ -372,7 +372,8 @@ impl Json {
         self.text.push('"');
     }
 
-    pub(crate) fn text(&mut self, name: &str, text: &str) {
+    /// A member that is a string.
+    pub fn text(&mut self, name: &str, text: &str) {
         self.name(name);
         self.string(text);
     }
@@ -384,7 +385,8 @@ impl Json {
         }
     }
 
-    pub(crate) fn number(&mut self, name: &str, number: Option<impl std::fmt::Display>) {
+    /// A member that is a number, or null.
+    pub fn number(&mut self, name: &str, number: Option<impl std::fmt::Display>) {
         self.name(name);
         let _ = match number {
             Some(number) => write!(self.text, "{number}"),
@@ -400,7 +402,8 @@ impl Json {
         self.close(']');
     }
 
-    pub(crate) fn flag(&mut self, name: &str, flag: bool) {
+    /// A member that is true or false.
+    pub fn flag(&mut self, name: &str, flag: bool) {
         self.number(name, Some(flag));
     }
 
@@ -415,7 +418,9 @@ impl Json {
         self.is_first = false;
     }
 
-    pub(crate) fn finish(mut self) -> String {
+    /// The object, with a line feed.
+    #[must_use]
+    pub fn finish(mut self) -> String {
         self.text.push_str("}\n");
         self.text
     }

@@ -56,7 +56,7 @@ impl Repeats {
 }
 
 /// The warnings of a process, of `KINDS` kinds.
-pub(crate) struct WarnLimit<const KINDS: usize> {
+pub struct WarnLimit<const KINDS: usize> {
     kinds: RefCell<[Repeats; KINDS]>,
     /// When [`WarnLimit::tick`] is next due: beside the kinds, as it is looked at with each line of a client.
     due_at: Cell<Mono>,
@@ -73,12 +73,12 @@ impl<const KINDS: usize> Default for WarnLimit<KINDS> {
 
 impl<const KINDS: usize> WarnLimit<KINDS> {
     /// Warns, or counts.
-    pub(crate) fn warn(&self, kind: impl Into<usize>, now: Mono, message: &dyn fmt::Display) {
+    pub fn warn(&self, kind: impl Into<usize>, now: Mono, message: &dyn fmt::Display) {
         self.warn_to(kind.into(), now, message, &mut |words| warn!("{words}"));
     }
 
     /// Says what was left out, where its time is over.
-    pub(crate) fn tick(&self, now: Mono) {
+    pub fn tick(&self, now: Mono) {
         self.tick_to(now, &mut |words| warn!("{words}"));
     }
 

@@ -6,7 +6,6 @@
 #![allow(dead_code, reason = "each test file uses a part of this")]
 #![allow(unused_imports, reason = "each test file uses a part of this")]
 
-mod broker;
 mod client;
 mod herd;
 mod node;
@@ -15,7 +14,6 @@ mod scenes;
 mod stranger;
 mod supervised;
 
-pub(crate) use broker::{Broker, Process};
 pub(crate) use client::{Client, exchange};
 pub(crate) use herd::{Builder, Herd, key};
 pub(crate) use node::{Launch, Log, LogReader, Node, answers, command, places_file, program, runs_beside};

@@ -12,9 +12,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::client::Client;
 use super::{PATIENCE, until, until_some};
 
-/// The program under test.
+/// The program under test. Tests of another package find it beside their own program: build it first, `cargo build`.
 pub(crate) fn program() -> PathBuf {
-    std::env::var_os("HERD_BIN").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_herd")), PathBuf::from)
+    let built = || match option_env!("CARGO_BIN_EXE_herd") {
+        Some(program) => PathBuf::from(program),
+        None => std::env::current_exe().expect("this test has a path").with_file_name("../herd"),
+    };
+    std::env::var_os("HERD_BIN").map_or_else(built, PathBuf::from)
 }
 
 /// A command of the program under test, with nothing of this machine's settings.
@@ -262,5 +266,8 @@ pub(crate) fn answers(address: SocketAddr) -> bool {
 
 /// The repository's places file.
 pub(crate) fn places_file() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/places.dat")
+    // A package in a folder of the project uses this module as well.
+    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let mut files = folders.map(|folder| folder.join("data/places.dat"));
+    files.find(|file| file.is_file()).expect("the project has a places file")
 }

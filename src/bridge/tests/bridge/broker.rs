@@ -5,8 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::node::Log;
-use super::{Folder, free_addresses, until, until_some};
+use crate::common::{Folder, Log, free_addresses, until, until_some};
 
 const BROKER: &str = "/usr/sbin/mosquitto";
 

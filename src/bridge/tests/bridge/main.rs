@@ -1,15 +1,19 @@
-//! `herd bridge` between real nodes and a real broker, Mosquitto, which is Debian's packages mosquitto and mosquitto-clients:
-//! `cargo test --features bridge --test bridge`. Without them it fails.
-#![cfg(feature = "bridge")]
+//! `herd-bridge` between real nodes and a real broker, Mosquitto, of Debian's packages mosquitto and mosquitto-clients:
+//! `cargo build && cargo test --package herd-bridge`. Without them it fails.
 
+mod broker;
+#[path = "../../../../tests/common/mod.rs"]
 mod common;
+mod scripted;
+mod tls;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Broker, Folder, Herd, Process, command, runs_beside, until, until_some};
+use broker::{Broker, Process};
+use common::{Folder, Herd, runs_beside, until, until_some};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -18,12 +22,17 @@ const PHONE: &str = r#""_type":"location","lat":34.06893,"lon":-118.445127,"tst"
 
 /// The bridge of a node, whose broker may have let it in already.
 fn bridge(herd: &Herd, name: &str, broker: &Broker, user: &str, more: &[&str]) -> Process {
-    let mut command = command(None);
+    bridge_to(herd, name, &format!("mqtt://{user}{}", broker.address), more)
+}
+
+/// The same at this address.
+fn bridge_to(herd: &Herd, name: &str, url: &str, more: &[&str]) -> Process {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_herd-bridge"));
+    command.env_remove("CREDENTIALS_DIRECTORY").env_remove("JOURNAL_STREAM").env_remove("RUNTIME_DIRECTORY");
     runs_beside(&mut command, herd.map(name));
-    let url = format!("mqtt://{user}{}", broker.address);
-    command.args(["bridge", name, "--broker", &url, "--log-level", "debug", "--config"]);
+    command.args([name, "--broker", url, "--log-level", "debug", "--config"]);
     command.arg(herd.map(name)).args(more);
-    Process::start(&mut command, "herd")
+    Process::start(&mut command, "herd-bridge")
 }
 
 /// A bridge that is up at both ends.
@@ -353,82 +362,28 @@ fn a_bridge_that_is_told_to_stop_says_so_to_the_broker() {
 }
 
 #[test]
-fn what_answers_may_be_no_broker_at_all() {
-    let herd = Herd::one().start();
-    for (answer, words) in [
-        (&b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"[..], "first word"),
-        (b"", "is it a broker of MQTT 3.1.1?"),
-        (b"\x20\x02\x00\x01", "does not speak MQTT 3.1.1"),
-        (b"\xff\xff\xff\xff\xff", "no MQTT"),
-        (b"\x20\x02\x00\x00\x30\xff\xff\xff\x7f", "broker up"),
-    ] {
-        let broker = Broker::played(move |mut stream| {
-            let _ = stream.read(&mut [0; 1000]);
-            let _ = stream.write_all(answer);
-        });
-        let mut bridge = bridge(&herd, "Hill", &broker, "", &[]);
-        bridge.log.wait_for("broker down");
-        assert!(bridge.log.has(words), "{words}: {}", bridge.log.tail());
-        bridge.signal(Signal::TERM);
-        assert_eq!(bridge.wait_for_end(), Some(0));
+fn dots_of_ids_are_encoded_on_request() {
+    let (herd, broker) = (Herd::one().start(), Broker::open());
+    let reader = broker.reader();
+    let bridge = bridge_up(&herd, "Hill", &broker, &["--encode-dots"]);
+    herd["Hill"].ask("IAMAT kiwi.cs.ucla.edu +1+1 1");
+    assert_eq!(message(&reader, "owntracks/herd/kiwi%2Ecs%2Eucla%2Eedu")["herd"]["id"], "kiwi.cs.ucla.edu");
+    broker.publish("owntracks/ann/phone", &phone(""));
+    assert_eq!(message(&reader, "owntracks/herd/ann%2Ephone")["herd"]["id"], "ann.phone");
+    assert!(!reader.log.has("owntracks/herd/ann.phone") && !bridge.log.has("broker down"));
+}
+
+#[test]
+fn a_users_further_devices_are_refused_and_counted() {
+    let (herd, broker) = (Herd::one().start(), Broker::open());
+    let bridge = bridge_up(&herd, "Hill", &broker, &["--user-devices", "2"]);
+    for device in ["a", "b", "c", "a", "d", "c"] {
+        broker.publish(&format!("owntracks/ann/{device}"), &phone(""));
     }
-}
-
-#[test]
-fn a_broker_that_sends_all_the_time_and_acknowledges_nothing_takes_no_memory() {
-    const MESSAGES: u32 = 100_000;
-    const GROWN_KIB_MAX: u64 = 6 * 1024;
-    let herd = Herd::one().start();
-    let (sender, told) = std::sync::mpsc::channel();
-    let broker = Broker::played(move |mut stream| {
-        let _ = stream.read(&mut [0; 1000]);
-        let mut packets = b"\x20\x02\x00\x00".to_vec();
-        for number in 0..MESSAGES {
-            // A new client of a new user each, at QoS 1, and an acknowledgement of what was never sent.
-            let (topic, payload) = (format!("owntracks/{number}/a"), phone(""));
-            let topic_bytes = u8::try_from(topic.len()).expect("it is short");
-            let message = [&[0, topic_bytes], topic.as_bytes(), &[0, 7], payload.as_bytes()].concat();
-            packets.extend([0x32, u8::try_from(message.len()).expect("it is short")]);
-            packets.extend(message);
-            packets.extend(b"\x40\x02\xff\xff");
-            if number % 10_000 == 0 {
-                // And one of 2 MB.
-                packets.extend(b"\x30\x80\x80\x80\x01\x00\x03a/b");
-                packets.resize(packets.len() + (1 << 21) - 5, b' ');
-            }
-            stream.write_all(&packets).expect("the bridge reads");
-            packets.clear();
-        }
-        let _ = sender.send(());
-        while stream.read(&mut [0; 1000]).is_ok_and(|read| read > 0) {}
-    });
-    let bridge = bridge(&herd, "Hill", &broker, "", &[]);
-    bridge.log.wait_for("node up");
-    let before_kib = bridge.private_kib();
-    told.recv_timeout(2 * common::PATIENCE).expect("the bridge reads all");
-    // As many as a node remembers.
-    counted(&bridge, "taken_in 4096");
-    counted(&bridge, &format!("too_many_devices {}", MESSAGES - 4096));
-    counted(&bridge, "too_large 10");
-    let grown_kib = bridge.private_kib().saturating_sub(before_kib);
-    assert!(grown_kib < GROWN_KIB_MAX, "{grown_kib} KiB more");
-    assert!(!bridge.log.has("broker down"), "{}", bridge.log.tail());
-}
-
-#[test]
-fn a_broker_that_never_stops_leaves_everything_else_its_turn() {
-    let herd = Herd::one().start();
-    let broker = Broker::played(|mut stream| {
-        let _ = stream.read(&mut [0; 1000]);
-        let _ = stream.write_all(b"\x20\x02\x00\x00");
-        // At QoS 0, with the bridge's own prefix: nothing to wait for.
-        let message = b"\x30\x12\x00\x10owntracks/herd/x".repeat(1000);
-        while stream.write_all(&message).is_ok() {}
-    });
-    let mut bridge = bridge(&herd, "Hill", &broker, "", &[]);
-    bridge.log.wait_for("node up");
-    herd["Hill"].ask("IAMAT kiwi +1+1 1");
-    counted(&bridge, "published 1");
-    bridge.signal(Signal::TERM);
-    assert_eq!(bridge.wait_for_end(), Some(0));
+    broker.publish("owntracks/bob/a", &phone(""));
+    until("another user has devices of its own", || herd["Hill"].at("bob.a").is_some());
+    counted(&bridge, "taken_in 4");
+    counted(&bridge, "too_many_devices 3");
+    assert!(herd["Hill"].at("ann.b").is_some() && herd["Hill"].at("ann.c").is_none());
+    bridge.log.wait_for("more than 2 devices");
 }

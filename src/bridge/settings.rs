@@ -1,20 +1,21 @@
-//! `herd bridge`: arguments into what a bridge joins.
+//! What a command line means: options into what a bridge connects.
 //!
-//! Only the configuration's text has to be right: as a client of its node the bridge needs no key of the herd.
+//! The bridge is a client of its node, so it needs no key of the herd. It only needs a configuration that can be read.
 
 use std::fs::File;
 use std::io::Read;
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use log::Level;
+use herd::config::{self, Config, Environment};
+use herd::server::{control, logging};
+use log::{Level, LevelFilter};
 
-use super::Failure;
-use super::parse::BridgeOptions;
-use crate::bridge::limits::LOGIN_BYTES_MAX;
-use crate::bridge::{self, Broker, Settings, topics};
-use crate::config::{Config, Environment, did_you_mean, quoted};
-use crate::server::{control, logging};
+use super::broker::Broker;
+use super::limits::{DEVICES_MAX, LOGIN_BYTES_MAX, USER_DEVICES_MAX};
+use super::options::{Failure, Options};
+use super::topics::{self, Topics};
 
 const PREFIX: &str = "owntracks/herd";
 const TAKE_IN: &str = "owntracks/+/+";
@@ -23,31 +24,58 @@ const NONE: &str = "none";
 /// The password's name among systemd's credentials.
 const CREDENTIAL: &str = "mqtt-password";
 
-/// Runs a bridge until it is told to stop.
-pub(super) fn run(options: &BridgeOptions) -> Result<(), Failure> {
-    let config = super::read(options.map.as_deref());
+/// What a bridge connects.
+#[derive(Debug)]
+pub struct Settings {
+    /// The node's name.
+    pub node: String,
+    /// Where its control socket may be; the bridge takes the first that answers.
+    pub control: Vec<PathBuf>,
+    /// Its client port, as it is reached from this machine.
+    pub clients: SocketAddr,
+    /// The broker.
+    pub broker: Broker,
+    /// The topics that the bridge publishes under.
+    pub topics: Topics,
+    /// The filter of topics that the bridge takes in: [`topics::check_filter`]. `None` if it takes in nothing.
+    pub take_in: Option<String>,
+    /// Devices that one user may report.
+    pub user_devices_max: usize,
+}
+
+/// Runs a bridge until a signal stops it.
+///
+/// # Errors
+/// Wrong usage, or what the system did not give.
+pub fn run(options: &Options) -> Result<(), Failure> {
+    let config = options.config.as_deref().map_or_else(config::builtin, Config::read);
     let credentials = Environment::of_this_process().credentials;
     let settings = settings(options, &config, credentials.as_deref(), &control::names())?;
     for finding in config.text_findings() {
         logging::tell(Level::Warn, &finding.to_string());
     }
-    logging::start(options.log_level, options.log_format);
-    bridge::run(settings).map_err(|error| Failure::CouldNotRun(format!("bridge: {error}")))
+    logging::start(options.log_level.unwrap_or(LevelFilter::Info), options.log_format);
+    super::run(settings).map_err(Failure::CouldNotRun)
 }
 
 fn usage(what: &str, why: &str, remedy: &str) -> Failure {
     let remedy = if remedy.is_empty() { String::new() } else { format!(" ({remedy})") };
-    Failure::Usage(format!("herd bridge: {what}: {why}{remedy}; see: herd bridge --help"))
+    Failure::Usage(format!("{what}: {why}{remedy}"))
 }
 
 fn settings(
-    options: &BridgeOptions,
+    options: &Options,
     config: &Config,
     credentials: Option<&Path>,
     running: &[String],
 ) -> Result<Settings, Failure> {
     let mut broker =
         Broker::parse(&options.broker).map_err(|(why, remedy)| usage("--broker", &why, &remedy))?;
+    match (broker.is_tls, options.ca_file.as_deref()) {
+        (true, file) => broker.trust(file).map_err(Failure::CouldNotRun)?,
+        (false, Some(_)) => return Err(usage("--ca-file", "--broker does not use TLS", "mqtts://HOST")),
+        (false, None) => {}
+    }
     let prefix = options.prefix.clone().unwrap_or_else(|| PREFIX.to_owned());
     topics::check_prefix(&prefix).map_err(|why| usage("--prefix", &why, PREFIX))?;
     let take_in = options.take_in.clone().unwrap_or_else(|| TAKE_IN.to_owned());
@@ -55,27 +83,22 @@ fn settings(
     if let Some(filter) = &take_in {
         topics::check_filter(filter).map_err(|why| usage("--take-in", &why, TAKE_IN))?;
     }
+    let user_devices_max = options.user_devices.unwrap_or(USER_DEVICES_MAX);
+    if !(1..=DEVICES_MAX).contains(&user_devices_max) {
+        return Err(usage("--user-devices", "out of range", &format!("1 to {DEVICES_MAX}")));
+    }
     let node = node(options.name.as_deref(), config, running)?;
     let Some(clients) = config.client_address_on_board(&node) else {
-        let near = did_you_mean(&node, config.names());
-        let remedy = if near.is_empty() { "its nodes: herd check --config FILE".to_owned() } else { near };
-        return Err(usage("NAME", &format!("no node {} in the configuration", quoted(&node)), &remedy));
+        let names: Vec<&str> = config.names().collect();
+        let why = format!("the configuration has no node {node:?}");
+        return Err(usage("NAME", &why, &format!("one of: {}", names.join(", "))));
     };
-    let credential = credentials.map(|folder| folder.join(CREDENTIAL));
-    // The unit hands over a blank line where the board has no password.
-    let credential = credential.filter(|file| file.metadata().is_ok_and(|metadata| metadata.len() > 1));
-    match (&mut broker.login, &options.password_file, credential) {
-        (None, Some(_), _) => {
-            return Err(usage("--password-file", "--broker names no user", "mqtt://USER@HOST"));
-        }
-        (Some((_, password)), Some(file), _) => *password = read_password(file, true)?,
-        (Some((_, password)), None, Some(file)) => *password = read_password(&file, false)?,
-        _ => {}
-    }
-    Ok(Settings { control: control::paths(&node), node, clients, broker, prefix, take_in })
+    broker.password(options.password_file.as_deref(), credentials)?;
+    let topics = Topics { prefix, encode_dots: options.encode_dots };
+    Ok(Settings { control: control::paths(&node), node, clients, broker, topics, take_in, user_devices_max })
 }
 
-/// The node that is named, or the only one of the configuration that runs here.
+/// The node of this name, or the only one of the configuration that runs here.
 fn node(name: Option<&str>, config: &Config, running: &[String]) -> Result<String, Failure> {
     if let Some(name) = name {
         return Ok(name.to_owned());
@@ -84,23 +107,41 @@ fn node(name: Option<&str>, config: &Config, running: &[String]) -> Result<Strin
     match here[..] {
         [name] => Ok(name.to_owned()),
         [] => Err(Failure::CouldNotRun(
-            "bridge: no node of the configuration runs on this machine (name one: herd bridge NAME; start it with: herd serve NAME)"
+            "no node of the configuration runs on this machine (name one: herd-bridge NAME; start it with: herd serve NAME)"
                 .to_owned(),
         )),
         _ => Err(usage("NAME", "several nodes of the configuration run on this machine", &format!("one of: {}", here.join(", ")))),
     }
 }
 
-/// The first line of a file that nobody but its owner may read; systemd's credentials are in a closed folder.
-fn read_password(path: &PathBuf, must_be_private: bool) -> Result<String, Failure> {
+impl Broker {
+    /// Puts in the password: from this file, or from systemd's credentials.
+    fn password(&mut self, file: Option<&Path>, credentials: Option<&Path>) -> Result<(), Failure> {
+        let credential = credentials.map(|folder| folder.join(CREDENTIAL));
+        // The unit hands over a blank line where the board has no password.
+        let credential = credential.filter(|file| file.metadata().is_ok_and(|metadata| metadata.len() > 1));
+        match (&mut self.login, file, credential) {
+            (None, Some(_), _) => {
+                return Err(usage("--password-file", "--broker names no user", "mqtt://USER@HOST"));
+            }
+            (Some((_, password)), Some(file), _) => *password = read_password(file, true)?,
+            (Some((_, password)), None, Some(file)) => *password = read_password(&file, false)?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The first line of a file that only its owner may have access to; systemd's credentials are in a closed folder.
+fn read_password(path: &Path, must_be_private: bool) -> Result<String, Failure> {
     let name = path.display();
-    let wrong = |why: &str| Failure::CouldNotRun(format!("bridge: --password-file: {name}: {why}"));
+    let wrong = |why: &str| Failure::CouldNotRun(format!("--password-file: {name}: {why}"));
     let metadata = std::fs::metadata(path).map_err(|error| wrong(&error.to_string()))?;
     if !metadata.is_file() {
         return Err(wrong("not a regular file"));
     }
     if must_be_private && metadata.mode() & 0o077 != 0 {
-        return Err(wrong(&format!("others than its owner may use it (chmod 600 {name})")));
+        return Err(wrong(&format!("others than its owner have access (chmod 600 {name})")));
     }
     let mut text = String::new();
     let file = File::open(path).map_err(|error| wrong(&error.to_string()))?;
@@ -119,31 +160,17 @@ fn read_password(path: &PathBuf, must_be_private: bool) -> Result<String, Failur
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use log::LevelFilter;
-
     use super::*;
-    use crate::config;
-    use crate::server::logging::LogFormat;
 
-    fn options(name: Option<&str>, broker: &str) -> BridgeOptions {
-        BridgeOptions {
-            name: name.map(str::to_owned),
-            config: None,
-            broker: broker.to_owned(),
-            password_file: None,
-            prefix: None,
-            take_in: None,
-            log_level: LevelFilter::Info,
-            log_format: LogFormat::Auto,
-        }
+    fn options(name: Option<&str>, broker: &str) -> Options {
+        Options { name: name.map(str::to_owned), broker: broker.to_owned(), ..Options::default() }
     }
 
-    fn made(options: &BridgeOptions, running: &[&str]) -> Result<Settings, String> {
+    fn made(options: &Options, running: &[&str]) -> Result<Settings, String> {
         let running: Vec<String> = running.iter().map(|name| (*name).to_owned()).collect();
         settings(options, &config::builtin(), None, &running).map_err(|failure| match failure {
             Failure::Usage(message) => message,
             Failure::CouldNotRun(message) => format!("1: {message}"),
-            Failure::Told => "told".to_owned(),
         })
     }
 
@@ -151,38 +178,34 @@ mod tests {
     fn a_bridge_is_made_of_the_map_and_of_defaults() {
         let settings = made(&options(Some("Smith"), "mqtt://ann@b"), &[]).expect("it is right");
         assert_eq!(
-            (settings.node.as_str(), settings.clients.port(), settings.prefix.as_str()),
+            (settings.node.as_str(), settings.clients.port(), settings.topics.prefix.as_str()),
             ("Smith", 8003, PREFIX)
         );
         assert_eq!(settings.take_in.as_deref(), Some(TAKE_IN));
-        let none = BridgeOptions { take_in: Some(NONE.into()), ..options(None, "mqtt://b") };
+        let none = Options { take_in: Some(NONE.into()), ..options(None, "mqtt://b") };
         let settings = made(&none, &["Other", "Hill"]).expect("it is right");
         assert_eq!((settings.node.as_str(), settings.take_in), ("Hill", None));
     }
 
     #[test]
     fn what_makes_no_sense_is_told_with_a_remedy() {
-        let with = |change: fn(&mut BridgeOptions)| {
+        let with = |change: fn(&mut Options)| {
             let mut options = options(Some("Hill"), "mqtt://b");
             change(&mut options);
             made(&options, &[]).expect_err("it is wrong")
         };
         for (said, words) in [
-            (
-                with(|o| o.broker = "mqtt://a:b@c".into()),
-                "herd bridge: --broker: a password does not belong there",
-            ),
-            (
-                with(|o| o.prefix = Some("a/#".into())),
-                "herd bridge: --prefix: a prefix has no wildcards (owntracks/herd)",
-            ),
-            (with(|o| o.take_in = Some("+".into())), "herd bridge: --take-in: an id is made of"),
-            (
-                with(|o| o.name = Some("Hil".into())),
-                "no node \"Hil\" in the configuration (did you mean \"Hill\"?)",
-            ),
+            (with(|o| o.broker = "mqtt://a:b@c".into()), "--broker: every user of this machine can read"),
+            (with(|o| o.prefix = Some("a/#".into())), "--prefix: a prefix has no wildcards (owntracks/herd)"),
+            (with(|o| o.take_in = Some("+".into())), "--take-in: an id is made of"),
+            (with(|o| o.name = Some("Hil".into())), "no node \"Hil\" (one of: Hill, "),
             (with(|o| o.password_file = Some("p".into())), "--broker names no user (mqtt://USER@HOST)"),
-            (with(|o| o.name = None), "1: bridge: no node of the configuration runs on this machine"),
+            (with(|o| o.user_devices = Some(0)), "--user-devices: out of range (1 to 4096)"),
+            (
+                with(|o| o.ca_file = Some("/dev/null".into())),
+                "--ca-file: --broker does not use TLS (mqtts://HOST)",
+            ),
+            (with(|o| o.name = None), "1: no node of the configuration runs on this machine"),
         ] {
             assert!(said.contains(words), "{said}");
         }

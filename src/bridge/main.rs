@@ -1,0 +1,7 @@
+//! The program `herd-bridge`: arguments in, exit status out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    herd_bridge::options::run(std::env::args_os().skip(1))
+}

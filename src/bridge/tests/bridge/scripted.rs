@@ -1,0 +1,110 @@
+//! Brokers that a script plays: they answer wrongly, close at once, or never stop.
+
+use std::io::{Read, Write};
+
+use rustix::process::Signal;
+
+use super::broker::Broker;
+use super::common::{self, Herd};
+use super::{bridge, counted, phone};
+
+#[test]
+fn what_answers_may_be_no_broker_at_all() {
+    let herd = Herd::one().start();
+    for (answer, words) in [
+        (&b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"[..], "first word"),
+        (b"", "is it a broker of MQTT 3.1.1?"),
+        (b"\x20\x02\x00\x01", "does not speak MQTT 3.1.1"),
+        (b"\xff\xff\xff\xff\xff", "no MQTT"),
+        (b"\x20\x02\x00\x00\x30\xff\xff\xff\x7f", "ended the connection at once"),
+        (b"\x20\x02\x00\x00\x30\x02\x00\x00", "broker up"),
+    ] {
+        let broker = Broker::played(move |mut stream| {
+            let _ = stream.read(&mut [0; 1000]);
+            let _ = stream.write_all(answer);
+        });
+        let mut bridge = bridge(&herd, "Hill", &broker, "", &[]);
+        bridge.log.wait_for("broker down");
+        assert!(bridge.log.has(words), "{words}: {}", bridge.log.tail());
+        bridge.signal(Signal::TERM);
+        assert_eq!(bridge.wait_for_end(), Some(0));
+    }
+}
+
+#[test]
+fn a_broker_that_sends_all_the_time_and_acknowledges_nothing_takes_no_memory() {
+    const MESSAGES: u32 = 100_000;
+    const GROWN_KIB_MAX: u64 = 6 * 1024;
+    let herd = Herd::one().start();
+    let (sender, told) = std::sync::mpsc::channel();
+    let broker = Broker::played(move |mut stream| {
+        let _ = stream.read(&mut [0; 1000]);
+        let mut packets = b"\x20\x02\x00\x00".to_vec();
+        for number in 0..MESSAGES {
+            // A new client of a new user each, at QoS 1, and an acknowledgement of what was never sent.
+            let (topic, payload) = (format!("owntracks/{number}/a"), phone(""));
+            let topic_bytes = u8::try_from(topic.len()).expect("it is short");
+            let message = [&[0, topic_bytes], topic.as_bytes(), &[0, 7], payload.as_bytes()].concat();
+            packets.extend([0x32, u8::try_from(message.len()).expect("it is short")]);
+            packets.extend(message);
+            packets.extend(b"\x40\x02\xff\xff");
+            if number % 10_000 == 0 {
+                // And one of 2 MB.
+                packets.extend(b"\x30\x80\x80\x80\x01\x00\x03a/b");
+                packets.resize(packets.len() + (1 << 21) - 5, b' ');
+            }
+            stream.write_all(&packets).expect("the bridge reads");
+            packets.clear();
+        }
+        let _ = sender.send(());
+        while stream.read(&mut [0; 1000]).is_ok_and(|read| read > 0) {}
+    });
+    let bridge = bridge(&herd, "Hill", &broker, "", &[]);
+    bridge.log.wait_for("node up");
+    let before_kib = bridge.private_kib();
+    told.recv_timeout(2 * common::PATIENCE).expect("the bridge reads all");
+    // As many as a node remembers.
+    counted(&bridge, "taken_in 4096");
+    counted(&bridge, &format!("too_many_devices {}", MESSAGES - 4096));
+    counted(&bridge, "too_large 10");
+    let grown_kib = bridge.private_kib().saturating_sub(before_kib);
+    assert!(grown_kib < GROWN_KIB_MAX, "{grown_kib} KiB more");
+    assert!(!bridge.log.has("broker down"), "{}", bridge.log.tail());
+}
+
+#[test]
+fn a_broker_that_never_stops_leaves_everything_else_its_turn() {
+    let herd = Herd::one().start();
+    let broker = Broker::played(|mut stream| {
+        let _ = stream.read(&mut [0; 1000]);
+        let _ = stream.write_all(b"\x20\x02\x00\x00");
+        // At QoS 0, with the bridge's own prefix: nothing to wait for.
+        let message = b"\x30\x12\x00\x10owntracks/herd/x".repeat(1000);
+        while stream.write_all(&message).is_ok() {}
+    });
+    let mut bridge = bridge(&herd, "Hill", &broker, "", &[]);
+    bridge.log.wait_for("node up");
+    herd["Hill"].ask("IAMAT kiwi +1+1 1");
+    counted(&bridge, "published 1");
+    bridge.signal(Signal::TERM);
+    assert_eq!(bridge.wait_for_end(), Some(0));
+}
+
+#[test]
+fn a_broker_that_closes_at_once_is_never_reported_as_up() {
+    let herd = Herd::one().start();
+    for (answer, words) in [
+        (&b""[..], "before it accepted the bridge"),
+        (b"\x20\x02\x00\x00", "it accepted the bridge and ended the connection at once"),
+    ] {
+        let broker = Broker::played(move |mut stream| {
+            let _ = stream.read(&mut [0; 1000]);
+            let _ = stream.write_all(answer);
+        });
+        let bridge = bridge(&herd, "Hill", &broker, "", &[]);
+        bridge.log.wait_for(words);
+        // The waits before these grow: see `Backoff`.
+        counted(&bridge, "broker_down 3");
+        assert!(!bridge.log.has("broker up"), "{}", bridge.log.tail());
+    }
+}
