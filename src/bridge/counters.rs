@@ -10,6 +10,8 @@ pub enum Count {
     Published,
     /// Positions that the broker has acknowledged.
     Acknowledged,
+    /// Positions and statuses that the broker refused, in MQTT 5.
+    Denied,
     /// Entries of the node that were the same as what was published.
     Unchanged,
     /// Positions that were replaced by a newer one before they were published.
@@ -57,15 +59,16 @@ pub enum Count {
 }
 
 use Count::{
-    Acknowledged, BadId, BadJson, BadPosition, BadTime, BrokerDown, BrokerUp, BrokerWaits, Forgotten,
+    Acknowledged, BadId, BadJson, BadPosition, BadTime, BrokerDown, BrokerUp, BrokerWaits, Denied, Forgotten,
     NoLocation, NodeDown, NodeUp, NodeWaits, NotAsked, OfHerd, OwnPrefix, Published, Refused, Replaced,
     TakenIn, TooLarge, TooManyDevices, Unchanged, Unreadable,
 };
 
 /// All that is counted, by the name that it is told by.
-pub const ALL: [(Count, &str); 24] = [
+pub const ALL: [(Count, &str); 25] = [
     (Published, "published"),
     (Acknowledged, "acknowledged"),
+    (Denied, "denied"),
     (Unchanged, "unchanged"),
     (Replaced, "replaced"),
     (Forgotten, "forgotten"),

@@ -9,7 +9,7 @@
 //! A process of its own beside the node, which does not know it: to the node it is a viewer and a client. All its state is in
 //! memory, bounded, and dropped with the connection to the broker; the herd is what remembers.
 //!
-//! * [`owntracks`], [`topics`], [`pending`], [`stream`] and [`session`] **decide**. *Invariant: no socket, no clock; whatever
+//! * [`owntracks`], [`topics`], [`pending`], [`stream`], [`codec`] and [`session`] **decide**. *Invariant: no socket, no clock; whatever
 //!   a broker, a node or a message holds, they do not panic and do not keep more than [`limits`] says.*
 //! * `run`, `node` and `broker` **do**: two connections to the node, one to the broker, one thread.
 //! * [`options`] and [`settings`] turn arguments into what a bridge connects.
@@ -19,6 +19,7 @@
 
 pub mod backoff;
 pub mod broker;
+pub mod codec;
 pub mod counters;
 mod devices;
 pub mod limits;

@@ -1,6 +1,6 @@
 //! The limits of the bridge: what strangers can make grow, and times.
 
-use herd::proto::limits::{TABLE_CLIENTS, TABLE_CLIENTS_MAX};
+use herd::proto::limits::{AGE_S_MAX, TABLE_CLIENTS, TABLE_CLIENTS_MAX};
 use herd::proto::node::events::WATCH_LINE_BYTES_MAX;
 use herd::server::limits::READ_BYTES;
 
@@ -35,6 +35,16 @@ pub const IN_FLIGHT_MAX: usize = 16;
 
 /// Reports that the node has not answered. When full, the broker is not read from.
 pub const REPORTS_MAX: usize = 64;
+
+/// MQTT 5: messages at QoS 1 that the broker may send before the bridge acknowledges one.
+pub const RECEIVED_MAX: u16 = 64;
+const _: () = assert!(RECEIVED_MAX as usize == REPORTS_MAX);
+
+/// MQTT 5: how long the broker keeps what it could not send to a bridge that is away, in seconds.
+pub const SESSION_S_MAX: u32 = AGE_S_MAX;
+
+/// MQTT 5: how long the broker retains a position, in seconds: no node knows it for longer.
+pub const RETAINED_S_MAX: u32 = AGE_S_MAX;
 
 /// The largest packet of a broker that is kept whole, in bytes. Of a larger message the topic is read, which always fits;
 /// the rest is passed over, and the message counts as too large.

@@ -19,6 +19,7 @@ use log::{debug, error, info};
 
 use super::backoff::Backoff;
 use super::broker::Stream;
+use super::codec::{Hello, Message, Version};
 use super::counters::{ALL, Count, Counters};
 use super::devices::Devices;
 use super::in_time;
@@ -26,7 +27,7 @@ use super::limits::{CONNECT_MS_MAX, FAREWELL_MS_MAX, REPORTS_MAX, SILENCE_MS_MAX
 use super::node::{self, Reports};
 use super::owntracks::{self, Entry};
 use super::pending::Pending;
-use super::session::{Event, Hello, Message, Session};
+use super::session::{Event, Session};
 use super::settings::Settings;
 use super::topics;
 use super::warnings::{KINDS, Kind};
@@ -49,6 +50,8 @@ pub(super) struct Bridge {
     stream: RefCell<Option<Box<dyn Stream>>>,
     /// Rises with each connection to the broker: numbers of messages hold for one.
     connection: Cell<u64>,
+    /// The version to try: the other one if the broker did not accept the last connection.
+    version: Cell<Version>,
     /// The broker has accepted the bridge. Some brokers do, and close the connection at once.
     is_accepted: Cell<bool>,
     /// Since when the broker is up: it has sent something after it accepted the bridge.
@@ -88,6 +91,7 @@ pub fn run(settings: Settings) -> Result<(), String> {
         session: RefCell::default(),
         stream: RefCell::default(),
         connection: Cell::default(),
+        version: Cell::new(Version::V5),
         is_accepted: Cell::default(),
         up_at: Cell::default(),
         up: Notify::default(),
@@ -134,7 +138,7 @@ async fn keep_told(bridge: &Bridge) -> &'static str {
 /// Tells the broker that the bridge goes, so that it need not find out.
 async fn farewell(bridge: &Bridge) {
     let Settings { topics, node, .. } = &bridge.settings;
-    bridge.with_session(|session, _| session.close(&topics.of_bridge(node), bridge.status(false)));
+    bridge.with_session(|session, _| session.close((&topics.of_bridge(node), &bridge.status(false))));
     let goes = async {
         while send_some(bridge).await? > 0 {}
         with_stream(bridge, AsyncWrite::poll_close).await
@@ -151,7 +155,14 @@ async fn keep_broker(bridge: &Bridge) -> &'static str {
         bridge.is_accepted.set(false);
         bridge.up_at.set(None);
         let why = match bridge.settings.broker.connect().await {
-            Ok(stream) => serve(bridge, stream).await,
+            Ok(stream) => {
+                let why = serve(bridge, stream).await;
+                if !bridge.is_accepted.get() {
+                    let other = if bridge.version.get() == Version::V5 { Version::V3 } else { Version::V5 };
+                    bridge.version.set(other);
+                }
+                why
+            }
             Err(error) => error.to_string(),
         };
         bridge.session.take();
@@ -174,6 +185,7 @@ async fn keep_broker(bridge: &Bridge) -> &'static str {
 async fn serve(bridge: &Bridge, stream: Box<dyn Stream>) -> String {
     let Settings { topics, node, broker, take_in, .. } = &bridge.settings;
     let hello = Hello {
+        version: bridge.version.get(),
         client_id: &format!("herd-{}-{node}", topics.prefix.replace('/', "-")),
         login: broker.login.as_ref(),
         will: (&topics.of_bridge(node), &bridge.status(false)),
@@ -293,7 +305,7 @@ impl Bridge {
     fn ended(&self) -> String {
         let words = match (self.is_accepted.get(), self.up_at.get()) {
             (false, _) => {
-                "it ended the connection before it accepted the bridge: is it a broker of MQTT 3.1.1?"
+                "it ended the connection before it accepted the bridge: is it a broker of MQTT 3.1.1 or 5?"
             }
             (true, None) => "it accepted the bridge and ended the connection at once (see the broker's log)",
             (true, Some(_)) => "it ended the connection (does another client have the same client id?)",
@@ -314,7 +326,8 @@ impl Bridge {
         if self.up_at.get().is_none() {
             self.up_at.set(Some(self.now()));
             self.counters.one(Count::BrokerUp);
-            info!("broker up: {}", self.settings.broker);
+            let version = if self.version.get() == Version::V5 { "5" } else { "3.1.1" };
+            info!("broker up: {} (MQTT {version})", self.settings.broker);
             self.up.wake();
         }
     }
@@ -338,7 +351,13 @@ impl Bridge {
                     "the broker does not let the bridge read {filter}: nothing is taken in (see its access list)"
                 );
             }
-            Event::Acknowledged => self.counters.one(Count::Acknowledged),
+            Event::Acknowledged(true) => self.counters.one(Count::Acknowledged),
+            Event::Acknowledged(false) => {
+                self.counters.one(Count::Denied);
+                let words =
+                    format_args!("the broker refuses what the bridge publishes (see its access list)");
+                self.told.warn(Kind::Denied, self.now(), &words);
+            }
             Event::Message(message) => self.message(message).await,
             Event::TooLarge(number) => self.leave(Count::TooLarge, number),
         }
@@ -424,14 +443,14 @@ impl Bridge {
         while self.with_session(|session, _| session.can_publish()) == Some(true) {
             if self.status_is_due.replace(false) {
                 let (topic, status) = (topics.of_bridge(node), self.status(true));
-                self.with_session(|session, now| session.publish(now, &topic, status));
+                self.with_session(|session, now| session.publish(now, (&topic, &status), false));
                 continue;
             }
             let Some((line, forgotten)) = self.pending.borrow_mut().take() else { break };
             self.counters.add(Count::Forgotten, forgotten as u64);
             let Some(entry) = Entry::parse(&line) else { continue };
             let (topic, message) = (topics.of_client(entry.id), entry.message(unix_s()));
-            self.with_session(|session, now| session.publish(now, &topic, message));
+            self.with_session(|session, now| session.publish(now, (&topic, &message), true));
             self.counters.one(Count::Published);
         }
         self.entry_room.wake();

@@ -1,41 +1,22 @@
-//! One connection to a broker, as MQTT 3.1.1 has it: bytes in, events out, and bytes to be sent.
+//! One connection to a broker, as MQTT 3.1.1 or 5 has it: bytes in, events out, and bytes to send.
 //!
-//! The session of a bridge that takes messages in is one that the broker keeps: what was not acknowledged to it comes again
-//! when the bridge does, which no broker does for a clean session. What the bridge had in flight does not: whoever holds
-//! this publishes everything anew.
+//! If the bridge takes messages in, the broker keeps its session: what the bridge did not acknowledge comes again on the next
+//! connection, which no broker does for a clean session. What the bridge had in flight does not: it publishes everything anew.
 //!
 //! Invariant: whatever comes, at most [`PACKET_BYTES_MAX`] bytes and one read are kept, at most [`IN_FLIGHT_MAX`] messages
 //! are in flight, and nothing panics. Knows no socket and no clock.
 
-use bytes::{Buf, BytesMut};
-use mqttbytes::v4::{
-    Connect, ConnectReturnCode, LastWill, Login, Packet, PubAck, Publish, Subscribe, SubscribeReasonCode,
-};
-use mqttbytes::{Error, QoS};
+use herd::proto::time::Mono;
 
+use super::codec::{
+    self, CONNACK, DISCONNECT, Head, Hello, Malformed, Message, PING, PUBLISH, Packet, Version,
+};
 use super::limits::{
     IN_FLIGHT_MAX, KEEP_ALIVE_S, OUTPUT_BYTES_MAX, PACKET_BYTES_MAX, SILENCE_MS_MAX, UNACKNOWLEDGED_MS_MAX,
 };
-use herd::proto::time::Mono;
 
 /// The packet identifier of the only subscription; messages have the others.
 const SUBSCRIPTION: u16 = 1;
-const KEEP_ALIVE_MS: u64 = KEEP_ALIVE_S as u64 * 1000;
-const PING: [u8; 2] = [0xc0, 0];
-const DISCONNECT: [u8; 2] = [0xe0, 0];
-
-/// What the bridge tells a broker first.
-#[derive(Clone, Copy, Debug)]
-pub struct Hello<'a> {
-    /// Who it is, which no other client of the broker may be.
-    pub client_id: &'a str,
-    /// Name and password.
-    pub login: Option<&'a (String, String)>,
-    /// The topic and message that the broker is to publish, and retain, when the bridge is gone without a word.
-    pub will: (&'a str, &'a str),
-    /// Whether the broker is to keep for the bridge what was not acknowledged.
-    pub is_kept: bool,
-}
 
 /// What came from the broker.
 #[derive(Debug, PartialEq)]
@@ -44,23 +25,12 @@ pub enum Event {
     Accepted,
     /// It will send what was asked for; or it will not.
     Subscribed(bool),
-    /// It has taken a message.
-    Acknowledged,
+    /// It has answered a message: it took it, or in MQTT 5 refused it.
+    Acknowledged(bool),
     /// A message, to be acknowledged if it has a number.
     Message(Message),
     /// A message that was too large, likewise.
     TooLarge(Option<u16>),
-}
-
-/// A message from the broker.
-#[derive(Debug, PartialEq)]
-pub struct Message {
-    /// Its topic.
-    pub topic: String,
-    /// Its bytes.
-    pub payload: bytes::Bytes,
-    /// The number by which it is acknowledged.
-    pub number: Option<u16>,
 }
 
 /// What the next packet is.
@@ -75,12 +45,17 @@ enum Packed {
 /// A connection.
 #[derive(Debug)]
 pub struct Session {
-    input: BytesMut,
+    version: Version,
+    input: Vec<u8>,
+    /// Bytes of `input` that were read.
+    read: usize,
     /// Bytes of a message that is too large, still to be passed over.
     passed_over: usize,
-    output: BytesMut,
+    output: Vec<u8>,
     is_accepted: bool,
     in_flight: Vec<u16>,
+    in_flight_max: usize,
+    keep_alive_ms: u64,
     /// Since when the broker owes an acknowledgement, if anything is in flight.
     unacknowledged: Mono,
     last_number: u16,
@@ -94,19 +69,18 @@ impl Session {
     /// Begins with the first word.
     #[must_use]
     pub fn open(now: Mono, hello: &Hello) -> Self {
-        let mut output = BytesMut::new();
-        let mut connect = Connect::new(hello.client_id);
-        connect.keep_alive = KEEP_ALIVE_S;
-        connect.clean_session = !hello.is_kept;
-        connect.last_will = Some(LastWill::new(hello.will.0, hello.will.1, QoS::AtLeastOnce, true));
-        connect.login = hello.login.map(|(user, password)| Login::new(user.as_str(), password.as_str()));
-        connect.write(&mut output).expect("a packet of some hundred bytes");
+        let mut output = Vec::new();
+        codec::put_connect(&mut output, hello);
         Session {
-            input: BytesMut::new(),
+            version: hello.version,
+            input: Vec::new(),
+            read: 0,
             passed_over: 0,
             output,
             is_accepted: false,
             in_flight: Vec::with_capacity(IN_FLIGHT_MAX),
+            in_flight_max: IN_FLIGHT_MAX,
+            keep_alive_ms: u64::from(KEEP_ALIVE_S) * 1000,
             unacknowledged: now,
             last_number: SUBSCRIPTION,
             last_sent: now,
@@ -118,6 +92,7 @@ impl Session {
     /// Takes bytes of the broker. They are to be read to the end by [`Session::next_event`] before more are taken.
     pub fn take(&mut self, now: Mono, bytes: &[u8]) {
         self.last_heard = now;
+        self.input.drain(..std::mem::take(&mut self.read));
         let passed = bytes.len().min(self.passed_over);
         self.passed_over -= passed;
         self.input.extend_from_slice(&bytes[passed..]);
@@ -139,84 +114,93 @@ impl Session {
     }
 
     fn packet(&mut self) -> Result<Packed, String> {
-        let packet = match mqttbytes::v4::read(&mut self.input, PACKET_BYTES_MAX) {
-            Ok(packet) => packet,
-            Err(Error::InsufficientBytes(_)) => return Ok(Packed::More),
-            Err(Error::PayloadSizeLimitExceeded(length)) => return self.pass_over(length),
-            Err(Error::InvalidConnectReturnCode(code)) => {
-                return Err(format!("the broker refuses the bridge with the unknown code {code}"));
-            }
-            Err(error) => return Err(format!("the broker sent what is no MQTT ({error:?})")),
-        };
-        match packet {
-            Packet::ConnAck(answer) if !self.is_accepted => {
-                accepted(answer.code)?;
-                self.is_accepted = true;
-                Ok(Packed::Event(Event::Accepted))
-            }
-            _ if !self.is_accepted => Err("the broker's first word is no answer to the bridge's".to_owned()),
-            Packet::Publish(Publish { qos: QoS::ExactlyOnce, .. }) => {
-                Err("the broker sent a message at QoS 2, which was not asked for".to_owned())
-            }
-            Packet::Publish(message) => Ok(Packed::Event(Event::Message(Message {
-                topic: message.topic,
-                payload: message.payload,
-                number: (message.pkid > 0).then_some(message.pkid),
-            }))),
-            Packet::PubAck(PubAck { pkid }) => match self.in_flight.iter().position(|number| *number == pkid)
-            {
-                Some(index) => {
-                    self.in_flight.swap_remove(index);
-                    self.unacknowledged = self.last_heard;
-                    Ok(Packed::Event(Event::Acknowledged))
-                }
-                // Of an earlier connection.
-                None => Ok(Packed::Nothing),
-            },
-            Packet::SubAck(answer) => {
-                let refused = answer.return_codes.contains(&SubscribeReasonCode::Failure);
-                Ok(Packed::Event(Event::Subscribed(!refused)))
-            }
-            Packet::PingResp => {
-                self.pinged = None;
-                Ok(Packed::Nothing)
-            }
-            _ => Err("the broker sent what only clients send".to_owned()),
+        let malformed = |Malformed| "the broker sent what is not MQTT".to_owned();
+        let input = &self.input[self.read..];
+        let Some(head) = Head::read(input).map_err(malformed)? else { return Ok(Packed::More) };
+        // All that a broker may send before it accepts the bridge, and all that it may not send after.
+        if (head.kind() == CONNACK) == self.is_accepted {
+            return Err("the broker's first word does not answer the bridge's, or comes twice".to_owned());
         }
+        if head.kind() == PUBLISH && head.quality() == 2 {
+            return Err("the broker sent a message at QoS 2, which the bridge did not ask for".to_owned());
+        }
+        if head.length > PACKET_BYTES_MAX {
+            return self.pass_over(head);
+        }
+        let Some(body) = input.get(head.bytes..head.bytes + head.length) else { return Ok(Packed::More) };
+        let packet = codec::read(head, body, self.version).map_err(malformed)?;
+        self.read += head.bytes + head.length;
+        self.act_on(packet)
     }
 
-    /// A packet that is too large. Of a message the number is read, which stands behind its topic.
-    fn pass_over(&mut self, length: usize) -> Result<Packed, String> {
-        let (kind, quality) = (self.input[0] >> 4, self.input[0] >> 1 & 3);
-        if kind != 3 || !self.is_accepted || quality > 1 {
+    fn act_on(&mut self, packet: Packet) -> Result<Packed, String> {
+        Ok(match packet {
+            Packet::Connected(answer) => {
+                let terms = answer.map_err(refused)?;
+                if !terms.retains {
+                    return Err(
+                        "the broker does not retain messages, or does not take them at QoS 1".to_owned()
+                    );
+                }
+                self.is_accepted = true;
+                self.in_flight_max = IN_FLIGHT_MAX.min(terms.in_flight_max.into());
+                self.keep_alive_ms = u64::from(terms.keep_alive_s) * 1000;
+                Packed::Event(Event::Accepted)
+            }
+            Packet::Message(message) => Packed::Event(Event::Message(message)),
+            Packet::Acknowledged(number, is_taken) => {
+                match self.in_flight.iter().position(|other| *other == number) {
+                    Some(index) => {
+                        self.in_flight.swap_remove(index);
+                        self.unacknowledged = self.last_heard;
+                        Packed::Event(Event::Acknowledged(is_taken))
+                    }
+                    // Of an earlier connection.
+                    None => Packed::Nothing,
+                }
+            }
+            Packet::Subscribed(is_granted) => Packed::Event(Event::Subscribed(is_granted)),
+            Packet::Pong => {
+                self.pinged = None;
+                Packed::Nothing
+            }
+            Packet::Disconnected(0x8e) => {
+                return Err("another client took over the bridge's client id".to_owned());
+            }
+            Packet::Disconnected(reason) => {
+                return Err(format!("it ended the connection with reason {reason:#04x}"));
+            }
+        })
+    }
+
+    /// A packet that is too large: a message. Its number stands behind its topic.
+    fn pass_over(&mut self, head: Head) -> Result<Packed, String> {
+        if head.kind() != PUBLISH || head.quality() > 1 {
             return Err("the broker sent a packet that is too large".to_owned());
         }
-        let length_bytes = self.input[1..].iter().take_while(|&&byte| byte >= 0x80).count() + 1;
-        let head = 1 + length_bytes;
-        let Some(&[a, b]) = self.input.get(head..head + 2) else { return Ok(Packed::More) };
-        let number_at = head + 2 + usize::from(u16::from_be_bytes([a, b]));
-        let number = match self.input.get(number_at..number_at + 2) {
-            _ if quality == 0 => None,
+        let input = &self.input[self.read..];
+        let Some(&[a, b]) = input.get(head.bytes..head.bytes + 2) else { return Ok(Packed::More) };
+        let number_at = head.bytes + 2 + usize::from(u16::from_be_bytes([a, b]));
+        let number = match input.get(number_at..number_at + 2) {
+            _ if head.quality() == 0 => None,
             Some(&[a, b]) => Some(u16::from_be_bytes([a, b])),
             _ => return Ok(Packed::More),
         };
-        let there = self.input.len().min(head + length);
-        self.input.advance(there);
-        self.passed_over = head + length - there;
+        let there = input.len().min(head.bytes + head.length);
+        self.read += there;
+        self.passed_over = head.bytes + head.length - there;
         Ok(Packed::Event(Event::TooLarge(number)))
     }
 
     /// Asks for the messages of these topics.
     pub fn subscribe(&mut self, filter: &str) {
-        let mut subscribe = Subscribe::new(filter, QoS::AtLeastOnce);
-        subscribe.pkid = SUBSCRIPTION;
-        subscribe.write(&mut self.output).expect("a packet of some hundred bytes");
+        codec::put_subscribe(&mut self.output, self.version, SUBSCRIPTION, filter);
     }
 
     /// Whether one more message may be published now.
     #[must_use]
     pub fn can_publish(&self) -> bool {
-        self.is_accepted && self.in_flight.len() < IN_FLIGHT_MAX && self.has_room()
+        self.is_accepted && self.in_flight.len() < self.in_flight_max && self.has_room()
     }
 
     /// Whether so little waits to be sent that more may come of it.
@@ -225,30 +209,27 @@ impl Session {
         self.output.len() < OUTPUT_BYTES_MAX
     }
 
-    /// Publishes a message, which the broker is to retain. Only while [`Session::can_publish`].
-    pub fn publish(&mut self, now: Mono, topic: &str, message: String) {
+    /// Publishes a message that the broker retains, in MQTT 5 for a while if it expires. Only while
+    /// [`Session::can_publish`].
+    pub fn publish(&mut self, now: Mono, message: (&str, &str), expires: bool) {
         debug_assert!(self.can_publish());
         if self.in_flight.is_empty() {
             self.unacknowledged = now;
         }
-        let mut publish = Publish::new(topic, QoS::AtLeastOnce, message);
-        publish.retain = true;
-        publish.pkid = self.fresh_number();
-        publish.write(&mut self.output).expect("a packet of some hundred bytes");
-        self.in_flight.push(publish.pkid);
+        let number = self.fresh_number();
+        codec::put_publish(&mut self.output, self.version, message, Some(number), expires);
+        self.in_flight.push(number);
     }
 
     /// Acknowledges a message of the broker.
     pub fn acknowledge(&mut self, number: u16) {
-        PubAck::new(number).write(&mut self.output).expect("a packet of four bytes");
+        codec::put_acknowledgement(&mut self.output, number);
     }
 
-    /// Says the last word: a message that is not waited for, and that the bridge goes.
-    pub fn close(&mut self, topic: &str, message: String) {
-        let mut publish = Publish::new(topic, QoS::AtMostOnce, message);
-        publish.retain = true;
+    /// Sends the last packets: a message whose acknowledgement is not waited for, and DISCONNECT.
+    pub fn close(&mut self, message: (&str, &str)) {
         if self.is_accepted {
-            publish.write(&mut self.output).expect("a packet of some hundred bytes");
+            codec::put_publish(&mut self.output, self.version, message, None, false);
         }
         self.output.extend_from_slice(&DISCONNECT);
     }
@@ -267,7 +248,7 @@ impl Session {
         if !self.in_flight.is_empty() && now.since_ms(self.unacknowledged) >= UNACKNOWLEDGED_MS_MAX {
             return Err(format!("the broker acknowledged nothing for {} s", UNACKNOWLEDGED_MS_MAX / 1000));
         }
-        let is_due = now.since_ms(self.last_sent.min(self.last_heard)) >= KEEP_ALIVE_MS / 2;
+        let is_due = now.since_ms(self.last_sent.min(self.last_heard)) >= self.keep_alive_ms / 2;
         match self.pinged {
             Some(since) if now.since_ms(since) >= SILENCE_MS_MAX => {
                 Err(format!("the broker said nothing for {} s", now.since_ms(self.last_heard) / 1000))
@@ -290,7 +271,7 @@ impl Session {
     /// So many bytes of it went.
     pub fn sent(&mut self, now: Mono, bytes: usize) {
         self.last_sent = now;
-        self.output.advance(bytes);
+        self.output.drain(..bytes);
     }
 
     fn fresh_number(&mut self) -> u16 {
@@ -303,19 +284,17 @@ impl Session {
     }
 }
 
-fn accepted(code: ConnectReturnCode) -> Result<(), String> {
-    match code {
-        ConnectReturnCode::Success => Ok(()),
-        ConnectReturnCode::RefusedProtocolVersion => Err("the broker does not speak MQTT 3.1.1".to_owned()),
-        ConnectReturnCode::BadClientId => Err("the broker refuses the bridge's client id".to_owned()),
-        ConnectReturnCode::ServiceUnavailable => Err("the broker takes nobody at the moment".to_owned()),
-        ConnectReturnCode::BadUserNamePassword => {
-            Err("the broker refuses the user or the password".to_owned())
-        }
-        ConnectReturnCode::NotAuthorized => {
-            Err("the broker does not let the bridge in: wrong user or password, or none given".to_owned())
-        }
-    }
+/// Why the broker refuses the bridge, by the codes of CONNACK in either version.
+fn refused(code: u8) -> String {
+    let why = match code {
+        1 | 0x84 => "the broker does not speak this version of MQTT",
+        2 | 0x85 => "the broker refuses the bridge's client id",
+        3 | 0x88 | 0x89 => "the broker accepts no client at the moment",
+        4 | 0x86 => "the broker refuses the user or the password",
+        5 | 0x87 => "the broker does not let the bridge in: wrong user or password, or none given",
+        code => return format!("the broker refuses the bridge with the unknown code {code:#04x}"),
+    };
+    why.to_owned()
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ pub(super) enum Kind {
     Reports,
     /// A user of the broker has too many devices: counted as `too_many_devices`.
     Devices,
+    /// The broker refuses a message of the bridge: counted as `denied`.
+    Denied,
     /// The node refuses an update: counted as `refused`.
     Refused,
 }

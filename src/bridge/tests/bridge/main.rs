@@ -96,7 +96,13 @@ fn a_report_becomes_a_location_once() {
     wait_for_all_before(&herd, &broker, &reader, "1");
     assert_eq!(reader.log.count(" owntracks/herd/kiwi.cs.ucla.edu "), 2);
     assert_eq!(reader.log.count(" owntracks/herd/early "), 1);
-    // Whoever comes later finds it: it is retained.
+    // In MQTT 5 the broker retains it for a day.
+    let mut expiry = broker.client("mosquitto_sub");
+    expiry.args(["-V", "mqttv5", "-W", "10", "-C", "1", "-F", "%E", "-t", "owntracks/herd/early"]);
+    let expiry = expiry.output().expect("mosquitto_sub is installed").stdout;
+    let expiry_s: u32 = String::from_utf8_lossy(&expiry).trim().parse().expect("seconds");
+    assert!((80_000..=86_400).contains(&expiry_s), "{expiry_s}");
+    // A later reader finds it: it is retained.
     let late = broker.reader();
     until("it was kept", || late.log.has("1 owntracks/herd/kiwi.cs.ucla.edu "));
     drop(bridge);
@@ -359,6 +365,18 @@ fn a_bridge_that_is_told_to_stop_says_so_to_the_broker() {
     assert_eq!(bridge.wait_for_end(), Some(0));
     until("it is gone", || message(&reader, "owntracks/herd/$bridge/Hill")["online"] == false);
     assert!(bridge.log.has("told to terminate"));
+}
+
+#[test]
+fn a_bridge_that_may_not_publish_is_told_so() {
+    let (herd, folder) = (Herd::one().start(), Folder::new());
+    std::fs::write(folder.path("acl"), "topic read #\ntopic write owntracks/+/+\n")
+        .expect("the folder is ours");
+    let broker = Broker::start(&format!("allow_anonymous true\nacl_file {}", folder.path("acl").display()));
+    let bridge = bridge_up(&herd, "Hill", &broker, &["--prefix", "elsewhere"]);
+    herd["Hill"].ask("IAMAT kiwi +1+1 1");
+    bridge.log.wait_for("the broker refuses what the bridge publishes");
+    counted(&bridge, "denied 2");
 }
 
 #[test]
