@@ -9,7 +9,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The next wait in milliseconds, after a connection that lasted so long (0 if there was none). `dice` is any number.
+    /// The next wait in milliseconds, after a connection that lasted `lasted_ms` (0 if there was none). `dice` is random.
     pub fn next_ms(&mut self, lasted_ms: u64, dice: u64) -> u64 {
         if lasted_ms >= STEADY_MS {
             self.failures = 0;

@@ -1,9 +1,9 @@
-//! What the bridge has done and left, counted since its start.
+//! Counters since the start of the bridge.
 
 use std::cell::Cell;
 use std::fmt;
 
-/// What is counted.
+/// The counters, each by what it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
     /// Positions that were published.
@@ -16,45 +16,45 @@ pub enum Count {
     Unchanged,
     /// Positions that were replaced by a newer one before they were published.
     Replaced,
-    /// Clients that were forgotten because as many were known as may be.
+    /// Clients that the bridge forgot because it had to make room: `KNOWN_MAX`.
     Forgotten,
-    /// Lines of the node's stream that made no sense.
+    /// Malformed entries of the node's stream.
     Unreadable,
-    /// Times that the node was not read from because as many positions waited as may.
+    /// Times that the bridge stopped reading from the node because `PENDING_MAX` positions were pending.
     NodeWaits,
-    /// Messages that the node took as reports.
+    /// Messages that the node accepted as updates.
     TakenIn,
-    /// Messages that the node refused: a time more than a day ahead, say.
+    /// Messages that the node refused; for example, their time is more than a day ahead.
     Refused,
     /// Messages with this bridge's prefix.
     OwnPrefix,
     /// Messages that another bridge published, of this herd or another.
     OfHerd,
-    /// Messages that are no location: other types of OwnTracks, encrypted ones, empty ones.
+    /// Messages that are not a location: other types of OwnTracks, encrypted ones, empty ones.
     NoLocation,
-    /// Messages that are no JSON.
+    /// Messages that are not JSON.
     BadJson,
     /// Locations without a latitude and longitude within 90 and 180 degrees.
     BadPosition,
     /// Locations without a time.
     BadTime,
-    /// Messages whose topic makes no id of 1 to 64 bytes.
+    /// Messages whose topic does not make an id of 1 to 64 bytes.
     BadId,
-    /// Messages of a user that reports as many devices as it may.
+    /// Messages of further devices of a user that has as many as it may have.
     TooManyDevices,
     /// Messages that are too large.
     TooLarge,
-    /// Messages of topics that were not asked for; of an earlier filter, say.
+    /// Messages of topics that the filter does not cover; for example, of an earlier filter.
     NotAsked,
-    /// Times that the broker was not read from because as many reports waited as may.
+    /// Times that the bridge stopped reading from the broker because a queue was full.
     BrokerWaits,
-    /// Connections to the broker that it accepted.
+    /// Connections over which the broker sent something after it accepted the bridge.
     BrokerUp,
-    /// Connections to the broker that ended, or came to nothing.
+    /// Connections to the broker that ended or failed.
     BrokerDown,
     /// Streams of the node that began.
     NodeUp,
-    /// Streams of the node that ended, or came to nothing.
+    /// Streams of the node that ended or failed.
     NodeDown,
 }
 
@@ -64,7 +64,7 @@ use Count::{
     TakenIn, TooLarge, TooManyDevices, Unchanged, Unreadable,
 };
 
-/// All that is counted, by the name that it is told by.
+/// All counters with their names in the log and the status message.
 pub const ALL: [(Count, &str); 25] = [
     (Published, "published"),
     (Acknowledged, "acknowledged"),
@@ -103,20 +103,20 @@ impl Counters {
         self.add(what, 1);
     }
 
-    /// Counts so many.
+    /// Adds a number.
     pub fn add(&self, what: Count, number: u64) {
         let cell = &self.0[what as usize];
         cell.set(cell.get().saturating_add(number));
     }
 
-    /// How many there were.
+    /// The value of a counter.
     #[must_use]
     pub fn get(&self, what: Count) -> u64 {
         self.0[what as usize].get()
     }
 }
 
-/// All that are not zero: `published 12, unchanged 3`.
+/// The counters that are not zero: `published 12, unchanged 3`.
 impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let mut comma = "";

@@ -1,4 +1,4 @@
-//! The bridge's two connections to the node: its stream, and the client port that takes reports.
+//! The two connections to the node: its event stream, and its client port, which takes updates.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -26,7 +26,7 @@ use herd::server::control::Request;
 use herd::server::limits::READ_BYTES;
 use herd::server::logging::Printable;
 
-/// Watches the node, again and again.
+/// Reads the node's event stream, and connects again when it ends.
 pub(super) async fn keep_watching(bridge: &Bridge) -> String {
     let mut backoff = Backoff::default();
     loop {
@@ -47,7 +47,7 @@ pub(super) async fn keep_watching(bridge: &Bridge) -> String {
     }
 }
 
-/// Watches the node until the stream ends.
+/// Reads the event stream until it ends.
 async fn watch(bridge: &Bridge, up_at: &mut Option<Mono>) -> io::Result<&'static str> {
     let mut socket = connect(bridge).await?;
     let request = format!("{}\n", Request::Watch.word());
@@ -56,9 +56,9 @@ async fn watch(bridge: &Bridge, up_at: &mut Option<Mono>) -> io::Result<&'static
     loop {
         wait_for_room(bridge).await;
         match in_time(SILENCE_MS_MAX, socket.read(&mut bytes)).await {
-            Err(error) if error.kind() == ErrorKind::TimedOut => return Ok("it said nothing any more"),
+            Err(error) if error.kind() == ErrorKind::TimedOut => return Ok("it sent nothing for too long"),
             Ok(0) if up_at.is_none() => {
-                return Ok("it lets no more watch it, or is of a release without that");
+                return Ok("it has too many viewers, or its release has no event stream");
             }
             Ok(0) => return Ok("it ended the stream"),
             read => stream.take(&bytes[..read?], |told| take(bridge, told, up_at)),
@@ -73,23 +73,23 @@ async fn connect(bridge: &Bridge) -> io::Result<Async<UnixStream>> {
     for path in &bridge.settings.control {
         match in_time(CONNECT_MS_MAX, Async::<UnixStream>::connect(path)).await {
             Ok(socket) => return Ok(socket),
-            // The others are only tried.
+            // A node has one of these places.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            // One that may not be opened is there, and has a remedy.
+            // This one exists, and its error has a remedy.
             Err(error) if last.kind() != ErrorKind::PermissionDenied => last = error,
             Err(_) => {}
         }
     }
     Err(match last.kind() {
         ErrorKind::NotFound => io::Error::other("no node of this name runs on this machine"),
-        ErrorKind::PermissionDenied => {
-            io::Error::other("its control socket is for its user and root: run the bridge as one of them")
-        }
+        ErrorKind::PermissionDenied => io::Error::other(
+            "only its user and root can open its control socket: run the bridge as one of them",
+        ),
         _ => last,
     })
 }
 
-/// Waits until all that one read brings may wait to be published.
+/// Waits until there is room for all positions that one read may bring.
 async fn wait_for_room(bridge: &Bridge) {
     let has_room = || bridge.pending.borrow().room() >= ENTRIES_A_READ_MAX;
     if !has_room() {
@@ -121,13 +121,13 @@ fn take(bridge: &Bridge, told: Told, up_at: &mut Option<Mono>) {
     bridge.counters.one(counted);
 }
 
-/// Reports that the node has not answered, in the order in which it is asked.
+/// Updates that the node has not answered, in the order in which it gets them.
 #[derive(Debug, Default)]
 pub(super) struct Reports {
     waiting: VecDeque<Report>,
-    /// How many of them, from the first on, were sent over the connection there is.
+    /// How many of them, from the first on, were sent over this connection.
     sent: usize,
-    /// Since when the first of those sent is waited for.
+    /// Since when the bridge waits for the first answer.
     since: Mono,
 }
 
@@ -148,7 +148,7 @@ impl Reports {
         self.waiting.push_back(Report { line, number });
     }
 
-    /// The lines that were not sent, which from now on were.
+    /// The lines that were not sent yet; from now on they count as sent.
     fn send(&mut self, now: Mono) -> String {
         let lines = self.waiting.iter().skip(self.sent).flat_map(|report| [&*report.line, "\n"]).collect();
         if self.sent == 0 {
@@ -158,7 +158,7 @@ impl Reports {
         lines
     }
 
-    /// The report that an answer is for: the first. None if none was sent.
+    /// The update that an answer is for: the first. `None` if the bridge sent none.
     fn answered(&mut self, now: Mono) -> Option<Report> {
         self.sent = self.sent.checked_sub(1)?;
         self.since = now;
@@ -170,7 +170,7 @@ impl Reports {
     }
 }
 
-/// Hands reports to the node, again and again until it has answered them. Connects only for that.
+/// Sends updates to the node until it has answered them. Connects only while there are some.
 pub(super) async fn keep_reporting(bridge: &Bridge) -> &'static str {
     let mut backoff = Backoff::default();
     loop {
@@ -181,14 +181,14 @@ pub(super) async fn keep_reporting(bridge: &Bridge) -> &'static str {
         if let Err(error) = exchange(bridge).await {
             let wait = backoff.next_ms(bridge.now().since_ms(begun), dice());
             let (address, seconds) = (bridge.settings.clients, wait.div_ceil(1000));
-            let words = format_args!("reports wait: {address}: {error}; again in {seconds} s");
+            let words = format_args!("updates wait: {address}: {error}; again in {seconds} s");
             bridge.told.warn(Kind::Reports, bridge.now(), &words);
             Timer::after(Duration::from_millis(wait)).await;
         }
     }
 }
 
-/// One connection to the client port. It ends well if the node ends it while it owes nothing.
+/// One connection to the client port. It ends well if the node ends it while no answer is pending.
 async fn exchange(bridge: &Bridge) -> io::Result<()> {
     let stream = in_time(CONNECT_MS_MAX, TcpStream::connect(bridge.settings.clients)).await?;
     stream.set_nodelay(true)?;
@@ -211,7 +211,6 @@ async fn receive(bridge: &Bridge, mut stream: TcpStream) -> io::Result<()> {
     let (mut bytes, mut line) = (vec![0; READ_BYTES], Vec::new());
     loop {
         let read = match stream.read(&mut bytes).await? {
-            // What is sent on a connection that has just ended is not answered, and sent again.
             0 if bridge.reports.borrow().sent == 0 => return Ok(()),
             0 => return Err(io::Error::other("the node ended the connection")),
             read => read,
@@ -219,7 +218,7 @@ async fn receive(bridge: &Bridge, mut stream: TcpStream) -> io::Result<()> {
         for piece in bytes[..read].split_inclusive(|&byte| byte == b'\n') {
             line.extend_from_slice(piece);
             if line.len() > ANSWER_BYTES_MAX {
-                return Err(io::Error::other("what answers there is no node"));
+                return Err(io::Error::other("a program that is not a node answers there"));
             }
             if line.ends_with(b"\n") {
                 answered(bridge, &line)?;
@@ -238,19 +237,20 @@ async fn watch_time(bridge: &Bridge) -> io::Result<()> {
     }
 }
 
-/// The node has answered the first report: it took it or will never take it. Either way the broker need not send it again.
+/// The node has answered the first update: it accepted or refused it. Either way the broker must not send it again.
 fn answered(bridge: &Bridge, answer: &[u8]) -> io::Result<()> {
     let report = bridge.reports.borrow_mut().answered(bridge.now());
-    let report = report.ok_or_else(|| io::Error::other("what answers there is no node"))?;
+    let report = report.ok_or_else(|| io::Error::other("a program that is not a node answers there"))?;
     if answer.starts_with(b"AT ") {
         bridge.counters.one(Count::TakenIn);
         debug!("taken in: {}", Printable(report.line.as_bytes()));
     } else {
         bridge.counters.one(Count::Refused);
-        // Without the position, which is nobody's business who reads a log.
+        // Without the position, which is personal.
         let mut fields = report.line.split(' ').skip(1);
         let (id, time) = (fields.next().unwrap_or_default(), fields.nth(1).unwrap_or_default());
-        let words = format_args!("the node refuses {} at {time}: see both clocks", Printable(id.as_bytes()));
+        let words =
+            format_args!("the node refuses {} at {time}: compare both clocks", Printable(id.as_bytes()));
         bridge.told.warn(Kind::Refused, bridge.now(), &words);
     }
     bridge.acknowledge(report.number);

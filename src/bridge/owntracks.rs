@@ -1,4 +1,4 @@
-//! OwnTracks location messages, from an entry of a node and to a report for one.
+//! OwnTracks location messages: an entry of a node becomes one, and one becomes an update for a node.
 //!
 //! The format is that of <https://owntracks.org/booklet/tech/json/>. Its numbers are doubles and whole seconds; what the herd
 //! holds digit for digit is in the member `herd` beside them. That member is also how a bridge knows what a bridge
@@ -18,7 +18,7 @@ const NANOSECONDS: i64 = 1_000_000_000;
 /// An entry of a node, as the stream has it: `AT Hill +0.26… kiwi +34.06…-118.44… 1621464827.95… 12`.
 #[derive(Debug, PartialEq)]
 pub struct Entry<'a> {
-    /// Who it is about.
+    /// The client's id.
     pub id: &'a [u8],
     /// All but its age, which is the same as long as nothing changes.
     pub said: &'a [u8],
@@ -54,7 +54,7 @@ impl<'a> Entry<'a> {
         })
     }
 
-    /// The message that tells it, made at this time.
+    /// Its location message, made at this time.
     #[must_use]
     pub fn message(&self, now_s: i64) -> String {
         let id = String::from_utf8_lossy(self.id);
@@ -78,10 +78,10 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The report that a message makes, a line without its end; or else what it counts as.
+/// The update that a message makes, a line without its end; or else the counter that it belongs to.
 ///
 /// # Errors
-/// Why it is none.
+/// Why the message is not an update.
 pub fn report(topic: &str, message: &[u8]) -> Result<String, Count> {
     if message.len() > MESSAGE_BYTES_MAX {
         return Err(Count::TooLarge);

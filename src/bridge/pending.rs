@@ -1,7 +1,7 @@
-//! Positions that wait to be published, the newest of each client, and what was published last.
+//! Pending positions, the newest of each client, and what the bridge published last.
 //!
-//! Invariant: at most one position of a client waits, and at most [`PENDING_MAX`] in all; at most twice [`KNOWN_MAX`] clients
-//! are known.
+//! Invariant: at most one position of a client is pending, and at most [`PENDING_MAX`] in all; at most twice [`KNOWN_MAX`]
+//! clients are known.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap, RandomState};
@@ -24,19 +24,19 @@ pub enum Put {
     Full,
 }
 
-/// The positions that wait, in the order in which their clients came.
+/// The pending positions, in the order in which their clients came.
 #[derive(Debug, Default)]
 pub struct Pending {
     lines: HashMap<Id, Id>,
     order: VecDeque<Id>,
-    /// A hash of what each client was last published with: of those heard of lately, and of those before.
+    /// A hash of what the bridge last published of each client: recent clients, and older ones.
     known: [HashMap<Id, u64>; 2],
     hasher: RandomState,
     known_max: Option<usize>,
 }
 
 impl Pending {
-    /// Takes what the node says of a client: its line without the age.
+    /// Takes what the node sent about a client: its line without the age.
     pub fn put(&mut self, id: &[u8], said: &[u8]) -> Put {
         if let Some(line) = self.lines.get_mut(id) {
             *line = said.into();
@@ -53,7 +53,7 @@ impl Pending {
         Put::Waits
     }
 
-    /// The next position to publish, which from now on counts as published; and how many clients were forgotten for it.
+    /// The next position to publish, which from now on counts as published, and how many clients the bridge forgot for it.
     pub fn take(&mut self) -> Option<(Id, usize)> {
         let id = self.order.pop_front()?;
         let line = self.lines.remove(&id)?;
@@ -74,12 +74,12 @@ impl Pending {
         self.lines.is_empty()
     }
 
-    /// Forgets all: what is published now is to begin anew.
+    /// Forgets all, for a new connection to the broker.
     pub fn clear(&mut self) {
         *self = Pending { known_max: self.known_max, ..Pending::default() };
     }
 
-    /// Whether this client was last published with this; if so, it was heard of now.
+    /// Whether the bridge last published this of the client. If so, the client becomes a recent one.
     fn is_known(&mut self, id: &[u8], hash: u64) -> bool {
         if self.known[0].get(id) == Some(&hash) {
             return true;

@@ -1,7 +1,7 @@
-//! The bridge's connection to the broker, and what its tasks share: one thread, which waits for everything at once.
+//! The connection to the broker, and what the tasks of the bridge share. One thread waits for everything.
 //!
-//! The node is watched while the broker is there and no longer: what it tells anew with each stream is all that is to be
-//! published anew with each connection, so nothing has to be kept for a broker that is away.
+//! The bridge reads the node's event stream only while the broker is up. Each stream begins with all positions, and the bridge
+//! publishes all of them on each connection, so it stores nothing for a broker that is away.
 //!
 //! Invariant: no borrow is held over an `.await`.
 
@@ -58,7 +58,7 @@ pub(super) struct Bridge {
     up_at: Cell<Option<Mono>>,
     up: Notify,
     status_is_due: Cell<bool>,
-    /// Whether the broker is read from, so that its silence is its own.
+    /// Whether the bridge reads from the broker; if not, it cannot judge the broker's silence.
     is_read: Cell<bool>,
     /// There is something for the broker.
     pub(super) to_broker: Notify,
@@ -68,17 +68,17 @@ pub(super) struct Bridge {
     pub(super) report_room: Notify,
     /// A position was published.
     pub(super) entry_room: Notify,
-    /// What has gone from the output that there may be room in now.
+    /// Bytes have left the output.
     output_room: Notify,
     started: Instant,
     started_s: i64,
     pub(super) told: WarnLimit<KINDS>,
 }
 
-/// Runs the bridge until it is told to stop by SIGTERM or SIGINT. At SIGUSR1 it says in the log what it has done.
+/// Runs the bridge until SIGTERM or SIGINT. At SIGUSR1 it logs its counters.
 ///
 /// # Errors
-/// In words, what the system would not give.
+/// In words, what the system did not give.
 pub fn run(settings: Settings) -> Result<(), String> {
     let signals =
         Signals::new([Signal::Term, Signal::Int, Signal::Usr1]).map_err(|error| error.to_string())?;
@@ -107,7 +107,7 @@ pub fn run(settings: Settings) -> Result<(), String> {
         told: WarnLimit::default(),
     };
     async_io::block_on(async {
-        info!("the bridge joins {} and {}", bridge.settings.node, bridge.settings.broker);
+        info!("the bridge connects {} to {}", bridge.settings.node, bridge.settings.broker);
         let work = future::or(keep_broker(&bridge), node::keep_reporting(&bridge));
         let why = future::or(stopped(signals, &bridge), future::or(work, keep_told(&bridge))).await;
         farewell(&bridge).await;
@@ -116,7 +116,7 @@ pub fn run(settings: Settings) -> Result<(), String> {
     })
 }
 
-/// Waits for a signal to stop, and says which.
+/// Waits for a signal to stop, and returns which.
 async fn stopped(mut signals: Signals, bridge: &Bridge) -> &'static str {
     loop {
         match signals.next().await {
@@ -127,7 +127,7 @@ async fn stopped(mut signals: Signals, bridge: &Bridge) -> &'static str {
     }
 }
 
-/// Says what was left out of the log, once its time is over.
+/// Logs the summaries of repeated warnings.
 async fn keep_told(bridge: &Bridge) -> &'static str {
     loop {
         Timer::after(Duration::from_millis(TICK_MS)).await;
@@ -135,7 +135,7 @@ async fn keep_told(bridge: &Bridge) -> &'static str {
     }
 }
 
-/// Tells the broker that the bridge goes, so that it need not find out.
+/// Publishes that the bridge is offline, and disconnects.
 async fn farewell(bridge: &Bridge) {
     let Settings { topics, node, .. } = &bridge.settings;
     bridge.with_session(|session, _| session.close((&topics.of_bridge(node), &bridge.status(false))));
@@ -144,7 +144,7 @@ async fn farewell(bridge: &Bridge) {
         with_stream(bridge, AsyncWrite::poll_close).await
     };
     if let Err(error) = in_time(FAREWELL_MS_MAX, goes).await {
-        debug!("the broker did not hear that the bridge goes: {error}");
+        debug!("the bridge did not disconnect cleanly: {error}");
     }
 }
 
@@ -181,7 +181,7 @@ async fn keep_broker(bridge: &Bridge) -> &'static str {
     }
 }
 
-/// Serves one connection until it is over, and says why it is.
+/// Serves one connection until it ends, and returns why it ended.
 async fn serve(bridge: &Bridge, stream: Box<dyn Stream>) -> String {
     let Settings { topics, node, broker, take_in, .. } = &bridge.settings;
     let hello = Hello {
@@ -211,7 +211,7 @@ async fn read(bridge: &Bridge) -> String {
             Ok(read) => read,
             Err(error) => return bridge.broken(&error),
         };
-        // A broker that always has more must not keep the others from their turn.
+        // A broker that always has more must not block the other tasks.
         future::yield_now().await;
         bridge.with_session(|session, now| session.take(now, &bytes[..read]));
         loop {
@@ -238,7 +238,7 @@ async fn write(bridge: &Bridge) -> String {
     }
 }
 
-/// Sends what the broker takes at once, and says how many bytes those were: 0 if there was nothing to send.
+/// Sends what the broker takes at once, and returns how many bytes: 0 if there was nothing to send.
 async fn send_some(bridge: &Bridge) -> io::Result<usize> {
     let sending = with_stream(bridge, |stream, context| {
         let session = bridge.session.borrow();
@@ -271,7 +271,7 @@ async fn with_stream<T>(
     .await
 }
 
-/// Looks at the time.
+/// Checks the deadlines.
 async fn tick(bridge: &Bridge) -> String {
     let begun = bridge.now();
     let mut status_at = begun.after_ms(STATUS_EVERY_MS);
@@ -344,11 +344,11 @@ impl Bridge {
                     self.with_session(|session, _| session.subscribe(filter));
                 }
             }
-            Event::Subscribed(true) => debug!("the broker sends what was asked for"),
+            Event::Subscribed(true) => debug!("the broker grants the subscription"),
             Event::Subscribed(false) => {
                 let filter = self.settings.take_in.as_deref().unwrap_or_default();
                 error!(
-                    "the broker does not let the bridge read {filter}: nothing is taken in (see its access list)"
+                    "the broker does not let the bridge read {filter}: the bridge takes nothing in (see the broker's access list)"
                 );
             }
             Event::Acknowledged(true) => self.counters.one(Count::Acknowledged),
@@ -368,7 +368,7 @@ impl Bridge {
         .await;
     }
 
-    /// Takes a message in, or leaves it.
+    /// Takes a message in, or ignores it.
     async fn message(&self, Message { topic, payload, number }: Message) {
         let is_asked = self.settings.take_in.as_ref().is_some_and(|filter| topics::covers(filter, &topic));
         let report = match () {
@@ -376,7 +376,7 @@ impl Bridge {
             () if !is_asked => Err(Count::NotAsked),
             () => owntracks::report(&topic, &payload),
         };
-        // What is a report, and only that, takes a place.
+        // Only an update takes the place of a device.
         let report = report.and_then(|line| match self.devices.borrow_mut().admit(&topic, self.now()) {
             true => Ok(line),
             false => Err(Count::TooManyDevices),
@@ -401,14 +401,14 @@ impl Bridge {
             }
             Err(why) => {
                 if why != Count::OwnPrefix {
-                    debug!("left: {} as {why:?}", Printable(topic.as_bytes()));
+                    debug!("ignored: {} as {why:?}", Printable(topic.as_bytes()));
                 }
                 self.leave(why, number);
             }
         }
     }
 
-    /// Counts a message that is left, and acknowledges it: the broker is not to send it again.
+    /// Counts a message that the bridge ignores, and acknowledges it: the broker must not send it again.
     fn leave(&self, why: Count, number: Option<u16>) {
         self.counters.one(why);
         self.acknowledge(number.map(|number| (self.connection.get(), number)));
@@ -475,7 +475,7 @@ impl Bridge {
 /// Any number, to part bridges that would try again at the same time.
 pub(super) fn dice() -> u64 {
     let mut bytes = [0; 8];
-    // Without chance all wait as long as they may, which is no harm.
+    // Without randomness each wait is the longest.
     let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     u64::from_ne_bytes(bytes)
 }

@@ -36,7 +36,7 @@ pub enum Event {
 /// What the next packet is.
 enum Packed {
     Event(Event),
-    /// Nothing to be told.
+    /// No event.
     Nothing,
     /// Not there as a whole.
     More,
@@ -103,7 +103,7 @@ impl Session {
     /// # Errors
     /// In words, why the connection is over.
     pub fn next_event(&mut self) -> Result<Option<Event>, String> {
-        // A loop, and no recursion: a broker may send a thousand packets in one piece that are no event.
+        // A loop and not a recursion: one read may hold a thousand packets without an event.
         loop {
             match self.packet()? {
                 Packed::Event(event) => return Ok(Some(event)),
@@ -251,7 +251,7 @@ impl Session {
         let is_due = now.since_ms(self.last_sent.min(self.last_heard)) >= self.keep_alive_ms / 2;
         match self.pinged {
             Some(since) if now.since_ms(since) >= SILENCE_MS_MAX => {
-                Err(format!("the broker said nothing for {} s", now.since_ms(self.last_heard) / 1000))
+                Err(format!("the broker sent nothing for {} s", now.since_ms(self.last_heard) / 1000))
             }
             None if self.is_accepted && is_due => {
                 self.output.extend_from_slice(&PING);

@@ -1,10 +1,10 @@
-//! A node's stream of server-sent events (WHATWG HTML, 9.2), as far as a bridge needs it: entries, and that the node is there.
+//! A node's stream of server-sent events (WHATWG HTML, 9.2): its entries, and the names of its other events.
 //!
 //! Invariant: of a line at most [`STREAM_LINE_BYTES_MAX`] bytes are kept.
 
 use super::limits::STREAM_LINE_BYTES_MAX;
 
-/// What the stream tells.
+/// What the stream sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told<'a> {
     /// The line of an entry.
@@ -13,7 +13,7 @@ pub enum Told<'a> {
     Other(&'a [u8]),
 }
 
-/// What was read of the stream and is not told.
+/// The incomplete part of the stream.
 #[derive(Debug, Default)]
 pub struct Stream {
     line: Vec<u8>,
@@ -22,7 +22,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Takes bytes as they come, and tells what they complete.
+    /// Takes bytes as they come, and passes on what they complete.
     pub fn take(&mut self, bytes: &[u8], mut told: impl FnMut(Told)) {
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
             let (text, ends) = piece.strip_suffix(b"\n").map_or((piece, false), |text| (text, true));

@@ -1,8 +1,8 @@
 //! Names of topics: from a client's id to the topic that its position has, and from a topic to an id.
 //!
-//! A client's id is any bytes but white space, and whoever reports chooses it. A topic is UTF-8 with signs of its own, and
-//! brokers end the connection of who publishes to one that they find malformed. So all that is not a letter, a digit or a
-//! plain sign is percent-encoded, and no two ids share a topic.
+//! A client chooses its id: any bytes but white space. A topic is UTF-8 with signs of its own, and a broker closes the connection
+//! at a malformed one. So the bridge percent-encodes all that is not a letter, a digit or a plain sign, and no two ids share a
+//! topic.
 
 use std::fmt::Write as _;
 
@@ -55,7 +55,7 @@ impl Topics {
     }
 }
 
-/// The id of who reports under this topic: its last two levels, `user.device`. None if that is no id.
+/// The client's id of this topic: its last two levels, `user.device`. `None` if they do not make an id.
 ///
 /// White space and `%` are percent-encoded, and the dots of a device: the last dot of an id stands between its two parts.
 #[must_use]

@@ -209,7 +209,7 @@ fn what_the_node_could_not_take_is_taken_when_it_is_back() {
     herd["Hill"].kill();
     bridge.log.wait_for("node down");
     broker.publish("owntracks/ann/phone", &phone(""));
-    bridge.log.wait_for("reports wait");
+    bridge.log.wait_for("updates wait");
     // Not even who ends the bridge takes it away: it was not acknowledged, and is not retained.
     bridge.signal(Signal::KILL);
     bridge.wait_for_end();
