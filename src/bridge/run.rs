@@ -50,7 +50,7 @@ pub(super) struct Bridge {
     stream: RefCell<Option<Box<dyn Stream>>>,
     /// Rises with each connection to the broker: numbers of messages hold for one.
     connection: Cell<u64>,
-    /// The version to try: the other one if the broker did not accept the last connection.
+    /// The version to try: 5, and 3.1.1 if the broker did not accept that.
     version: Cell<Version>,
     /// The broker has accepted the bridge. Some brokers do, and close the connection at once.
     is_accepted: Cell<bool>,
@@ -157,10 +157,10 @@ async fn keep_broker(bridge: &Bridge) -> &'static str {
         let why = match bridge.settings.broker.connect().await {
             Ok(stream) => {
                 let why = serve(bridge, stream).await;
-                if !bridge.is_accepted.get() {
-                    let other = if bridge.version.get() == Version::V5 { Version::V3 } else { Version::V5 };
-                    bridge.version.set(other);
-                }
+                bridge.version.set(match (bridge.is_accepted.get(), bridge.version.get()) {
+                    (false, Version::V5) => Version::V3,
+                    _ => Version::V5,
+                });
                 why
             }
             Err(error) => error.to_string(),
