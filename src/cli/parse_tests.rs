@@ -110,10 +110,7 @@ fn imports_are_understood() {
 #[test]
 fn wrong_usage_names_the_word_and_what_was_meant() {
     for (line, message) in [
-        (
-            "",
-            "herd: no command (one of: up, serve, send, status, check, token, places); see: herd --help",
-        ),
+        ("", "herd: no command (one of: up, serve, send, status, check, token, places); see: herd --help"),
         ("srve Hill", "herd: unknown command \"srve\" (did you mean \"serve\"?); see: herd --help"),
         ("frobnicate", "herd: unknown command \"frobnicate\"; see: herd --help"),
         ("--config x up", "herd: unknown flag \"--config\" (the command comes first); see: herd --help"),
