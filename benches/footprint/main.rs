@@ -81,7 +81,7 @@ fn measured(options: &Options, pair: &[Program], with_references: bool) -> Table
     let service = https::Service::start();
     let mut round = |which: usize, program: &Program, says: &str| {
         eprintln!("{}: {says}", program.name);
-        measure::one_node(program, which, &mut table, options.in_short);
+        measure::one_node(program, which, &mut table);
         if program.floods {
             measure::herd_of_five(program, which, &mut table, options.in_short);
         }
@@ -96,14 +96,23 @@ fn measured(options: &Options, pair: &[Program], with_references: bool) -> Table
             round(*which, program, &format!("round {n} of {rounds}"));
         }
     }
-    for (which, program) in once {
+    for &(which, program) in &once {
         round(which, program, "once, as a reference");
+    }
+    if !options.in_short {
+        eprintln!("requests, in turns");
+        measure::requests(&numbered(&often), &mut table);
+        once.iter().for_each(|reference| measure::requests(&numbered(&[*reference]), &mut table));
     }
     for (which, program) in all.iter().enumerate() {
         eprintln!("{}: under valgrind and strace", program.name);
         tools::counts(program, which, &mut table);
     }
     table
+}
+
+fn numbered<'a>(programs: &[(usize, &&'a Program)]) -> Vec<(usize, &'a Program)> {
+    programs.iter().map(|(which, program)| (*which, **program)).collect()
 }
 
 fn main() -> ExitCode {

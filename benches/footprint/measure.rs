@@ -19,6 +19,8 @@ const MANY: usize = 4_000;
 /// Clients in the table beside those that ask.
 const ENTRIES: usize = 2_000;
 const UPDATES: usize = 300;
+/// Turns of each load; an even number, so that each program is as often first as last.
+const TURNS: usize = 20;
 
 /// The bytes of the section .text, by binutils.
 fn text_bytes(file: &Path) -> Option<f64> {
@@ -45,8 +47,8 @@ pub(crate) fn sizes(programs: &[&Program], table: &mut Table) {
     }
 }
 
-/// A node by itself: start, idle, crowds, entries; and requests, unless it is only what does not depend on time.
-pub(crate) fn one_node(program: &Program, which: usize, table: &mut Table, in_short: bool) {
+/// A node by itself: start, idle, crowds and entries.
+pub(crate) fn one_node(program: &Program, which: usize, table: &mut Table) {
     leave_the_first_core();
     let map = Map::of(1, "");
     let node = Node::start(program, &map, 0, &[]);
@@ -61,9 +63,6 @@ pub(crate) fn one_node(program: &Program, which: usize, table: &mut Table, in_sh
     let connect = || Client::connect(map.clients[0], program.dialect);
     crowd(&node, connect, which, table);
     entries(&node, connect, which, table);
-    if !in_short {
-        requests(&node, connect, which, table);
-    }
 }
 
 fn crowd(node: &Node, connect: impl Fn() -> Client, which: usize, table: &mut Table) {
@@ -112,22 +111,57 @@ const fn load(clients: usize, depth: usize, rounds: usize) -> Load {
     Load { clients, depth, rounds, pause: Duration::ZERO }
 }
 
-fn requests(node: &Node, connect: impl Fn() -> Client, which: usize, table: &mut Table) {
-    let mut tick = 2;
-    for (load, Rows(cpu_row, rate_row)) in LOADS {
-        let mut clients: Vec<Client> = (0..load.clients).map(|_| connect()).collect();
-        Load { rounds: load.rounds / 10, ..load }.run(&mut clients, &mut tick);
-        let (cpu, started) = (node.cpu_ns(), Instant::now());
-        let mut times = load.run(&mut clients, &mut tick);
-        let (cpu, seconds) = (node.cpu_ns() - cpu, started.elapsed().as_secs_f64());
+/// A node that runs beside those that it is compared with, and its clients.
+struct Asked {
+    which: usize,
+    node: Node,
+    clients: Vec<Client>,
+    tick: usize,
+    _map: Map,
+}
+
+/// Requests to these programs, in short turns: A B C, C B A, and so on, because a shared machine changes its speed from one
+/// second to the next. A node that is not asked sleeps. The clients send as fast as they are answered.
+pub(crate) fn requests(programs: &[(usize, &Program)], table: &mut Table) {
+    leave_the_first_core();
+    let ask = |&(which, program): &(usize, &Program)| {
+        let map = Map::of(1, "");
+        let node = Node::start(program, &map, 0, &[]);
+        Node::wait_for(map.clients[0]);
+        let connect = |_| Client::connect(map.clients[0], program.dialect);
+        let most = LOADS.iter().map(|(load, _)| load.clients).max().unwrap_or_default();
+        Asked { which, node, clients: (0..most).map(connect).collect(), tick: 2, _map: map }
+    };
+    let mut all: Vec<Asked> = programs.iter().map(ask).collect();
+    for (load, rows) in &LOADS {
+        all.iter_mut().for_each(|asked| drop(asked.bear(load)));
+        for _ in 0..TURNS {
+            for asked in &mut all {
+                asked.turn(load, rows, table);
+            }
+            all.reverse();
+        }
+    }
+}
+
+impl Asked {
+    /// Bears a load; gives the time of each answer, in microseconds.
+    fn bear(&mut self, load: &Load) -> Vec<f64> {
+        load.run(&mut self.clients[..load.clients], &mut self.tick)
+    }
+
+    fn turn(&mut self, load: &Load, Rows(cpu_row, rate_row): &Rows, table: &mut Table) {
+        let (cpu, started) = (self.node.cpu_ns(), Instant::now());
+        let mut times = self.bear(load);
+        let (cpu, seconds) = (self.node.cpu_ns() - cpu, started.elapsed().as_secs_f64());
         let requests = load.requests() as f64;
-        table.add(which, cpu_row, "us a request", cpu / requests / 1e3);
+        table.add(self.which, cpu_row, "us a request", cpu / requests / 1e3);
         if load.clients == 1 {
             times.sort_by(f64::total_cmp);
-            table.add(which, "answer, one client, median", "us", times[times.len() / 2]);
-            table.add(which, "answer, one client, p99", "us", times[times.len() * 99 / 100]);
+            table.add(self.which, "answer, one client, median", "us", times[times.len() / 2]);
+            table.add(self.which, "answer, one client, p99", "us", times[times.len() * 99 / 100]);
         } else {
-            table.add(which, rate_row, "a second", requests / seconds);
+            table.add(self.which, rate_row, "a second", requests / seconds);
         }
     }
 }
