@@ -19,8 +19,10 @@ const MANY: usize = 4_000;
 /// Clients in the table beside those that ask.
 const ENTRIES: usize = 2_000;
 const UPDATES: usize = 300;
-/// Turns of each load; an even number, so that each program is as often first as last.
+/// Turns of each load, where programs are compared: an even number, so that each is as often first as last.
 const TURNS: usize = 20;
+/// And of a program by itself, which is slower as a rule.
+const TURNS_ALONE: usize = 2;
 
 /// The bytes of the section .text, by binutils.
 fn text_bytes(file: &Path) -> Option<f64> {
@@ -133,9 +135,10 @@ pub(crate) fn requests(programs: &[(usize, &Program)], table: &mut Table) {
         Asked { which, node, clients: (0..most).map(connect).collect(), tick: 2, _map: map }
     };
     let mut all: Vec<Asked> = programs.iter().map(ask).collect();
+    let turns = if programs.len() == 1 { TURNS_ALONE } else { TURNS };
     for (load, rows) in &LOADS {
         all.iter_mut().for_each(|asked| drop(asked.bear(load)));
-        for _ in 0..TURNS {
+        for _ in 0..turns {
             for asked in &mut all {
                 asked.turn(load, rows, table);
             }

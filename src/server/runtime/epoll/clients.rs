@@ -28,7 +28,7 @@ use crate::proto::time::Mono;
 use crate::server::client::Client;
 use crate::server::limits::{
     CLIENTS_MAX, LINGER_BYTES_MAX, LINGER_MS_MAX, LITTLE_BYTES, TURN_BUSY_BYTES, TURN_BUSY_CLIENTS,
-    TURN_CLIENTS, UNREAD_LOOK_MS, UNREAD_MS_MAX,
+    TURN_CLIENTS, TURN_CLOSES, TURN_SPARSE_BYTES, UNREAD_LOOK_MS, UNREAD_MS_MAX,
 };
 use crate::server::shared::Server;
 use crate::server::status::RuntimeStats;
@@ -117,7 +117,8 @@ impl Clients {
         let key = self.turns.take(class)?;
         let mut brought = 0;
         let before = self.slots[key].unread_since();
-        let after = self.slots[key].turn(server, &self.mailbox, key, &mut brought);
+        let bytes_max = if class == Class::Sparse { TURN_SPARSE_BYTES } else { usize::MAX };
+        let after = self.slots[key].turn(server, &self.mailbox, key, bytes_max, &mut brought);
         self.took_some(key, before);
         let is_much = brought > LITTLE_BYTES || self.slots[key].client.is_in_line();
         self.turns.set_class(key, if is_much { Class::Busy } else { Class::Sparse });
@@ -197,12 +198,14 @@ impl Clients {
         }
     }
 
-    /// Closes those whose time is over; says whether others are left that have a time.
-    fn close_overdue(&mut self, now: Mono) -> bool {
-        let overdue: Vec<usize> = {
+    /// Closes connections whose time is over, at most [`TURN_CLOSES`]. `None` if there may be more of them, else whether
+    /// others are left that have a time.
+    fn close_overdue(&mut self, now: Mono) -> Option<bool> {
+        let overdue: heapless::Vec<usize, TURN_CLOSES> = {
             let slots = self.slots.iter().filter(|(_, slot)| slot.closes_at().is_some_and(|at| at <= now));
-            slots.map(|(key, _)| key).collect()
+            slots.map(|(key, _)| key).take(TURN_CLOSES).collect()
         };
+        let is_full = overdue.is_full();
         for key in overdue {
             if self.slots[key].unread_since().is_some() {
                 self.unread += 1;
@@ -210,8 +213,11 @@ impl Clients {
             }
             self.close(key);
         }
+        if is_full {
+            return None;
+        }
         self.is_looked_after = self.slots.iter().any(|(_, slot)| slot.closes_at().is_some());
-        self.is_looked_after
+        Some(self.is_looked_after)
     }
 }
 
@@ -219,7 +225,14 @@ async fn look_after(server: &'static Server<Epoll>) {
     loop {
         server.runtime.reactor.sleep_ms(UNREAD_LOOK_MS).await;
         let now = server.driver.clock().now().mono;
-        if !server.clients.borrow_mut().close_overdue(now) {
+        let is_needed = loop {
+            match server.clients.borrow_mut().close_overdue(now) {
+                Some(is_needed) => break is_needed,
+                None => {}
+            }
+            server.runtime.reactor.next_turn().await;
+        };
+        if !is_needed {
             return;
         }
     }
@@ -294,10 +307,13 @@ impl Crowd for &'static Server<Epoll> {
                 break;
             }
         }
-        let mut bytes = 0;
+        let (mut bytes, closed) = (0, clients.unread);
         for _ in 0..TURN_BUSY_CLIENTS {
             match clients.serve(self, Class::Busy) {
-                Some(brought) if bytes + brought < TURN_BUSY_BYTES => bytes += brought,
+                // To close a connection takes long, so it ends the turn.
+                Some(brought) if bytes + brought < TURN_BUSY_BYTES && clients.unread == closed => {
+                    bytes += brought
+                }
                 _ => break,
             }
         }
