@@ -3,73 +3,25 @@
 //! `cargo bench --bench places`. Real nodes as processes of their own, a real HTTP and HTTPS server on loopback. Memory is
 //! `Anonymous` of `smaps_rollup`: what would have to be swapped out. Linux only.
 
-#[path = "../tests/upstream/mod.rs"]
-mod upstream;
-
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
-use upstream::tls::Ca;
-use upstream::{Act, Server, ok};
 
-/// A node, and a connection to it that is kept.
-struct Node {
-    process: Child,
-    clients: SocketAddr,
-    folder: std::path::PathBuf,
+use herd_test_support::upstream::tls::Ca;
+use herd_test_support::upstream::{Act, Server, ok};
+use herd_test_support::{Herd, Measured, Node};
+
+/// One node whose map has this member `places`, and little in its environment but `environment`.
+fn start(places: &str, environment: &[(&'static str, &'static str)]) -> Herd {
+    let measured = Measured { environment: environment.to_vec(), ..Measured::default() };
+    Herd::one().places(places).measured(measured).start()
 }
 
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-impl Node {
-    /// One node whose configuration has this member `places`, and nothing in its environment but `environment`.
-    fn start(places: &str, environment: &[(&str, &str)]) -> Node {
-        let free = || TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-        let held = [free(), free()];
-        let [clients, links] = held.each_ref().map(|port| port.local_addr().expect("it is bound"));
-        let folder = std::env::temp_dir().join(format!("herd-bench-places-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a temporary folder");
-        let map = folder.join("herd.json");
-        let text = format!(
-            r#"{{ "nodes": {{ "Hill": {{ "clients": "{clients}", "links": "{links}" }} }}, "edges": [], "places": {places} }}"#
-        );
-        std::fs::write(&map, text).expect("a configuration file");
-        drop(held);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_herd"));
-        command.env_clear().envs(environment.iter().copied()).args(["serve", "Hill", "--config"]).arg(&map);
-        let process = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
-        Node { process: process.expect("the program was just built"), clients, folder }
-    }
-
-    fn connect(&self) -> BufReader<TcpStream> {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        loop {
-            match TcpStream::connect(self.clients) {
-                Ok(stream) => {
-                    stream.set_nodelay(true).expect("a TCP option");
-                    return BufReader::new(stream);
-                }
-                Err(error) if Instant::now() > deadline => panic!("{}: {error}", self.clients),
-                Err(_) => std::thread::sleep(Duration::from_millis(10)),
-            }
-        }
-    }
-
-    fn anonymous_kb(&self) -> u64 {
-        let file = format!("/proc/{}/smaps_rollup", self.process.id());
-        let text = std::fs::read_to_string(file).expect("the node runs");
-        let line =
-            text.lines().find(|line| line.starts_with("Anonymous:")).expect("Linux says so since 4.14");
-        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number of kB")
-    }
+fn connect(node: &Node) -> BufReader<TcpStream> {
+    let stream = TcpStream::connect(node.clients).expect("the node serves");
+    stream.set_nodelay(true).expect("a TCP option");
+    BufReader::new(stream)
 }
 
 /// Says a line and reads the first line of the answer.
@@ -132,22 +84,23 @@ fn heap_of_a_cut() {
 }
 
 /// KB of a node that idles, after ten answers one by one, and after ten at once. It trusts the built-in roots or one CA.
-fn memory(server: &Server, environment: &[(&str, &str)], ca: Option<&Ca>) -> [u64; 3] {
+fn memory(server: &Server, environment: &[(&'static str, &'static str)], ca: Option<&Ca>) -> [u64; 3] {
     let ca_file = ca.map_or_else(String::new, |ca| format!(", \"ca_file\": {:?}", ca.file()));
     let places = format!("{{ \"source\": \"google-legacy\", \"url\": {:?}{ca_file} }}", server.url());
-    let node = Node::start(&places, environment);
-    let mut client = node.connect();
+    let herd = start(&places, environment);
+    let node = &herd["Hill"];
+    let mut client = connect(node);
     for n in 0..10 {
         say(&mut client, &format!("IAMAT c{n} +34.068930-118.44512{n} 1621464827.959498503\n"));
     }
     std::thread::sleep(Duration::from_secs(1));
-    let idle = node.anonymous_kb();
+    let idle = node.anonymous_kib();
     for n in 0..10 {
         say(&mut client, &format!("WHATSAT c{n} 10 20\n"));
         json(&mut client);
     }
-    let one_by_one = node.anonymous_kb();
-    let mut clients: Vec<_> = (0..10).map(|_| node.connect()).collect();
+    let one_by_one = node.anonymous_kib();
+    let mut clients: Vec<_> = (0..10).map(|_| connect(node)).collect();
     for (n, client) in clients.iter_mut().enumerate() {
         client.get_mut().write_all(format!("WHATSAT c{n} 10 20\n").as_bytes()).expect("the node is there");
     }
@@ -155,7 +108,7 @@ fn memory(server: &Server, environment: &[(&str, &str)], ca: Option<&Ca>) -> [u6
         first_line(client);
         json(client);
     }
-    [idle, one_by_one, node.anonymous_kb()]
+    [idle, one_by_one, node.anonymous_kib()]
 }
 
 fn memory_of_tls() {
@@ -207,9 +160,10 @@ fn iamats_beside_a_hanging_upstream() {
         let server = Server::start(Act::HangBeforeHead);
         let url = server.url();
         let places = format!("{{ \"source\": \"google-legacy\", \"url\": {url:?}, \"timeout_ms\": 60000 }}");
-        let node = Node::start(&places, &[]);
-        let mut client = node.connect();
-        let mut waiting: Vec<_> = (0..30).map(|_| node.connect()).collect();
+        let herd = start(&places, &[]);
+        let node = &herd["Hill"];
+        let mut client = connect(node);
+        let mut waiting: Vec<_> = (0..30).map(|_| connect(node)).collect();
         for (n, client) in waiting.iter_mut().enumerate() {
             say(client, &format!("IAMAT c{n} +34-118.{n:03} 1621464827\n"));
         }
@@ -233,8 +187,9 @@ fn iamats_beside_a_hanging_upstream() {
 
 fn fifty_at_once() {
     let server = Server::start(Act::Late(Duration::from_millis(300), answer_of_46_kb().into()));
-    let node = Node::start(&format!("{{ \"source\": \"google-legacy\", \"url\": {:?} }}", server.url()), &[]);
-    let mut clients: Vec<_> = (0..50).map(|_| node.connect()).collect();
+    let herd = start(&format!("{{ \"source\": \"google-legacy\", \"url\": {:?} }}", server.url()), &[]);
+    let node = &herd["Hill"];
+    let mut clients: Vec<_> = (0..50).map(|_| connect(node)).collect();
     for (n, client) in clients.iter_mut().enumerate() {
         say(client, &format!("IAMAT c{n} +34-118.{n:03} 1621464827\n"));
     }

@@ -13,9 +13,7 @@ use std::time::{Duration, Instant};
 
 use herd::places::file::format::Dat;
 
-#[path = "../tests/common/rows.rs"]
-mod rows;
-use rows::{Layout, Rows};
+use herd_test_support::rows::{Layout, Rows};
 
 const ROWS: u64 = 1_000_000;
 const MEMORY_KB_MAX: u64 = 64_000;

@@ -18,9 +18,7 @@ use herd::places::file::nearest::nearest;
 use herd::places::file::render::answer;
 use herd::places::import::{Columns, Format, Import, Progress, import, kind_of_word};
 
-#[path = "../tests/common/rows.rs"]
-mod rows;
-use rows::{Layout, Rows};
+use herd_test_support::rows::{Layout, Rows};
 
 const ROUNDS: usize = 4_000;
 const PLACES: u64 = 1_000_000;

@@ -16,12 +16,18 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 WANTED = {"herd_build": "info", "herd_uptime_seconds": "gauge", "herd_client_commands": "counter", "herd_iamat_over_quota": "counter"}
 
 
+# Sockets that hold ports.
+HELD = []
+
+
 def free_addresses(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    addresses = ["{}:{}".format(*held.getsockname()) for held in sockets]
-    for held in sockets:
-        held.close()
-    return addresses
+    """Addresses whose ports no other program is given before this one ends: see tests/page/herd.py."""
+    for _ in range(count):
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        HELD.append(held)
+    return ["{}:{}".format(*held.getsockname()) for held in HELD[-count:]]
 
 
 def fetched(url):

@@ -1,12 +1,10 @@
 //! No log line at any level holds the key. A file of its own, since a process has one logger.
 
-mod upstream;
-
 use herd::places::{Places, Settings, is_secret_target};
+use herd_test_support::upstream::asking::*;
+use herd_test_support::upstream::{Act, Server, ok};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::sync::Mutex;
-use upstream::asking::*;
-use upstream::{Act, Server, ok};
 
 /// Keeps every record, whoever wrote it.
 struct Everything(Mutex<Vec<(Level, String, String)>>);

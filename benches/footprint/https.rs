@@ -6,8 +6,8 @@ use crate::client::Client;
 use crate::process::{Map, Node};
 use crate::programs::Program;
 use crate::rows::Table;
-use crate::upstream::tls::Ca;
-use crate::upstream::{Server, ok};
+use herd_test_support::upstream::tls::Ca;
+use herd_test_support::upstream::{Server, ok};
 
 /// Bytes of an answer of Google's, about.
 const ANSWER_BYTES: usize = 46_000;

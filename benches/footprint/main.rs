@@ -21,8 +21,6 @@ mod programs;
 mod rows;
 mod svg;
 mod tools;
-#[path = "../../tests/upstream/mod.rs"]
-mod upstream;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

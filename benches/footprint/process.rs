@@ -1,9 +1,11 @@
 //! Nodes as processes: start them, read what the kernel says of them, end them.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use herd_test_support::{free_addresses_on, memory_kib};
 
 use crate::client::Dialect;
 use crate::programs::Program;
@@ -31,9 +33,8 @@ impl Map {
     /// the end.
     pub(crate) fn of(nodes: usize, more: &str) -> Map {
         use std::os::unix::fs::PermissionsExt;
-        let free = || TcpListener::bind(("127.0.0.1", 0)).expect("loopback has free ports");
-        let bound: Vec<TcpListener> = (0..2 * nodes).map(|_| free()).collect();
-        let at = |i: usize| bound[i].local_addr().expect("it is bound");
+        let held = free_addresses_on(Ipv4Addr::LOCALHOST, 2 * nodes);
+        let at = |i: usize| held[i];
         let node = |i: usize| {
             format!(r#""{}": {{ "clients": "{}", "links": "{}" }}"#, NAMES[i], at(i), at(nodes + i))
         };
@@ -139,32 +140,31 @@ impl Node {
         std::fs::read_to_string(format!("/proc/{}/{name}", self.0.id())).expect("the node runs")
     }
 
-    /// A member of `smaps_rollup` or `status`, in bytes where it is one of kB.
-    fn member(&self, file: &str, name: &str) -> f64 {
-        let text = self.file(file);
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        let mut words = line.unwrap_or_else(|| panic!("{file} has no {name}")).split_whitespace();
-        let number: f64 = words.next().and_then(|number| number.parse().ok()).expect("a number");
-        if words.next() == Some("kB") { number * 1024.0 } else { number }
+    /// A member of `smaps_rollup`, in bytes.
+    #[expect(clippy::cast_precision_loss, reason = "a node has megabytes")]
+    fn memory(&self, member: &str) -> f64 {
+        memory_kib(self.0.id(), member).expect("the node runs") as f64 * 1024.0
     }
 
     /// Private memory that is not a file's: what each node costs a board. Pages of the program are shared and can be had
     /// back, so RSS and PSS say less.
     pub(crate) fn anonymous(&self) -> f64 {
-        self.member("smaps_rollup", "Anonymous")
+        self.memory("Anonymous")
     }
 
     pub(crate) fn resident(&self) -> f64 {
-        self.member("smaps_rollup", "Rss")
+        self.memory("Rss")
     }
 
     /// Shared pages divided by those who share them.
     pub(crate) fn proportional(&self) -> f64 {
-        self.member("smaps_rollup", "Pss")
+        self.memory("Pss")
     }
 
     pub(crate) fn threads(&self) -> f64 {
-        self.member("status", "Threads")
+        let status = self.file("status");
+        let line = status.lines().find_map(|line| line.strip_prefix("Threads:")).expect("Linux tells it");
+        line.trim().parse().expect("a number")
     }
 
     fn sum_of_threads(&self, read: impl Fn(&Path) -> f64) -> f64 {

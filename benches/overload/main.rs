@@ -19,12 +19,12 @@
 mod attacks;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use attacks::{ATTACKS, Target};
+use herd_test_support::{Herd, Measured, cpu_s, private_kib};
 
 const EVERY: Duration = Duration::from_millis(2);
 const ALONE: Duration = Duration::from_secs(4);
@@ -32,19 +32,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What 4,096 connections and a full table take in a node, and some.
 const GROWTH_KIB_MAX: u64 = 8 * 1024;
 
-/// A node that runs until this is dropped.
+/// Hill, whose neighbour Smith is never there: a name that strangers can say. It runs until this is dropped.
 struct Node {
-    process: Child,
+    herd: Herd,
     at: Target,
-    folder: PathBuf,
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
 }
 
 /// Where a process runs, and before whom.
@@ -80,58 +71,20 @@ fn command(place: &Place, program: &str, words: &[&str]) -> Command {
 }
 
 impl Node {
-    /// Hill, whose neighbour Smith is never there: a name that strangers can say.
     fn start() -> Node {
-        use std::os::unix::fs::PermissionsExt;
-        let held: Vec<TcpListener> =
-            (0..4).map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has free ports")).collect();
-        let at = |i: usize| held[i].local_addr().expect("it is bound");
-        let node = |i: usize| format!(r#"{{ "clients": "{}", "links": "{}" }}"#, at(i), at(i + 1));
-        let text = format!(
-            r#"{{ "nodes": {{ "Hill": {}, "Smith": {} }}, "edges": [["Hill", "Smith"]], "key_file": "key" }}"#,
-            node(0),
-            node(2)
-        );
-        let folder = std::env::temp_dir().join(format!("herd-hostile-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a temporary folder");
-        let (map, key) = (folder.join("herd.json"), folder.join("key"));
-        std::fs::write(&map, text).expect("a configuration file");
-        std::fs::write(&key, "5a".repeat(32)).expect("a key file");
-        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("our own file");
-        let target = Target { clients: at(0), links: at(1) };
-        drop(held);
-        let map = map.to_str().expect("a plain path").to_owned();
-        let mut command =
-            command(&Place::Node, env!("CARGO_BIN_EXE_herd"), &["serve", "Hill", "--config", &map]);
-        let process = command.env("MALLOC_ARENA_MAX", "1").stdin(Stdio::null()).stderr(Stdio::null()).spawn();
-        let node = Node {
-            process: process.expect("taskset, and the program that was just built"),
-            at: target,
-            folder,
-        };
-        let begin = Instant::now();
-        while TcpStream::connect(target.clients).is_err() {
-            assert!(begin.elapsed() < PATIENCE, "the node does not start");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        node
+        let measured = Measured { words: placed(&Place::Node), environment: vec![("MALLOC_ARENA_MAX", "1")] };
+        let herd = Herd::pair().played("Smith").keyed().without_places().measured(measured).start();
+        let at = Target { clients: herd["Hill"].clients, links: herd["Hill"].links };
+        Node { herd, at }
     }
 
     fn private_kib(&self) -> u64 {
-        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.process.id()))
-            .expect("the node runs");
-        let lines = text.lines().filter(|line| line.starts_with("Private_") && !line.contains("Hugetlb"));
-        lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+        private_kib(self.herd["Hill"].pid()).expect("the node runs")
     }
 
     /// Seconds on a processor, of all threads.
     fn cpu_s(&self) -> f64 {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).expect("the node runs");
-        let ns = tasks.flatten().filter_map(|task| {
-            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-            text.split_whitespace().next()?.parse::<f64>().ok()
-        });
-        ns.sum::<f64>() / 1e9
+        cpu_s(self.herd["Hill"].pid())
     }
 }
 

@@ -12,94 +12,56 @@
 //! [`PRIVATE_KIB_MAX`] or [`CORE_MAX`], or when somebody who watches is told less than what happened.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::net::{SocketAddr, TcpStream};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use herd_test_support::{Herd, Measured, cpu_s, free_addresses};
 
 const CLIENTS: usize = 1_000;
 const WATCHERS: usize = 10;
 const SPAN: Duration = Duration::from_secs(15);
 /// Before it is looked: everybody has come, and every buffer has been as full as it gets.
 const SETTLE: Duration = Duration::from_secs(3);
-const PATIENCE: Duration = Duration::from_secs(20);
 /// What watching may cost, in KiB of private memory and as a part of one core.
 const PRIVATE_KIB_MAX: f64 = 200.0;
 const CORE_MAX: f64 = 0.05;
 
 /// A node that runs until this is dropped.
 struct Node {
-    process: Child,
-    clients: SocketAddr,
+    herd: Herd,
     http: Option<SocketAddr>,
-    folder: PathBuf,
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
 }
 
 impl Node {
     fn start(has_http: bool) -> Node {
-        let held: Vec<TcpListener> =
-            (0..3).map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has free ports")).collect();
-        let at = |i: usize| held[i].local_addr().expect("it is bound");
-        let (clients, http) = (at(0), has_http.then(|| at(2)));
-        let page = http.map(|http| format!(r#", "http": "{http}""#)).unwrap_or_default();
-        let text = format!(
-            r#"{{ "nodes": {{ "Hill": {{ "clients": "{clients}", "links": "{}"{page} }} }}, "edges": [] }}"#,
-            at(1)
-        );
-        drop(held);
-        let folder = std::env::temp_dir().join(format!("herd-watch-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a temporary folder");
-        let map = folder.join("herd.json");
-        std::fs::write(&map, text).expect("a configuration file");
-        let mut words = vec![env!("CARGO_BIN_EXE_herd"), "serve", "Hill", "--config"];
-        words.push(map.to_str().expect("a plain path"));
-        if has_two_cores() {
-            words.splice(0..0, ["taskset", "-c", "0"]);
+        let words = if has_two_cores() { vec!["taskset", "-c", "0"] } else { Vec::new() };
+        let measured = Measured { words, environment: vec![("MALLOC_ARENA_MAX", "1")] };
+        let builder = Herd::one().without_places().measured(measured);
+        if !has_http {
+            return Node { herd: builder.start(), http: None };
         }
-        let process = Command::new(words[0])
-            .args(&words[1..])
-            .env("MALLOC_ARENA_MAX", "1")
-            .env("XDG_RUNTIME_DIR", &folder)
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("taskset, and the program that was just built");
-        let node = Node { process, clients, http, folder };
-        let begin = Instant::now();
-        while TcpStream::connect(clients).is_err() {
-            assert!(begin.elapsed() < PATIENCE, "the node does not start");
-            thread::sleep(Duration::from_millis(10));
-        }
-        node
+        let (mut herd, http) = (builder.build(), free_addresses(1)[0]);
+        herd.start_with_http("Hill", &http.to_string());
+        Node { herd, http: Some(http) }
+    }
+
+    fn clients(&self) -> SocketAddr {
+        self.herd["Hill"].clients
     }
 
     /// Memory of its own that is no file's: pages of the program can be had back, and are shared by all nodes.
+    #[expect(clippy::cast_precision_loss, reason = "a node has megabytes")]
     fn private_kib(&self) -> f64 {
-        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.process.id()))
-            .expect("the node runs");
-        let lines = text.lines().filter(|line| line.starts_with("Anonymous:"));
-        lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok()).sum()
+        self.herd["Hill"].anonymous_kib() as f64
     }
 
     /// Seconds on a processor, of all threads.
     fn cpu_s(&self) -> f64 {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).expect("the node runs");
-        let ns = tasks.flatten().filter_map(|task| {
-            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-            text.split_whitespace().next()?.parse::<f64>().ok()
-        });
-        ns.sum::<f64>() / 1e9
+        cpu_s(self.herd["Hill"].pid())
     }
 }
 
@@ -162,9 +124,9 @@ struct Cost {
 fn measure(has_http: bool, watchers: usize) -> Result<Cost, String> {
     let node = Node::start(has_http);
     let is_over = Arc::new(AtomicBool::new(false));
-    let walkers = walk(node.clients, is_over.clone());
+    let walkers = walk(node.clients(), is_over.clone());
     let told = Arc::new(AtomicU64::new(0));
-    let http = node.http.unwrap_or(node.clients);
+    let http = node.http.unwrap_or(node.clients());
     let eyes: Vec<_> = (0..watchers).map(|_| watch(http, told.clone())).collect();
     thread::sleep(SETTLE);
     let (begin, cpu_s, told_before) = (Instant::now(), node.cpu_s(), told.load(Ordering::Relaxed));

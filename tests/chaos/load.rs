@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::client::{Line, Wrong};
-use crate::common::Dice;
 use crate::ledger::{Ledger, Time};
 use crate::nodes::Shared;
 use crate::world::{NAMES, client_address};
+use herd_test_support::Dice;
 
 pub(crate) const CLIENTS: usize = 12;
 /// Some 3,000 in all, fewer than a table holds: what a full table does is the soak's and the simulator's.

@@ -7,8 +7,6 @@
 //! ```
 
 mod client;
-#[path = "../common/mod.rs"]
-mod common;
 mod ledger;
 mod load;
 mod memory;

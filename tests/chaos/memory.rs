@@ -1,5 +1,7 @@
 //! What the kernel says of a process: its private memory and its descriptors.
 
+use herd_test_support::{memory_kib, private_kib};
+
 /// One look at a process.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Look {
@@ -11,15 +13,10 @@ pub(crate) struct Look {
 }
 
 /// `None` when there is no such process.
-pub(crate) fn look(pid: i32) -> Option<Look> {
-    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let kib = |name: &str| {
-        let line = rollup.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok())
-    };
+pub(crate) fn look(pid: u32) -> Option<Look> {
     Some(Look {
-        private_kib: kib("Private_Clean")? + kib("Private_Dirty")?,
-        anonymous_kib: kib("Anonymous")?,
+        private_kib: private_kib(pid)?,
+        anonymous_kib: memory_kib(pid, "Anonymous")?,
         descriptors: u64::try_from(std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count()).ok()?,
     })
 }

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::common::{program, runs_beside};
 use crate::ledger::Ledger;
 use crate::memory::{Look, look};
 use crate::world::{NAMES, at_node, client_address};
+use herd_test_support::{program, runs_beside};
 
 /// How long a node may take to end when it is asked to, and to let clients in.
 const END_MAX: Duration = Duration::from_secs(10);
@@ -144,7 +144,7 @@ impl Nodes {
     }
 
     pub(crate) fn look(&self, node: usize) -> Option<Look> {
-        look(i32::try_from(self.children[node].as_ref()?.id()).ok()?)
+        look(self.children[node].as_ref()?.id())
     }
 }
 

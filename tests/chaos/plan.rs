@@ -12,9 +12,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::common::Dice;
 use crate::nodes::{Nodes, Shared};
 use crate::world::{self, EDGES, NAMES, World, client_address, edge_name, link_address};
+use herd_test_support::Dice;
 
 const NODES_MAX: usize = 2;
 const WIRES_MAX: usize = 2;

@@ -15,8 +15,8 @@ use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::client::{Line, Wrong};
-use crate::common::{Dice, Herd, Up, allow_many_files};
 use crate::memory::{Look, look};
+use herd_test_support::{Dice, Herd, Up, allow_many_files};
 
 const GROWTH_KIB_MAX: u64 = 64;
 const GROWTH_DESCRIPTORS_MAX: u64 = 8;
@@ -86,7 +86,9 @@ pub(crate) fn run(minutes: f64, seed: u64) -> Result<(), String> {
         if begin.elapsed().as_secs() / 60 >= u64::from(minute) {
             let now: Vec<Look> = pids
                 .iter()
-                .map(|pid| look(*pid).ok_or(format!("process {pid} has gone\n{}", up.log.tail())))
+                .map(|pid| {
+                    look(pid.unsigned_abs()).ok_or(format!("process {pid} has gone\n{}", up.log.tail()))
+                })
                 .collect::<Result<_, _>>()?;
             print_looks(minute, &now, &crowd);
             looks.push(now);

@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::client::{Line, Wrong};
-use crate::common::{key, places_file};
 use crate::ledger::{Ledger, time_of};
 use crate::load::{CLIENTS, Client, IDS_PER_CLIENT, SILENT_EVERY, id_of};
 use crate::nodes::{Nodes, Shared};
 use crate::plan::Storm;
 use crate::world::{NAMES, World, client_address, write_map};
+use herd_test_support::{key, places_file};
 
 /// Until the tables are equal: a link that died unseen is cut after 30 s, and dialled again after another 30 at most.
 const EQUAL_WITHIN: Duration = Duration::from_secs(90);

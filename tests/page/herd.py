@@ -19,12 +19,21 @@ WORDS = ["kiwi", "heron", "otter", "lynx", "wren", "tapir", "ibis", "fox"]
 KEY = "5a" * 32
 
 
+# Sockets that hold ports until this program ends.
+HELD = []
+
+
 def free_ports(count):
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in held]
-    for listener in held:
-        listener.close()
-    return ports
+    """Ports that no other program is given before this one ends.
+
+    Each is held by a socket that is bound and does not listen. A node may listen there all the same: both have SO_REUSEADDR.
+    """
+    for _ in range(count):
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        HELD.append(held)
+    return [held.getsockname()[1] for held in HELD[-count:]]
 
 
 class Herd:

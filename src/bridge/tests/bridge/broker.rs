@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::common::{Folder, Log, free_addresses, until, until_some};
+use herd_test_support::{Folder, Log, free_addresses, memory_kib, until, until_some};
 
 const BROKER: &str = "/usr/sbin/mosquitto";
 
@@ -32,10 +32,7 @@ impl Process {
 
     /// Private memory in KiB, the program file not counted.
     pub(crate) fn private_kib(&self) -> u64 {
-        let rollup = format!("/proc/{}/smaps_rollup", self.child.id());
-        let rollup = std::fs::read_to_string(rollup).expect("it is our child");
-        let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).expect("Linux says it");
-        line.trim().trim_end_matches("kB").trim().parse().expect("it is a number")
+        memory_kib(self.child.id(), "Anonymous").expect("it is our child")
     }
 
     pub(crate) fn wait_for_end(&mut self) -> Option<i32> {

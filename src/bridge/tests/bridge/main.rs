@@ -2,8 +2,6 @@
 //! `cargo build && cargo test --package herd-bridge`. Without them it fails.
 
 mod broker;
-#[path = "../../../../tests/common/mod.rs"]
-mod common;
 mod scripted;
 mod tls;
 
@@ -13,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use broker::{Broker, Process};
-use common::{Folder, Herd, runs_beside, until, until_some};
+use herd_test_support::{Folder, Herd, runs_beside, until, until_some};
 use rustix::process::Signal;
 use serde_json::Value;
 

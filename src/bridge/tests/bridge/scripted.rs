@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use rustix::process::Signal;
 
 use super::broker::Broker;
-use super::common::{self, Herd, until};
+use herd_test_support::{Herd, PATIENCE, until};
 use super::{bridge, counted, message, phone};
 
 /// CONNACK of MQTT 5, without properties.
@@ -66,7 +66,7 @@ fn a_broker_that_sends_all_the_time_and_acknowledges_nothing_takes_no_memory() {
     let bridge = bridge(&herd, "Hill", &broker, "", &[]);
     bridge.log.wait_for("node up");
     let before_kib = bridge.private_kib();
-    told.recv_timeout(2 * common::PATIENCE).expect("the bridge reads all");
+    told.recv_timeout(2 * PATIENCE).expect("the bridge reads all");
     // As many as a node remembers.
     counted(&bridge, "taken_in 4096");
     counted(&bridge, &format!("too_many_devices {}", MESSAGES - 4096));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 use super::broker::Broker;
-use super::common::{Folder, Herd, free_addresses, until};
+use herd_test_support::{Folder, Herd, free_addresses, until};
 use super::{bridge_to, message, phone};
 
 /// A broker that listens at a second address, over TLS, with a certificate for this host or for that address.

@@ -1,0 +1,206 @@
+//! The program from outside: help texts, exit statuses, `check`, `send`.
+//!
+//! Help texts are compared with `tests/golden/`. After a wanted change, `HERD_GOLDEN=write cargo test --test cli` writes
+//! them anew; read the difference before it is committed.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// Every help text and the file that holds it.
+const HELP: &[(&str, &str)] = &[
+    ("help.txt", "--help"),
+    ("help-up.txt", "up --help"),
+    ("help-up-short.txt", "up -h"),
+    ("help-serve.txt", "serve --help"),
+    ("help-send.txt", "send --help"),
+    ("help-status.txt", "status --help"),
+    ("help-check.txt", "check --help"),
+    ("help-places.txt", "places --help"),
+    ("help-places-near.txt", "places near --help"),
+    ("help-places-import.txt", "places import --help"),
+    ("help-places-build.txt", "places build --help"),
+];
+
+fn herd(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_herd"));
+    // A key of the machine that runs the tests is none of theirs.
+    command.args(args).env_remove("CREDENTIALS_DIRECTORY").stdin(Stdio::null());
+    command
+}
+
+/// What the program did with these words: its status, its output, its messages.
+fn ran(args: &[&str]) -> (Option<i32>, String, String) {
+    told(&herd(args).output().expect("the program can be run"))
+}
+
+fn told(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// A file that is removed when the test is over.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> File {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()));
+        std::fs::write(&path, text).expect("the folder can be written");
+        File(path)
+    }
+
+    fn name(&self) -> &str {
+        self.0.to_str().expect("the path is UTF-8")
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn help_is_as_agreed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for (file, line) in HELP {
+        let (status, text, messages) = ran(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!((status, messages.as_str()), (Some(0), ""), "{line}");
+        let golden = folder.join(file);
+        if std::env::var_os("HERD_GOLDEN").is_some_and(|value| value == "write") {
+            std::fs::write(&golden, &text).expect("the golden file can be written");
+        }
+        let expected = std::fs::read_to_string(&golden).unwrap_or_default();
+        assert!(text == expected, "{line} differs from {file}; HERD_GOLDEN=write renews it:\n{text}");
+    }
+}
+
+#[test]
+fn the_version_is_told() {
+    assert_eq!(
+        ran(&["--version"]),
+        (Some(0), format!("herd {}\n", env!("CARGO_PKG_VERSION")), String::new())
+    );
+}
+
+#[test]
+fn wrong_usage_is_status_2_and_goes_to_standard_error() {
+    for (args, word) in [
+        (&[][..], "no command"),
+        (&["srve"], "\"srve\" (did you mean \"serve\"?)"),
+        (&["up", "--mpa", "x"], "see: herd up --help"),
+        (&["places", "near", "95", "0", "1"], "\"95\""),
+        (&["serve", "Hil"], "no node \"Hil\" in the built-in configuration (did you mean \"Hill\"?)"),
+        (&["send", "--to", "Hil", "x"], "did you mean \"Hill\"?"),
+    ] {
+        let (status, text, messages) = ran(args);
+        assert_eq!((status, text.as_str()), (Some(2), ""), "{args:?}");
+        assert!(messages.contains(word) && messages.ends_with('\n'), "{args:?}: {messages}");
+    }
+}
+
+#[test]
+fn a_negative_number_is_no_flag() {
+    let (status, _, messages) =
+        ran(&["places", "near", "34.068930", "-118.445127", "10", "5", "--file", "/nowhere"]);
+    assert_eq!(status, Some(1), "{messages}");
+    assert!(messages.starts_with("herd: "), "{messages}");
+}
+
+#[test]
+fn a_right_map_passes() {
+    let (status, text, _) = ran(&["check"]);
+    assert_eq!(status, Some(0));
+    assert!(text.lines().last().is_some_and(|line| line.starts_with("5 nodes, 6 edges: ok")), "{text}");
+}
+
+#[test]
+fn a_wrong_map_is_told_whole_and_starts_nothing() {
+    let map = File::new(
+        "wrong.json",
+        r#"{ "nodes": {
+ "Hill":  { "clients": "127.0.0.1:8001", "links": "127.0.0.1:9001" },
+ "Smith": { "clients": "127.0.0.1:8001", "links": "127.0.0.1:9003", "port": 5 } },
+ "edges": [["Hill", "Smith"],
+  ["Hil", "Smith"]],
+ "key_file": "none" }"#,
+    );
+    let (name, folder) = (map.name(), Path::new(map.name()).parent().expect("a folder").display());
+    let findings = [
+        format!("{name}:3: nodes.Smith.port: unknown member (known here: clients, links, http)\n"),
+        format!(
+            "{name}:3: nodes.Smith.clients: 127.0.0.1:8001 is taken by nodes.Hill.clients on line 2 (give one of them another port)\n"
+        ),
+        format!("{name}:5: edges[1]: unknown node \"Hil\" (did you mean \"Hill\"?)\n"),
+        format!("{name}:6: key_file: {folder}/none: No such file or directory (os error 2)\n"),
+    ];
+    let (status, text, messages) = ran(&["check", "--config", name]);
+    assert_eq!((status, messages.as_str()), (Some(1), ""));
+    assert!(text.starts_with(&findings.concat()), "{text}");
+    assert!(text.lines().last().is_some_and(|line| line.starts_with("4 errors")), "{text}");
+    for args in [&["up", "--config", name][..], &["serve", "Hill", "--config", name]] {
+        let (status, text, messages) = ran(args);
+        assert_eq!((status, text.as_str()), (Some(1), ""));
+        assert!(messages.starts_with(&findings.concat()), "{messages}");
+    }
+}
+
+#[test]
+fn a_map_that_is_not_there_is_told() {
+    let (status, text, _) = ran(&["check", "--config", "/nowhere/herd.json"]);
+    assert_eq!(status, Some(1));
+    assert!(text.starts_with("/nowhere/herd.json: No such file or directory (os error 2)"), "{text}");
+}
+
+#[test]
+fn a_herd_whose_first_node_cannot_start_is_not_started() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let address = taken.local_addr().expect("the listener is bound");
+    let map = format!(r#"{{ "nodes": {{ "Hill": {{ "clients": "{address}", "links": "127.0.0.1:9" }} }} }}"#);
+    let map = File::new("taken.json", &map);
+    let logs = Path::new(map.name()).with_extension("logs");
+    let (status, _, messages) = ran(&["up", "--config", map.name(), "--log-dir", &logs.to_string_lossy()]);
+    let log = std::fs::read_to_string(logs.join("Hill.log")).unwrap_or_default();
+    let _ = std::fs::remove_dir_all(&logs);
+    assert_eq!(status, Some(1), "{messages}");
+    let reason = log.lines().last().expect("the node said why");
+    let expected = format!("herd: up: Hill cannot start (status 1): {}\n", reason.trim());
+    assert!(messages.ends_with(&expected), "{messages}\n{log}");
+}
+
+#[test]
+fn send_prints_the_answers_and_says_where_it_could_not() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let address = listener.local_addr().expect("the listener is bound").to_string();
+    let node = std::thread::spawn(move || {
+        let mut received = Vec::new();
+        for _ in 0..2 {
+            let (mut client, _) = listener.accept().expect("a client comes");
+            let mut lines = Vec::new();
+            client.read_to_end(&mut lines).expect("the client sends and half-closes");
+            client.write_all(b"answer\n\n").expect("the client reads");
+            received.push(lines);
+        }
+        received
+    });
+    let answer = (Some(0), "answer\n\n".to_owned(), String::new());
+    assert_eq!(ran(&["send", "--to", &address, "IAMAT  x", "--", "-y"]), answer);
+
+    let mut client = herd(&["send", "--to", &address])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program can be run");
+    client.stdin.take().expect("a pipe").write_all(b"typed").expect("the client reads its input");
+    assert_eq!(told(&client.wait_with_output().expect("the client ends")), answer);
+    assert_eq!(node.join().expect("the node ended well"), [b"IAMAT  x\n-y\n".to_vec(), b"typed".to_vec()]);
+
+    // The listener is gone.
+    let (status, text, messages) = ran(&["send", "--to", &address, "x"]);
+    assert_eq!((status, text.as_str()), (Some(1), ""));
+    let expected = format!("herd: send: cannot connect to {address}: Connection refused");
+    assert!(messages.starts_with(&expected), "{messages}");
+    assert!(messages.ends_with("(is the herd running? start it with: herd up)\n"), "{messages}");
+}

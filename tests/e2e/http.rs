@@ -1,0 +1,137 @@
+//! What a node says over HTTP: figures and health, to be read and nothing else, whatever strangers do there.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use herd::server::http::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX};
+use herd::server::limits::SILENT_MAX;
+use herd_test_support::{Herd, free_addresses, until};
+
+/// A pair of nodes of which Hill has an HTTP listener.
+fn pair() -> (Herd, SocketAddr) {
+    let mut herd = Herd::pair().build();
+    let http = free_addresses(1)[0];
+    herd.start_with_http("Hill", &http.to_string());
+    (herd, http)
+}
+
+/// The answer to these bytes: its head and its body.
+fn ask(http: SocketAddr, request: &[u8]) -> (String, String) {
+    let mut stream = TcpStream::connect(http).expect("the node listens");
+    stream.set_read_timeout(Some(herd_test_support::PATIENCE)).expect("the limit is not zero");
+    // It may have answered before it has all.
+    let _ = stream.write_all(request);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8(answer).expect("UTF-8");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
+    (head.to_owned(), body.to_owned())
+}
+
+fn metrics(http: SocketAddr) -> String {
+    let (head, body) = ask(http, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(
+        head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: application/openmetrics-text; version=1.0.0;"),
+        "{head}"
+    );
+    assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{head}");
+    assert!(body.ends_with("\n# EOF\n"), "{body}");
+    body
+}
+
+#[test]
+fn figures_are_those_of_the_node() {
+    let (mut herd, http) = pair();
+    herd["Hill"].ask("IAMAT kiwi +34.068930-118.445127 1621464827.959498503");
+    let other = herd.names().into_iter().find(|name| *name != "Hill").expect("a pair");
+    until("the link is in sync", || {
+        metrics(http).contains(&format!("herd_link_in_sync{{neighbour=\"{other}\"}} 1\n"))
+    });
+    let text = metrics(http);
+    for line in [
+        "herd_client_commands_total{command=\"iamat\"} 1\n",
+        "herd_table_entries 1\n",
+        "herd_table_capacity_entries 4096\n",
+        "herd_clock_trusted 1\n",
+    ] {
+        assert!(text.contains(line), "{line:?} in {text}");
+    }
+    // Neither a client's id nor where it is.
+    assert!(!text.contains("kiwi") && !text.contains("118.4"), "{text}");
+    herd[other].kill();
+    until("the link is down", || {
+        metrics(http).contains(&format!("herd_link_up{{neighbour=\"{other}\"}} 0\n"))
+    });
+    assert_eq!(ask(http, b"GET /healthz HTTP/1.0\r\n\r\n").1, "ok\n");
+    let (head, body) = ask(http, b"HEAD /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(head.contains("\r\nContent-Length: 3\r\n") && body.is_empty(), "{head}");
+}
+
+#[test]
+fn what_is_no_request_is_refused_and_said_so() {
+    let (_herd, http) = pair();
+    let long = [b"GET /metrics HTTP/1.1\r\nA: ".to_vec(), vec![b'x'; HTTP_HEAD_BYTES_MAX]].concat();
+    for (request, status) in [
+        (&b"GET /nothing HTTP/1.1\r\n\r\n"[..], "404 Not Found"),
+        (b"POST /metrics HTTP/1.1\r\nContent-Length: 0\r\n\r\n", "405 Method Not Allowed"),
+        (b"IAMAT kiwi +1+1 1\n\n", "400 Bad Request"),
+        (&[0xff; 64], "400 Bad Request"),
+        (&long, "431 Request Header Fields Too Large"),
+    ] {
+        let (head, _) = ask(http, request);
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{head}");
+    }
+    assert!(metrics(http).contains("herd_http_refused_total 5\n"), "{}", metrics(http));
+}
+
+#[test]
+fn what_the_shell_refuses_is_counted() {
+    let (mut herd, http) = pair();
+    // Somebody who comes and goes without a word.
+    drop(TcpStream::connect(http).expect("the node listens"));
+    until("he is counted", || metrics(http).contains("herd_status_requests_failed_total 1\n"));
+    std::fs::write(herd.map("Hill"), "{").expect("the folder is ours");
+    herd["Hill"].signal(rustix::process::Signal::HUP);
+    until("the configuration is counted", || metrics(http).contains("herd_reloads_failed_total 1\n"));
+    herd["Smith"].kill();
+    until("dials are counted", || !metrics(http).contains("herd_dials_failed_total 0\n"));
+}
+
+#[test]
+fn whoever_is_slow_or_comes_in_crowds_disturbs_nobody() {
+    let (herd, http) = pair();
+    // All places are taken by some who send a byte and no more.
+    let crowd: Vec<TcpStream> = (0..2 * SILENT_MAX)
+        .map(|_| {
+            let mut stream = TcpStream::connect(http).expect("the kernel takes it");
+            stream.write_all(b"G").expect("there is room");
+            stream
+        })
+        .collect();
+    let began = Instant::now();
+    assert!(herd["Hill"].ask("IAMAT kiwi +1+1 1").starts_with("AT Hill "));
+    assert!(began.elapsed() < Duration::from_secs(1), "a client waited {:?}", began.elapsed());
+    // The oldest make way for who asks, long before the time of the others is over.
+    assert!(metrics(http).contains("herd_client_commands_total{command=\"iamat\"} 1\n"));
+    let mut last = crowd.last().expect("a crowd");
+    last.set_nonblocking(true).expect("it is a socket");
+    let error = last.read(&mut [0]).expect_err("it is open, and nothing is sent");
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
+    let mut first = &crowd[0];
+    assert_eq!(first.read(&mut [0]).unwrap_or(0), 0, "the first has made way");
+    for stream in &crowd {
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+    // Many who ask and do not read, too.
+    let deaf: Vec<TcpStream> = (0..HTTP_CONNECTIONS_MAX)
+        .map(|_| {
+            let mut stream = TcpStream::connect(http).expect("the kernel takes it");
+            stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").expect("there is room");
+            stream
+        })
+        .collect();
+    assert!(herd["Hill"].ask("WHATSAT kiwi 0 0").starts_with("AT Hill "));
+    assert_eq!(ask(http, b"GET /healthz HTTP/1.1\r\n\r\n").1, "ok\n");
+    drop(deaf);
+}

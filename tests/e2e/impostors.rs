@@ -1,0 +1,92 @@
+//! What somebody does who has a neighbour's name, and perhaps its key: a stranger, a copied SD card, a node gone wrong.
+
+use std::fmt::Write as _;
+
+use herd_test_support::{
+    Folder, Herd, Launch, LogReader, Node, Stranger, command, free_addresses, runs_beside, until,
+};
+use serde_json::Value;
+
+fn status(herd: &Herd, args: &[&str]) -> String {
+    let mut command = command(None);
+    runs_beside(&mut command, herd.map("Hill"));
+    let output = command.arg("status").args(args).output().expect("the program can be run");
+    String::from_utf8(output.stdout).expect("it is UTF-8")
+}
+
+fn json(herd: &Herd, name: &str) -> Value {
+    serde_json::from_str(&status(herd, &["--json", name])).expect("it is JSON")
+}
+
+#[test]
+fn strangers_leave_no_trace_in_a_neighbours_link() {
+    let herd = Herd::pair().keyed().start();
+    for lines in [format!("PROOF {}\n", "0".repeat(64)), "U 0 AT\n".to_owned(), "x".repeat(4_000)] {
+        let mut stranger = Stranger::connect(herd["Smith"].links);
+        stranger.say_hello("Hill");
+        stranger.say(lines);
+        stranger.until_closed();
+    }
+    let smith = json(&herd, "Smith");
+    assert_eq!((&smith["links"][0]["is_up"], &smith["links"][0]["last_error"]), (&true.into(), &Value::Null));
+    assert_eq!(smith["counters"]["handshakes_failed"], 3);
+    // The log has it all the same.
+    assert!(herd["Smith"].log.has("Hill, or so it says, was refused"), "{}", herd["Smith"].log.tail());
+}
+
+#[test]
+fn two_boards_with_one_name_are_noticed() {
+    let herd = Herd::pair().keyed().start();
+    // The same card in another board: the same name and key, and addresses of its own.
+    let (folder, addresses) = (Folder::new(), free_addresses(2));
+    let map = std::fs::read_to_string(herd.map("Hill")).expect("it was written");
+    let map = map
+        .replace(&herd["Hill"].clients.to_string(), &addresses[0].to_string())
+        .replace(&herd["Hill"].links.to_string(), &addresses[1].to_string())
+        .replace("\"Hill.key\"", &format!("{:?}", herd.folder.path("Hill.key")));
+    std::fs::write(folder.path("Hill.json"), map).expect("the folder is ours");
+    let launch = Launch {
+        map: folder.path("Hill.json"),
+        log_level: "info",
+        descriptors: None,
+        log_reader: LogReader::Follows,
+        measured: None,
+    };
+    let mut copy = Node::new("Hill", addresses[0], addresses[1], launch);
+    copy.start();
+    herd["Smith"].log.wait_for("two boards call themselves Hill, at 127.0.0.1 and 127.0.0.1");
+    let smith = json(&herd, "Smith");
+    assert_eq!(smith["links"][0]["name_in_use_at"], "127.0.0.1 and 127.0.0.1");
+    assert!(smith["counters"]["names_in_use"].as_u64() > Some(0));
+    assert!(status(&herd, &["Smith"]).contains("two boards use this name, at 127.0.0.1 and 127.0.0.1"));
+    until("the herd is not well", || {
+        status(&herd, &["--all", "Smith"]).contains("two boards call themselves Hill, Smith says")
+    });
+}
+
+#[test]
+fn a_storm_of_digests_is_passed_over() {
+    let herd = Herd::pair().played("Hill").start();
+    let smith = &herd["Smith"];
+    let lines: String = (0..1_000).fold(String::new(), |mut lines, n| {
+        writeln!(lines, "IAMAT client{n} +1-1 {}", 1_700_000_000 + n).expect("a String takes every write");
+        lines
+    });
+    let mut client = smith.client();
+    client.send(lines);
+    (0..1_000).for_each(|_| assert!(client.line().starts_with(b"AT Smith ")));
+    let mut updates = 0;
+    for _ in 0..3 {
+        let mut insider = Stranger::connect(smith.links);
+        insider.say_hello("Hill");
+        for round in 0..200_u64 {
+            insider.say(format!("D {round} {:016x}{} -\n", round + 1, "5a".repeat(504)));
+        }
+        updates += insider.until_closed().lines().filter(|line| line.starts_with("U ")).count();
+    }
+    // What is pending when a link comes up is one table; two more are what differing digests may ask for at once.
+    assert!(updates <= 3 * 1_000 + 200, "{updates} updates");
+    let counters = &json(&herd, "Smith")["counters"];
+    assert!(counters["digests_over_rate"].as_u64() >= Some(150), "{counters}");
+    assert!(smith.log.has("it compares tables without pause"), "{}", smith.log.tail());
+}

@@ -1,0 +1,376 @@
+//! The port between nodes: whatever comes in there, nobody's table is wrong and no link is lost for long.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use herd_test_support::{Builder, Dice, Fault, Herd, Stranger, everyone_learns_of_everyone, key, until};
+
+/// Both links are as they were, and updates cross them.
+fn is_in_sync(herd: &Herd, round: &str) {
+    herd.wait_for_links();
+    everyone_learns_of_everyone(herd, round);
+}
+
+/// Nobody at all heard of this client.
+fn nobody_knows(herd: &Herd, id: &str) {
+    for node in herd.running() {
+        assert_eq!(node.at(id), None, "{}", node.name);
+    }
+}
+
+/// A U line about a client that no node heard.
+const FORGED: &str = "U 1 AT Hill +1.000000000 forged +1-1 1";
+
+#[test]
+fn what_is_no_hello_is_refused() {
+    let mut dice = Dice::new(7);
+    let long = vec![b'x'; 1024 * 1024];
+    let hello = |rest: &str| format!("HELLO {rest}\n").into_bytes();
+    let nonce = "000102030405060708090a0b0c0d0e0f";
+    let lines = [
+        b"\n".to_vec(),
+        b"GET / HTTP/1.1\r\nHost: herd\r\n\r\n".to_vec(),
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n".to_vec(),
+        b"IAMAT forged +1-1 0\n".to_vec(),
+        format!("{FORGED}\n").into_bytes(),
+        format!("{FORGED} ~0011223344556677\n").into_bytes(),
+        format!("PROOF {}\n", "00".repeat(32)).into_bytes(),
+        b"P 1\n".to_vec(),
+        format!("D 1 {} -\n", "0".repeat(1024)).into_bytes(),
+        hello(&format!("2 Hill 1 4096 {nonce}")),
+        hello(&format!("1 Nobody 1 4096 {nonce}")),
+        // A node is no neighbour of its own.
+        hello(&format!("1 Smith 1 4096 {nonce}")),
+        hello(&format!("1 hill 1 4096 {nonce}")),
+        hello(&format!("1 Hill 1 4096 {}", &nonce[1..])),
+        hello(&format!("1 Hill -1 4096 {nonce}")),
+        hello(&format!("1 Hill 1 4096 {nonce} ")),
+        hello(&format!("1 {} 1 4096 {nonce}", "H".repeat(1000))),
+        hello(""),
+        long,
+        [dice.bytes(4000), vec![b'\n']].concat(),
+    ];
+    for keyed in [false, true] {
+        let herd = Herd::pair().keyed_if(keyed).start();
+        for line in &lines {
+            let mut stranger = Stranger::connect(herd["Smith"].links);
+            stranger.say(line);
+            let said = stranger.until_closed();
+            let is_hello_at_most =
+                said.is_empty() || (said.starts_with("HELLO 1 Smith ") && said.lines().count() == 1);
+            assert!(is_hello_at_most, "{}: {said}", line[..line.len().min(80)].escape_ascii());
+        }
+        herd["Smith"].log.wait_for("a link connection was refused: its first line is no HELLO");
+        nobody_knows(&herd, "forged");
+        assert!(!herd["Hill"].log.has("is down") && !herd["Smith"].log.has("is down"));
+        is_in_sync(&herd, "after");
+    }
+}
+
+#[test]
+fn silence_is_not_waited_for_for_ever() {
+    let herd = Herd::pair().keyed().start();
+    // One says nothing, one not all of a line, one not what proves it.
+    let mut silent: Vec<Stranger> = (0..3).map(|_| Stranger::connect(herd["Smith"].links)).collect();
+    silent[1].say("HELLO 1 Hill 1 40");
+    silent[2].say_hello("Hill");
+    for stranger in &mut silent {
+        assert!(stranger.until_closed().starts_with("HELLO 1 Smith "));
+    }
+    assert!(!herd["Smith"].log.has("is down"));
+    is_in_sync(&herd, "after");
+}
+
+#[test]
+fn strangers_push_out_only_strangers() {
+    let mut herd = Herd::five().keyed().start();
+    let mut crowd: Vec<Stranger> = (0..200).map(|_| Stranger::connect(herd["Smith"].links)).collect();
+    for stranger in &mut crowd[100..] {
+        stranger.say_hello("Hill");
+    }
+    // The oldest had to make way long before their time was over.
+    for stranger in &mut crowd[..100] {
+        stranger.until_closed();
+    }
+    is_in_sync(&herd, "meanwhile");
+    for node in herd.running() {
+        assert!(!node.log.has("is down"), "{}", node.name);
+    }
+    // A neighbour gets in past them, from either side.
+    for name in ["Hill", "Smith"] {
+        herd[name].kill();
+        herd[name].start();
+        let at = herd["Campbell"].at("meanwhile-Campbell").expect("it is Campbell's own");
+        herd[name].wait_for_at("meanwhile-Campbell", &at);
+        crowd.extend((0..50).map(|_| Stranger::connect(herd["Smith"].links)));
+    }
+    is_in_sync(&herd, "after");
+}
+
+#[test]
+fn a_storm_of_strangers_keeps_no_neighbour_out() {
+    let mut herd = Herd::pair().keyed().start();
+    let address = herd["Smith"].links;
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let mut stranger = Stranger::connect(address);
+                stranger.say_hello("Hill");
+            }
+        });
+        // A panic below must not leave the storm blowing, or the scope would never end.
+        let calm = Calm(&is_over);
+        herd["Hill"].kill();
+        herd["Hill"].start();
+        is_in_sync(&herd, "meanwhile");
+        assert!(!herd["Hill"].log.has("is down"));
+        drop(calm);
+    });
+    is_in_sync(&herd, "after");
+}
+
+/// Ends the storm, however its test ends.
+struct Calm<'a>(&'a AtomicBool);
+
+impl Drop for Calm<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_stranger_with_a_neighbours_name_and_no_key_gets_nowhere() {
+    let herd = Herd::pair().keyed().start();
+    let known = herd["Hill"].ask("IAMAT known +1-1 1");
+    herd.wait_for_at("known", &known);
+    let proof = format!("PROOF {}\n", "ab".repeat(32));
+    for lines in [
+        format!("{FORGED}\n"),
+        format!("{FORGED} ~0011223344556677\n"),
+        format!("{proof}{FORGED}\n"),
+        "PROOF\n".to_owned(),
+        format!("PROOF {}\n", ["ab".repeat(32).as_str(); 3].join(" ")),
+        "P 1\n".to_owned(),
+        format!("D 1 {} -\n", "0".repeat(1024)),
+    ] {
+        let mut stranger = Stranger::connect(herd["Smith"].links);
+        stranger.say_hello("Hill");
+        stranger.say(&lines);
+        let said = stranger.until_closed();
+        assert!(said.lines().all(|line| line.starts_with("HELLO ") || line.starts_with("PROOF ")), "{said}");
+    }
+    // A proof that is sent back proves nothing.
+    let mut mirror = Stranger::connect(herd["Smith"].links);
+    mirror.say_hello("Hill");
+    let (hello, proof) = (mirror.line(), mirror.line().expect("Smith proves itself"));
+    assert!(hello.is_some_and(|line| line.starts_with("HELLO 1 Smith ")) && proof.starts_with("PROOF "));
+    mirror.say(format!("{proof}\n{FORGED}\n"));
+    assert_eq!(mirror.until_closed(), "");
+    nobody_knows(&herd, "forged");
+    assert!(!herd["Smith"].log.has("is down"), "the real neighbour's link was left alone");
+    is_in_sync(&herd, "after");
+}
+
+#[test]
+fn nodes_with_different_keys_say_so_and_share_nothing() {
+    let refused = |smith_keys: &[&str], hill_says: &str, smith_says: &str| {
+        let mut herd = Herd::pair().keyed().build();
+        herd.write_keys("Smith", smith_keys);
+        herd["Smith"].start();
+        herd["Hill"].start();
+        herd["Hill"].log.wait_for(hill_says);
+        herd["Smith"].log.wait_for(smith_says);
+        herd["Hill"].ask("IAMAT secret +1-1 1");
+        assert_eq!(herd["Smith"].at("secret"), None);
+        assert!(!herd["Smith"].log.has("is up") && !herd["Hill"].log.has("is up"));
+        // Once both have the same key they find each other without a word.
+        let keys = std::fs::read_to_string(herd.folder.path("Hill.key")).expect("it was written");
+        herd["Smith"].kill();
+        herd.write_keys("Smith", &[&keys]);
+        herd["Smith"].start();
+        is_in_sync(&herd, "same-key");
+    };
+    let wrong = "it knows another key: give both nodes the same key";
+    // Smith may hear of it by the end of the connection alone.
+    let same = "give both nodes the same key";
+    refused(&[&key(1)], wrong, same);
+    refused(&[&key(2), &key(3)], wrong, same);
+}
+
+#[test]
+fn a_node_without_a_key_and_one_with_a_key_say_so_and_share_nothing() {
+    let builder = Herd::pair().keyed();
+    for keyless in ["Hill", "Smith"] {
+        let mut herd = builder.build();
+        herd.write_map(keyless, false);
+        herd["Smith"].start();
+        herd["Hill"].start();
+        // Who says it depends on who spoke first.
+        until("one of them says it", || {
+            herd.running().any(|node| node.log.has("give both nodes the same key"))
+        });
+        herd["Hill"].ask("IAMAT hill +1-1 1");
+        herd["Smith"].ask("IAMAT smith +1-1 1");
+        assert_eq!(
+            (herd["Smith"].at("hill"), herd["Hill"].at("smith")),
+            (None, None),
+            "without a key: {keyless}"
+        );
+    }
+}
+
+/// Does this to an update on the wire, and sees that nobody believes it and the herd mends itself.
+fn is_harmed_and_mended(builder: Builder, fault: Fault, to_smith: bool) {
+    let herd = builder.keyed().proxied("Hill", "Smith").start();
+    let (from, to) = if to_smith { ("Hill", "Smith") } else { ("Smith", "Hill") };
+    everyone_learns_of_everyone(&herd, "before");
+    herd.proxy("Hill", "Smith").harm_next(to_smith, "U ", fault);
+    let first = herd[from].ask("IAMAT first +34.068930-118.445127 1621464827.959498503");
+    until("the line was harmed", || herd.proxy("Hill", "Smith").has_harmed());
+    // A line that is missing shows at the next one.
+    let second = herd[from].ask("IAMAT second +34.068930-118.445127 1621464827.959498503");
+    herd[to].log.wait_for(&format!("link to {from} is down: a line was forged, replayed or damaged"));
+    for (id, at) in [("first", &first), ("second", &second)] {
+        until(&format!("{to} learns of {id} in another way, and of nothing else"), || {
+            let held = herd[to].at(id);
+            assert!(held.is_none() || held.as_ref() == Some(at), "{held:?} is not {at}");
+            held.is_some()
+        });
+    }
+    is_in_sync(&herd, "after");
+    assert!(herd.proxy("Hill", "Smith").accepted() >= 2, "the link came back");
+}
+
+#[test]
+fn a_byte_that_was_changed_on_the_way_ends_the_link_and_harms_no_table() {
+    is_harmed_and_mended(Herd::pair(), Fault::FlipByte, true);
+    is_harmed_and_mended(Herd::pair(), Fault::FlipByte, false);
+    is_harmed_and_mended(Herd::five(), Fault::FlipByte, true);
+}
+
+#[test]
+fn a_line_that_comes_twice_ends_the_link_and_harms_no_table() {
+    is_harmed_and_mended(Herd::pair(), Fault::Replay, true);
+    is_harmed_and_mended(Herd::pair(), Fault::Replay, false);
+}
+
+#[test]
+fn a_line_that_does_not_come_ends_the_link_and_comes_later() {
+    is_harmed_and_mended(Herd::pair(), Fault::Drop, true);
+    is_harmed_and_mended(Herd::pair(), Fault::Drop, false);
+}
+
+#[test]
+fn a_recorded_link_cannot_be_played_again() {
+    let mut herd = Herd::pair().keyed().proxied("Hill", "Smith").build();
+    // Smith and Hill meet through a proxy that writes down what Hill says.
+    herd["Smith"].start();
+    herd["Hill"].start();
+    herd.wait_for_links();
+    let said = herd["Hill"].ask("IAMAT kiwi +1-1 1");
+    herd["Smith"].wait_for_at("kiwi", &said);
+    let record = herd.proxy("Hill", "Smith").recorded();
+    assert!(record.starts_with(b"HELLO 1 Hill ") && record.escape_ascii().to_string().contains(" kiwi "));
+    herd["Hill"].kill();
+    // A restarted Smith knows nothing, and would believe Hill every word.
+    herd["Smith"].kill();
+    herd["Smith"].start();
+    let mut stranger = Stranger::connect(herd["Smith"].links);
+    stranger.say(&record);
+    let answer = stranger.until_closed();
+    assert!(answer.lines().all(|line| line.starts_with("HELLO ") || line.starts_with("PROOF ")), "{answer}");
+    assert_eq!(herd["Smith"].at("kiwi"), None);
+    herd["Smith"].log.wait_for("it knows another key");
+}
+
+#[test]
+fn every_byte_may_come_alone() {
+    for keyed in [false, true] {
+        let herd = Herd::pair().keyed_if(keyed).proxied("Hill", "Smith").start();
+        herd.proxy("Hill", "Smith").split_every_byte();
+        everyone_learns_of_everyone(&herd, "in-pieces");
+        // The hand-shake and the digests too.
+        herd.proxy("Hill", "Smith").cut();
+        until("the link is down", || !herd["Smith"].is_linked_to("Hill"));
+        let meanwhile: Vec<String> =
+            (0..50).map(|i| herd["Hill"].ask(&format!("IAMAT m{i} +1-1 {i}"))).collect();
+        herd.proxy("Hill", "Smith").heal();
+        for (i, at) in meanwhile.iter().enumerate() {
+            herd["Smith"].wait_for_at(&format!("m{i}"), at);
+        }
+        is_in_sync(&herd, "after");
+    }
+}
+
+#[test]
+fn a_frozen_link_is_given_up_and_made_anew() {
+    // Nothing is closed, nothing comes through: only time can tell, thirty seconds of it.
+    let herd = Herd::pair().keyed().proxied("Hill", "Smith").start();
+    everyone_learns_of_everyone(&herd, "before");
+    herd.proxy("Hill", "Smith").freeze();
+    let meanwhile = herd["Smith"].ask("IAMAT meanwhile +1-1 1");
+    let words = "is down: it was silent for 30 s";
+    herd_test_support::until_within(3 * herd_test_support::PATIENCE, "both give the link up", || {
+        herd["Hill"].log.has(words) && herd["Smith"].log.has(words)
+    });
+    herd.proxy("Hill", "Smith").heal();
+    herd["Hill"].wait_for_at("meanwhile", &meanwhile);
+    is_in_sync(&herd, "after");
+}
+
+#[test]
+fn a_herd_changes_its_key_one_node_after_another() {
+    let mut herd = Herd::five().keyed().start();
+    let old = std::fs::read_to_string(herd.folder.path("Hill.key")).expect("it was written");
+    let new = key(99);
+    everyone_learns_of_everyone(&herd, "old");
+    let steps = [&[old.as_str(), new.as_str()][..], &[new.as_str(), old.as_str()], &[new.as_str()]];
+    for (step, keys) in steps.iter().enumerate() {
+        for name in herd.names() {
+            herd.write_keys(name, keys);
+            herd[name].kill();
+            herd[name].start();
+            herd.wait_for_links();
+        }
+        everyone_learns_of_everyone(&herd, &format!("step-{step}"));
+    }
+    for node in herd.running() {
+        assert!(node.at("old-Hill").is_some(), "{} learnt back what was known before", node.name);
+        assert!(!node.log.has("refused"), "{}", node.log.tail());
+    }
+}
+
+#[test]
+fn a_node_that_others_can_reach_does_not_start_without_a_key() {
+    let herd = Herd::one().build();
+    let map = std::fs::read_to_string(herd.map("Hill")).expect("it was written");
+    let open = map.replace(&herd["Hill"].clients.ip().to_string(), "192.0.2.1");
+    std::fs::write(herd.map("Hill"), open).expect("the folder is ours");
+    let output = herd_test_support::command(None)
+        .args(["serve", "Hill", "--config"])
+        .arg(herd.map("Hill"))
+        .output()
+        .expect("the program can be run");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("is not loopback, and the configuration names no key_file")
+            && said.contains("make a key"),
+        "{said}"
+    );
+}
+
+#[test]
+fn of_refusals_in_crowds_the_first_is_told_at_once_and_the_last_with_their_number() {
+    // A node alone has nothing to do: it wakes for this and nothing else.
+    let herd = Herd::one().start();
+    for _ in 0..5 {
+        let mut stranger = Stranger::connect(herd["Hill"].links);
+        stranger.say("nonsense\n");
+        stranger.until_closed();
+    }
+    let (refused, last) = ("WARN  a link connection was refused: ", " (the last of 4 like it in 10 s)");
+    assert_eq!(herd["Hill"].log.count(refused), 1, "{}", herd["Hill"].log.tail());
+    herd["Hill"].log.wait_for(last);
+    assert_eq!(herd["Hill"].log.count(refused), 2, "{}", herd["Hill"].log.tail());
+}

@@ -1,0 +1,26 @@
+//! The program from outside: real processes and real sockets on loopback.
+//!
+//! One binary, so that what its tests wait for overlaps. A module is a suite: `.ci/run` chooses those that other runtimes
+//! pass, `.ci/cross` those that an emulated board runs. `cargo test --test e2e links::` runs one.
+
+#[cfg(feature = "up")]
+mod cli;
+mod clients;
+mod events;
+mod herd;
+mod http;
+mod impostors;
+mod links;
+mod places_cut;
+mod places_import;
+mod places_limits;
+mod places_node;
+mod places_pool;
+#[cfg(feature = "tls")]
+mod places_tls;
+mod places_upstream;
+mod service;
+mod snapshot;
+mod status;
+#[cfg(feature = "up")]
+mod up;

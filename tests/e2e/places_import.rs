@@ -1,0 +1,225 @@
+//! `herd places import` as a user runs it: what is written, what is said, and that the old file stays until the new one is
+//! whole. Its help is compared in `cli.rs`; what each format may hold is tried beside the readers.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use herd::places::file::format::Dat;
+
+use herd_test_support::rows::{Layout, Rows};
+
+/// No test waits for longer than this; none needs a hundredth of it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder in which the program runs, removed when the test is over.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).expect("the folder can be made");
+        Folder(path)
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        fs::write(self.0.join(name), bytes).expect("the folder can be written");
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.0.join(name)).expect("the file is there")
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).expect("the folder is there");
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.expect("listed").file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_herd"));
+        command.args(["places"]).args(line.split(' ')).current_dir(&self.0).stdin(Stdio::null());
+        command
+    }
+
+    /// What `herd places` did with these words: its status, its output, its messages.
+    fn ran(&self, line: &str) -> (Option<i32>, String, String) {
+        told(&self.command(line).output().expect("the program can be run"))
+    }
+
+    /// Name, type and vicinity of what is near.
+    fn near(&self, file: &str, position: &str) -> Vec<String> {
+        let (status, text, messages) = self.ran(&format!("near --file {file} {position}"));
+        assert_eq!((status, messages.as_str()), (Some(0), ""));
+        let json: serde_json::Value = serde_json::from_str(&text).expect("an answer is JSON");
+        let row = |result: &serde_json::Value| {
+            let member = |at: &serde_json::Value| at.as_str().unwrap_or("none").to_owned();
+            format!(
+                "{} | {} | {}",
+                member(&result["name"]),
+                member(&result["types"][0]),
+                member(&result["vicinity"])
+            )
+        };
+        json["results"].as_array().expect("an array").iter().map(row).collect()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn told(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+fn committed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/places.dat")
+}
+
+const CAFES: &str = "Name,Y,X,Kind,Address\n\
+    \"Café \"\"Profeta\"\"\",34.0630,-118.4470,cafe,\"1129 Glendon Ave, Los Angeles\"\n\
+    Nowhere,134.0630,-118.4470,cafe,\n\
+    Diddy Riese,34.0632,-118.4468,bakery,\"926 Broxton Ave, Los Angeles\"\n";
+
+#[test]
+fn a_bad_row_is_named_and_left_out_only_when_asked_for() {
+    let folder = Folder::new("bad");
+    folder.write("cafes.csv", CAFES);
+    folder.write("own.dat", "as it was");
+    let line = "import --out own.dat --columns name=Name,lat=Y,lon=X,type=Kind,vicinity=Address cafes.csv";
+    let first = "cafes.csv:3: Y: \"134.0630\" is no number from -90 to 90 (are latitude and longitude swapped? positions are decimal degrees)";
+    let second =
+        "cafes.csv:4: Kind: \"bakery\" is no type of places (the types are in: herd places import --help)";
+    let message = format!("herd: places import: {first}; to leave bad rows out: --skip-bad\n");
+    assert_eq!(folder.ran(line), (Some(1), String::new(), message));
+    assert_eq!((folder.read("own.dat"), folder.names().len()), (b"as it was".to_vec(), 2));
+
+    let (status, text, messages) = folder.ran(&format!("{line} --skip-bad"));
+    let bytes = folder.read("own.dat").len();
+    let summary = format!(
+        "own.dat: 1 place (0 of the base, 1 row, 0 the same as another), {bytes} bytes; left out: 2 bad rows\n"
+    );
+    assert_eq!((status, text), (Some(0), summary));
+    // No bar: this is no terminal.
+    assert_eq!(messages, format!("{first}; left out\n{second}; left out\n"));
+    assert_eq!(
+        folder.near("own.dat", "34.063 -118.447 1"),
+        ["Café \"Profeta\" | cafe | 1129 Glendon Ave, Los Angeles"]
+    );
+    assert_eq!(folder.names(), ["cafes.csv", "own.dat"]);
+}
+
+#[test]
+fn wrong_usage_is_status_2() {
+    let folder = Folder::new("usage");
+    for line in ["import x.csv", "import --out o", "import --out o x.pbf", "import --out o --type x x.csv"] {
+        let (status, text, messages) = folder.ran(line);
+        assert_eq!((status, text.as_str()), (Some(2), ""), "{line}");
+        assert!(messages.ends_with("; see: herd places import --help\n"), "{messages}");
+    }
+    assert_eq!(folder.names(), [""; 0]);
+}
+
+#[test]
+fn every_type_of_the_help_can_be_imported() {
+    let folder = Folder::new("types");
+    let (_, help, _) = folder.ran("import --help");
+    let list = help.split("is one of:").nth(1).and_then(|rest| rest.split('.').next()).expect("the list");
+    let types: Vec<&str> = list.split([',', '\n']).map(str::trim).filter(|word| !word.is_empty()).collect();
+    assert_eq!(types.len(), 34);
+    for pair in types.chunks(2) {
+        folder.write("x.csv", format!("name,lat,lon,type\nA,1,1,{}\nB,2,2,\n", pair[0]));
+        let (status, _, messages) = folder.ran(&format!("import --out x.dat --type {} x.csv", pair[1]));
+        assert_eq!(status, Some(0), "{messages}");
+        assert!(folder.near("x.dat", "1 1 1")[0].starts_with(&format!("A | {} | ", pair[0])));
+        assert!(folder.near("x.dat", "2 2 1")[0].starts_with(&format!("B | {} | ", pair[1])));
+    }
+}
+
+#[test]
+fn three_formats_are_merged_with_the_committed_places() {
+    let folder = Folder::new("merge");
+    let base = committed();
+    let dat = Dat::open(&base).expect("the committed file is whole");
+    let rows = Rows::of(&dat);
+    for (layout, name) in
+        [(Layout::GeoNames, "XX.txt"), (Layout::Csv, "rows.csv"), (Layout::GeoJson, "osm.geojson")]
+    {
+        let mut bytes = Vec::new();
+        rows.write(layout, 300, &mut bytes).expect("memory takes all");
+        folder.write(name, bytes);
+    }
+    folder.write("cafe.geojsonl", "{\"type\":\"Feature\",\"geometry\":{\"type\":\"Point\",\"coordinates\":[-118.4452,34.0690]},\"properties\":{\"amenity\":\"cafe\",\"name\":\"Kerckhoff\"}}\n");
+    let own = folder.0.join("own.dat");
+    fs::copy(&base, &own).expect("the folder can be written");
+    // The output is the base.
+    let (status, text, messages) =
+        folder.ran("import --base own.dat --out own.dat XX.txt rows.csv osm.geojson cafe.geojsonl");
+    assert_eq!((status, messages.as_str()), (Some(0), ""));
+    // The three formats say the same of the same 300 places.
+    let bytes = folder.read("own.dat").len();
+    let summary = "own.dat: 199672 places (199371 of the base, 901 rows, 600 the same as another)";
+    assert_eq!(text, format!("{summary}, {bytes} bytes\n"));
+    assert_eq!(
+        folder.near("own.dat", "34.06893 -118.445127 3 2"),
+        ["Kerckhoff | cafe | ", "Bel Air | locality | Los Angeles County, California, US"]
+    );
+    // Every answer about the committed places is as it was, in the new version of the format.
+    let base = base.to_str().expect("the path is UTF-8");
+    for position in ["64.1355 -21.8954 0.1 1", "1.28967 103.85007 0.1 1", "-90 0 50 1"] {
+        let near = folder.near("own.dat", position);
+        assert!(!near.is_empty() && near == folder.near(base, position), "{position}: {near:?}");
+    }
+}
+
+#[test]
+fn an_import_that_is_killed_leaves_the_old_file_and_nothing_else() {
+    let folder = Folder::new("killed");
+    folder.write("own.dat", fs::read(committed()).expect("the committed file is there"));
+    let before = folder.read("own.dat");
+    let mut child = folder
+        .command("import --format csv --skip-bad --base own.dat --out own.dat /dev/stdin")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program can be run");
+    // So many rows that some lie on the disk already, then a bad one, which is told when it has been read.
+    let mut input = child.stdin.take().expect("a pipe");
+    let mut text = "name,lat,lon\n".to_owned();
+    for i in 0..150_000 {
+        text.push_str(&format!("A place numbered {i},1,1\n"));
+    }
+    text.push_str("B,91,1\n");
+    let filler = "C,2,2\n".repeat(20_000);
+    let writer = std::thread::spawn(move || {
+        let _ = input.write_all(text.as_bytes()).and_then(|()| input.write_all(filler.as_bytes()));
+        // The pipe stays open until the program is gone.
+        input
+    });
+    let mut told = [0; 10];
+    let mut stderr = child.stderr.take().expect("a pipe");
+    std::io::Read::read_exact(&mut stderr, &mut told).expect("the bad row is told");
+    assert_eq!(folder.names(), ["own.dat"]);
+    child.kill().expect("the program is running");
+    ended(&mut child);
+    drop(writer.join().expect("the writer ends when the pipe breaks"));
+    assert!(folder.read("own.dat") == before, "the old file is as it was");
+    assert_eq!(folder.names(), ["own.dat"]);
+}
+
+fn ended(child: &mut Child) {
+    let begin = Instant::now();
+    while child.try_wait().expect("the program is ours").is_none() {
+        assert!(begin.elapsed() < PATIENCE, "the program does not end");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

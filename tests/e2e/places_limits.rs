@@ -1,0 +1,176 @@
+//! The time limit of a query holds whatever the upstream does, in each phase of a call, and so do the limits on what is
+//! taken from it.
+
+use herd::places::{ProxyUrl, Settings};
+use herd_test_support::upstream::asking::*;
+use herd_test_support::upstream::{Act, Server, ok};
+use std::time::{Duration, Instant};
+
+const LIMIT: Duration = Duration::from_millis(500);
+
+/// A drop every so often, so that no single read takes the time that all of them take.
+const DROP: Duration = Duration::from_millis(20);
+
+/// Checks that `settings`, given `limit` for the whole and more for everything else, end as a time-out within it.
+#[track_caller]
+fn assert_times_out(settings: Settings, limit: Duration, phase: &str) {
+    let timeout_ms = u64::try_from(limit.as_millis()).expect("it is short");
+    let settings = Settings { timeout_ms, ..settings };
+    let begin = Instant::now();
+    let json = answer_of(settings);
+    let took = begin.elapsed();
+    assert_refused(&json, "UNKNOWN_ERROR", &format!("time-out while {phase}"));
+    // A hang that is not cut short lasts for ever here; the upper bound leaves a busy machine its time.
+    assert!(took + DROP >= limit && took < 20 * limit, "{took:?}");
+}
+
+#[test]
+fn a_server_that_says_nothing_or_little_is_left_in_time() {
+    let head = "waiting for the upstream's answer";
+    let body = "reading the upstream's answer";
+    let table = [
+        (Act::HangBeforeHead, head),
+        (Act::DripHead(DROP), head),
+        (Act::HangInBody(ODD.into()), body),
+        (Act::Drip(DROP), body),
+    ];
+    for (act, phase) in table {
+        let server = Server::start(act);
+        assert_times_out(legacy(&server), LIMIT, phase);
+        assert_times_out(modern(&server), LIMIT, phase);
+    }
+}
+
+#[test]
+fn a_server_that_says_much_and_nothing_is_left_as_well() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let table = [
+        (Act::Flood("", "HTTP/1.1 100 Continue\r\n\r\n"), ""),
+        (Act::Flood("HTTP/1.1 200 OK\r\n", "X: y\r\n"), ""),
+        (Act::Flood(chunked, "1;an=extension\r\n \r\n"), "too large, over 262144 bytes"),
+        (Act::Flood("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0", ";x=y"), ""),
+        (Act::Flood("HTTP/1.1 200 OK\r\n\r\n", "{}"), "too large, over 262144 bytes"),
+    ];
+    for (act, message) in table {
+        let server = Server::start(act.clone());
+        let begin = Instant::now();
+        let json = answer_of(Settings { timeout_ms: 5_000, ..legacy(&server) });
+        assert_refused(&json, "UNKNOWN_ERROR", message);
+        assert!(begin.elapsed() < 60 * LIMIT, "{act:?}: {:?}", begin.elapsed());
+    }
+}
+
+#[test]
+fn a_proxy_is_given_no_more_time_than_an_upstream() {
+    for act in [Act::HangBeforeHead, Act::DripHead(DROP)] {
+        let proxy = Server::start(act);
+        let proxy = ProxyUrl::new(&format!("http://{}", proxy.address())).map(|url| (url, proxy));
+        let (url, _running) = proxy.expect("an address");
+        let settings = legacy_at("http://places.example/x".to_owned());
+        assert_times_out(Settings { proxy: Some(url), ..settings }, LIMIT, "connecting to the upstream");
+    }
+}
+
+#[test]
+fn bodies_beyond_the_limit_are_not_read() {
+    let large = vec![b' '; 16 * 1024 * 1024];
+    for act in [Act::Answer(200, "", large.clone()), Act::Chunked(large[..2_000_000].to_vec())] {
+        let server = Server::start(act);
+        for settings in [legacy(&server), modern(&server)] {
+            assert_refused(&answer_of(settings), "UNKNOWN_ERROR", "too large, over 262144 bytes");
+        }
+    }
+    let mut fits = ODD.as_bytes().to_vec();
+    fits.resize(256 * 1024, b' ');
+    let server = Server::start(ok(fits.clone()));
+    assert_eq!(answer_of(legacy(&server)).len(), 256 * 1024);
+    fits.push(b' ');
+    server.act(ok(fits));
+    assert_refused(&answer_of(legacy(&server)), "UNKNOWN_ERROR", "too large, over 262144 bytes");
+}
+
+/// Limits while TLS is being agreed on.
+#[cfg(feature = "tls")]
+mod tls {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::thread::JoinHandle;
+
+    /// The same where a hand-shake of TLS has to fit in as well, on a machine that does much else.
+    const LIMIT_TLS: Duration = Duration::from_millis(1_500);
+
+    #[test]
+    fn tls_hangs_and_drips_no_longer_than_plain_text_does() {
+        use herd_test_support::upstream::tls::Ca;
+        let connecting = "connecting to the upstream";
+        let server = silent();
+        assert_times_out(legacy_at(server.url("https")), LIMIT, connecting);
+        // The head of a record of 16 KB, and then a byte of it every so often: no read is idle for long.
+        let server = raw(b"\x16\x03\x03\x40\x00");
+        assert_times_out(legacy_at(server.url("https")), LIMIT, connecting);
+        let ca = Ca::new();
+        let body = "reading the upstream's answer";
+        for (act, phase) in [
+            (Act::DripHead(DROP), "waiting for the upstream's answer"),
+            (Act::HangInBody(ODD.into()), body),
+            (Act::Drip(DROP), body),
+        ] {
+            let server = Server::start_tls(act, ca.server(2000, 4000));
+            assert_times_out(
+                Settings { ca_file: Some(ca.file().to_owned()), ..legacy(&server) },
+                LIMIT_TLS,
+                phase,
+            );
+        }
+    }
+
+    #[test]
+    fn connecting_has_a_limit_of_its_own() {
+        let server = silent();
+        let json = answer_of(Settings { connect_ms: 300, ..legacy_at(server.url("https")) });
+        assert_refused(&json, "UNKNOWN_ERROR", "time-out while connecting");
+    }
+
+    /// A listener that takes one connection and is no HTTP server. Ends when the client does.
+    struct Odd {
+        listener: TcpListener,
+        thread: Option<JoinHandle<()>>,
+    }
+
+    impl Odd {
+        fn url(&self, scheme: &str) -> String {
+            format!("{scheme}://{}/", self.listener.local_addr().expect("it is bound"))
+        }
+    }
+
+    impl Drop for Odd {
+        fn drop(&mut self) {
+            self.thread.take().map(JoinHandle::join);
+        }
+    }
+
+    fn odd(talk: impl FnOnce(TcpStream) + Send + 'static) -> Odd {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let accepting = listener.try_clone().expect("a second handle");
+        let thread = std::thread::spawn(move || talk(accepting.accept().expect("a client").0));
+        Odd { listener, thread: Some(thread) }
+    }
+
+    /// Reads what comes and says nothing.
+    fn silent() -> Odd {
+        odd(|mut stream| {
+            let _ = stream.read_to_end(&mut Vec::new());
+        })
+    }
+
+    /// Sends these bytes and then a zero every so often.
+    fn raw(bytes: &'static [u8]) -> Odd {
+        odd(|mut stream| {
+            let _ = stream.write_all(bytes);
+            while stream.write_all(&[0]).is_ok() {
+                std::thread::sleep(DROP);
+            }
+        })
+    }
+}

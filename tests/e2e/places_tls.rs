@@ -1,0 +1,89 @@
+//! Whom TLS trusts, against a real HTTPS server on loopback.
+
+use herd::places::{Places, ProxyUrl, Settings};
+use herd_test_support::upstream::asking::*;
+use herd_test_support::upstream::tls::{Ca, self_signed};
+use herd_test_support::upstream::tunnel::Tunnel;
+use herd_test_support::upstream::{Server, ok};
+use std::io::{Read, Write};
+
+fn with_ca(server: &Server, ca: &Ca) -> Settings {
+    Settings { ca_file: Some(ca.file().to_owned()), ..legacy(server) }
+}
+
+#[test]
+fn a_certificate_of_the_ca_is_accepted_and_the_connection_kept() {
+    let ca = Ca::new();
+    let server = Server::start_tls(ok(ODD), ca.server(2000, 4000));
+    let places = Places::start(with_ca(&server, &ca));
+    for _ in 0..3 {
+        assert_eq!(answer(&places, UCLA), ODD);
+    }
+    assert_eq!((server.seen().len(), server.connections()), (3, 1));
+}
+
+#[test]
+fn certificates_that_nobody_vouches_for_are_refused() {
+    let ca = Ca::new();
+    let server = Server::start_tls(ok(ODD), self_signed());
+    for settings in [legacy(&server), with_ca(&server, &ca)] {
+        assert_refused(
+            &answer_of(settings),
+            "UNKNOWN_ERROR",
+            "TLS refused: the certificate is signed by nobody",
+        );
+    }
+    // One of our CA does not do where the built-in roots are asked.
+    let server = Server::start_tls(ok(ODD), ca.server(2000, 4000));
+    assert_refused(&answer_of(legacy(&server)), "UNKNOWN_ERROR", "signed by nobody that is trusted here");
+    assert!(server.seen().is_empty(), "no request, and so no key, was sent");
+}
+
+#[test]
+fn certificates_out_of_their_time_are_refused_and_the_clock_is_named() {
+    let ca = Ca::new();
+    let expired = Server::start_tls(ok(ODD), ca.server(2000, 2001));
+    assert_refused(
+        &answer_of(with_ca(&expired, &ca)),
+        "UNKNOWN_ERROR",
+        "TLS refused: the certificate has expired",
+    );
+    let early = Server::start_tls(ok(ODD), ca.server(3000, 4000));
+    let json = answer_of(with_ca(&early, &ca));
+    assert_refused(&json, "UNKNOWN_ERROR", "not valid yet, so this board's clock is wrong");
+}
+
+#[test]
+fn a_proxy_sees_the_name_and_nothing_else() {
+    let ca = Ca::new();
+    let server = Server::start_tls(ok(ODD), ca.server(2000, 4000));
+    let tunnel = Tunnel::start(1, server.address());
+    let proxy = Some(ProxyUrl::new(&tunnel.url()).expect("an address"));
+    assert_eq!(answer_of(Settings { proxy, ..with_ca(&server, &ca) }), ODD);
+    let seen = tunnel.seen();
+    assert!(seen.starts_with(&format!("CONNECT {} HTTP/1.1\r\n", server.address())), "{seen}");
+    assert!(server.seen()[0].target().contains(KEY) && !seen.contains(KEY));
+}
+
+#[test]
+fn a_plain_server_is_no_tls_server() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("https://{}/", listener.local_addr().expect("it is bound"));
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    assert_refused(&answer_of(legacy_at(url)), "UNKNOWN_ERROR", "TLS refused: received corrupt message");
+    server.join().expect("no panics");
+}
+
+#[test]
+fn ca_files_that_cannot_be_used_are_named_without_their_folders() {
+    let server = Server::start(ok(ODD));
+    for file in ["/nowhere/ca.pem", "/dev/null"] {
+        let json = answer_of(Settings { ca_file: Some(file.into()), ..legacy(&server) });
+        let name = file.rsplit('/').next().expect("a name");
+        assert_refused(&json, "UNKNOWN_ERROR", &format!("the CA file {name} cannot be used"));
+    }
+}

@@ -1,0 +1,239 @@
+//! What clients are answered when an upstream answers well, badly or not at all: real HTTP on loopback, at the level of
+//! `Places::ask`.
+
+use herd::places::{Endpoint, Key, Places, ProxyUrl, Query, Settings, Source, check_url};
+use herd_test_support::upstream::asking::*;
+use herd_test_support::upstream::tunnel::Tunnel;
+use herd_test_support::upstream::{Act, Server, ok};
+
+#[test]
+fn an_answer_goes_through_to_the_byte_and_only_results_is_cut() {
+    let server = Server::start(ok(ODD));
+    let places = Places::start(legacy(&server));
+    assert_eq!(answer(&places, UCLA), ODD);
+    assert_eq!(answer(&places, Query { items: 2, ..UCLA }), ODD_CUT);
+    let none = answer(&places, Query { items: 0, ..UCLA });
+    assert!(none.contains("\"results\":[], \"z\":-0.0"), "{none}");
+    let seen = server.seen();
+    let tail = "location=34.068930,-118.445127&radius=10000";
+    assert_eq!(seen[0].target(), format!("/maps/api/place/nearbysearch/json?{tail}&key={KEY}"));
+    assert!(!seen[0].target().contains('+'));
+    assert_eq!(seen[0].header("accept-encoding"), None);
+    assert_eq!((places.counters().asked, places.counters().failed), (3, 0));
+}
+
+#[test]
+fn chunked_answers_are_answers() {
+    let server = Server::start(Act::Chunked(ODD.into()));
+    assert_eq!(answer_of(legacy(&server)), ODD);
+}
+
+#[test]
+fn upstreams_refusals_go_through_and_failing_statuses_become_the_error_form() {
+    let denied = "{\n   \"error_message\" : \"The provided API key is invalid.\",\n   \"html_attributions\" : [],\n   \"results\" : [],\n   \"status\" : \"REQUEST_DENIED\"\n}\n";
+    let server = Server::start(ok(denied));
+    assert_eq!(answer_of(legacy(&server)), denied);
+    let table: [(Act, &str, &str); 9] = [
+        (
+            Act::Answer(403, "", denied.into()),
+            "REQUEST_DENIED",
+            "refused the key: The provided API key is invalid.",
+        ),
+        (
+            Act::Answer(403, "", b"{\"error\":{\"message\":\"no\"}}".to_vec()),
+            "REQUEST_DENIED",
+            "refused the key: no",
+        ),
+        (Act::Answer(429, "", b"{}".to_vec()), "OVER_QUERY_LIMIT", "the quota is used up"),
+        (Act::Answer(500, "", b"<html>oops</html>".to_vec()), "UNKNOWN_ERROR", "HTTP status 500"),
+        (Act::Answer(400, "", b"{}".to_vec()), "INVALID_REQUEST", "refused the query"),
+        (ok("{\"status\":\"OVER_QUERY_LIMIT\"}"), "OVER_QUERY_LIMIT", "the quota is used up"),
+        (
+            Act::Answer(302, "Location: /elsewhere\r\n", Vec::new()),
+            "UNKNOWN_ERROR",
+            "redirect (HTTP status 302)",
+        ),
+        (
+            Act::Answer(307, "Location: /elsewhere\r\n", Vec::new()),
+            "UNKNOWN_ERROR",
+            "redirect (HTTP status 307)",
+        ),
+        (ok(format!("{{\"results\":[\"{KEY}\"]}}")), "UNKNOWN_ERROR", "repeats the key"),
+    ];
+    for (act, status, message) in table {
+        let requests = server.seen().len();
+        server.act(act);
+        assert_refused(&answer_of(legacy(&server)), status, message);
+        assert_eq!(server.seen().len(), requests + 1, "nothing is followed or asked again");
+    }
+}
+
+#[test]
+fn what_is_no_json_is_refused() {
+    let deep = format!("{{\"results\":[{}{}]}}", "[".repeat(100_000), "]".repeat(100_000));
+    let table: [(Act, &str); 9] = [
+        (ok(""), "it is empty"),
+        (ok("<html>"), "it is HTML"),
+        (ok(&ODD[..90]), "it breaks off"),
+        (ok("{\"results\":[1,]}"), "it is malformed"),
+        (ok("[1]"), "it is no object"),
+        (ok("{}"), "it has no results"),
+        (ok(deep), "it is nested too deeply"),
+        (ok("{\"results\":[1],\"results\":[2]}"), "twice"),
+        (
+            // `{"results":[]}`, packed.
+            Act::Answer(
+                200,
+                "Content-Encoding: gzip\r\n",
+                b"\x1f\x8b\x08\0\0\0\0\0\x02\x03\xabV*J-.\xcd))V\xb2\x8a\x8e\xad\x05\0\n'|\x9e\x0e\0\0\0"
+                    .to_vec(),
+            ),
+            "it is compressed, which was not asked for",
+        ),
+    ];
+    let server = Server::start(ok(""));
+    for (act, message) in table {
+        server.act(act);
+        let message = format!("bad JSON from the upstream: {message}");
+        assert_refused(
+            &answer_of(legacy(&server)),
+            "UNKNOWN_ERROR",
+            &message.replace(": twice", ": a member appears twice"),
+        );
+    }
+}
+
+#[test]
+fn connections_that_end_early_are_told_from_bad_answers() {
+    let table = [
+        (Act::CloseAtOnce, "closed the connection before it answered"),
+        (Act::CloseInBody(ODD.into()), "closed the connection in the middle"),
+        (Act::Raw(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), "does not speak HTTP"),
+        (Act::Raw(b"HTTP/1.1 200 OK\r\n\r\n{\"results\":["), "bad JSON from the upstream: it breaks off"),
+    ];
+    let server = Server::start(ok(ODD));
+    for (act, message) in table {
+        server.act(act);
+        assert_refused(&answer_of(legacy(&server)), "UNKNOWN_ERROR", message);
+    }
+}
+
+#[test]
+fn an_upstream_that_comes_back_is_asked_again() {
+    let server = Server::start(ok(ODD));
+    let (address, url) = (server.address(), server.url());
+    drop(server);
+    let places = Places::start(legacy_at(url));
+    assert_refused(&answer(&places, UCLA), "UNKNOWN_ERROR", "cannot be reached: Connection refused");
+    let _server = Server::start_at(address, ok(ODD));
+    assert_eq!(answer(&places, UCLA), ODD);
+}
+
+#[test]
+fn names_that_nobody_knows_are_unreachable() {
+    let json = answer_of(legacy_at("http://herd-test.invalid/".to_owned()));
+    assert_refused(&json, "UNKNOWN_ERROR", "the upstream cannot be reached: its name is not known");
+}
+
+#[test]
+fn settings_that_cannot_work_are_named() {
+    let google = Settings::new(Source::Google(Endpoint::default()));
+    assert_refused(
+        &answer_of(google),
+        "REQUEST_DENIED",
+        "no key; give one in the configuration's places.key_file",
+    );
+    let odd = legacy_at("gopher://x".to_owned());
+    assert_refused(&answer_of(odd), "UNKNOWN_ERROR", "places.url cannot be asked: it is no address");
+    if !cfg!(feature = "tls") {
+        let key = Some(Key::new(KEY).expect("a key"));
+        let google = Settings::new(Source::GoogleLegacy(Endpoint { url: None, key }));
+        assert_refused(&answer_of(google), "UNKNOWN_ERROR", "https needs TLS, which this build is without");
+        assert!(check_url("https://x/").is_err());
+    }
+}
+
+#[test]
+fn another_address_needs_no_key() {
+    let server = Server::start(ok(ODD));
+    let endpoint = Endpoint { url: Some(server.url()), key: None };
+    assert_eq!(answer_of(Settings::new(Source::GoogleLegacy(endpoint))), ODD);
+    assert!(!server.seen()[0].target().contains("key"));
+}
+
+#[test]
+fn a_proxy_is_asked_for_a_tunnel() {
+    let server = Server::start(Act::Answer(407, "", Vec::new()));
+    let proxy = ProxyUrl::new(&format!("http://me:secret@{}", server.address())).expect("an address");
+    let settings = legacy_at("http://places.example:8080/x".to_owned());
+    let json = answer_of(Settings { proxy: Some(proxy), ..settings });
+    assert_refused(&json, "UNKNOWN_ERROR", "the upstream cannot be reached: the proxy refused");
+    let seen = server.seen();
+    assert_eq!(seen[0].target(), "places.example:8080");
+    assert!(!seen[0].head.contains(KEY) && seen[0].header("proxy-authorization").is_some());
+}
+
+#[test]
+fn answers_come_through_a_tunnel() {
+    let server = Server::start(ok(ODD));
+    let tunnel = Tunnel::start(1, server.address());
+    let proxy = Some(ProxyUrl::new(&tunnel.url()).expect("an address"));
+    // The name is looked up by the proxy, if at all: nobody else knows it.
+    let settings = legacy_at("http://herd-test.invalid/x?a=b".to_owned());
+    assert_eq!(answer_of(Settings { proxy, ..settings }), ODD);
+    let seen = tunnel.seen();
+    assert!(seen.starts_with("CONNECT herd-test.invalid:80 HTTP/1.1\r\n"), "{seen}");
+    assert!(seen.contains("Proxy-Authorization: Basic dXNlcjpwYXNz\r\n"), "{seen}");
+    let request = &server.seen()[0];
+    assert!(request.target().starts_with("/x?a=b&location=34.0"), "{}", request.target());
+    assert!(request.header("proxy-authorization").is_none(), "the password is the proxy's alone");
+}
+
+#[test]
+fn of_a_name_with_two_addresses_one_that_answers_is_enough() {
+    let server = Server::start(ok(ODD));
+    let url = format!("http://localhost:{}/", server.address().port());
+    assert_eq!(answer_of(legacy_at(url)), ODD);
+}
+
+#[test]
+fn the_new_service_is_asked_by_post_and_answers_in_the_old_shape() {
+    let places = r#"{"places":[{"id":"a","location":{"latitude":34.0600,"longitude":-118.44},"displayName":{"text":"A"},"types":["cafe"]}]}"#;
+    let server = Server::start(ok(places));
+    let json = answer_of(modern(&server));
+    assert!(json.contains("\"lat\" : 34.0600,") && json.ends_with("\"status\" : \"OK\"\n}"), "{json}");
+    let seen = server.seen();
+    assert!(seen[0].head.starts_with("POST "), "{}", seen[0].head);
+    assert_eq!(seen[0].header("x-goog-api-key"), Some(KEY));
+    assert!(!seen[0].target().contains(KEY));
+    let body: serde_json::Value = serde_json::from_slice(&seen[0].body).expect("JSON");
+    assert_eq!((&body["maxResultCount"], &body["rankPreference"]), (&5.into(), &"DISTANCE".into()));
+    server.act(ok("{}\n"));
+    assert!(answer_of(modern(&server)).contains("ZERO_RESULTS"));
+    server.act(Act::Answer(
+        429,
+        "",
+        b"{\"error\":{\"message\":\"too many\",\"status\":\"RESOURCE_EXHAUSTED\"}}".to_vec(),
+    ));
+    assert_refused(&answer_of(modern(&server)), "OVER_QUERY_LIMIT", "the quota is used up: too many");
+}
+
+#[test]
+fn the_fallback_answers_and_says_so() {
+    let server = Server::start(Act::Answer(500, "", Vec::new()));
+    let places = Places::start(Settings { fallback: Some(places_file()), ..legacy(&server) });
+    let json = answer(&places, UCLA);
+    let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let info = value["info_messages"][0].as_str().expect("a message");
+    assert_eq!(info, "places: answered from places.dat; the upstream failed with HTTP status 500");
+    assert_eq!((&value["results"][0]["name"], &value["status"]), (&"Bel Air".into(), &"OK".into()));
+    assert!(json.starts_with("{\n   \"html_attributions\" : [],\n   \"info_messages\" : ["), "{json}");
+    assert_eq!((places.counters().from_fallback, places.counters().failed), (1, 0));
+    // No results are an answer.
+    server.act(ok("{\"results\":[],\"status\":\"ZERO_RESULTS\"}"));
+    assert_eq!(answer(&places, UCLA), "{\"results\":[],\"status\":\"ZERO_RESULTS\"}");
+    // Without a fallback that can answer, the first failure is what the client sees.
+    server.act(Act::Answer(403, "", Vec::new()));
+    let json = answer_of(Settings { fallback: Some("/nowhere".into()), ..legacy(&server) });
+    assert_refused(&json, "REQUEST_DENIED", "refused the key");
+}

@@ -1,0 +1,289 @@
+//! A node as a service: what it tells the service manager, and maps that change while it runs.
+
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use herd_test_support::{
+    Client, Herd, command, everyone_learns_of_everyone, free_addresses, until, until_some,
+};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::process::{Pid, Signal};
+
+/// A configuration of some of a herd's nodes.
+fn map_of(herd: &Herd, names: &[&str], edges: &[(&str, &str)]) -> String {
+    let node = |name: &&str| {
+        let node = &herd[name];
+        format!("\"{name}\": {{ \"clients\": \"{}\", \"links\": \"{}\" }}", node.clients, node.links)
+    };
+    let nodes: Vec<String> = names.iter().map(node).collect();
+    let edges: Vec<String> = edges.iter().map(|(a, b)| format!("[\"{a}\", \"{b}\"]")).collect();
+    format!("{{ \"nodes\": {{ {} }},\n  \"edges\": [{}] }}\n", nodes.join(",\n    "), edges.join(", "))
+}
+
+/// What the service manager of a test hears.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn listen(path: &Path) -> Manager {
+        let socket = UnixDatagram::bind(path).expect("the folder is ours");
+        socket.set_read_timeout(Some(herd_test_support::PATIENCE)).expect("the limit is not zero");
+        Manager(socket)
+    }
+
+    fn hear(&self) -> String {
+        self.hear_and_take().0
+    }
+
+    /// The next message and the descriptor that came with it.
+    fn hear_and_take(&self) -> (String, Option<OwnedFd>) {
+        let mut bytes = [0; 4096];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let received = recvmsg(&self.0, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC);
+        let count = received.expect("the node says something").bytes;
+        let taken = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        });
+        (String::from_utf8_lossy(&bytes[..count]).into_owned(), taken)
+    }
+
+    /// The next listener that is given to be kept under this name.
+    fn take(&self, name: &str) -> OwnedFd {
+        let wanted = format!("FDNAME={name}");
+        until_some(&wanted, || {
+            let (message, taken) = self.hear_and_take();
+            taken.filter(|_| message.contains("FDSTORE=1") && message.lines().any(|line| line == wanted))
+        })
+    }
+
+    /// The next message with this line in it.
+    fn wait_for(&self, words: &str) -> String {
+        until_some(words, || Some(self.hear()).filter(|message| message.lines().any(|line| line == words)))
+    }
+}
+
+/// A process that ends with the test, however that ends.
+struct Service(Child);
+
+impl Service {
+    fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.0), signal).expect("it is our child");
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_service_manager_is_told_what_it_wants_to_know() {
+    let mut herd = Herd::pair().build();
+    let path = herd.folder.path("notify");
+    let manager = Manager::listen(&path);
+    herd["Smith"].start();
+    let hill = command(None)
+        .args(["serve", "Hill", "--config"])
+        .arg(herd.map("Hill"))
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "400000")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut hill = Service(hill.expect("the program can be run"));
+    let ready = manager.wait_for("READY=1");
+    assert!(ready.contains("STATUS=") && ready.contains("0 of 4096 clients known"), "{ready}");
+    // By then its listeners are bound: the first try succeeds.
+    assert!(herd_test_support::answers(herd["Hill"].clients));
+    manager.wait_for("STATUS=1 of 1 links up, 1 in sync; 0 of 4096 clients known");
+    manager.wait_for("WATCHDOG=1");
+    herd["Hill"].ask("IAMAT kiwi +1-1 1");
+    manager.wait_for("STATUS=1 of 1 links up, 1 in sync; 1 of 4096 clients known");
+    hill.signal(Signal::HUP);
+    let reloading = manager.wait_for("RELOADING=1");
+    assert!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
+    manager.wait_for("READY=1");
+    hill.signal(Signal::TERM);
+    manager.wait_for("STOPPING=1");
+    assert_eq!(hill.0.wait().expect("it is our child").code(), Some(0));
+}
+
+#[test]
+fn a_map_that_grows_and_shrinks_leaves_the_other_links_alone() {
+    let names = ["Campbell", "Hill", "Smith"];
+    let mut herd =
+        Herd::of(&names, &[("Campbell", "Hill"), ("Campbell", "Smith"), ("Hill", "Smith")]).build();
+    let small = map_of(&herd, &["Hill", "Smith"], &[("Hill", "Smith")]);
+    let large = map_of(&herd, &names, &[("Campbell", "Hill"), ("Campbell", "Smith"), ("Hill", "Smith")]);
+    let tell = |herd: &Herd, map: &str| {
+        for name in ["Smith", "Hill"] {
+            let told = herd[name].log.count("the configuration was read again");
+            std::fs::write(herd.map(name), map).expect("the folder is ours");
+            herd[name].signal(Signal::HUP);
+            until("it has read its configuration", || {
+                herd[name].log.count("the configuration was read again") > told
+            });
+        }
+    };
+    for name in ["Smith", "Hill"] {
+        std::fs::write(herd.map(name), &small).expect("the folder is ours");
+        herd[name].start();
+    }
+    everyone_learns_of_everyone(&herd, "small");
+    tell(&herd, &large);
+    herd["Campbell"].start();
+    herd.wait_for_links();
+    everyone_learns_of_everyone(&herd, "large");
+    let before = herd["Smith"].at("small-Hill");
+    assert!(before.is_some() && herd["Campbell"].at("small-Hill") == before);
+    // Campbell leaves, and what it heard goes with it: no configuration says who it was.
+    herd["Campbell"].kill();
+    tell(&herd, &small);
+    for name in ["Hill", "Smith"] {
+        assert_eq!(herd[name].at("large-Campbell"), None);
+        assert!(herd[name].at("large-Smith").is_some());
+    }
+    everyone_learns_of_everyone(&herd, "small-again");
+    assert!(!herd["Hill"].log.has("link to Smith is down") && !herd["Smith"].log.has("link to Hill is down"));
+    assert_eq!(herd["Hill"].log.count("link to Smith is up"), 1);
+}
+
+#[test]
+fn a_map_that_cannot_be_taken_is_told_and_changes_nothing() {
+    let herd = Herd::pair().keyed().start();
+    everyone_learns_of_everyone(&herd, "before");
+    let good = std::fs::read_to_string(herd.map("Hill")).expect("it was written");
+    let elsewhere = format!("\"{}\"", herd["Smith"].clients);
+    let taken = format!("\"{}\"", herd["Hill"].clients);
+    let smiths = std::net::TcpListener::bind(free_addresses(1)[0]).expect("the port was free a moment ago");
+    let occupied = format!("\"{}\"", smiths.local_addr().expect("the listener is bound"));
+    for (map, words) in [
+        (String::new(), "Hill.json"),
+        (good.replace("\"edges\"", "\"edge\""), "unknown member"),
+        (good.replace("\"Hill\"", "\"Hilda\""), "lists no node"),
+        (good.replace(&taken, &elsewhere), "is taken by"),
+        (good.replace(&taken, &occupied), "is in use"),
+    ] {
+        let before = herd["Hill"].log.count("the configuration stays as it was");
+        std::fs::write(herd.map("Hill"), &map).expect("the folder is ours");
+        herd["Hill"].signal(Signal::HUP);
+        until(words, || herd["Hill"].log.count("the configuration stays as it was") > before);
+        let told = herd["Hill"].log.last("the configuration stays as it was").expect("it was just counted");
+        assert!(told.contains(words), "{told}");
+    }
+    everyone_learns_of_everyone(&herd, "after");
+    assert!(!herd["Smith"].log.has("is down"));
+    assert!(!herd["Hill"].log.has("and then"), "the old listener could be had back");
+}
+
+#[test]
+fn listeners_move_with_the_map() {
+    let mut herd = Herd::pair().start();
+    everyone_learns_of_everyone(&herd, "before");
+    let (old, new) = (herd["Hill"].clients, free_addresses(2));
+    let mut early = herd["Hill"].client();
+    let map = std::fs::read_to_string(herd.map("Hill")).expect("it was written");
+    let map = map.replace(&old.to_string(), &new[0].to_string());
+    let map = map.replace(&herd["Hill"].links.to_string(), &new[1].to_string());
+    std::fs::write(herd.map("Hill"), map).expect("the folder is ours");
+    herd["Hill"].signal(Signal::HUP);
+    herd["Hill"].log.wait_for("the configuration was read again");
+    assert!(herd_test_support::is_free(old), "nobody listens there any more");
+    assert_eq!(early.ask("x"), "? x", "who was connected stays so");
+    herd["Hill"].clients = new[0];
+    herd["Hill"].links = new[1];
+    everyone_learns_of_everyone(&herd, "after");
+    assert!(!herd["Smith"].log.has("is down"));
+}
+
+/// Starts Hill of this herd with a service manager, and with the listeners that the manager kept.
+fn start_with(herd: &Herd, manager: &Path, kept: Option<[OwnedFd; 2]>) -> Service {
+    let hill = command(None);
+    let mut shell = std::process::Command::new("sh");
+    // The number of the process is known to itself alone. Standard input and output carry the listeners this far.
+    let script = "exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_PID=$$ LISTEN_FDS=$0 exec \"$@\"";
+    shell.args(["-c", script, if kept.is_some() { "2" } else { "0" }]).arg(hill.get_program());
+    shell.args(["serve", "Hill", "--config"]).arg(herd.map("Hill"));
+    shell.env_remove("CREDENTIALS_DIRECTORY").env("NOTIFY_SOCKET", manager);
+    let [first, second] = kept.map_or([Stdio::null(), Stdio::null()], |kept| kept.map(Stdio::from));
+    let hill = shell.stdin(first).stdout(second).stderr(Stdio::null()).spawn();
+    Service(hill.expect("the program can be run"))
+}
+
+#[test]
+fn who_connects_while_a_node_starts_again_waits_and_is_answered() {
+    let mut herd = Herd::pair().build();
+    let path = herd.folder.path("notify");
+    let manager = Manager::listen(&path);
+    herd["Smith"].start();
+    let hill = start_with(&herd, &path, None);
+    let kept = [manager.take("clients"), manager.take("links")];
+    manager.wait_for("READY=1");
+    drop(hill);
+
+    // Nobody runs, and still nobody is refused.
+    let mut waiting = Client::connect(herd["Hill"].clients);
+    let hill = start_with(&herd, &path, Some(kept));
+    let kept = [manager.take("clients"), manager.take("links")];
+    manager.wait_for("READY=1");
+    assert_eq!(waiting.ask("x"), "? x");
+    manager.wait_for("STATUS=1 of 1 links up, 1 in sync; 0 of 4096 clients known");
+    drop(hill);
+
+    // A configuration that has another address by then: nobody listens on the old one any more.
+    let (old, new) = (herd["Hill"].clients, free_addresses(1)[0]);
+    let map = std::fs::read_to_string(herd.map("Hill")).expect("it was written");
+    std::fs::write(herd.map("Hill"), map.replace(&old.to_string(), &new.to_string()))
+        .expect("the folder is ours");
+    let hill = start_with(&herd, &path, Some(kept));
+    let kept = [manager.take("clients"), manager.take("links")];
+    manager.wait_for("READY=1");
+    assert!(herd_test_support::answers(new));
+    assert!(herd_test_support::is_free(old));
+    drop(hill);
+
+    // One that cannot start lets them go.
+    std::fs::write(herd.map("Hill"), "{").expect("the folder is ours");
+    let mut hill = start_with(&herd, &path, Some(kept));
+    for name in ["clients", "links"] {
+        let message = manager.wait_for("FDSTOREREMOVE=1");
+        assert!(message.contains(&format!("FDNAME={name}")), "{message}");
+    }
+    assert_eq!(hill.0.wait().expect("it is our child").code(), Some(1));
+    assert!(herd_test_support::is_free(new));
+}
+
+#[test]
+fn the_log_is_json_for_those_who_collect_it() {
+    let herd = Herd::one().build();
+    let name = herd.names()[0];
+    let mut node = command(None);
+    node.args(["serve", name, "--log-format", "json", "--config"]).arg(herd.map(name));
+    let mut node = node.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program can be run");
+    until("it serves", || herd_test_support::answers(herd[name].clients));
+    let pid = Pid::from_child(&node);
+    rustix::process::kill_process(pid, Signal::TERM).expect("it runs");
+    let log = {
+        let mut log = String::new();
+        let mut stderr = node.stderr.take().expect("it is a pipe");
+        std::io::Read::read_to_string(&mut stderr, &mut log).expect("UTF-8");
+        log
+    };
+    node.wait().expect("it was told to end");
+    assert!(log.lines().count() >= 2, "{log}");
+    for line in log.lines() {
+        let read: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(read["unix_ms"].as_u64().is_some_and(|ms| ms > 1_700_000_000_000), "{line}");
+        assert!(["info", "warn"].contains(&read["level"].as_str().unwrap_or_default()), "{line}");
+    }
+    assert!(log.contains("listens to clients on"), "{log}");
+}

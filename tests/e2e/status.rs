@@ -1,0 +1,178 @@
+//! `herd status`: what a node says of itself at its control socket, and that nobody there can disturb it.
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use herd_test_support::{Herd, command, runs_beside, until};
+use serde_json::Value;
+
+/// Exit status, standard output, standard error.
+fn status(herd: &Herd, args: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = command(None);
+    runs_beside(&mut command, herd.map("Hill"));
+    let Output { status, stdout, stderr } =
+        command.arg("status").args(args).output().expect("the program can be run");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it is UTF-8");
+    (status.code(), text(stdout), text(stderr))
+}
+
+fn json(herd: &Herd, name: &str) -> Value {
+    let (code, text, messages) = status(herd, &["--json", name]);
+    assert_eq!((code, messages.as_str()), (Some(0), ""));
+    assert_eq!(text.lines().count(), 1);
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn socket(herd: &Herd, name: &str) -> PathBuf {
+    herd.folder.path("herd").join(name).join("control")
+}
+
+fn link<'a>(status: &'a Value, node: &str) -> &'a Value {
+    let links = status["links"].as_array().expect("a list");
+    links.iter().find(|link| link["node"] == node).unwrap_or_else(|| panic!("no {node} in {status}"))
+}
+
+#[test]
+fn a_node_says_how_it_is() {
+    let mut herd = Herd::five().start();
+    herd["Hill"].ask("IAMAT kiwi +34.068930-118.445127 1621464827.959498503");
+    until("Hill is in sync", || link(&json(&herd, "Hill"), "Smith")["is_in_sync"] == true);
+    let hill = json(&herd, "Hill");
+    assert_eq!((&hill["node"], &hill["version"]), (&"Hill".into(), &env!("CARGO_PKG_VERSION").into()));
+    assert_eq!((&hill["table"]["entries"], &hill["table"]["capacity"]), (&1.into(), &4096.into()));
+    assert_eq!((&hill["counters"]["iamat"], &hill["places"]["source"]), (&1.into(), &"offline".into()));
+    assert!(hill["private_kb"].as_u64().is_some_and(|kb| kb > 50), "{hill}");
+    assert_eq!(hill["clock_is_trusted"], true);
+    // No position is for whoever looks after the board.
+    assert!(!hill.to_string().contains("118.4"), "{hill}");
+
+    herd["Smith"].kill();
+    until("Hill notices", || link(&json(&herd, "Hill"), "Smith")["is_up"] == false);
+    until("it says why", || link(&json(&herd, "Hill"), "Smith")["last_error"].as_str().is_some());
+    let down = json(&herd, "Hill");
+    assert_eq!(link(&down, "Smith")["is_in_sync"], false);
+    assert!(link(&down, "Smith")["for_ms"].is_u64(), "{down}");
+    assert_eq!(link(&down, "Jaquez")["is_up"], true);
+
+    let (code, text, _) = status(&herd, &["Hill"]);
+    assert_eq!(code, Some(0));
+    for words in [
+        "Hill: up ",
+        "  link     Jaquez  up ",
+        "  link     Smith   down ",
+        "; last error: ",
+        "  table    1 of 4096",
+    ] {
+        assert!(text.contains(words), "{words:?} in {text}");
+    }
+}
+
+#[test]
+fn all_nodes_of_a_machine_are_asked_and_those_that_are_not_there_are_missed() {
+    let mut herd = Herd::five().start();
+    herd["Smith"].kill();
+    let (code, text, messages) = status(&herd, &[]);
+    assert_eq!((code, messages.as_str()), (Some(0), ""));
+    for name in ["Campbell", "Hill", "Jaquez", "Singleton"] {
+        assert_eq!(
+            text.matches(&format!("\n{name}: up ")).count() + usize::from(text.starts_with(name)),
+            1,
+            "{text}"
+        );
+    }
+    assert!(!text.contains("Smith: up "), "{text}");
+    let (code, _, messages) = status(&herd, &["Smith"]);
+    assert_eq!(code, Some(1));
+    assert!(messages.starts_with("herd: status: \"Smith\" does not answer: "), "{messages}");
+    let (code, _, messages) = status(&herd, &["Hil"]);
+    assert_eq!(code, Some(1));
+    assert!(messages.ends_with("(did you mean \"Hill\"?)\n"), "{messages}");
+    let path = socket(&herd, "Hill");
+    let (code, text, _) = status(&herd, &[path.to_str().expect("UTF-8")]);
+    assert_eq!(code, Some(0));
+    assert!(text.starts_with("Hill: up "), "{text}");
+    // A node that stops takes its socket with it; one that was killed finds its own again.
+    herd["Smith"].start();
+    assert_eq!(status(&herd, &["Smith"]).0, Some(0));
+    herd["Hill"].signal(rustix::process::Signal::TERM);
+    herd["Hill"].wait_for_end();
+    assert!(!path.exists());
+}
+
+#[test]
+fn nobody_at_the_control_socket_can_disturb_a_node() {
+    let herd = Herd::pair().start();
+    let path = socket(&herd, "Hill");
+    for words in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"", b"status", &[b'x'; 4096], b"status json \n"] {
+        let mut stranger = UnixStream::connect(&path).expect("the node listens");
+        // It may be gone before it has all.
+        let _ = stranger.write_all(words);
+        let _ = stranger.shutdown(Shutdown::Write);
+        let mut answer = Vec::new();
+        let _ = stranger.read_to_end(&mut answer);
+        assert!(answer.is_empty(), "{words:?} was answered");
+    }
+    // Those who say nothing are let go one after another, and clients never wait for them.
+    let silent: Vec<UnixStream> =
+        (0..3).map(|_| UnixStream::connect(&path).expect("the node listens")).collect();
+    let began = Instant::now();
+    assert!(herd["Hill"].ask("IAMAT kiwi +1+1 1").starts_with("AT Hill "));
+    assert!(began.elapsed() < Duration::from_secs(1), "a client waited {:?}", began.elapsed());
+    until("the node answers again", || status(&herd, &["Hill"]).0 == Some(0));
+    drop(silent);
+}
+
+/// Asks until the herd says that it is in sync.
+fn wait_until_in_sync(herd: &Herd, name: &str) {
+    until("the herd is in sync", || status(herd, &["--all", name]).0 == Some(0));
+}
+
+#[test]
+fn one_node_speaks_for_the_herd() {
+    let mut herd = Herd::five().keyed().start();
+    wait_until_in_sync(&herd, "Hill");
+    for round in 0..20 {
+        herd["Smith"].ask(&format!("IAMAT client{round} +1+1 {round}"));
+    }
+    // Any of them, at once, without a pause for the updates to settle.
+    for name in ["Campbell", "Hill", "Jaquez", "Singleton", "Smith"] {
+        let (code, text, messages) = status(&herd, &["--all", name]);
+        assert_eq!(
+            (code, text.as_str(), messages.as_str()),
+            (Some(0), "in sync: 5 of 5 nodes answer, and all hold the same\n", "")
+        );
+    }
+    herd["Jaquez"].kill();
+    let (code, text, messages) = status(&herd, &["--all", "--json", "Hill"]);
+    assert_eq!((code, messages.as_str()), (Some(1), ""), "{text}");
+    let said: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!(said["in_sync"], false);
+    assert_eq!(said["silent"], serde_json::json!(["Jaquez"]));
+    assert_eq!(said["troubled"], serde_json::json!(["Hill", "Singleton"]));
+    assert_eq!(said["differing_parts"], 0, "the others hold the same");
+    let (code, text, _) = status(&herd, &["--all", "Hill"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        text,
+        "out of sync: 4 of 5 nodes answer\n  no answer from Jaquez\n  \
+         the link Hill-Jaquez is down\n  the link Jaquez-Singleton is down\n"
+    );
+    herd["Jaquez"].start();
+    wait_until_in_sync(&herd, "Campbell");
+}
+
+#[test]
+fn a_link_that_is_cut_is_no_herd_in_sync_though_all_answer() {
+    let herd = Herd::five().proxied("Hill", "Smith").start();
+    wait_until_in_sync(&herd, "Hill");
+    herd.proxy("Hill", "Smith").cut();
+    let (code, text, _) = status(&herd, &["--all", "Campbell"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert_eq!(text, "out of sync: 5 of 5 nodes answer\n  the link Hill-Smith is down\n");
+    herd.proxy("Hill", "Smith").heal();
+    wait_until_in_sync(&herd, "Campbell");
+}

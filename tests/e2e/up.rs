@@ -1,0 +1,269 @@
+//! The commands as a person or a service manager uses them: `up`, `serve`, `send`, `check`, `places near`.
+
+use std::net::TcpListener;
+use std::process::{Command, Output};
+
+use herd_test_support::{
+    Herd, KIWI, LogReader, Node, Up, command, everyone_learns_of_everyone, is_free, runs, until,
+};
+use rustix::process::Signal;
+
+const NAMES: [&str; 5] = ["Campbell", "Hill", "Jaquez", "Singleton", "Smith"];
+
+fn ran(command: &mut Command) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("the program can be run");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it is UTF-8");
+    (status.code(), text(stdout), text(stderr))
+}
+
+/// `herd send` to this node by its name in the configuration.
+fn send(herd: &Herd, name: &str, line: &str) -> String {
+    let (status, answer, messages) =
+        ran(command(None).args(["send", "--to", name, "--config"]).arg(herd.map("Hill")).arg(line));
+    assert_eq!((status, messages.as_str()), (Some(0), ""), "{line}");
+    answer
+}
+
+/// The names of the places of an answer.
+fn places(json: &str) -> Vec<String> {
+    let reply: serde_json::Value =
+        serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
+    assert_eq!(reply["status"], "OK", "{json}");
+    let results = reply["results"].as_array().expect("results is an array");
+    results.iter().map(|place| place["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+/// Around UCLA, nearest first.
+const NEAR_UCLA: [&str; 5] = ["Bel Air", "Westwood", "Century City", "Brentwood", "Sawtelle"];
+
+#[test]
+fn up_runs_every_node_and_says_what_to_type() {
+    let herd = Herd::five().build();
+    let up = Up::start(&herd);
+    let map = herd.map("Hill").display();
+    for words in [
+        "all 5 nodes are up. In another terminal:".to_owned(),
+        format!(
+            "send --config {map} --to Campbell \"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 $(date +%s)\""
+        ),
+        format!("send --config {map} --to Smith \"WHATSAT kiwi.cs.ucla.edu 10 5\""),
+        format!("nc {} {}", herd["Campbell"].clients.ip(), herd["Campbell"].clients.port()),
+    ] {
+        assert!(up.said.has(&words), "{words}");
+    }
+    for name in NAMES {
+        up.log.wait_for(&format!("{name} listens to clients on {}", herd[name].clients));
+    }
+    // What was said to be typed does what it was said to do.
+    let at = send(&herd, "Hill", KIWI);
+    assert!(
+        at.starts_with("AT Hill +") && at.ends_with(" +34.068930-118.445127 1621464827.959498503\n"),
+        "{at}"
+    );
+    herd["Campbell"].wait_for_at("kiwi.cs.ucla.edu", at.trim_end());
+    let answer = send(&herd, "Campbell", "WHATSAT kiwi.cs.ucla.edu 10 5");
+    let (first, json) = answer.split_once('\n').expect("two parts");
+    assert_eq!(first, at.trim_end());
+    assert_eq!(places(json), NEAR_UCLA);
+    assert!(answer.ends_with("}\n\n"), "{answer}");
+}
+
+#[test]
+fn a_node_of_up_that_is_killed_is_started_again_and_has_the_table_back() {
+    let herd = Herd::five().build();
+    let up = Up::start(&herd);
+    for name in NAMES {
+        let at = herd[name].ask(&format!("IAMAT by-{name} +1-1 1"));
+        for other in NAMES {
+            herd[other].wait_for_at(&format!("by-{name}"), &at);
+        }
+        up.kill_node(name);
+        until("it listens again", || herd_test_support::answers(herd[name].clients));
+        herd[name].wait_for_at(&format!("by-{name}"), &at);
+        assert!(up.log.has(&format!("{name} ended (signal 9); starting it again")));
+    }
+}
+
+#[test]
+fn up_that_is_told_to_stop_leaves_nothing_behind() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let herd = Herd::five().build();
+        let mut up = Up::start(&herd);
+        let pids: Vec<i32> = NAMES.iter().map(|name| up.pid_of(name).expect("it runs")).collect();
+        let mut client = herd["Hill"].client();
+        client.ask(KIWI);
+        up.signal(signal);
+        assert_eq!(up.wait_for_end().code(), Some(0));
+        for (name, pid) in NAMES.iter().zip(pids) {
+            assert!(!runs(pid), "{name}");
+            assert!(is_free(herd[name].clients) && is_free(herd[name].links), "{name}");
+            up.log.wait_for(&format!("{name} stops"));
+        }
+        assert!(client.is_closed_by_node());
+    }
+}
+
+#[test]
+fn up_that_is_killed_takes_its_nodes_with_it() {
+    let herd = Herd::five().build();
+    let mut up = Up::start(&herd);
+    let pids: Vec<i32> = NAMES.iter().map(|name| up.pid_of(name).expect("it runs")).collect();
+    up.signal(Signal::KILL);
+    assert_eq!(up.wait_for_end().code(), None);
+    for pid in pids {
+        until("the node has gone", || !runs(pid));
+    }
+    // Nobody reaps a node whose parent was killed, so its first thread may look gone while another still holds its files.
+    let all_free = || NAMES.iter().all(|name| is_free(herd[name].clients) && is_free(herd[name].links));
+    until("its ports are free", all_free);
+}
+
+#[test]
+fn up_says_which_port_is_taken_and_starts_nothing() {
+    let herd = Herd::five().build();
+    for address in [herd["Jaquez"].clients, herd["Singleton"].links] {
+        let taken = TcpListener::bind(address).expect("the port was free a moment ago");
+        let mut up = Up::launch(herd.map("Hill"));
+        assert_eq!(up.wait_for_end().code(), Some(1));
+        up.log.wait_for(&format!("{address} is in use"));
+        up.log.wait_for("cannot start");
+        assert!(!up.said.has("nodes are up"));
+        drop(taken);
+        assert!(NAMES.iter().all(|name| is_free(herd[name].clients) && is_free(herd[name].links)));
+    }
+}
+
+#[test]
+fn serve_stops_when_it_is_told_to_and_its_ports_are_free_at_once() {
+    let mut herd = Herd::pair().keyed().start();
+    for (signal, word) in [(Signal::TERM, "term"), (Signal::INT, "int")] {
+        for name in ["Hill", "Smith"] {
+            let id = format!("{word}-{name}");
+            let at = herd[name].ask(&format!("IAMAT {id} +1-1 1"));
+            // Not even with clients in the middle of a line, of an answer, of nothing.
+            let mut clients: Vec<_> = (0..3).map(|_| herd[name].client()).collect();
+            clients[0].send("IAMAT kiwi");
+            clients[1].send(format!("WHATSAT {id} 50 20\n").repeat(500));
+            herd.wait_for_at(&id, &at);
+            herd[name].signal(signal);
+            assert_eq!(herd[name].wait_for_end().code(), Some(0));
+            herd[name].log.wait_for(&format!("{name} stops"));
+            // The very next process has the ports; there is no second try.
+            herd[name].start();
+            herd[name].wait_for_at(&id, &at);
+            assert!(clients[0].is_closed_by_node());
+        }
+    }
+    everyone_learns_of_everyone(&herd, "after");
+}
+
+#[test]
+fn a_node_whose_log_nobody_reads_any_more_keeps_serving() {
+    let mut herd = Herd::pair().log_level("debug").build();
+    for name in ["Smith", "Hill"] {
+        herd[name].launch.log_reader = LogReader::Gone;
+        herd[name].start();
+    }
+    let at = |node: &Node, i: u32| node.ask(&format!("IAMAT c{i} +1-1 {i}"));
+    for i in 0..200 {
+        let said = at(&herd["Hill"], i);
+        assert!(said.starts_with("AT Hill +"), "{said}");
+        herd["Smith"].wait_for_at(&format!("c{i}"), &said);
+    }
+    herd["Hill"].signal(Signal::TERM);
+    assert_eq!(herd["Hill"].wait_for_end().code(), Some(0));
+}
+
+#[test]
+fn a_node_whose_log_is_not_read_in_time_keeps_serving_and_says_what_is_missing() {
+    let mut herd = Herd::pair().log_level("debug").build();
+    for name in ["Smith", "Hill"] {
+        herd[name].launch.log_reader = LogReader::Stalls;
+        herd[name].start();
+    }
+    // Each of these is two lines of the log, and a pipe holds 64 KB.
+    let mut client = herd["Hill"].client();
+    for i in 0..3000 {
+        assert!(client.ask(&format!("IAMAT c{i} +1-1 {i}")).starts_with("AT Hill +"));
+    }
+    let last = herd["Hill"].at("c2999").expect("Hill heard it");
+    herd["Smith"].wait_for_at("c2999", &last);
+    herd["Hill"].read_log_on();
+    herd["Hill"].log.wait_for("link to Smith is up");
+    until("the log says what is missing", || {
+        herd["Hill"].ask("?");
+        herd["Hill"].log.has("lines of this log were lost: nobody read them in time")
+    });
+    let is_whole = |line: &str| ["INFO ", "DEBUG", "WARN "].iter().any(|level| line.starts_with(level));
+    assert!(herd["Hill"].log.tail().lines().all(is_whole), "{}", herd["Hill"].log.tail());
+    herd["Hill"].log.wait_for("answer: ? ?");
+    herd["Hill"].signal(Signal::TERM);
+    assert_eq!(herd["Hill"].wait_for_end().code(), Some(0));
+}
+
+#[test]
+fn the_log_tells_what_came_and_went_and_no_key() {
+    let mut herd = Herd::pair().keyed().log_level("debug").start();
+    let key = std::fs::read_to_string(herd.folder.path("Hill.key")).expect("it was written");
+    herd["Hill"].ask("IAMAT kiwi\x07\u{e4} +1-1 1");
+    let at = herd["Hill"].at("kiwi\x07\u{e4}").expect("Hill heard it");
+    herd["Smith"].wait_for_at("kiwi\x07\u{e4}", &at);
+    herd["Hill"].ask("what\u{1b}[2J");
+    herd["Hill"].log.wait_for(r"client: IAMAT kiwi\x07\xc3\xa4 +1-1 1");
+    herd["Hill"].log.wait_for(r"answer: AT Hill +");
+    herd["Hill"].log.wait_for(r"client: what\x1b[2J");
+    herd["Hill"].log.wait_for("link out: U 0 AT Hill +");
+    herd["Smith"].log.wait_for("link in: U 0 AT Hill +");
+    herd["Smith"].kill();
+    herd["Hill"].log.wait_for("link to Smith is down");
+    for node in ["Hill", "Smith"] {
+        assert!(!herd[node].log.has(key.trim()), "{node}");
+    }
+}
+
+#[test]
+fn a_node_whose_port_is_taken_says_which_and_ends() {
+    let herd = Herd::one().build();
+    for (member, address) in [("clients", herd["Hill"].clients), ("links", herd["Hill"].links)] {
+        let _taken = TcpListener::bind(address).expect("the port was free a moment ago");
+        let (status, _, messages) =
+            ran(command(None).args(["serve", "Hill", "--config"]).arg(herd.map("Hill")));
+        assert_eq!(status, Some(1));
+        assert!(messages.contains(&format!("{member}: {address} is in use")), "{messages}");
+    }
+}
+
+#[test]
+fn check_send_and_places_near_do_what_their_help_says() {
+    let herd = Herd::five().keyed().start();
+    let (status, text, _) = ran(command(None).args(["check", "--config"]).arg(herd.map("Smith")));
+    assert_eq!((status, text.as_str()), (Some(0), "5 nodes, 6 edges: ok\n"));
+
+    let (status, text, messages) = ran(command(None)
+        .args(["places", "near", "34.068930", "-118.445127", "10", "5", "--file"])
+        .arg(herd_test_support::places_file()));
+    assert_eq!((status, messages.as_str()), (Some(0), ""));
+    assert_eq!(places(&text), NEAR_UCLA);
+
+    let at = herd["Jaquez"].ask(KIWI);
+    herd.wait_for_at("kiwi.cs.ucla.edu", &at);
+    for name in NAMES {
+        let answer = send(&herd, name, "WHATSAT kiwi.cs.ucla.edu 10 5");
+        let json = answer.strip_prefix(&format!("{at}\n")).unwrap_or_else(|| panic!("{answer}"));
+        assert_eq!(json.trim_end(), text.trim_end(), "{name} answers as `places near` does");
+    }
+    assert_eq!(send(&herd, &herd["Smith"].clients.to_string(), " no  command\t"), "?  no  command\t\n");
+}
+
+#[test]
+fn the_example_of_the_protocol_is_true() {
+    let herd = Herd::five().start();
+    let at = herd["Hill"].ask("IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1621464827.959498503");
+    let fields: Vec<&str> = at.split(' ').collect();
+    assert_eq!(fields[..2], ["AT", "Hill"]);
+    assert_eq!(fields[3..], ["kiwi.cs.ucla.edu", "+34.068930-118.445127", "1621464827.959498503"]);
+    herd["Campbell"].wait_for_at("kiwi.cs.ucla.edu", &at);
+    let (first, json) = herd["Campbell"].client().whatsat("WHATSAT kiwi.cs.ucla.edu 10 5");
+    assert_eq!(first, at);
+    assert_eq!(places(&json), NEAR_UCLA);
+}

@@ -1,0 +1,9 @@
+//! The project holds itself to its rules: its code, its documents, the two ways to build for boards. No node is started.
+
+mod cross;
+mod dashboard;
+mod man_pages;
+mod readme;
+mod scenarios;
+mod suites;
+mod tidy;

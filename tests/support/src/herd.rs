@@ -1,0 +1,309 @@
+//! A herd of real nodes: who is in it, who is whose neighbour, and what stands on the edges between them.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::ops::{Index, IndexMut};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::node::{Launch, LogReader, Measured, Node, places_file};
+use super::proxy::Proxy;
+use super::{Dice, Folder, free_addresses, until};
+
+/// How often a herd is started with other ports because somebody else had taken one.
+const STARTS_MAX: u32 = 5;
+
+/// A herd to be.
+pub struct Builder {
+    names: Vec<&'static str>,
+    edges: Vec<(&'static str, &'static str)>,
+    proxied: Vec<(&'static str, &'static str)>,
+    played: Vec<&'static str>,
+    keyed: bool,
+    log_level: &'static str,
+    descriptors: Option<u32>,
+    places: Option<String>,
+    measured: Option<Measured>,
+}
+
+/// A herd whose nodes run.
+pub struct Herd {
+    nodes: Vec<Node>,
+    edges: Vec<(&'static str, &'static str)>,
+    proxies: Vec<((&'static str, &'static str), Proxy)>,
+    /// Nodes that the test plays itself: no process, only addresses.
+    played: Vec<&'static str>,
+    /// The configuration's member `places`.
+    places: Option<String>,
+    /// Where maps, keys, control sockets and tables are.
+    pub folder: Folder,
+}
+
+impl Herd {
+    /// The five nodes of PROTOCOL.md and their six edges.
+    pub fn five() -> Builder {
+        let names = ["Campbell", "Hill", "Jaquez", "Singleton", "Smith"];
+        let edges = [
+            ("Hill", "Jaquez"),
+            ("Hill", "Smith"),
+            ("Jaquez", "Singleton"),
+            ("Singleton", "Smith"),
+            ("Campbell", "Smith"),
+            ("Campbell", "Singleton"),
+        ];
+        Herd::of(&names, &edges)
+    }
+
+    /// Hill and Smith, and the edge between them. Hill dials.
+    pub fn pair() -> Builder {
+        Herd::of(&["Hill", "Smith"], &[("Hill", "Smith")])
+    }
+
+    /// Hill alone.
+    pub fn one() -> Builder {
+        Herd::of(&["Hill"], &[])
+    }
+
+    /// Any herd. The first name of an edge is the one that sorts first.
+    pub fn of(names: &[&'static str], edges: &[(&'static str, &'static str)]) -> Builder {
+        assert!(edges.iter().all(|(dialler, dialled)| dialler < dialled), "the first name dials");
+        Builder {
+            names: names.to_vec(),
+            edges: edges.to_vec(),
+            proxied: Vec::new(),
+            played: Vec::new(),
+            keyed: false,
+            log_level: "info",
+            descriptors: None,
+            places: Some(format!("{{ \"source\": \"offline\", \"file\": {:?} }}", places_file())),
+            measured: None,
+        }
+    }
+}
+
+impl Builder {
+    /// Where places come from: the configuration's member `places`.
+    pub fn places(mut self, member: impl Into<String>) -> Builder {
+        self.places = Some(member.into());
+        self
+    }
+
+    /// The configuration has no member `places`.
+    pub fn without_places(mut self) -> Builder {
+        self.places = None;
+        self
+    }
+
+    /// For a bench: how each node is started. Nodes keep no log, so that nothing waits for their links.
+    pub fn measured(mut self, how: Measured) -> Builder {
+        self.measured = Some(how);
+        self
+    }
+
+    /// Every node knows the herd's key.
+    pub fn keyed(mut self) -> Builder {
+        self.keyed = true;
+        self
+    }
+
+    /// Keyed or not, as a table of both has it.
+    pub fn keyed_if(mut self, keyed: bool) -> Builder {
+        self.keyed = keyed;
+        self
+    }
+
+    /// A proxy stands on this edge.
+    pub fn proxied(mut self, dialler: &'static str, dialled: &'static str) -> Builder {
+        assert!(self.edges.contains(&(dialler, dialled)), "there is no such edge");
+        self.proxied.push((dialler, dialled));
+        self
+    }
+
+    /// The test plays this node: it is in the configuration and no process.
+    pub fn played(mut self, name: &'static str) -> Builder {
+        self.played.push(name);
+        self
+    }
+
+    /// Nodes log from this level on.
+    pub fn log_level(mut self, level: &'static str) -> Builder {
+        self.log_level = level;
+        self
+    }
+
+    /// Each node may have so many descriptors.
+    pub fn descriptors(mut self, limit: u32) -> Builder {
+        self.descriptors = Some(limit);
+        self
+    }
+
+    /// Starts all nodes and waits until all serve and all links between them are up.
+    pub fn start(self) -> Herd {
+        for _ in 0..STARTS_MAX {
+            let mut herd = self.build();
+            match herd.start_all() {
+                Ok(()) => {
+                    if self.measured.is_none() {
+                        herd.wait_for_links();
+                    }
+                    return herd;
+                }
+                Err(why) => assert!(why.contains("in use"), "{why}"),
+            }
+        }
+        panic!("{STARTS_MAX} times a port was taken by somebody else");
+    }
+
+    /// Everything but the processes.
+    pub fn build(&self) -> Herd {
+        let folder = Folder::new();
+        let addresses = free_addresses(2 * self.names.len());
+        let pairs: Vec<(SocketAddr, SocketAddr)> =
+            addresses.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+        let mut proxies = Vec::new();
+        for &(dialler, dialled) in &self.proxied {
+            let index = self.names.iter().position(|name| *name == dialled).expect("it is in the herd");
+            proxies.push(((dialler, dialled), Proxy::to(pairs[index].1)));
+        }
+        let mut nodes = Vec::new();
+        for (&name, &(clients, links)) in self.names.iter().zip(&pairs) {
+            let launch = Launch {
+                map: folder.path(&format!("{name}.json")),
+                log_level: self.log_level,
+                descriptors: self.descriptors,
+                log_reader: LogReader::Follows,
+                measured: self.measured.clone(),
+            };
+            nodes.push(Node::new(name, clients, links, launch));
+        }
+        let herd = Herd {
+            nodes,
+            edges: self.edges.clone(),
+            proxies,
+            played: self.played.clone(),
+            places: self.places.clone(),
+            folder,
+        };
+        let key = key(u64::from(addresses[0].port()));
+        for node in &herd.nodes {
+            herd.write_map(node.name, self.keyed);
+            if self.keyed {
+                herd.write_keys(node.name, &[&key]);
+            }
+        }
+        herd
+    }
+}
+
+/// A key: 64 hex digits, others for another seed.
+pub fn key(seed: u64) -> String {
+    Dice::new(seed).bytes(32).iter().fold(String::new(), |mut key, byte| {
+        write!(key, "{byte:02x}").expect("a String takes every write");
+        key
+    })
+}
+
+impl Herd {
+    /// Writes the configuration as this node is to see it: a neighbour behind a proxy has the proxy's address.
+    pub fn write_map(&self, reader: &str, keyed: bool) {
+        let node = |node: &Node| {
+            let proxy = self.proxies.iter().find(|(edge, _)| *edge == (reader, node.name));
+            let links = proxy.map_or(node.links, |(_, proxy)| proxy.address);
+            format!("\"{}\": {{ \"clients\": \"{}\", \"links\": \"{links}\" }}", node.name, node.clients)
+        };
+        let nodes: Vec<String> = self.nodes.iter().map(node).collect();
+        let edges: Vec<String> = self.edges.iter().map(|(a, b)| format!("[\"{a}\", \"{b}\"]")).collect();
+        let key = if keyed { format!(",\n  \"key_file\": \"{reader}.key\"") } else { String::new() };
+        let places =
+            self.places.as_ref().map(|places| format!(",\n  \"places\": {places}")).unwrap_or_default();
+        let map = format!(
+            "{{ \"nodes\": {{ {} }},\n  \"edges\": [{}]{key}{places} }}\n",
+            nodes.join(",\n    "),
+            edges.join(", ")
+        );
+        std::fs::write(self.folder.path(&format!("{reader}.json")), map).expect("the folder is ours");
+    }
+
+    /// Gives a node these keys, the current one first. It reads them when it starts.
+    pub fn write_keys(&self, name: &str, keys: &[&str]) {
+        let path = self.folder.path(&format!("{name}.key"));
+        std::fs::write(&path, keys.join("\n")).expect("the folder is ours");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("the file is ours");
+    }
+
+    /// Starts all nodes of a herd that was only built, this one with an HTTP listener at this address.
+    pub fn start_with_http(&mut self, name: &str, http: &str) {
+        let map = std::fs::read_to_string(self.map(name)).expect("it was written");
+        let links = format!("\"links\": \"{}\"", self[name].links);
+        assert!(map.contains(&links), "{map}");
+        let map = map.replacen(&links, &format!("{links}, \"http\": \"{http}\""), 1);
+        std::fs::write(self.map(name), map).expect("the folder is ours");
+        for node in &mut self.nodes {
+            node.start();
+        }
+        self.wait_for_links();
+    }
+
+    /// Those who are dialled first, so that nobody dials in vain and has to back off.
+    fn start_all(&mut self) -> Result<(), String> {
+        let played = self.played.clone();
+        for node in self.nodes.iter_mut().rev().filter(|node| !played.contains(&node.name)) {
+            node.launch();
+            node.try_wait_until_it_serves()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the logs say that every link between two running nodes is up.
+    pub fn wait_for_links(&self) {
+        for &(a, b) in &self.edges {
+            if self[a].is_running() && self[b].is_running() {
+                until(&format!("{a} and {b} are linked"), || {
+                    self[a].is_linked_to(b) && self[b].is_linked_to(a)
+                });
+            }
+        }
+    }
+
+    /// The nodes that run.
+    pub fn running(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|node| node.is_running())
+    }
+
+    /// The names of all nodes.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.nodes.iter().map(|node| node.name).collect()
+    }
+
+    /// The proxy on this edge.
+    pub fn proxy(&self, dialler: &str, dialled: &str) -> &Proxy {
+        let found = self.proxies.iter().find(|(edge, _)| *edge == (dialler, dialled));
+        &found.expect("a proxy stands on this edge").1
+    }
+
+    /// Waits until every running node holds this AT line for this client.
+    pub fn wait_for_at(&self, id: &str, at: &str) {
+        for node in self.running() {
+            node.wait_for_at(id, at);
+        }
+    }
+
+    /// The configuration file as this node sees it.
+    pub fn map(&self, name: &str) -> &Path {
+        &self[name].launch.map
+    }
+}
+
+impl Index<&str> for Herd {
+    type Output = Node;
+
+    fn index(&self, name: &str) -> &Node {
+        self.nodes.iter().find(|node| node.name == name).unwrap_or_else(|| panic!("no node {name}"))
+    }
+}
+
+impl IndexMut<&str> for Herd {
+    fn index_mut(&mut self, name: &str) -> &mut Node {
+        self.nodes.iter_mut().find(|node| node.name == name).unwrap_or_else(|| panic!("no node {name}"))
+    }
+}

@@ -1,0 +1,30 @@
+//! Lines and checks that several tests share.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::Herd;
+
+/// The example of PROTOCOL.md.
+pub const KIWI: &str = "IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1621464827.959498503";
+
+/// This machine's time in nanoseconds since the Unix epoch.
+pub fn now_ns() -> i128 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the machine's clock is after 1970");
+    i128::try_from(since.as_nanos()).expect("128 bits hold it")
+}
+
+/// Each named node hears one client; every running node comes to hold all of them, each in one and the same form.
+pub fn everyone_learns_of_everyone(herd: &Herd, round: &str) {
+    let said: Vec<(String, String)> = herd
+        .running()
+        .map(|node| {
+            let id = format!("{round}-{}", node.name);
+            let at = node.ask(&format!("IAMAT {id} +34.068930-118.445127 1621464827.959498503"));
+            assert!(at.starts_with(&format!("AT {} +", node.name)), "{at}");
+            (id, at)
+        })
+        .collect();
+    for (id, at) in &said {
+        herd.wait_for_at(id, at);
+    }
+}
