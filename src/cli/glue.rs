@@ -82,7 +82,7 @@ fn plan(checked: Checked, me: usize, supervised: bool) -> NodeConfig {
         clients_per_address: checked.clients_per_address,
         gateways: checked.gateways,
         is_loopback: checked.is_loopback,
-        snapshot_minutes: checked.snapshot_minutes,
+        snapshot_s: checked.snapshot_s,
         places: checked.places,
         supervised,
     }

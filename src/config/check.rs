@@ -51,7 +51,7 @@ pub(super) fn check(config: &Config, environment: &Environment) -> (Option<Check
         clients_per_address: config.clients_per_address,
         gateways: config.gateways.clone(),
         is_loopback,
-        snapshot_minutes: config.snapshot_minutes,
+        snapshot_s: config.snapshot_s,
     };
     (Some(checked), findings.finish())
 }

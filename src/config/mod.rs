@@ -57,8 +57,10 @@ const _: () =
 /// The most addresses of gateways that a configuration lists.
 pub const GATEWAYS_MAX: usize = 64;
 
-/// The longest time between two snapshots that a configuration may ask for, in minutes: a day, which is as long as an entry lives.
-pub const SNAPSHOT_MINUTES_MAX: u16 = 1_440;
+/// The longest time between two snapshots that a configuration may ask for, in seconds: a day, which is as long as an entry lives.
+pub const SNAPSHOT_S_MAX: u32 = 86_400;
+/// The shortest, in seconds: for a disk that writing does not wear out. A card wants minutes.
+pub const SNAPSHOT_S_MIN: u32 = 10;
 
 /// A value of the configuration and the line that it is on.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +81,7 @@ pub struct Config {
     clock: ClockTrust,
     clients_per_address: u32,
     gateways: Vec<IpAddr>,
-    snapshot_minutes: Option<u16>,
+    snapshot_s: Option<u32>,
     /// What the reader found: everything that one member shows by itself.
     findings: Findings,
     /// Whether the reader had to leave out nodes, so that a name that is not there may still be right.
@@ -218,8 +220,8 @@ pub struct Checked {
     pub gateways: Vec<IpAddr>,
     /// Whether every address of the configuration is loopback: then no client comes from another machine.
     pub is_loopback: bool,
-    /// How often a node keeps its table in a file, at the most; never by default. 1 to [`SNAPSHOT_MINUTES_MAX`].
-    pub snapshot_minutes: Option<u16>,
+    /// The time between two snapshots of a node, in seconds: [`SNAPSHOT_S_MIN`] to [`SNAPSHOT_S_MAX`]. None by default.
+    pub snapshot_s: Option<u32>,
 }
 
 /// One node of a [`Checked`] config.

@@ -20,7 +20,7 @@ use super::keys::open_regular;
 use super::places::PlacesSpec;
 use super::{
     At, CLIENTS_PER_ADDRESS_MAX, CONFIG_BYTES_MAX, ClockTrust, Config, EDGES_MAX, EdgeSpec, GATEWAYS_MAX,
-    NAME_BYTES_MAX, NODES_MAX, NodeSpec, SNAPSHOT_MINUTES_MAX,
+    NAME_BYTES_MAX, NODES_MAX, NodeSpec, SNAPSHOT_S_MAX, SNAPSHOT_S_MIN,
 };
 
 /// Reads the configuration from a file; a file that cannot be read gives a configuration of one finding.
@@ -72,7 +72,7 @@ fn empty(label: String) -> Config {
         clock: ClockTrust::Auto,
         clients_per_address: CLIENTS_PER_ADDRESS,
         gateways: Vec::new(),
-        snapshot_minutes: None,
+        snapshot_s: None,
         findings: Findings::new(label),
         lost_nodes: false,
         lost_edges: false,
@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
                 "clock",
                 "clients_per_address",
                 "gateways",
-                "snapshot_minutes",
+                "snapshot_s",
             ],
         ) {
             match name.as_ref() {
@@ -189,10 +189,10 @@ impl<'a> Reader<'a> {
                     }
                 }
                 "gateways" => self.gateways(value),
-                "snapshot_minutes" => {
-                    let range = 1..=u64::from(SNAPSHOT_MINUTES_MAX);
-                    let given = self.number(value, "snapshot_minutes", "minutes", range);
-                    self.config.snapshot_minutes = given.and_then(|minutes| u16::try_from(minutes).ok());
+                "snapshot_s" => {
+                    let range = u64::from(SNAPSHOT_S_MIN)..=u64::from(SNAPSHOT_S_MAX);
+                    let given = self.number(value, "snapshot_s", "seconds", range);
+                    self.config.snapshot_s = given.and_then(|seconds| u32::try_from(seconds).ok());
                 }
                 _ => self.clock(value),
             }

@@ -46,7 +46,7 @@ fn what_is_wrong_with_the_shape_is_said_with_its_line() {
         (
             with(",\n\"colour\": 1"),
             vec![
-                "m:5: colour: unknown member (known here: nodes, edges, key_file, places, clock, clients_per_address, gateways, snapshot_minutes)",
+                "m:5: colour: unknown member (known here: nodes, edges, key_file, places, clock, clients_per_address, gateways, snapshot_s)",
             ],
         ),
         (
@@ -130,16 +130,16 @@ fn what_is_wrong_with_the_other_members_is_said() {
             ],
         ),
         (
-            with(", \"snapshot_minutes\": 0"),
-            vec!["m:4: snapshot_minutes: \"0\" is out of range (whole minutes, 1 to 1440)"],
+            with(", \"snapshot_s\": 9"),
+            vec!["m:4: snapshot_s: \"9\" is out of range (whole seconds, 10 to 86400)"],
         ),
         (
-            with(", \"snapshot_minutes\": 1441"),
-            vec!["m:4: snapshot_minutes: \"1441\" is out of range (whole minutes, 1 to 1440)"],
+            with(", \"snapshot_s\": 86401"),
+            vec!["m:4: snapshot_s: \"86401\" is out of range (whole seconds, 10 to 86400)"],
         ),
         (
-            with(", \"snapshot_minutes\": true"),
-            vec!["m:4: snapshot_minutes: \"true\" is out of range (whole minutes, 1 to 1440)"],
+            with(", \"snapshot_s\": true"),
+            vec!["m:4: snapshot_s: \"true\" is out of range (whole seconds, 10 to 86400)"],
         ),
         (with(", \"clock\": true"), vec!["m:4: clock: true or false where a string is needed"]),
     ] {

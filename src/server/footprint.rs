@@ -141,7 +141,7 @@ pub const LIMITS: &[Limit] = &[
         "the rest is cut off",
     ),
     limit(
-        "entries of a snapshot (snapshot_minutes)",
+        "entries of a snapshot (snapshot_s)",
         ENTRIES_MAX as usize,
         0,
         "a longer file is refused; the newest entries are restored, as many as the table holds",

@@ -76,8 +76,8 @@ pub struct NodeConfig {
     pub gateways: Vec<IpAddr>,
     /// Whether every address of the configuration is loopback: then clients have no quota.
     pub is_loopback: bool,
-    /// How often the table is kept in a file, at the most, in minutes; never if none.
-    pub snapshot_minutes: Option<u16>,
+    /// The time between two snapshots, in seconds; none are written if none.
+    pub snapshot_s: Option<u32>,
     /// Where places come from.
     pub places: places::Settings,
     /// Another process holds this node's standard input open as long as it is to run.

@@ -183,7 +183,7 @@ impl<R: NodeRuntime> Server<R> {
             }
             return Err(back.err().map_or(why.clone(), |error| format!("{why}; and then {error}")));
         }
-        let snapshots_stay = self.plan.borrow().snapshot_minutes == plan.snapshot_minutes;
+        let snapshots_stay = self.plan.borrow().snapshot_s == plan.snapshot_s;
         *self.plan.borrow_mut() = plan;
         self.generation.set(self.generation.get().wrapping_add(1));
         // What the configuration says is told first of all, and only then.

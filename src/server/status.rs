@@ -310,7 +310,7 @@ fn snapshot_words(snapshot: &snapshot::Health) -> String {
 
 fn snapshot_json(snapshot: &snapshot::Health, json: &mut Json) {
     let last = snapshot.last.as_ref();
-    json.number("minutes", Some(snapshot.minutes));
+    json.number("between_s", Some(snapshot.between_s));
     json.number("written", Some(snapshot.written));
     json.number("failed", Some(snapshot.failed));
     json.number("last_ago_ms", last.map(|last| last.ago_ms));

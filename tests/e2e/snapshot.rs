@@ -4,28 +4,30 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use herd::config::SNAPSHOT_S_MIN;
 use herd::proto::limits::AGE_S_MAX;
 use herd::proto::node::{Node, Seed, Setup};
 use herd::proto::out::Out;
 use herd::proto::update::Update;
 use herd::server::snapshot::format::{Encoder, LINE_BYTES_MAX, Written};
-use herd_test_support::{Herd, Log, command, runs_beside, until, until_within};
+use herd_test_support::{Herd, Log, command, runs_beside, until};
 use rustix::process::Signal;
 use serde_json::Value;
 
-/// Has this node of a herd that is not started yet, or is to read its configuration again, keep its table.
-fn ask_for_snapshots(herd: &Herd, name: &str) {
+/// Has this node of a herd that is not started yet, or is to read its configuration again, keep its table, once in so many seconds.
+fn ask_for_snapshots(herd: &Herd, name: &str, between_s: u32) {
     let map = fs::read_to_string(herd.map(name)).expect("it was written");
-    let map = map.replacen("{ ", "{ \"snapshot_minutes\": 1, ", 1);
+    let map = map.replacen("{ ", &format!("{{ \"snapshot_s\": {between_s}, "), 1);
     fs::write(herd.map(name), map).expect("the folder is ours");
 }
 
 /// A herd whose nodes keep their tables, before it is started.
 fn keeping(herd: Herd) -> Herd {
     for name in herd.names() {
-        ask_for_snapshots(&herd, name);
+        // No test takes so long: what is written is written at the end.
+        ask_for_snapshots(&herd, name, 600);
     }
     herd
 }
@@ -146,17 +148,20 @@ fn a_herd_that_is_stopped_as_a_whole_knows_its_clients_when_it_starts_again() {
 
 #[test]
 fn a_power_cut_takes_no_more_than_came_since_the_last_snapshot() {
-    let mut herd = keeping(Herd::pair().log_level("debug").build());
+    let mut herd = Herd::pair().log_level("debug").build();
+    for name in herd.names() {
+        ask_for_snapshots(&herd, name, SNAPSHOT_S_MIN);
+    }
     start(&mut herd);
     let kept = herd["Hill"].ask("IAMAT kept +1+1 1");
     herd.wait_for_at("kept", &kept);
     let has_written = |name: &str| status(&herd, name)["snapshot"]["written"] == 1;
-    until_within(Duration::from_secs(120), "both have written", || herd.names().into_iter().all(has_written));
+    until("both have written", || herd.names().into_iter().all(has_written));
     let status = status(&herd, "Hill");
     let last = &status["snapshot"];
     assert_eq!(
-        (&last["minutes"], &last["written"], &last["last_entries"]),
-        (&1.into(), &1.into(), &1.into())
+        (&last["between_s"], &last["written"], &last["last_entries"]),
+        (&SNAPSHOT_S_MIN.into(), &1.into(), &1.into())
     );
     assert_eq!(last["last_bytes"], fs::metadata(table(&herd, "Hill")).expect("it is there").len(), "{last}");
     let lost = herd["Hill"].ask("IAMAT lost +1+1 1");
@@ -265,15 +270,15 @@ fn without_the_member_nothing_is_written_and_nothing_is_read() {
     assert!(herd["Hill"].at("a").is_none());
 
     // A configuration that comes to ask for it is heard, and one that does not any more is too.
-    ask_for_snapshots(&herd, "Hill");
+    ask_for_snapshots(&herd, "Hill", 600);
     herd["Hill"].signal(Signal::HUP);
-    until("the configuration is read", || status(&herd, "Hill")["snapshot"]["minutes"] == 1);
+    until("the configuration is read", || status(&herd, "Hill")["snapshot"]["between_s"] == 600);
     herd.write_map("Hill", false);
     herd["Hill"].signal(Signal::HUP);
     until("the configuration is read", || status(&herd, "Hill")["snapshot"] == Value::Null);
-    ask_for_snapshots(&herd, "Hill");
+    ask_for_snapshots(&herd, "Hill", 600);
     herd["Hill"].signal(Signal::HUP);
-    until("the configuration is read", || status(&herd, "Hill")["snapshot"]["minutes"] == 1);
+    until("the configuration is read", || status(&herd, "Hill")["snapshot"]["between_s"] == 600);
     herd["Hill"].ask("IAMAT b +1+1 1");
     stop(&mut herd);
     let text = fs::read_to_string(table(&herd, "Hill")).expect("it was written");
@@ -303,7 +308,7 @@ fn a_folder_is_the_units_or_the_users_or_missed() {
             Some(file) => {
                 assert!(fs::read_to_string(&file).is_ok_and(|text| text.contains(" kiwi ")), "{file:?}");
             }
-            None => log.wait_for("WARN  snapshot_minutes: there is no folder to keep the table in"),
+            None => log.wait_for("WARN  snapshot_s: there is no folder to keep the table in"),
         }
     }
 }

@@ -57,7 +57,7 @@ fn status() -> Status {
             last_failure: None,
             counters: places::Counters::default(),
         },
-        snapshot: Some(Health { minutes: 5, last: Some(last), ..Health::default() }),
+        snapshot: Some(Health { between_s: 300, last: Some(last), ..Health::default() }),
         private_kb: Some(1),
         counters: Counters::new().each().chain(Refusals::default().each()).collect(),
         stats: RuntimeStats::default(),

@@ -11,13 +11,13 @@ use crate::server::shared::{NodeRuntime, Server};
 /// Does as the configuration says from now on.
 pub(crate) async fn keep<R: NodeRuntime>(server: &'static Server<R>) {
     end(server).await;
-    let (minutes, name, is_one_of_many) = {
+    let (between_s, name, is_one_of_many) = {
         let plan = server.plan.borrow();
-        (plan.snapshot_minutes, plan.nodes[plan.me].name.clone(), plan.supervised)
+        (plan.snapshot_s, plan.nodes[plan.me].name.clone(), plan.supervised)
     };
-    server.driver.set_snapshots(minutes, &name, is_one_of_many);
-    if let Some(minutes) = server.driver.snapshot_minutes() {
-        let pause = Duration::from_secs(60 * u64::from(minutes));
+    server.driver.set_snapshots(between_s, &name, is_one_of_many);
+    if let Some(between_s) = server.driver.snapshot_s() {
+        let pause = Duration::from_secs(u64::from(between_s));
         *server.snapshots.borrow_mut() = Some(server.runtime.spawn(now_and_then(server, pause)));
     }
 }

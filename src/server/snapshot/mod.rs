@@ -1,6 +1,6 @@
 //! A node's table in a file, for herds whose boards all lose their power at once. Off unless the configuration asks for it.
 //!
-//! A node writes its table when it stops and, while there is news, once in so many minutes; it takes it back before it listens.
+//! A node writes its table when it stops and, while there is news, once in so many seconds; it takes it back before it listens.
 //! Nothing new is nothing written: a card lasts as long as what is written to it lets it. One thing more is written for: where
 //! the clock is not known to be right nobody can tell how long a board was without power, so the ages of entries that stay the
 //! same are brought up to date once in [`AGES_MS`], or entries of a board that is switched on and off would never die.
@@ -40,14 +40,14 @@ pub const AGES_MS: u64 = 3_600_000;
 const _: () = assert!(OUTPUT_BYTES >= (CHUNK_ENTRIES + 2) * LINE_BYTES_MAX);
 
 const FILE: &str = "table";
-const NO_FOLDER: &str = "snapshot_minutes: there is no folder to keep the table in, and the node runs without: under systemd \
+const NO_FOLDER: &str = "snapshot_s: there is no folder to keep the table in, and the node runs without: under systemd \
                          give it StateDirectory= (/usr/share/doc/herd/examples/snapshot.conf), elsewhere set XDG_STATE_HOME";
 
 /// How a node's snapshots are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    /// Once in how many minutes, at the most.
-    pub minutes: u16,
+    /// The time between two of them, in seconds.
+    pub between_s: u32,
     /// Written since the start.
     pub written: u64,
     /// That could not be written.
@@ -74,7 +74,7 @@ pub struct LastWritten {
 /// What a node remembers of its snapshots.
 #[derive(Debug, Default)]
 pub(super) struct Snapshots {
-    minutes: Option<u16>,
+    between_s: Option<u32>,
     /// Where the table is kept, if anywhere.
     file: Option<PathBuf>,
     health: Health,
@@ -147,20 +147,20 @@ fn file(name: &str, is_one_of_many: bool) -> Option<PathBuf> {
 
 impl Driver {
     /// What the configuration says of snapshots, now and whenever it has changed. Finds their folder, and says where there is none.
-    pub fn set_snapshots(&self, minutes: Option<u16>, name: &str, is_one_of_many: bool) {
+    pub fn set_snapshots(&self, between_s: Option<u32>, name: &str, is_one_of_many: bool) {
         let mut snapshots = self.snapshots.borrow_mut();
-        snapshots.minutes = minutes;
-        snapshots.file = minutes.and_then(|_| file(name, is_one_of_many));
-        if minutes.is_some() && snapshots.file.is_none() {
+        snapshots.between_s = between_s;
+        snapshots.file = between_s.and_then(|_| file(name, is_one_of_many));
+        if between_s.is_some() && snapshots.file.is_none() {
             warn!("{NO_FOLDER}");
         }
     }
 
-    /// Once in how many minutes a snapshot is due; never if none.
+    /// The time between two snapshots, in seconds; none if none is due.
     #[must_use]
-    pub fn snapshot_minutes(&self) -> Option<u16> {
+    pub fn snapshot_s(&self) -> Option<u32> {
         let snapshots = self.snapshots.borrow();
-        snapshots.minutes.filter(|_| snapshots.file.is_some())
+        snapshots.between_s.filter(|_| snapshots.file.is_some())
     }
 
     /// Takes back the table that was kept. To be called after the start and before anything listens: it reads a file of a
@@ -229,7 +229,7 @@ impl Driver {
         let mut snapshots = self.snapshots.borrow_mut();
         let file = snapshots.file.clone()?;
         let (node, now) = (self.node.borrow(), self.clock.now());
-        let between_ms = u64::from(snapshots.minutes?) * 60_000;
+        let between_ms = u64::from(snapshots.between_s?) * 1_000;
         let ages_ms = if stops { between_ms.min(AGES_MS) } else { between_ms.max(AGES_MS) };
         let news = node.counters().updates_new;
         if !snapshots.on_disk.is_stale(news, node.table().is_empty(), now.mono, ages_ms) {
@@ -319,10 +319,10 @@ impl Snapshots {
 
     /// How they are; none where there are none.
     pub(super) fn health(&self, now: Mono) -> Option<Health> {
-        let minutes = self.minutes?;
+        let between_s = self.between_s?;
         let last = self.health.last.map(|last| LastWritten { ago_ms: now.since_ms(self.last_at), ..last });
         let no_folder = self.file.is_none().then(|| NO_FOLDER.to_owned());
         let error = self.health.error.clone().or(no_folder);
-        Some(Health { minutes, last, error, ..self.health.clone() })
+        Some(Health { between_s, last, error, ..self.health.clone() })
     }
 }
