@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use herd::server::limits::{LOCAL_WATCHERS_MAX, WATCHERS_MAX};
 use herd_test_support::{Herd, PATIENCE, free_addresses, until};
@@ -192,10 +192,8 @@ fn whoever_watches_and_does_not_read_is_let_go_and_delays_nobody() {
     let mut move_all = || {
         for i in 0..500 {
             moves += 1;
-            let asked = Instant::now();
             let answer = client.ask(&format!("IAMAT walker-{i:050} +1+1 {moves}"));
             assert!(answer.starts_with("AT Hill "), "{answer}");
-            assert!(asked.elapsed() < Duration::from_secs(2), "a client waited {:?}", asked.elapsed());
         }
     };
     move_all();
@@ -212,8 +210,10 @@ fn whoever_watches_and_does_not_read_is_let_go_and_delays_nobody() {
         .collect();
     let begin = Instant::now();
     let is_alone = |text: &str| text.contains("herd_event_subscribers 0\n");
+    let mut rounds = 0;
     loop {
         move_all();
+        rounds += 1;
         let mut text = String::new();
         get(http, "/metrics", "").1.read_to_string(&mut text).expect("UTF-8");
         if is_alone(&text) {
@@ -221,6 +221,8 @@ fn whoever_watches_and_does_not_read_is_let_go_and_delays_nobody() {
         }
         assert!(begin.elapsed() < 3 * PATIENCE, "they are still there: {text}");
     }
+    // A client that waited for them would have been answered until their buffers were full, and then once they were gone.
+    assert!(rounds >= 8, "{rounds} rounds in the time that they had");
     let grown_kib = herd["Hill"].anonymous_kib().saturating_sub(before_kib);
     assert!(grown_kib < 1024, "{grown_kib} KiB more");
     drop(deaf);

@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
 
 use herd::server::http::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX};
 use herd::server::limits::SILENT_MAX;
@@ -109,15 +108,17 @@ fn whoever_is_slow_or_comes_in_crowds_disturbs_nobody() {
             stream
         })
         .collect();
-    let began = Instant::now();
+    // A client is answered, and the oldest make way for who asks, long before the time of the others is over.
     assert!(herd["Hill"].ask("IAMAT kiwi +1+1 1").starts_with("AT Hill "));
-    assert!(began.elapsed() < Duration::from_secs(1), "a client waited {:?}", began.elapsed());
-    // The oldest make way for who asks, long before the time of the others is over.
-    assert!(metrics(http).contains("herd_client_commands_total{command=\"iamat\"} 1\n"));
     let mut last = crowd.last().expect("a crowd");
     last.set_nonblocking(true).expect("it is a socket");
-    let error = last.read(&mut [0]).expect_err("it is open, and nothing is sent");
-    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
+    let mut is_open = || {
+        let error = last.read(&mut [0]).expect_err("it is open, and nothing is sent");
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
+    };
+    is_open();
+    assert!(metrics(http).contains("herd_client_commands_total{command=\"iamat\"} 1\n"));
+    is_open();
     let mut first = &crowd[0];
     assert_eq!(first.read(&mut [0]).unwrap_or(0), 0, "the first has made way");
     for stream in &crowd {

@@ -46,13 +46,12 @@ fn identical_queries_in_flight_are_one_call() {
 fn queries_that_wait_too_long_are_answered_too() {
     let server = Server::start(Act::HangBeforeHead);
     let settings = Settings { workers: 1, timeout_ms: 500, fallback: Some(places_file()), ..legacy(&server) };
-    let begin = Instant::now();
     let places = Places::start(settings);
     let receivers: Vec<_> = (0..10).map(|number| ask(&places, elsewhere(number))).collect();
     let answers: Vec<_> = receivers.iter().map(|receiver| receiver.recv().expect("an answer")).collect();
     assert!(answers[0].contains("time-out while waiting for the upstream's answer"), "{}", answers[0]);
     assert!(answers[9].contains("time-out while waiting for a worker"), "{}", answers[9]);
-    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    // Nine were answered without a turn at the upstream.
     assert_eq!(server.seen().len(), 1);
 }
 
@@ -132,10 +131,11 @@ fn stopping_does_not_wait_for_an_upstream() {
     let places = Places::start(legacy(&server));
     let receivers: Vec<_> = (0..4).map(|number| ask(&places, elsewhere(number))).collect();
     wait_until(|| server.seen().len() == 4);
-    let begin = Instant::now();
     drop(places);
-    assert!(begin.elapsed() < Duration::from_secs(20), "the limits here are a minute");
-    assert!(receivers.iter().all(|receiver| receiver.recv().is_ok()));
+    // Not the time-out that the upstream would have come to.
+    for receiver in receivers {
+        assert_refused(&receiver.recv().expect("an answer"), "UNKNOWN_ERROR", "the node is stopping");
+    }
 }
 
 #[test]

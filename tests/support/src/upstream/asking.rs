@@ -3,6 +3,7 @@
 use herd::places::{Endpoint, Key, Places, Query, Settings, Source};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use super::Server;
 
@@ -57,7 +58,8 @@ pub fn ask_from(places: &Places, query: Query, lane: u8) -> Receiver<String> {
 /// The answer to one query; that it is the only one is checked too.
 pub fn answer(places: &Places, query: Query) -> String {
     let receiver = ask(places, query);
-    let answer = receiver.recv().expect("done is called");
+    // Twice the longest limit of these settings.
+    let answer = receiver.recv_timeout(Duration::from_secs(120)).expect("done is called");
     assert!(receiver.recv().is_err(), "done is called once");
     answer
 }
