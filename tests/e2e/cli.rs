@@ -1,12 +1,14 @@
 //! The program from outside: help texts, exit statuses, `check`, `send`.
 //!
-//! Help texts are compared with `tests/golden/`. After a wanted change, `HERD_GOLDEN=write cargo test --test cli` writes
+//! Help texts are compared with `tests/golden/`. After a wanted change, `HERD_GOLDEN=write cargo test --test e2e cli::` writes
 //! them anew; read the difference before it is committed.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+
+use herd_test_support::free_addresses;
 
 /// Every help text and the file that holds it.
 const HELP: &[(&str, &str)] = &[
@@ -62,7 +64,7 @@ impl Drop for File {
 }
 
 #[test]
-fn help_is_as_agreed() {
+fn help_texts() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     for (file, line) in HELP {
         let (status, text, messages) = ran(&line.split(' ').collect::<Vec<_>>());
@@ -77,7 +79,7 @@ fn help_is_as_agreed() {
 }
 
 #[test]
-fn the_version_is_told() {
+fn version() {
     assert_eq!(
         ran(&["--version"]),
         (Some(0), format!("herd {}\n", env!("CARGO_PKG_VERSION")), String::new())
@@ -85,7 +87,7 @@ fn the_version_is_told() {
 }
 
 #[test]
-fn wrong_usage_is_status_2_and_goes_to_standard_error() {
+fn wrong_usage() {
     for (args, word) in [
         (&[][..], "no command"),
         (&["srve"], "\"srve\" (did you mean \"serve\"?)"),
@@ -101,7 +103,7 @@ fn wrong_usage_is_status_2_and_goes_to_standard_error() {
 }
 
 #[test]
-fn a_negative_number_is_no_flag() {
+fn negative_number() {
     let (status, _, messages) =
         ran(&["places", "near", "34.068930", "-118.445127", "10", "5", "--file", "/nowhere"]);
     assert_eq!(status, Some(1), "{messages}");
@@ -109,14 +111,14 @@ fn a_negative_number_is_no_flag() {
 }
 
 #[test]
-fn a_right_map_passes() {
+fn map_right() {
     let (status, text, _) = ran(&["check"]);
     assert_eq!(status, Some(0));
     assert!(text.lines().last().is_some_and(|line| line.starts_with("5 nodes, 6 edges: ok")), "{text}");
 }
 
 #[test]
-fn a_wrong_map_is_told_whole_and_starts_nothing() {
+fn map_wrong() {
     let map = File::new(
         "wrong.json",
         r#"{ "nodes": {
@@ -147,14 +149,14 @@ fn a_wrong_map_is_told_whole_and_starts_nothing() {
 }
 
 #[test]
-fn a_map_that_is_not_there_is_told() {
+fn map_missing() {
     let (status, text, _) = ran(&["check", "--config", "/nowhere/herd.json"]);
     assert_eq!(status, Some(1));
     assert!(text.starts_with("/nowhere/herd.json: No such file or directory (os error 2)"), "{text}");
 }
 
 #[test]
-fn a_herd_whose_first_node_cannot_start_is_not_started() {
+fn first_node_cannot_start() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let address = taken.local_addr().expect("the listener is bound");
     let map = format!(r#"{{ "nodes": {{ "Hill": {{ "clients": "{address}", "links": "127.0.0.1:9" }} }} }}"#);
@@ -170,9 +172,9 @@ fn a_herd_whose_first_node_cannot_start_is_not_started() {
 }
 
 #[test]
-fn send_prints_the_answers_and_says_where_it_could_not() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    let address = listener.local_addr().expect("the listener is bound").to_string();
+fn send() {
+    let address = free_addresses(1)[0].to_string();
+    let listener = TcpListener::bind(&address).expect("the port is held for it");
     let node = std::thread::spawn(move || {
         let mut received = Vec::new();
         for _ in 0..2 {
@@ -197,7 +199,7 @@ fn send_prints_the_answers_and_says_where_it_could_not() {
     assert_eq!(told(&client.wait_with_output().expect("the client ends")), answer);
     assert_eq!(node.join().expect("the node ended well"), [b"IAMAT  x\n-y\n".to_vec(), b"typed".to_vec()]);
 
-    // The listener is gone.
+    // The listener is gone, and its port is still held.
     let (status, text, messages) = ran(&["send", "--to", &address, "x"]);
     assert_eq!((status, text.as_str()), (Some(1), ""));
     let expected = format!("herd: send: cannot connect to {address}: Connection refused");

@@ -38,7 +38,7 @@ fn skew(at: &str, origin: &str, copied: &str) -> Exact {
 }
 
 #[test]
-fn an_iamat_is_answered_by_an_at_line_in_the_agreed_form() {
+fn iamat_form() {
     let herd = Herd::one().start();
     let before = now_ns();
     let at = herd["Hill"].ask(KIWI);
@@ -50,7 +50,7 @@ fn an_iamat_is_answered_by_an_at_line_in_the_agreed_form() {
 }
 
 #[test]
-fn a_time_difference_is_exact_for_every_time_there_is() {
+fn skew_exact() {
     let herd = Herd::one().start();
     let ahead = (now_ns() / NS + 86_000).to_string();
     for time in tables::TIMES.iter().copied().chain([ahead.as_str()]) {
@@ -68,7 +68,7 @@ fn a_time_difference_is_exact_for_every_time_there_is() {
 }
 
 #[test]
-fn a_time_of_more_than_a_day_ahead_of_a_clock_that_is_right_is_invalid() {
+fn time_ahead() {
     let herd = Herd::one().start();
     let soon = (now_ns() / NS + 86_400 + 600).to_string();
     for time in [soon.as_str(), "9999999999", &"9".repeat(32), "9223372036.854775808"] {
@@ -86,7 +86,7 @@ fn distance_km(a: (f64, f64), b: (f64, f64)) -> f64 {
 }
 
 #[test]
-fn a_whatsat_is_answered_by_the_stored_at_line_and_json_and_two_newlines() {
+fn whatsat_form() {
     let herd = Herd::one().start();
     let at = herd["Hill"].ask(KIWI);
     for (radius, items) in
@@ -134,7 +134,7 @@ fn are_copied_back(node: &Node, lines: &[&[u8]]) {
 }
 
 #[test]
-fn an_invalid_line_is_copied_back_byte_for_byte() {
+fn invalid_copied_back() {
     let herd = Herd::one().start();
     are_copied_back(&herd["Hill"], tables::INVALID);
 }
@@ -147,7 +147,7 @@ fn all_of(node: &Node, sent: String) -> String {
 }
 
 #[test]
-fn a_connection_that_speaks_http_is_answered_and_closed() {
+fn speaks_http() {
     let herd = Herd::one().start();
     let node = &herd["Hill"];
     let body = "IAMAT web +0+0 1\n".repeat(2_000);
@@ -165,7 +165,7 @@ fn a_connection_that_speaks_http_is_answered_and_closed() {
 }
 
 #[test]
-fn every_field_has_its_bounds() {
+fn field_bounds() {
     let herd = Herd::one().start();
     let node = &herd["Hill"];
     node.ask(KIWI);
@@ -184,7 +184,7 @@ fn every_field_has_its_bounds() {
 }
 
 #[test]
-fn white_space_is_six_bytes_wherever_it_stands() {
+fn white_space() {
     let herd = Herd::one().start();
     let mut client = herd["Hill"].client();
     client.send(b" \t\x0b\x0c\rIAMAT\tkiwi\x0b \x0c+34-118\r 7 \r\n");
@@ -194,7 +194,7 @@ fn white_space_is_six_bytes_wherever_it_stands() {
 }
 
 #[test]
-fn an_id_may_hold_any_byte_that_is_not_white_space() {
+fn id_any_byte() {
     let herd = Herd::one().start();
     let mut client = herd["Hill"].client();
     let bytes = (0..=255_u8).filter(|byte| !b" \t\r\n\x0b\x0c".contains(byte));
@@ -220,7 +220,7 @@ fn an_id_may_hold_any_byte_that_is_not_white_space() {
 }
 
 #[test]
-fn an_iamat_that_is_older_is_answered_and_changes_nothing() {
+fn iamat_older() {
     let herd = Herd::one().start();
     let node = &herd["Hill"];
     let newer = node.ask("IAMAT kiwi +34-118 100.000000001");
@@ -234,7 +234,7 @@ fn an_iamat_that_is_older_is_answered_and_changes_nothing() {
 }
 
 #[test]
-fn a_thousand_commands_in_one_go_are_answered_in_their_order() {
+fn pipelined_commands() {
     let herd = Herd::one().start();
     let mut client = herd["Hill"].client();
     let command = |i: u32| match i % 10 {
@@ -263,7 +263,7 @@ fn a_thousand_commands_in_one_go_are_answered_in_their_order() {
 }
 
 #[test]
-fn a_half_closed_client_gets_all_it_is_owed_and_then_the_end() {
+fn half_closed() {
     let herd = Herd::one().start();
     let node = &herd["Hill"];
     let at = node.ask(KIWI);
@@ -281,7 +281,7 @@ fn a_half_closed_client_gets_all_it_is_owed_and_then_the_end() {
 }
 
 #[test]
-fn a_command_may_come_a_byte_at_a_time() {
+fn byte_at_a_time() {
     let herd = Herd::one().start();
     let mut client = herd["Hill"].client();
     for byte in format!("{KIWI}\nWHATSAT kiwi.cs.ucla.edu 0 0\n b\u{e4}d\r\n").bytes() {
@@ -295,7 +295,7 @@ fn a_command_may_come_a_byte_at_a_time() {
 }
 
 #[test]
-fn a_line_of_a_megabyte_is_copied_back_in_constant_memory() {
+fn megabyte_line() {
     const LONG: usize = 1024 * 1024;
     let herd = Herd::one().start();
     let node = &herd["Hill"];
@@ -319,7 +319,7 @@ fn a_line_of_a_megabyte_is_copied_back_in_constant_memory() {
 }
 
 #[test]
-fn a_line_over_the_limit_is_invalid_whatever_it_says_and_the_next_is_not() {
+fn line_over_limit() {
     let herd = Herd::one().start();
     for blanks in [900, 1023, 1024, 1025, 4094, 4095, 4096, 4097, 5119, 5120, 5121, 20_000] {
         let long = format!("IAMAT{}kiwi +1-1 0", " ".repeat(blanks));
@@ -337,7 +337,7 @@ fn a_line_over_the_limit_is_invalid_whatever_it_says_and_the_next_is_not() {
 }
 
 #[test]
-fn random_bytes_are_lines_like_any_other() {
+fn random_bytes() {
     let herd = Herd::one().start();
     for seed in 0..20 {
         let mut dice = Dice::new(seed);
@@ -358,7 +358,7 @@ fn random_bytes_are_lines_like_any_other() {
 }
 
 #[test]
-fn a_client_that_breaks_off_anywhere_harms_nobody() {
+fn breaks_off_anywhere() {
     let herd = Herd::one().start();
     let input = format!("{KIWI}\nWHATSAT kiwi.cs.ucla.edu 50 20\nx\n").repeat(20);
     for length in (0..input.len()).step_by(37) {

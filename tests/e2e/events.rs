@@ -88,7 +88,7 @@ impl<R: BufRead> Watcher<R> {
 }
 
 #[test]
-fn many_lists_at_once_are_all_sent() {
+fn parallel_lists() {
     let (herd, http) = pair();
     herd["Hill"].ask("IAMAT kiwi +1+1 1");
     let lists: Vec<_> = (0..8).map(|_| std::thread::spawn(move || get(http, "/clients", ""))).collect();
@@ -101,7 +101,7 @@ fn many_lists_at_once_are_all_sent() {
 }
 
 #[test]
-fn a_watcher_is_told_what_there_is_and_then_what_changes() {
+fn table_then_changes() {
     let (herd, http) = pair();
     let mut client = herd["Hill"].client();
     for i in 0..300 {
@@ -135,7 +135,7 @@ fn a_watcher_is_told_what_there_is_and_then_what_changes() {
 }
 
 #[test]
-fn all_clients_are_to_be_had_as_json() {
+fn clients_as_json() {
     let (herd, http) = pair();
     let all = || {
         let mut text = String::new();
@@ -156,7 +156,7 @@ fn all_clients_are_to_be_had_as_json() {
 }
 
 #[test]
-fn so_many_may_watch_and_the_next_is_told_so() {
+fn too_many_subscribers() {
     let (herd, http) = pair();
     let mut seats: Vec<_> = (0..WATCHERS_MAX).map(|_| get(http, "/events", "")).collect();
     assert!(seats.iter().all(|(status, _)| *status == 200));
@@ -184,7 +184,7 @@ fn at_the_socket(herd: &Herd) -> Watcher<BufReader<UnixStream>> {
 }
 
 #[test]
-fn whoever_watches_and_does_not_read_is_let_go_and_delays_nobody() {
+fn deaf_subscriber() {
     let (herd, http) = pair();
     let mut client = herd["Hill"].client();
     // What the first of all takes is not theirs, and under an emulator it is the emulator's, too.
@@ -229,7 +229,7 @@ fn whoever_watches_and_does_not_read_is_let_go_and_delays_nobody() {
 }
 
 #[test]
-fn a_changed_map_begins_what_is_watched_anew() {
+fn map_reload_ends_streams() {
     let (herd, http) = pair();
     let mut watcher = Watcher::new(get(http, "/events", "").1);
     watcher.until("all is told", |watcher| watcher.seen.contains_key("all"));
@@ -243,7 +243,7 @@ fn a_changed_map_begins_what_is_watched_anew() {
 }
 
 #[test]
-fn other_machines_want_the_token() {
+fn token_wanted() {
     let port = free_addresses(1)[0].port();
     let herd = pair_at(&format!("0.0.0.0:{port}"));
     let http: SocketAddr = ([127, 0, 0, 1], port).into();

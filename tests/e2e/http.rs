@@ -40,7 +40,7 @@ fn metrics(http: SocketAddr) -> String {
 }
 
 #[test]
-fn figures_are_those_of_the_node() {
+fn metrics_of_node() {
     let (mut herd, http) = pair();
     herd["Hill"].ask("IAMAT kiwi +34.068930-118.445127 1621464827.959498503");
     let other = herd.names().into_iter().find(|name| *name != "Hill").expect("a pair");
@@ -68,7 +68,7 @@ fn figures_are_those_of_the_node() {
 }
 
 #[test]
-fn what_is_no_request_is_refused_and_said_so() {
+fn bad_requests() {
     let (_herd, http) = pair();
     let long = [b"GET /metrics HTTP/1.1\r\nA: ".to_vec(), vec![b'x'; HTTP_HEAD_BYTES_MAX]].concat();
     for (request, status) in [
@@ -85,7 +85,7 @@ fn what_is_no_request_is_refused_and_said_so() {
 }
 
 #[test]
-fn what_the_shell_refuses_is_counted() {
+fn refusals_counted() {
     let (mut herd, http) = pair();
     // Somebody who comes and goes without a word.
     drop(TcpStream::connect(http).expect("the node listens"));
@@ -98,7 +98,7 @@ fn what_the_shell_refuses_is_counted() {
 }
 
 #[test]
-fn whoever_is_slow_or_comes_in_crowds_disturbs_nobody() {
+fn slow_crowd() {
     let (herd, http) = pair();
     // All places are taken by some who send a byte and no more.
     let crowd: Vec<TcpStream> = (0..2 * SILENT_MAX)

@@ -19,7 +19,7 @@ fn json(herd: &Herd, name: &str) -> Value {
 }
 
 #[test]
-fn strangers_leave_no_trace_in_a_neighbours_link() {
+fn no_trace_in_link() {
     let herd = Herd::pair().keyed().start();
     for lines in [format!("PROOF {}\n", "0".repeat(64)), "U 0 AT\n".to_owned(), "x".repeat(4_000)] {
         let mut stranger = Stranger::connect(herd["Smith"].links);
@@ -35,7 +35,7 @@ fn strangers_leave_no_trace_in_a_neighbours_link() {
 }
 
 #[test]
-fn two_boards_with_one_name_are_noticed() {
+fn name_in_use_twice() {
     let herd = Herd::pair().keyed().start();
     // The same card in another board: the same name and key, and addresses of its own.
     let (folder, addresses) = (Folder::new(), free_addresses(2));
@@ -65,7 +65,7 @@ fn two_boards_with_one_name_are_noticed() {
 }
 
 #[test]
-fn a_storm_of_digests_is_passed_over() {
+fn digest_storm() {
     let herd = Herd::pair().played("Hill").start();
     let smith = &herd["Smith"];
     let lines: String = (0..1_000).fold(String::new(), |mut lines, n| {

@@ -21,7 +21,7 @@ fn nobody_knows(herd: &Herd, id: &str) {
 const FORGED: &str = "U 1 AT Hill +1.000000000 forged +1-1 1";
 
 #[test]
-fn what_is_no_hello_is_refused() {
+fn no_hello() {
     let mut dice = Dice::new(7);
     let long = vec![b'x'; 1024 * 1024];
     let hello = |rest: &str| format!("HELLO {rest}\n").into_bytes();
@@ -67,7 +67,7 @@ fn what_is_no_hello_is_refused() {
 }
 
 #[test]
-fn silence_is_not_waited_for_for_ever() {
+fn silent_strangers() {
     let herd = Herd::pair().keyed().start();
     // One says nothing, one not all of a line, one not what proves it.
     let mut silent: Vec<Stranger> = (0..3).map(|_| Stranger::connect(herd["Smith"].links)).collect();
@@ -81,7 +81,7 @@ fn silence_is_not_waited_for_for_ever() {
 }
 
 #[test]
-fn strangers_push_out_only_strangers() {
+fn strangers_evict_strangers() {
     let mut herd = Herd::five().keyed().start();
     let mut crowd: Vec<Stranger> = (0..200).map(|_| Stranger::connect(herd["Smith"].links)).collect();
     for stranger in &mut crowd[100..] {
@@ -107,7 +107,7 @@ fn strangers_push_out_only_strangers() {
 }
 
 #[test]
-fn a_storm_of_strangers_keeps_no_neighbour_out() {
+fn stranger_storm() {
     let mut herd = Herd::pair().keyed().start();
     let address = herd["Smith"].links;
     let is_over = AtomicBool::new(false);
@@ -139,7 +139,7 @@ impl Drop for Calm<'_> {
 }
 
 #[test]
-fn a_stranger_with_a_neighbours_name_and_no_key_gets_nowhere() {
+fn stranger_without_key() {
     let herd = Herd::pair().keyed().start();
     let known = herd["Hill"].ask("IAMAT known +1-1 1");
     herd.wait_for_at("known", &known);
@@ -172,7 +172,7 @@ fn a_stranger_with_a_neighbours_name_and_no_key_gets_nowhere() {
 }
 
 #[test]
-fn nodes_with_different_keys_say_so_and_share_nothing() {
+fn different_keys() {
     let refused = |smith_keys: &[&str], hill_says: &str, smith_says: &str| {
         let mut herd = Herd::pair().keyed().build();
         herd.write_keys("Smith", smith_keys);
@@ -198,7 +198,7 @@ fn nodes_with_different_keys_say_so_and_share_nothing() {
 }
 
 #[test]
-fn a_node_without_a_key_and_one_with_a_key_say_so_and_share_nothing() {
+fn key_at_one_end() {
     let builder = Herd::pair().keyed();
     for keyless in ["Hill", "Smith"] {
         let mut herd = builder.build();
@@ -242,26 +242,26 @@ fn is_harmed_and_mended(builder: Builder, fault: Fault, to_smith: bool) {
 }
 
 #[test]
-fn a_byte_that_was_changed_on_the_way_ends_the_link_and_harms_no_table() {
+fn byte_changed() {
     is_harmed_and_mended(Herd::pair(), Fault::FlipByte, true);
     is_harmed_and_mended(Herd::pair(), Fault::FlipByte, false);
     is_harmed_and_mended(Herd::five(), Fault::FlipByte, true);
 }
 
 #[test]
-fn a_line_that_comes_twice_ends_the_link_and_harms_no_table() {
+fn line_repeated() {
     is_harmed_and_mended(Herd::pair(), Fault::Replay, true);
     is_harmed_and_mended(Herd::pair(), Fault::Replay, false);
 }
 
 #[test]
-fn a_line_that_does_not_come_ends_the_link_and_comes_later() {
+fn line_lost() {
     is_harmed_and_mended(Herd::pair(), Fault::Drop, true);
     is_harmed_and_mended(Herd::pair(), Fault::Drop, false);
 }
 
 #[test]
-fn a_recorded_link_cannot_be_played_again() {
+fn replayed_link() {
     let mut herd = Herd::pair().keyed().proxied("Hill", "Smith").build();
     // Smith and Hill meet through a proxy that writes down what Hill says.
     herd["Smith"].start();
@@ -284,7 +284,7 @@ fn a_recorded_link_cannot_be_played_again() {
 }
 
 #[test]
-fn every_byte_may_come_alone() {
+fn byte_by_byte() {
     for keyed in [false, true] {
         let herd = Herd::pair().keyed_if(keyed).proxied("Hill", "Smith").start();
         herd.proxy("Hill", "Smith").split_every_byte();
@@ -303,7 +303,7 @@ fn every_byte_may_come_alone() {
 }
 
 #[test]
-fn a_frozen_link_is_given_up_and_made_anew() {
+fn frozen_link() {
     // Nothing is closed, nothing comes through: only time can tell, thirty seconds of it.
     let herd = Herd::pair().keyed().proxied("Hill", "Smith").start();
     everyone_learns_of_everyone(&herd, "before");
@@ -319,7 +319,7 @@ fn a_frozen_link_is_given_up_and_made_anew() {
 }
 
 #[test]
-fn a_herd_changes_its_key_one_node_after_another() {
+fn key_rollover() {
     let mut herd = Herd::five().keyed().start();
     let old = std::fs::read_to_string(herd.folder.path("Hill.key")).expect("it was written");
     let new = key(99);
@@ -341,7 +341,7 @@ fn a_herd_changes_its_key_one_node_after_another() {
 }
 
 #[test]
-fn a_node_that_others_can_reach_does_not_start_without_a_key() {
+fn key_required() {
     let herd = Herd::one().build();
     let map = std::fs::read_to_string(herd.map("Hill")).expect("it was written");
     let open = map.replace(&herd["Hill"].clients.ip().to_string(), "192.0.2.1");
@@ -361,7 +361,7 @@ fn a_node_that_others_can_reach_does_not_start_without_a_key() {
 }
 
 #[test]
-fn of_refusals_in_crowds_the_first_is_told_at_once_and_the_last_with_their_number() {
+fn refusals_rate_limited() {
     // A node alone has nothing to do: it wakes for this and nothing else.
     let herd = Herd::one().start();
     for _ in 0..5 {

@@ -252,7 +252,7 @@ fn assert_agrees(text: &[u8], items: usize) {
 }
 
 #[test]
-fn the_reference_knows_what_json_is() {
+fn reference_parser() {
     let cut = |text: &str| plain_cut(text.as_bytes(), 1).map(|text| String::from_utf8(text).expect("UTF-8"));
     assert_eq!(cut(" {\"results\" : [ 1.10 , 2 ] } ").as_deref(), Some(" {\"results\" : [ 1.10 ] } "));
     for bad in [
@@ -273,13 +273,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn answers_are_cut_as_the_reference_cuts_them(text in prop_oneof![9 => answer(), 1 => deep()], items in 0_usize..9) {
+    fn answers(text in prop_oneof![9 => answer(), 1 => deep()], items in 0_usize..9) {
         assert_agrees(text.as_bytes(), items);
     }
 
     /// A byte put in, taken out or put in another's place: both still agree on what is JSON and on what is left of it.
     #[test]
-    fn damaged_answers_are_judged_as_the_reference_judges_them(
+    fn damaged_answers(
         text in answer(),
         at in any::<prop::sample::Index>(),
         byte in prop_oneof![
@@ -300,7 +300,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_judged_as_the_reference_judges_them(
+    fn any_bytes(
         bytes in prop_oneof![
             prop::collection::vec(any::<u8>(), 0..200),
             prop::collection::vec(prop::sample::select(b"{}[]\",:\\ 0a".to_vec()), 0..40),

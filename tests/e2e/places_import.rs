@@ -90,7 +90,7 @@ const CAFES: &str = "Name,Y,X,Kind,Address\n\
     Diddy Riese,34.0632,-118.4468,bakery,\"926 Broxton Ave, Los Angeles\"\n";
 
 #[test]
-fn a_bad_row_is_named_and_left_out_only_when_asked_for() {
+fn bad_row() {
     let folder = Folder::new("bad");
     folder.write("cafes.csv", CAFES);
     folder.write("own.dat", "as it was");
@@ -118,7 +118,7 @@ fn a_bad_row_is_named_and_left_out_only_when_asked_for() {
 }
 
 #[test]
-fn wrong_usage_is_status_2() {
+fn wrong_usage() {
     let folder = Folder::new("usage");
     for line in ["import x.csv", "import --out o", "import --out o x.pbf", "import --out o --type x x.csv"] {
         let (status, text, messages) = folder.ran(line);
@@ -129,7 +129,7 @@ fn wrong_usage_is_status_2() {
 }
 
 #[test]
-fn every_type_of_the_help_can_be_imported() {
+fn types_of_help() {
     let folder = Folder::new("types");
     let (_, help, _) = folder.ran("import --help");
     let list = help.split("is one of:").nth(1).and_then(|rest| rest.split('.').next()).expect("the list");
@@ -145,7 +145,7 @@ fn every_type_of_the_help_can_be_imported() {
 }
 
 #[test]
-fn three_formats_are_merged_with_the_committed_places() {
+fn three_formats() {
     let folder = Folder::new("merge");
     let base = committed();
     let dat = Dat::open(&base).expect("the committed file is whole");
@@ -181,7 +181,7 @@ fn three_formats_are_merged_with_the_committed_places() {
 }
 
 #[test]
-fn an_import_that_is_killed_leaves_the_old_file_and_nothing_else() {
+fn killed() {
     let folder = Folder::new("killed");
     folder.write("own.dat", fs::read(committed()).expect("the committed file is there"));
     let before = folder.read("own.dat");

@@ -25,7 +25,7 @@ fn assert_times_out(settings: Settings, limit: Duration, phase: &str) {
 }
 
 #[test]
-fn a_server_that_says_nothing_or_little_is_left_in_time() {
+fn slow_server() {
     let head = "waiting for the upstream's answer";
     let body = "reading the upstream's answer";
     let table = [
@@ -42,7 +42,7 @@ fn a_server_that_says_nothing_or_little_is_left_in_time() {
 }
 
 #[test]
-fn a_server_that_says_much_and_nothing_is_left_as_well() {
+fn flooding_server() {
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let table = [
         (Act::Flood("", "HTTP/1.1 100 Continue\r\n\r\n"), ""),
@@ -59,7 +59,7 @@ fn a_server_that_says_much_and_nothing_is_left_as_well() {
 }
 
 #[test]
-fn a_proxy_is_given_no_more_time_than_an_upstream() {
+fn slow_proxy() {
     for act in [Act::HangBeforeHead, Act::DripHead(DROP)] {
         let proxy = Server::start(act);
         let proxy = ProxyUrl::new(&format!("http://{}", proxy.address())).map(|url| (url, proxy));
@@ -70,7 +70,7 @@ fn a_proxy_is_given_no_more_time_than_an_upstream() {
 }
 
 #[test]
-fn bodies_beyond_the_limit_are_not_read() {
+fn large_bodies() {
     let large = vec![b' '; 16 * 1024 * 1024];
     for act in [Act::Answer(200, "", large.clone()), Act::Chunked(large[..2_000_000].to_vec())] {
         let server = Server::start(act);
@@ -99,7 +99,7 @@ mod tls {
     const LIMIT_TLS: Duration = Duration::from_millis(1_500);
 
     #[test]
-    fn tls_hangs_and_drips_no_longer_than_plain_text_does() {
+    fn slow_server_tls() {
         use herd_test_support::upstream::tls::Ca;
         let connecting = "connecting to the upstream";
         let server = silent();
@@ -124,7 +124,7 @@ mod tls {
     }
 
     #[test]
-    fn connecting_has_a_limit_of_its_own() {
+    fn connecting() {
         let server = silent();
         let json = answer_of(Settings { connect_ms: 300, ..legacy_at(server.url("https")) });
         assert_refused(&json, "UNKNOWN_ERROR", "time-out while connecting");

@@ -21,7 +21,7 @@ fn wait_until(what: impl Fn() -> bool) {
 }
 
 #[test]
-fn fifty_at_once_are_answered_in_time_and_the_workers_leave() {
+fn fifty_at_once() {
     let server = Server::start(Act::Late(Duration::from_millis(300), ODD.into()));
     let places = Places::start(Settings { idle_ms: 200, ..legacy(&server) });
     let receivers: Vec<_> = (0..50).map(|number| ask(&places, elsewhere(number))).collect();
@@ -34,7 +34,7 @@ fn fifty_at_once_are_answered_in_time_and_the_workers_leave() {
 }
 
 #[test]
-fn identical_queries_in_flight_are_one_call() {
+fn single_flight() {
     let server = Server::start(Act::Late(Duration::from_millis(300), ODD.into()));
     let places = Places::start(legacy(&server));
     let receivers: Vec<_> = (0..20).map(|_| ask(&places, UCLA)).collect();
@@ -43,7 +43,7 @@ fn identical_queries_in_flight_are_one_call() {
 }
 
 #[test]
-fn queries_that_wait_too_long_are_answered_too() {
+fn waited_too_long() {
     let server = Server::start(Act::HangBeforeHead);
     let settings = Settings { workers: 1, timeout_ms: 500, fallback: Some(places_file()), ..legacy(&server) };
     let places = Places::start(settings);
@@ -56,7 +56,7 @@ fn queries_that_wait_too_long_are_answered_too() {
 }
 
 #[test]
-fn a_full_queue_answers_at_once() {
+fn full_queue() {
     let server = Server::start(Act::HangBeforeHead);
     let places = Places::start(Settings { workers: 1, queue_max: 2, ..legacy(&server) });
     let first = ask(&places, elsewhere(0));
@@ -72,7 +72,7 @@ fn a_full_queue_answers_at_once() {
 }
 
 #[test]
-fn an_address_with_many_queries_waits_for_itself() {
+fn fair_lanes() {
     let server = Server::start(Act::Late(Duration::from_millis(50), ODD.into()));
     let places = Places::start(Settings { workers: 1, ..legacy(&server) });
     let many: Vec<_> = (0..70).map(|number| ask_from(&places, elsewhere(number), 1)).collect();
@@ -87,7 +87,7 @@ fn an_address_with_many_queries_waits_for_itself() {
 }
 
 #[test]
-fn with_a_fallback_an_address_has_its_share_of_the_queue() {
+fn share_of_queue() {
     let server = Server::start(Act::HangBeforeHead);
     let settings = Settings { workers: 1, timeout_ms: 500, fallback: Some(places_file()), ..legacy(&server) };
     let places = Places::start(settings);
@@ -105,7 +105,7 @@ fn with_a_fallback_an_address_has_its_share_of_the_queue() {
 }
 
 #[test]
-fn an_upstream_is_asked_as_often_as_the_settings_allow() {
+fn query_quota() {
     let server = Server::start(ok(ODD));
     let limited = Settings { queries_per_minute: Some(2), ..legacy(&server) };
     let places = Places::start(limited.clone());
@@ -126,7 +126,7 @@ fn an_upstream_is_asked_as_often_as_the_settings_allow() {
 }
 
 #[test]
-fn stopping_does_not_wait_for_an_upstream() {
+fn stopping() {
     let server = Server::start(Act::HangBeforeHead);
     let places = Places::start(legacy(&server));
     let receivers: Vec<_> = (0..4).map(|number| ask(&places, elsewhere(number))).collect();
@@ -139,7 +139,7 @@ fn stopping_does_not_wait_for_an_upstream() {
 }
 
 #[test]
-fn a_failing_upstream_is_left_alone_and_probed() {
+fn failing_upstream_probed() {
     let server = Server::start(Act::Answer(503, "", Vec::new()));
     let places = Places::start(Settings { pause_ms: 1_500, ..legacy(&server) });
     for number in 0..3 {
@@ -164,7 +164,7 @@ fn a_failing_upstream_is_left_alone_and_probed() {
 }
 
 #[test]
-fn a_query_that_the_upstream_refuses_is_no_failure_of_it() {
+fn refused_query() {
     let server = Server::start(Act::Answer(400, "", Vec::new()));
     let places = Places::start(legacy(&server));
     for number in 0..5 {
@@ -174,7 +174,7 @@ fn a_query_that_the_upstream_refuses_is_no_failure_of_it() {
 }
 
 #[test]
-fn answers_are_kept_only_where_the_settings_say_so() {
+fn cache() {
     let server = Server::start(ok(ODD));
     let places = Places::start(legacy(&server));
     assert_eq!((answer(&places, UCLA), answer(&places, UCLA)), (ODD.to_owned(), ODD.to_owned()));
@@ -193,7 +193,7 @@ fn answers_are_kept_only_where_the_settings_say_so() {
 }
 
 #[test]
-fn connections_are_closed_when_there_is_nothing_to_do() {
+fn idle_connections() {
     let server = Server::start(ok(ODD));
     let places = Places::start(Settings { idle_ms: 100, ..legacy(&server) });
     assert_eq!(answer(&places, UCLA), ODD);

@@ -12,7 +12,7 @@ fn with_ca(server: &Server, ca: &Ca) -> Settings {
 }
 
 #[test]
-fn a_certificate_of_the_ca_is_accepted_and_the_connection_kept() {
+fn certificate_accepted() {
     let ca = Ca::new();
     let server = Server::start_tls(ok(ODD), ca.server(2000, 4000));
     let places = Places::start(with_ca(&server, &ca));
@@ -23,7 +23,7 @@ fn a_certificate_of_the_ca_is_accepted_and_the_connection_kept() {
 }
 
 #[test]
-fn certificates_that_nobody_vouches_for_are_refused() {
+fn certificate_untrusted() {
     let ca = Ca::new();
     let server = Server::start_tls(ok(ODD), self_signed());
     for settings in [legacy(&server), with_ca(&server, &ca)] {
@@ -40,7 +40,7 @@ fn certificates_that_nobody_vouches_for_are_refused() {
 }
 
 #[test]
-fn certificates_out_of_their_time_are_refused_and_the_clock_is_named() {
+fn certificate_out_of_time() {
     let ca = Ca::new();
     let expired = Server::start_tls(ok(ODD), ca.server(2000, 2001));
     assert_refused(
@@ -54,7 +54,7 @@ fn certificates_out_of_their_time_are_refused_and_the_clock_is_named() {
 }
 
 #[test]
-fn a_proxy_sees_the_name_and_nothing_else() {
+fn proxy_sees_name() {
     let ca = Ca::new();
     let server = Server::start_tls(ok(ODD), ca.server(2000, 4000));
     let tunnel = Tunnel::start(1, server.address());
@@ -66,7 +66,7 @@ fn a_proxy_sees_the_name_and_nothing_else() {
 }
 
 #[test]
-fn a_plain_server_is_no_tls_server() {
+fn plain_server() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("https://{}/", listener.local_addr().expect("it is bound"));
     let server = std::thread::spawn(move || {
@@ -79,7 +79,7 @@ fn a_plain_server_is_no_tls_server() {
 }
 
 #[test]
-fn ca_files_that_cannot_be_used_are_named_without_their_folders() {
+fn ca_file_unusable() {
     let server = Server::start(ok(ODD));
     for file in ["/nowhere/ca.pem", "/dev/null"] {
         let json = answer_of(Settings { ca_file: Some(file.into()), ..legacy(&server) });

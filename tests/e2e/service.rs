@@ -85,7 +85,7 @@ impl Drop for Service {
 }
 
 #[test]
-fn the_service_manager_is_told_what_it_wants_to_know() {
+fn notifications() {
     let mut herd = Herd::pair().build();
     let path = herd.folder.path("notify");
     let manager = Manager::listen(&path);
@@ -117,7 +117,7 @@ fn the_service_manager_is_told_what_it_wants_to_know() {
 }
 
 #[test]
-fn a_map_that_grows_and_shrinks_leaves_the_other_links_alone() {
+fn map_grows_and_shrinks() {
     let names = ["Campbell", "Hill", "Smith"];
     let mut herd =
         Herd::of(&names, &[("Campbell", "Hill"), ("Campbell", "Smith"), ("Hill", "Smith")]).build();
@@ -157,7 +157,7 @@ fn a_map_that_grows_and_shrinks_leaves_the_other_links_alone() {
 }
 
 #[test]
-fn a_map_that_cannot_be_taken_is_told_and_changes_nothing() {
+fn map_refused() {
     let herd = Herd::pair().keyed().start();
     everyone_learns_of_everyone(&herd, "before");
     let good = std::fs::read_to_string(herd.map("Hill")).expect("it was written");
@@ -185,7 +185,7 @@ fn a_map_that_cannot_be_taken_is_told_and_changes_nothing() {
 }
 
 #[test]
-fn listeners_move_with_the_map() {
+fn listeners_move() {
     let mut herd = Herd::pair().start();
     everyone_learns_of_everyone(&herd, "before");
     let (old, new) = (herd["Hill"].clients, free_addresses(2));
@@ -196,7 +196,7 @@ fn listeners_move_with_the_map() {
     std::fs::write(herd.map("Hill"), map).expect("the folder is ours");
     herd["Hill"].signal(Signal::HUP);
     herd["Hill"].log.wait_for("the configuration was read again");
-    assert!(herd_test_support::is_free(old), "nobody listens there any more");
+    until("nobody listens there any more", || herd_test_support::is_free(old));
     assert_eq!(early.ask("x"), "? x", "who was connected stays so");
     herd["Hill"].clients = new[0];
     herd["Hill"].links = new[1];
@@ -219,7 +219,7 @@ fn start_with(herd: &Herd, manager: &Path, kept: Option<[OwnedFd; 2]>) -> Servic
 }
 
 #[test]
-fn who_connects_while_a_node_starts_again_waits_and_is_answered() {
+fn descriptor_store() {
     let mut herd = Herd::pair().build();
     let path = herd.folder.path("notify");
     let manager = Manager::listen(&path);
@@ -247,7 +247,7 @@ fn who_connects_while_a_node_starts_again_waits_and_is_answered() {
     let kept = [manager.take("clients"), manager.take("links")];
     manager.wait_for("READY=1");
     assert!(herd_test_support::answers(new));
-    assert!(herd_test_support::is_free(old));
+    until("nobody listens there any more", || herd_test_support::is_free(old));
     drop(hill);
 
     // One that cannot start lets them go.
@@ -258,11 +258,11 @@ fn who_connects_while_a_node_starts_again_waits_and_is_answered() {
         assert!(message.contains(&format!("FDNAME={name}")), "{message}");
     }
     assert_eq!(hill.0.wait().expect("it is our child").code(), Some(1));
-    assert!(herd_test_support::is_free(new));
+    until("nobody listens there any more", || herd_test_support::is_free(new));
 }
 
 #[test]
-fn the_log_is_json_for_those_who_collect_it() {
+fn json_log() {
     let herd = Herd::one().build();
     let name = herd.names()[0];
     let mut node = command(None);

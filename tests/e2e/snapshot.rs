@@ -93,7 +93,7 @@ fn at(client: &str, time: u64) -> String {
 }
 
 #[test]
-fn a_herd_that_is_stopped_as_a_whole_knows_its_clients_when_it_starts_again() {
+fn herd_restarts() {
     let mut herd = keeping(Herd::five().keyed().build());
     start(&mut herd);
     let mut said = Vec::new();
@@ -147,7 +147,7 @@ fn a_herd_that_is_stopped_as_a_whole_knows_its_clients_when_it_starts_again() {
 }
 
 #[test]
-fn a_power_cut_takes_no_more_than_came_since_the_last_snapshot() {
+fn power_cut() {
     let mut herd = Herd::pair().log_level("debug").build();
     for name in herd.names() {
         ask_for_snapshots(&herd, name, SNAPSHOT_S_MIN);
@@ -175,7 +175,7 @@ fn a_power_cut_takes_no_more_than_came_since_the_last_snapshot() {
 }
 
 #[test]
-fn a_file_that_is_damaged_is_told_put_aside_and_not_believed() {
+fn damaged_file() {
     let whole = written(0, true, &["Hill"], &[(at("a", 1), 5), (at("b", 2), 5)]);
     let replaced = |from, to| String::from_utf8(whole.clone()).expect("ASCII").replacen(from, to, 1);
     let (spoilt, foreign) = (replaced("+34.0", "+35.0"), replaced("table 1 ", "table 2 "));
@@ -208,7 +208,7 @@ fn a_file_that_is_damaged_is_told_put_aside_and_not_believed() {
 }
 
 #[test]
-fn ages_go_on_where_clocks_tell_and_what_is_dead_stays_dead() {
+fn ages() {
     let entries = [
         (at("young", 1_621_464_827), 12),
         (at("dead-by-now", 1_621_464_828), AGE_S_MAX - 600),
@@ -236,7 +236,7 @@ fn ages_go_on_where_clocks_tell_and_what_is_dead_stays_dead() {
 }
 
 #[test]
-fn of_more_than_the_table_holds_the_newest_are_taken() {
+fn more_than_table() {
     let entries: Vec<(String, u32)> = (0..6_000).map(|i| (at(&format!("c{i}"), 1_000 + i), 5)).collect();
     let mut herd = keeping(Herd::one().build());
     put(&herd, "Hill", &written(0, true, &["Hill"], &entries));
@@ -258,7 +258,7 @@ fn of_more_than_the_table_holds_the_newest_are_taken() {
 }
 
 #[test]
-fn without_the_member_nothing_is_written_and_nothing_is_read() {
+fn member_missing() {
     let mut herd = Herd::one().start();
     herd["Hill"].ask("IAMAT kiwi +1+1 1");
     assert_eq!(status(&herd, "Hill")["snapshot"], Value::Null);
@@ -286,7 +286,7 @@ fn without_the_member_nothing_is_written_and_nothing_is_read() {
 }
 
 #[test]
-fn a_folder_is_the_units_or_the_users_or_missed() {
+fn folders() {
     let herd = keeping(Herd::one().build());
     let state = herd.folder.path("of the unit");
     for (variable, value, expected) in [
@@ -314,7 +314,7 @@ fn a_folder_is_the_units_or_the_users_or_missed() {
 }
 
 #[test]
-fn a_disk_that_does_not_write_holds_up_nobody() {
+fn disk_stalls() {
     let mut herd = keeping(Herd::one().build());
     let temporary = table(&herd, "Hill").with_extension("new");
     put(&herd, "Hill", &written(0, true, &["Hill"], &[(at("a", 1), 5)]));

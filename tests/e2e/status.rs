@@ -36,7 +36,7 @@ fn link<'a>(status: &'a Value, node: &str) -> &'a Value {
 }
 
 #[test]
-fn a_node_says_how_it_is() {
+fn one_node() {
     let mut herd = Herd::five().start();
     herd["Hill"].ask("IAMAT kiwi +34.068930-118.445127 1621464827.959498503");
     until("Hill is in sync", || link(&json(&herd, "Hill"), "Smith")["is_in_sync"] == true);
@@ -71,7 +71,7 @@ fn a_node_says_how_it_is() {
 }
 
 #[test]
-fn all_nodes_of_a_machine_are_asked_and_those_that_are_not_there_are_missed() {
+fn all_nodes_of_machine() {
     let mut herd = Herd::five().start();
     herd["Smith"].kill();
     let (code, text, messages) = status(&herd, &[]);
@@ -103,7 +103,7 @@ fn all_nodes_of_a_machine_are_asked_and_those_that_are_not_there_are_missed() {
 }
 
 #[test]
-fn nobody_at_the_control_socket_can_disturb_a_node() {
+fn control_socket() {
     let herd = Herd::pair().start();
     let path = socket(&herd, "Hill");
     for words in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"", b"status", &[b'x'; 4096], b"status json \n"] {
@@ -133,7 +133,7 @@ fn wait_until_in_sync(herd: &Herd, name: &str) {
 }
 
 #[test]
-fn one_node_speaks_for_the_herd() {
+fn whole_herd() {
     let mut herd = Herd::five().keyed().start();
     wait_until_in_sync(&herd, "Hill");
     for round in 0..20 {
@@ -167,7 +167,7 @@ fn one_node_speaks_for_the_herd() {
 }
 
 #[test]
-fn a_link_that_is_cut_is_no_herd_in_sync_though_all_answer() {
+fn cut_link() {
     let herd = Herd::five().proxied("Hill", "Smith").start();
     wait_until_in_sync(&herd, "Hill");
     herd.proxy("Hill", "Smith").cut();

@@ -37,7 +37,7 @@ fn places(json: &str) -> Vec<String> {
 const NEAR_UCLA: [&str; 5] = ["Bel Air", "Westwood", "Century City", "Brentwood", "Sawtelle"];
 
 #[test]
-fn up_runs_every_node_and_says_what_to_type() {
+fn up_starts() {
     let herd = Herd::five().build();
     let up = Up::start(&herd);
     let map = herd.map("Hill").display();
@@ -69,7 +69,7 @@ fn up_runs_every_node_and_says_what_to_type() {
 }
 
 #[test]
-fn a_node_of_up_that_is_killed_is_started_again_and_has_the_table_back() {
+fn killed_node_restarted() {
     let herd = Herd::five().build();
     let up = Up::start(&herd);
     for name in NAMES {
@@ -85,7 +85,7 @@ fn a_node_of_up_that_is_killed_is_started_again_and_has_the_table_back() {
 }
 
 #[test]
-fn up_that_is_told_to_stop_leaves_nothing_behind() {
+fn up_stops() {
     for signal in [Signal::TERM, Signal::INT] {
         let herd = Herd::five().build();
         let mut up = Up::start(&herd);
@@ -104,7 +104,7 @@ fn up_that_is_told_to_stop_leaves_nothing_behind() {
 }
 
 #[test]
-fn up_that_is_killed_takes_its_nodes_with_it() {
+fn up_killed() {
     let herd = Herd::five().build();
     let mut up = Up::start(&herd);
     let pids: Vec<i32> = NAMES.iter().map(|name| up.pid_of(name).expect("it runs")).collect();
@@ -119,7 +119,7 @@ fn up_that_is_killed_takes_its_nodes_with_it() {
 }
 
 #[test]
-fn up_says_which_port_is_taken_and_starts_nothing() {
+fn up_port_taken() {
     let herd = Herd::five().build();
     for address in [herd["Jaquez"].clients, herd["Singleton"].links] {
         let taken = TcpListener::bind(address).expect("the port was free a moment ago");
@@ -129,12 +129,15 @@ fn up_says_which_port_is_taken_and_starts_nothing() {
         up.log.wait_for("cannot start");
         assert!(!up.said.has("nodes are up"));
         drop(taken);
-        assert!(NAMES.iter().all(|name| is_free(herd[name].clients) && is_free(herd[name].links)));
+        // A process that another test starts at this moment has the listener, too, until it is another program.
+        until("all ports are free", || {
+            NAMES.iter().all(|name| is_free(herd[name].clients) && is_free(herd[name].links))
+        });
     }
 }
 
 #[test]
-fn serve_stops_when_it_is_told_to_and_its_ports_are_free_at_once() {
+fn serve_stops() {
     let mut herd = Herd::pair().keyed().start();
     for (signal, word) in [(Signal::TERM, "term"), (Signal::INT, "int")] {
         for name in ["Hill", "Smith"] {
@@ -158,7 +161,7 @@ fn serve_stops_when_it_is_told_to_and_its_ports_are_free_at_once() {
 }
 
 #[test]
-fn a_node_whose_log_nobody_reads_any_more_keeps_serving() {
+fn log_not_read() {
     let mut herd = Herd::pair().log_level("debug").build();
     for name in ["Smith", "Hill"] {
         herd[name].launch.log_reader = LogReader::Gone;
@@ -175,7 +178,7 @@ fn a_node_whose_log_nobody_reads_any_more_keeps_serving() {
 }
 
 #[test]
-fn a_node_whose_log_is_not_read_in_time_keeps_serving_and_says_what_is_missing() {
+fn log_read_late() {
     let mut herd = Herd::pair().log_level("debug").build();
     for name in ["Smith", "Hill"] {
         herd[name].launch.log_reader = LogReader::Stalls;
@@ -202,7 +205,7 @@ fn a_node_whose_log_is_not_read_in_time_keeps_serving_and_says_what_is_missing()
 }
 
 #[test]
-fn the_log_tells_what_came_and_went_and_no_key() {
+fn log_without_key() {
     let mut herd = Herd::pair().keyed().log_level("debug").start();
     let key = std::fs::read_to_string(herd.folder.path("Hill.key")).expect("it was written");
     herd["Hill"].ask("IAMAT kiwi\x07\u{e4} +1-1 1");
@@ -222,7 +225,7 @@ fn the_log_tells_what_came_and_went_and_no_key() {
 }
 
 #[test]
-fn a_node_whose_port_is_taken_says_which_and_ends() {
+fn serve_port_taken() {
     let herd = Herd::one().build();
     for (member, address) in [("clients", herd["Hill"].clients), ("links", herd["Hill"].links)] {
         let _taken = TcpListener::bind(address).expect("the port was free a moment ago");
@@ -234,7 +237,7 @@ fn a_node_whose_port_is_taken_says_which_and_ends() {
 }
 
 #[test]
-fn check_send_and_places_near_do_what_their_help_says() {
+fn check_send_near() {
     let herd = Herd::five().keyed().start();
     let (status, text, _) = ran(command(None).args(["check", "--config"]).arg(herd.map("Smith")));
     assert_eq!((status, text.as_str()), (Some(0), "5 nodes, 6 edges: ok\n"));
@@ -256,7 +259,7 @@ fn check_send_and_places_near_do_what_their_help_says() {
 }
 
 #[test]
-fn the_example_of_the_protocol_is_true() {
+fn protocol_example() {
     let herd = Herd::five().start();
     let at = herd["Hill"].ask("IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1621464827.959498503");
     let fields: Vec<&str> = at.split(' ').collect();

@@ -153,7 +153,7 @@ fn typed_with_cross() -> String {
 }
 
 #[test]
-fn both_ways_build_the_same_for_each_target() {
+fn same_settings() {
     let typed = typed_with_cross();
     assert!(typed.ends_with(" TARGET"), "{typed}");
     let cross = table("cross/Cross.toml");
@@ -178,7 +178,7 @@ fn both_ways_build_the_same_for_each_target() {
 }
 
 #[test]
-fn cross_is_told_of_these_targets_and_of_nothing_that_sets_flags() {
+fn targets_of_cross() {
     let cross = table("cross/Cross.toml");
     let known = targets();
     assert_eq!(cross.keys().collect::<Vec<_>>(), ["target"], "[build] would hold for all targets");
@@ -190,7 +190,7 @@ fn cross_is_told_of_these_targets_and_of_nothing_that_sets_flags() {
 }
 
 #[test]
-fn the_linker_is_the_compiler_that_is_looked_for() {
+fn linker() {
     for target in targets().iter().filter(|target| *target != HOST_TARGET) {
         let shown = shown(target);
         let settings = settings(target, &BTreeMap::new(), &Call::default(), "");
@@ -213,7 +213,7 @@ fn the_linker_is_the_compiler_that_is_looked_for() {
 }
 
 #[test]
-fn the_emulated_processor_is_the_same_in_the_container_and_in_the_check() {
+fn emulated_processor() {
     let check = read("cross/check");
     let cross = table("cross/Cross.toml");
     for target in targets().iter().filter(|target| *target != HOST_TARGET) {

@@ -108,7 +108,7 @@ fn expressions(dashboard: &Value) -> Vec<String> {
 }
 
 #[test]
-fn what_is_shown_is_exported_and_what_is_exported_is_shown() {
+fn all_metrics_shown() {
     let (exported, mut shown) = (exported(), BTreeSet::new());
     for expression in expressions(&dashboard()) {
         let names = names(&expression);
@@ -126,7 +126,7 @@ fn what_is_shown_is_exported_and_what_is_exported_is_shown() {
 }
 
 #[test]
-fn counters_are_shown_as_rates() {
+fn counters_as_rates() {
     for expression in expressions(&dashboard()) {
         // A rate of several metrics at once is an error: without their names they are one.
         assert!(!expression.contains("__name__"), "{expression}");
@@ -137,7 +137,7 @@ fn counters_are_shown_as_rates() {
 }
 
 #[test]
-fn panels_have_ids_of_their_own_and_do_not_overlap() {
+fn panel_layout() {
     let dashboard = dashboard();
     let mut ids = BTreeSet::new();
     let mut taken = BTreeSet::new();
@@ -161,7 +161,7 @@ fn panels_have_ids_of_their_own_and_do_not_overlap() {
 }
 
 #[test]
-fn the_data_source_is_whatever_prometheus_there_is() {
+fn data_source() {
     let dashboard = dashboard();
     let variables = dashboard["templating"]["list"].as_array().expect("a list");
     let source = variables.iter().find(|variable| variable["name"] == "DS_PROMETHEUS").expect("a variable");

@@ -7,7 +7,7 @@ use herd::config::Config;
 const PAGE: &str = include_str!("../../cross/package/herd.json.5");
 
 #[test]
-fn the_example_of_the_manual_page_is_a_map_that_wants_a_key_only() {
+fn example_of_page() {
     let (_, rest) = PAGE.split_once("\n.nf\n").expect("the page has an example");
     let (example, _) = rest.split_once("\n.fi\n").expect("the example ends");
     let findings = Config::parse(example, Path::new("herd.json")).text_findings();
@@ -15,7 +15,7 @@ fn the_example_of_the_manual_page_is_a_map_that_wants_a_key_only() {
 }
 
 #[test]
-fn every_member_of_a_map_is_in_the_manual_page() {
+fn all_members() {
     let plain = PAGE.replace("\\-", "-");
     for (text, path) in [("{ \"x\": 1 }", "x"), ("{ \"places\": { \"x\": 1 } }", "places.x")] {
         let findings = Config::parse(text, Path::new("herd.json")).text_findings();
@@ -33,7 +33,7 @@ fn every_member_of_a_map_is_in_the_manual_page() {
 }
 
 #[test]
-fn the_example_beside_the_unit_is_a_map() {
+fn example_beside_unit() {
     let text = include_str!("../../systemd/herd.json");
     assert!(Config::parse(text, Path::new("herd.json")).text_findings().is_empty());
 }

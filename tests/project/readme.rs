@@ -33,7 +33,7 @@ fn documents() -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_readme_is_short_and_every_link_leads_to_a_file() {
+fn length_and_links() {
     let lines = readme().lines().count();
     assert!(lines <= README_LINES_MAX, "README.md has {lines} lines");
     for (name, text) in documents() {
@@ -97,7 +97,7 @@ fn fits(pattern: &str, answer: &str) -> bool {
 }
 
 #[test]
-fn every_exchange_of_the_readme_is_what_a_node_answers() {
+fn exchanges() {
     let mut node = Box::new(Node::<64>::new());
     let setup = Setup {
         names: &["Hill"],
@@ -140,7 +140,7 @@ fn every_exchange_of_the_readme_is_what_a_node_answers() {
 }
 
 #[test]
-fn the_table_of_limits_is_the_programs_own() {
+fn table_of_limits() {
     let text = document("docs/OPERATIONS.md");
     for limit in LIMITS {
         let row = format!("| {} | {} |", limit.what, limit.limit);
@@ -185,7 +185,7 @@ fn failures() -> Vec<Failure> {
 }
 
 #[test]
-fn every_failure_of_an_upstream_is_in_the_table_and_reads_like_no_other() {
+fn failures_of_upstream() {
     let text = document("docs/PLACES.md");
     let rows: Vec<Vec<&str>> = text
         .lines()
@@ -214,7 +214,7 @@ fn cells(line: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_table_of_the_footprint_is_what_the_bench_printed() {
+fn table_of_footprint() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/footprint/x86_64.json");
     let kept: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(path).expect("it is there")).expect("JSON");
@@ -240,7 +240,7 @@ fn the_table_of_the_footprint_is_what_the_bench_printed() {
 }
 
 #[test]
-fn every_command_of_the_readme_exists() {
+fn commands() {
     let mut commands = 0;
     for block in blocks(&readme(), "sh") {
         for line in block.lines().filter(|line| line.starts_with("herd ")) {
@@ -255,7 +255,7 @@ fn every_command_of_the_readme_exists() {
 }
 
 #[test]
-fn the_map_of_the_five_pis_is_right() {
+fn map_of_five_pis() {
     let maps = blocks(&document("docs/PI-QUICKSTART.md"), "json");
     let [map] = &maps[..] else { panic!("{} maps", maps.len()) };
     let folder = std::env::temp_dir().join(format!("herd-five-{}", std::process::id()));

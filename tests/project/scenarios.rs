@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Beneath a command stands what crossed because of it, indented. Of a HELLO, PROOF or digest only the kind is shown: the rest
-//! is numbers. After a wanted change, `HERD_GOLDEN=write cargo test --test scenarios` writes the files anew.
+//! is numbers. After a wanted change, `HERD_GOLDEN=write cargo test --test project scenarios::` writes the files anew.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -326,7 +326,7 @@ fn files() -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_scenario_goes_as_it_is_written() {
+fn all() {
     let write = std::env::var("HERD_GOLDEN").is_ok_and(|word| word == "write");
     let files = files();
     assert!(files.len() >= 12, "{} scenarios", files.len());

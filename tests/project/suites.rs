@@ -27,7 +27,7 @@ fn list(text: &str, variable: &str) -> Vec<String> {
 }
 
 #[test]
-fn other_runtimes_pass_suites_that_exist() {
+fn of_other_runtimes() {
     let text = read(".ci/run");
     let (_, rest) = text.split_once("\ntest_runtime() {").expect("the function is there");
     let (body, _) = rest.split_once("\n}\n").expect("it ends");
@@ -43,7 +43,7 @@ fn other_runtimes_pass_suites_that_exist() {
 }
 
 #[test]
-fn the_emulated_board_runs_each_suite_or_says_why_not() {
+fn of_emulated_board() {
     let text = read(".ci/cross");
     let run = list(&text, "SUITES").into_iter();
     let left_out = list(&text, "LEFT_OUT").into_iter().map(|line| {
@@ -55,4 +55,26 @@ fn the_emulated_board_runs_each_suite_or_says_why_not() {
         run.chain(left_out).filter_map(|name| name.strip_prefix("e2e::").map(str::to_owned)).collect();
     assert_eq!(named.iter().cloned().collect::<BTreeSet<_>>(), suites());
     assert_eq!(named.len(), suites().len(), "each is in one of the lists");
+}
+
+/// What a test may be called: it is shown after its module's name, and its comment may say more.
+const NAME_BYTES_MAX: usize = 26;
+
+#[test]
+fn names_are_short() {
+    for folder in ["tests/e2e", "tests/e2e/clients", "tests/project"] {
+        let entries = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
+        for entry in entries.unwrap_or_else(|error| panic!("{folder}: {error}")) {
+            let name = format!("{folder}/{}", entry.expect("an entry").file_name().to_string_lossy());
+            if !name.ends_with(".rs") {
+                continue;
+            }
+            let text = read(&name);
+            let tests =
+                text.split("#[test]").skip(1).filter_map(|rest| rest.split_once("fn ")?.1.split_once('('));
+            for (test, _) in tests {
+                assert!(test.len() <= NAME_BYTES_MAX, "{name}: {test} has more than {NAME_BYTES_MAX} bytes");
+            }
+        }
+    }
 }

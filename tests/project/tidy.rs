@@ -42,7 +42,7 @@ fn shipped(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 #[test]
-fn the_core_imports_nothing_that_acts() {
+fn imports_of_core() {
     for path in rust_files("src/proto") {
         if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with("tests.rs")) {
             continue;
@@ -64,7 +64,7 @@ fn the_core_imports_nothing_that_acts() {
 }
 
 #[test]
-fn simulator_and_shell_do_not_know_each_other() {
+fn simulator_and_server() {
     for path in rust_files("src/server") {
         assert!(!read(&path).contains("crate::sim"), "{}", path.display());
     }
@@ -91,7 +91,7 @@ const ARROWS: [(&str, &[&str]); 5] = [
 ];
 
 #[test]
-fn arrows_between_folders_point_one_way() {
+fn arrows_between_folders() {
     for (folder, unknown) in ARROWS {
         for path in rust_files(folder) {
             let text = read(&path);
@@ -114,7 +114,7 @@ fn arrows_between_folders_point_one_way() {
 }
 
 #[test]
-fn files_and_functions_fit_a_reader() {
+fn lengths() {
     for path in FOLDERS.into_iter().flat_map(rust_files) {
         let text = read(&path);
         let lines = text.lines().count();
@@ -154,7 +154,7 @@ fn functions(text: &str) -> Vec<(String, usize)> {
 }
 
 #[test]
-fn nothing_is_left_behind() {
+fn leftovers() {
     // Spelled in two parts, so that this file does not find itself.
     let words =
         [["TO", "DO"], ["FIX", "ME"], ["XX", "X"], ["dbg", "!"], ["todo", "!"], ["unimplemented", "!"]]
@@ -182,7 +182,7 @@ const VAGUE: [&str; 9] = [
 ];
 
 #[test]
-fn documents_name_the_actor() {
+fn words_of_documents() {
     let docs = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).expect("there are docs");
     let docs = docs.map(|entry| entry.expect("an entry").path());
     let top = ["README.md", "CONTRIBUTING.md", "SECURITY.md"]

@@ -16,7 +16,7 @@ fn is_served(node: &Node) {
 }
 
 #[test]
-fn nobody_waits_behind_the_whatsats_of_another() {
+fn whatsats_interleave() {
     let herd = Herd::one().start();
     let node = &herd["Hill"];
     node.ask(KIWI);
@@ -36,7 +36,7 @@ fn nobody_waits_behind_the_whatsats_of_another() {
 }
 
 #[test]
-fn thousands_of_idle_and_hundreds_of_slow_clients_are_no_hindrance() {
+fn idle_and_slow() {
     let herd = Herd::one().start();
     let node = &herd["Hill"];
     let idle_count = allow_many_files().saturating_sub(300 + SPARE).min(2000);
@@ -64,7 +64,7 @@ fn thousands_of_idle_and_hundreds_of_slow_clients_are_no_hindrance() {
 }
 
 #[test]
-fn a_client_that_never_reads_twenty_megabytes_costs_the_node_next_to_nothing() {
+fn deaf_client_large_answers() {
     const QUERIES: usize = 3000;
     let herd = Herd::one().start();
     let node = &herd["Hill"];
@@ -93,7 +93,7 @@ fn a_client_that_never_reads_twenty_megabytes_costs_the_node_next_to_nothing() {
 }
 
 #[test]
-fn a_client_that_does_not_read_costs_a_buffer_at_most() {
+fn deaf_client_memory() {
     const CROWD: usize = 60;
     let herd = Herd::one().start();
     let node = &herd["Hill"];
@@ -118,7 +118,7 @@ fn a_client_that_does_not_read_costs_a_buffer_at_most() {
 }
 
 #[test]
-fn a_full_table_of_clients_closes_the_one_that_was_longest_idle() {
+fn longest_idle_evicted() {
     let files = allow_many_files();
     fills_up(Herd::one().descriptors(192).start(), 64);
     // As many as a node takes by itself, where this machine allows it.

@@ -99,9 +99,9 @@ impl Server {
         Self::on(TcpListener::bind("127.0.0.1:0").expect("a free port"), act, Some(Arc::new(tls)))
     }
 
-    /// At an address used before; the port was let go of a moment ago.
+    /// At an address of [`free_addresses`](crate::free_addresses), which no other program is given.
     pub fn start_at(address: SocketAddr, act: Act) -> Self {
-        Self::on(TcpListener::bind(address).expect("the port is free again"), act, None)
+        Self::on(TcpListener::bind(address).expect("the port is held for it"), act, None)
     }
 
     fn on(listener: TcpListener, act: Act, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
