@@ -73,7 +73,7 @@ class Herd:
 
     def start(self, name):
         log = open(os.path.join(self.folder.name, f"{name}.log"), "a")
-        command = [self.program, "serve", name, "--map", self.map]
+        command = [self.program, "serve", name, "--config", self.map]
         self.nodes[name] = subprocess.Popen(command, env=self.environment, stderr=log)
 
     def kill(self, name):
@@ -89,7 +89,7 @@ class Herd:
         return f"http://127.0.0.1:{self.http[name]}/"
 
     def token(self):
-        return subprocess.check_output([self.program, "token", "--map", self.map], text=True).strip()
+        return subprocess.check_output([self.program, "token", "--config", self.map], text=True).strip()
 
     def ask(self, name, *lines):
         """A node's answers to these lines."""
