@@ -165,7 +165,7 @@ fn deaf_neighbour() {
     let herd =
         Herd::of(&["Campbell", "Hill", "Smith"], &[("Campbell", "Hill"), ("Hill", "Smith")]).played("Smith");
     let mut herd = herd.build();
-    let smith = TcpListener::bind(herd["Smith"].links).expect("the port was free a moment ago");
+    let smith = TcpListener::bind(herd["Smith"].links).expect("the port is held for it");
     herd["Hill"].start();
     herd["Campbell"].start();
     let mut link = Stranger::on(smith.accept().expect("Hill dials").0);
@@ -290,7 +290,7 @@ fn skew_by_own_clock() {
 /// Hill and a link of its own to Smith, whom the test plays without a key.
 fn hill_with_a_played_smith() -> (Herd, Stranger) {
     let mut herd = Herd::pair().played("Smith").build();
-    let smith = TcpListener::bind(herd["Smith"].links).expect("the port was free a moment ago");
+    let smith = TcpListener::bind(herd["Smith"].links).expect("the port is held for it");
     herd["Hill"].start();
     let mut link = Stranger::on(smith.accept().expect("Hill dials").0);
     link.say_hello("Smith");

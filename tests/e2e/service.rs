@@ -163,7 +163,7 @@ fn map_refused() {
     let good = std::fs::read_to_string(herd.map("Hill")).expect("it was written");
     let elsewhere = format!("\"{}\"", herd["Smith"].clients);
     let taken = format!("\"{}\"", herd["Hill"].clients);
-    let smiths = std::net::TcpListener::bind(free_addresses(1)[0]).expect("the port was free a moment ago");
+    let smiths = std::net::TcpListener::bind(free_addresses(1)[0]).expect("the port is held for it");
     let occupied = format!("\"{}\"", smiths.local_addr().expect("the listener is bound"));
     for (map, words) in [
         (String::new(), "Hill.json"),

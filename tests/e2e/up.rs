@@ -122,7 +122,7 @@ fn up_killed() {
 fn up_port_taken() {
     let herd = Herd::five().build();
     for address in [herd["Jaquez"].clients, herd["Singleton"].links] {
-        let taken = TcpListener::bind(address).expect("the port was free a moment ago");
+        let taken = TcpListener::bind(address).expect("the port is held for it");
         let mut up = Up::launch(herd.map("Hill"));
         assert_eq!(up.wait_for_end().code(), Some(1));
         up.log.wait_for(&format!("{address} is in use"));
@@ -228,11 +228,13 @@ fn log_without_key() {
 fn serve_port_taken() {
     let herd = Herd::one().build();
     for (member, address) in [("clients", herd["Hill"].clients), ("links", herd["Hill"].links)] {
-        let _taken = TcpListener::bind(address).expect("the port was free a moment ago");
+        let taken = TcpListener::bind(address).expect("the port is held for it");
         let (status, _, messages) =
             ran(command(None).args(["serve", "Hill", "--config"]).arg(herd.map("Hill")));
         assert_eq!(status, Some(1));
         assert!(messages.contains(&format!("{member}: {address} is in use")), "{messages}");
+        drop(taken);
+        until("the port is free", || is_free(address));
     }
 }
 

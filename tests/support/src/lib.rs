@@ -94,20 +94,22 @@ pub fn free_addresses(count: usize) -> Vec<SocketAddr> {
 pub fn free_addresses_on(host: Ipv4Addr, count: usize) -> Vec<SocketAddr> {
     // They add up, and many systems allow a process 1,024 descriptors at first.
     allow_many_files();
-    let host = IpAddr::V4(host);
     let mut held = HELD.lock().expect("no panics");
-    let hold = || {
-        let socket =
-            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-                .expect("a socket");
-        rustix::net::sockopt::set_socket_reuseaddr(&socket, true).expect("it is a socket");
-        rustix::net::bind(&socket, &SocketAddr::new(host, 0)).expect("loopback has free ports");
-        let bound = rustix::net::getsockname(&socket).expect("it is bound");
-        (SocketAddr::try_from(bound).expect("an internet address"), socket)
-    };
-    let (addresses, sockets): (Vec<_>, Vec<_>) = (0..count).map(|_| hold()).unzip();
+    let address = SocketAddr::new(IpAddr::V4(host), 0);
+    let (addresses, sockets): (Vec<_>, Vec<_>) =
+        (0..count).map(|_| hold(address).expect("loopback has free ports")).unzip();
     held.extend(sockets);
     addresses
+}
+
+/// A socket that is bound to this address and does not listen, and what it is bound to.
+fn hold(address: SocketAddr) -> rustix::io::Result<(SocketAddr, OwnedFd)> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    rustix::net::sockopt::set_socket_reuseaddr(&socket, true)?;
+    rustix::net::bind(&socket, &address)?;
+    let bound = SocketAddr::try_from(rustix::net::getsockname(&socket)?).expect("an internet address");
+    Ok((bound, socket))
 }
 
 /// A folder that is removed with everything in it.

@@ -67,7 +67,7 @@ fn close(pair: &[TcpStream; 2]) {
 impl Proxy {
     /// A proxy that passes everything to this address.
     pub fn to(target: SocketAddr) -> Proxy {
-        let listener = TcpListener::bind(free_addresses(1)[0]).expect("the port was free a moment ago");
+        let listener = TcpListener::bind(free_addresses(1)[0]).expect("the port is held for it");
         let address = listener.local_addr().expect("the listener is bound");
         let shared = Arc::new(Shared {
             target,

@@ -1,13 +1,13 @@
 //! `herd up` as a process, and the nodes that are its children.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::node::{command, runs_beside};
-use super::{Herd, Log, until, until_some};
+use super::{Herd, Log, hold, until, until_some};
 
 /// A running `herd up`. Its end is its nodes' end, so nothing is left when this goes.
 pub struct Up {
@@ -98,5 +98,6 @@ pub fn runs(pid: i32) -> bool {
 
 /// Whether somebody else could listen here at this moment.
 pub fn is_free(address: SocketAddr) -> bool {
-    TcpListener::bind(address).is_ok()
+    // Bound and not listening: a copy of this in a process that another test starts at this moment is in nobody's way.
+    hold(address).is_ok()
 }
