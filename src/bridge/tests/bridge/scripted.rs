@@ -6,8 +6,8 @@ use std::net::TcpStream;
 use rustix::process::Signal;
 
 use super::broker::Broker;
-use herd_test_support::{Herd, PATIENCE, until};
 use super::{bridge, counted, message, phone};
+use herd_test_support::{Herd, PATIENCE, until};
 
 /// CONNACK of MQTT 5, without properties.
 const ACCEPTED: &[u8] = b"\x20\x03\x00\x00\x00";

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 use super::broker::Broker;
-use herd_test_support::{Folder, Herd, free_addresses, until};
 use super::{bridge_to, message, phone};
+use herd_test_support::{Folder, Herd, free_addresses, until};
 
 /// A broker that listens at a second address, over TLS, with a certificate for this host or for that address.
 struct TlsBroker {
