@@ -226,9 +226,9 @@ async fn look_after(server: &'static Server<Epoll>) {
         server.runtime.reactor.sleep_ms(UNREAD_LOOK_MS).await;
         let now = server.driver.clock().now().mono;
         let is_needed = loop {
-            match server.clients.borrow_mut().close_overdue(now) {
-                Some(is_needed) => break is_needed,
-                None => {}
+            let left = server.clients.borrow_mut().close_overdue(now);
+            if let Some(is_needed) = left {
+                break is_needed;
             }
             server.runtime.reactor.next_turn().await;
         };
@@ -312,7 +312,7 @@ impl Crowd for &'static Server<Epoll> {
             match clients.serve(self, Class::Busy) {
                 // To close a connection takes long, so it ends the turn.
                 Some(brought) if bytes + brought < TURN_BUSY_BYTES && clients.unread == closed => {
-                    bytes += brought
+                    bytes += brought;
                 }
                 _ => break,
             }
