@@ -249,9 +249,11 @@ fn answered(bridge: &Bridge, answer: &[u8]) -> io::Result<()> {
         // Without the position, which is personal.
         let mut fields = report.line.split(' ').skip(1);
         let (id, time) = (fields.next().unwrap_or_default(), fields.nth(1).unwrap_or_default());
-        let words =
-            format_args!("the node refuses {} at {time}: compare both clocks", Printable(id.as_bytes()));
-        bridge.told.warn(Kind::Refused, bridge.now(), &words);
+        bridge.told.warn(
+            Kind::Refused,
+            bridge.now(),
+            &format_args!("the node refuses {} at {time}: compare both clocks", Printable(id.as_bytes())),
+        );
     }
     bridge.acknowledge(report.number);
     bridge.report_room.wake();

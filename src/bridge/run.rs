@@ -354,9 +354,11 @@ impl Bridge {
             Event::Acknowledged(true) => self.counters.one(Count::Acknowledged),
             Event::Acknowledged(false) => {
                 self.counters.one(Count::Denied);
-                let words =
-                    format_args!("the broker refuses what the bridge publishes (see its access list)");
-                self.told.warn(Kind::Denied, self.now(), &words);
+                self.told.warn(
+                    Kind::Denied,
+                    self.now(),
+                    &format_args!("the broker refuses what the bridge publishes (see its access list)"),
+                );
             }
             Event::Message(message) => self.message(message).await,
             Event::TooLarge(number) => self.leave(Count::TooLarge, number),
@@ -382,12 +384,15 @@ impl Bridge {
             false => Err(Count::TooManyDevices),
         });
         if report == Err(Count::TooManyDevices) {
-            let words = format_args!(
-                "a user of the broker reports more than {} devices: the bridge ignores the others ({})",
-                self.settings.user_devices_max,
-                Printable(topic.as_bytes())
+            self.told.warn(
+                Kind::Devices,
+                self.now(),
+                &format_args!(
+                    "a user of the broker reports more than {} devices: the bridge ignores the others ({})",
+                    self.settings.user_devices_max,
+                    Printable(topic.as_bytes())
+                ),
             );
-            self.told.warn(Kind::Devices, self.now(), &words);
         }
         match report {
             Ok(line) => {

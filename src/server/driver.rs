@@ -422,8 +422,12 @@ impl Driver {
     /// A connection could not be accepted. Said sparingly: it happens again and again until it is mended.
     pub fn accept_failed(&self, member: &str, error: &std::io::Error) {
         self.refusals.count(Refused::Accept);
-        let message = format_args!("{member}: a connection could not be accepted: {error}");
-        self.warnings.warn(Kind::Accept, self.clock.now().mono, &message);
+        let now = self.clock.now().mono;
+        self.warnings.warn(
+            Kind::Accept,
+            now,
+            &format_args!("{member}: a connection could not be accepted: {error}"),
+        );
     }
 
     /// Does what is due by the clock.

@@ -100,8 +100,11 @@ impl Driver {
                 );
             }
             (_, None, None) => {
-                let message = format_args!("a link connection was refused: {reason}");
-                self.warnings.warn(Kind::Stranger, now, &message);
+                self.warnings.warn(
+                    Kind::Stranger,
+                    now,
+                    &format_args!("a link connection was refused: {reason}"),
+                );
             }
         }
     }

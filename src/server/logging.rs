@@ -129,10 +129,13 @@ impl Log for Logger {
         }
         let lost = self.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            let words = format_args!("{lost} lines of this log were lost: nobody read them in time");
+            let mut loss = Record::builder();
+            loss.level(Level::Warn).target(record.target());
             self.write(
                 &mut stderr,
-                &Record::builder().level(Level::Warn).target(record.target()).args(words).build(),
+                &loss
+                    .args(format_args!("{lost} log lines were dropped: the log was not read in time"))
+                    .build(),
             );
             if !has_room(&stderr) {
                 self.lose_one();

@@ -195,7 +195,7 @@ fn log_read_late() {
     herd["Hill"].log.wait_for("link to Smith is up");
     until("the log says what is missing", || {
         herd["Hill"].ask("?");
-        herd["Hill"].log.has("lines of this log were lost: nobody read them in time")
+        herd["Hill"].log.has("log lines were dropped: the log was not read in time")
     });
     let is_whole = |line: &str| ["INFO ", "DEBUG", "WARN "].iter().any(|level| line.starts_with(level));
     assert!(herd["Hill"].log.tail().lines().all(is_whole), "{}", herd["Hill"].log.tail());
