@@ -181,8 +181,11 @@ pub(super) async fn keep_reporting(bridge: &Bridge) -> &'static str {
         if let Err(error) = exchange(bridge).await {
             let wait = backoff.next_ms(bridge.now().since_ms(begun), dice());
             let (address, seconds) = (bridge.settings.clients, wait.div_ceil(1000));
-            let words = format_args!("updates wait: {address}: {error}; again in {seconds} s");
-            bridge.told.warn(Kind::Reports, bridge.now(), &words);
+            bridge.told.warn(
+                Kind::Reports,
+                bridge.now(),
+                &format_args!("updates wait: {address}: {error}; again in {seconds} s"),
+            );
             Timer::after(Duration::from_millis(wait)).await;
         }
     }
