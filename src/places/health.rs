@@ -1,9 +1,8 @@
 //! How the places are doing: what `herd status` shows of them.
 
 use std::fmt;
-use std::time::Instant;
 
-use crate::places::pool::worker::Counters;
+use crate::places::counters::Counters;
 use crate::places::settings::Source;
 
 /// How the source of places is at one moment.
@@ -25,22 +24,6 @@ pub struct Health {
     pub counters: Counters,
 }
 
-impl Counters {
-    /// Name and value of each.
-    pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let Counters { asked, refused_queue_full, failed, joined, from_cache, from_fallback } = *self;
-        [
-            ("asked", asked),
-            ("refused_queue_full", refused_queue_full),
-            ("failed", failed),
-            ("joined", joined),
-            ("from_cache", from_cache),
-            ("from_fallback", from_fallback),
-        ]
-        .into_iter()
-    }
-}
-
 pub(super) fn source_word(source: &Source) -> &'static str {
     match source {
         Source::Offline { .. } => "offline",
@@ -48,11 +31,6 @@ pub(super) fn source_word(source: &Source) -> &'static str {
         Source::GoogleLegacy(_) => "google-legacy",
         Source::Missing => "none",
     }
-}
-
-/// Whole seconds from now on, rounded up; none when the time has come.
-pub(super) fn seconds_until(at: Instant, now: Instant) -> Option<u64> {
-    at.checked_duration_since(now).map(|left| left.as_secs() + 1)
 }
 
 impl fmt::Display for Health {

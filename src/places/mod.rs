@@ -27,6 +27,7 @@ pub mod upstream;
 
 mod atomic_file;
 mod command;
+mod counters;
 mod error;
 mod health;
 mod json;
@@ -35,14 +36,15 @@ mod settings;
 mod testing;
 
 pub use command::{build_command, import_command, near_command};
+pub use counters::Counters;
 pub use error::PlacesError;
 pub use file::render::{error_json, tidy};
 pub use health::Health;
 pub use json::DEPTH_MAX;
-pub use pool::worker::{Counters, PLACES_QUEUE_MAX, PLACES_UPSTREAM_QUEUE_MAX};
 pub use settings::{
-    CONNECT_MS_DEFAULT, Endpoint, IDLE_MS_DEFAULT, PAUSE_MS_DEFAULT, ProxyUrl, Settings, Source,
-    TIMEOUT_MS_DEFAULT, WORKERS_DEFAULT, WORKERS_MAX, check_url, sends_key_in_clear,
+    CONNECT_MS_DEFAULT, Endpoint, IDLE_MS_DEFAULT, PAUSE_MS_DEFAULT, PLACES_QUEUE_MAX,
+    PLACES_UPSTREAM_QUEUE_MAX, ProxyUrl, Settings, Source, TIMEOUT_MS_DEFAULT, WORKERS_DEFAULT, WORKERS_MAX,
+    check_url, sends_key_in_clear,
 };
 pub use upstream::breaker::BREAKER_FAILURES;
 pub use upstream::failure::{Failure, Phase};

@@ -3,7 +3,6 @@
 //! Plain data. Opens nothing and knows no HTTP.
 
 use super::Key;
-use crate::places::pool::worker::PLACES_QUEUE_MAX;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -89,6 +88,14 @@ pub struct Settings {
     /// A worker that has had nothing to do for this long leaves, all but one, in milliseconds.
     pub idle_ms: u64,
 }
+
+/// Most queries that wait, by default: one for each client connection, because a client has one query at a time. So a client waits
+/// and is not refused. A waiting query takes some 200 bytes.
+pub const PLACES_QUEUE_MAX: usize = 4096;
+
+/// Queries that wait for the upstream where there is a fallback. When an address has its share of them, the fallback answers its
+/// other queries.
+pub const PLACES_UPSTREAM_QUEUE_MAX: usize = 64;
 
 /// Most worker threads: each holds a connection's buffers and a stack while it is asked.
 pub const WORKERS_MAX: usize = 64;

@@ -11,10 +11,11 @@ use crate::places::file::render::{error_form, error_json};
 use crate::places::health::source_word;
 use crate::places::pool::cache::Shelf;
 use crate::places::settings::{Settings, Source};
+use crate::places::upstream::Upstream;
 use crate::places::upstream::breaker::{Admission, Breaker};
 use crate::places::upstream::failure::{Failure, Phase};
 use crate::places::upstream::meter::Meter;
-use crate::places::upstream::{Refusal, Upstream};
+use crate::places::upstream::refusal::Refusal;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 

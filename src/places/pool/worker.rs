@@ -8,48 +8,24 @@
 //! came ([`Lanes`]). Each thread ends its flight by that flight's deadline, and one begun too late is answered without being
 //! asked: so all are answered in time, or within twice that time where several addresses ask for more than an upstream serves.
 
+use crate::places::counters::Counters;
 use crate::places::error::PlacesError;
 use crate::places::file::render::error_form;
 use crate::places::health::Health;
 use crate::places::pool::engine::{Answer, Engine};
 use crate::places::pool::lanes::Lanes;
-use crate::places::settings::{Settings, Source, WORKERS_MAX};
+use crate::places::settings::{PLACES_UPSTREAM_QUEUE_MAX, Settings, Source, WORKERS_MAX};
 use crate::places::{Places, Query};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle, ThreadId, current};
 use std::time::{Duration, Instant};
 
-/// Most queries that wait, by default: one for each client connection, as a client has one at a time. So a client waits, and
-/// is not refused. The slots, of some 200 bytes with what they hold, are taken as they are needed.
-pub const PLACES_QUEUE_MAX: usize = 4096;
-
-/// Where there is a fallback, so many queries wait for the upstream. An address that has its share of them has the others
-/// answered from the fallback.
-pub const PLACES_UPSTREAM_QUEUE_MAX: usize = 64;
-
 /// A worker's stack, as address space; only what is touched is memory. Offline answers touch 28 KB in a release build and
 /// 52 KB in a debug build (x86-64, `Rss` in smaps). TLS hand-shakes take more, in debug builds much more.
 const STACK_BYTES: usize = 512 * 1024;
 
 type Done = Box<dyn FnOnce(Vec<u8>) + Send>;
-
-/// What has been asked of a [`Places`] since it started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Queries, whatever became of them.
-    pub asked: u64,
-    /// Queries answered by the error form since the queue was full.
-    pub refused_queue_full: u64,
-    /// Queries answered by the error form for any other reason.
-    pub failed: u64,
-    /// Queries that were joined to an identical one.
-    pub joined: u64,
-    /// Queries answered from the answer cache.
-    pub from_cache: u64,
-    /// Queries answered by the fallback, for whatever reason.
-    pub from_fallback: u64,
-}
 
 pub(crate) struct Shared {
     state: Mutex<State>,

@@ -5,7 +5,6 @@
 //! through before the pause may end within it: their success ends it too, their failure changes nothing. Invariant: every
 //! admission is followed by [`Breaker::succeeded`] or [`Breaker::failed`], so a probe cannot be lost.
 
-use crate::places::health::seconds_until;
 use crate::places::upstream::failure::Failure;
 use std::time::{Duration, Instant};
 
@@ -78,6 +77,11 @@ impl Breaker {
         }
         begins
     }
+}
+
+/// Whole seconds from `now` until `at`, rounded up; `None` when the time has come.
+fn seconds_until(at: Instant, now: Instant) -> Option<u64> {
+    at.checked_duration_since(now).map(|left| left.as_secs() + 1)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::places::settings::Endpoint;
 use crate::places::upstream::failure::Failure;
 use crate::places::upstream::google_legacy::{degrees, metres};
 use crate::places::upstream::http::Response;
-use crate::places::upstream::{Refusal, echoes_key, error_words, of_http};
+use crate::places::upstream::refusal::{Refusal, echoes_key, error_words, of_http};
 use serde_json::value::RawValue;
 use ureq::http::{HeaderValue, Request};
 

@@ -6,8 +6,8 @@ use crate::places::Query;
 use crate::places::settings::Endpoint;
 use crate::places::upstream::failure::{Failure, words};
 use crate::places::upstream::http::Response;
+use crate::places::upstream::refusal::{Refusal, echoes_key, error_words, of_http};
 use crate::places::upstream::truncate::{Reply, cut};
-use crate::places::upstream::{Refusal, echoes_key, error_words, of_http};
 use ureq::http::Request;
 
 /// Google's address.

@@ -10,13 +10,14 @@ pub(crate) mod google_legacy;
 pub(crate) mod http;
 pub(crate) mod key;
 pub(crate) mod meter;
+pub(crate) mod refusal;
 pub(crate) mod resolve;
 pub mod truncate;
 
-use crate::places::json::{members, string};
 use crate::places::settings::{Endpoint, Settings, Source, check_url, sends_key_in_clear};
-use crate::places::upstream::failure::{Failure, words};
+use crate::places::upstream::failure::Failure;
 use crate::places::upstream::http::{Http, Response};
+use crate::places::upstream::refusal::Refusal;
 
 use crate::places::Query;
 use std::time::Instant;
@@ -32,22 +33,6 @@ pub(crate) struct Upstream {
 enum Dialect {
     Legacy,
     Modern,
-}
-
-/// Why there is no answer, and what the client is told.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) failure: Failure,
-    /// The upstream's own status word, where it gave one.
-    pub(crate) status: Option<String>,
-    /// The upstream's own text, cut, where it is of the shape that clients expect.
-    pub(crate) text: Option<Vec<u8>>,
-}
-
-impl From<Failure> for Refusal {
-    fn from(failure: Failure) -> Self {
-        Self { failure, status: None, text: None }
-    }
 }
 
 impl Upstream {
@@ -104,37 +89,4 @@ impl Upstream {
             }
         }
     }
-}
-
-/// Whether the answer repeats the key, as error pages do that print the address asked.
-pub(crate) fn echoes_key(endpoint: &Endpoint, body: &[u8]) -> bool {
-    endpoint.key.as_ref().is_some_and(|key| key.is_in(body))
-}
-
-/// What an HTTP status other than 200 means; `said` are the upstream's words.
-pub(crate) fn of_http(status: u16, said: String) -> Failure {
-    match status {
-        300..=399 => Failure::Redirect(status),
-        400 => Failure::Refused(said),
-        401 | 403 => Failure::KeyRefused(said),
-        429 => Failure::Quota(said),
-        _ => Failure::Status(status),
-    }
-}
-
-/// The words of `{"error": {"message": ...}}`, as all of Google's newer services write refusals; fit to be shown.
-pub(crate) fn error_words(body: &[u8]) -> String {
-    let mut message = None;
-    if let Ok(text) = str::from_utf8(body) {
-        let _ = members(text, |name, error| {
-            if name == "error" {
-                let _ = members(error.get(), |name, value| {
-                    if name == "message" {
-                        message = string(value);
-                    }
-                });
-            }
-        });
-    }
-    message.map_or_else(String::new, |message| words(&message))
 }

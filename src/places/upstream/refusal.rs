@@ -1,0 +1,54 @@
+//! How an upstream refuses a query: by HTTP status, by an error object, or by an answer that must not be passed on.
+
+use crate::places::json::{members, string};
+use crate::places::settings::Endpoint;
+use crate::places::upstream::failure::{Failure, words};
+
+/// Why there is no answer, and what the client gets instead.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) failure: Failure,
+    /// The upstream's own status word, where it gave one.
+    pub(crate) status: Option<String>,
+    /// The upstream's own text, cut, where it is of the shape that clients expect.
+    pub(crate) text: Option<Vec<u8>>,
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self { failure, status: None, text: None }
+    }
+}
+
+/// Whether the answer repeats the key, as error pages do that print the address asked.
+pub(crate) fn echoes_key(endpoint: &Endpoint, body: &[u8]) -> bool {
+    endpoint.key.as_ref().is_some_and(|key| key.is_in(body))
+}
+
+/// What an HTTP status other than 200 means; `message` is the upstream's text.
+pub(crate) fn of_http(status: u16, message: String) -> Failure {
+    match status {
+        300..=399 => Failure::Redirect(status),
+        400 => Failure::Refused(message),
+        401 | 403 => Failure::KeyRefused(message),
+        429 => Failure::Quota(message),
+        _ => Failure::Status(status),
+    }
+}
+
+/// The words of `{"error": {"message": ...}}`, as all of Google's newer services write refusals; fit to be shown.
+pub(crate) fn error_words(body: &[u8]) -> String {
+    let mut message = None;
+    if let Ok(text) = str::from_utf8(body) {
+        let _ = members(text, |name, error| {
+            if name == "error" {
+                let _ = members(error.get(), |name, value| {
+                    if name == "message" {
+                        message = string(value);
+                    }
+                });
+            }
+        });
+    }
+    message.map_or_else(String::new, |message| words(&message))
+}
