@@ -14,7 +14,7 @@ use herd::proto::out::Out;
 use herd::proto::quota::Caller;
 use herd::proto::time::{Mono, Now, Timestamp};
 
-use crate::grammar::{self, Fix, Said};
+use crate::grammar::{self, Fix, Request};
 
 /// So few that a short input fills the table.
 const CAPACITY: usize = 4;
@@ -133,12 +133,12 @@ fn expected(input: &[u8]) -> Vec<u8> {
             [b"AT Hill", skew.as_bytes(), client, position, time].join(&b' ')
         };
         match grammar::read(line, WALL_NS) {
-            Some(Said::Iamat(fix)) => {
+            Some(Request::Iamat(fix)) => {
                 sent.extend(at_line(&fix));
                 sent.push(b'\n');
                 admit(&mut table, fix);
             }
-            Some(Said::Whatsat { client, radius_km, items })
+            Some(Request::Whatsat { client, radius_km, items })
                 if table.iter().any(|fix| fix.client == client) =>
             {
                 let fix = table.iter().find(|fix| fix.client == client).expect("just seen");

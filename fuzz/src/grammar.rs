@@ -15,7 +15,7 @@ const WHITE_SPACE: &[u8] = b" \t\n\r\x0b\x0c";
 const ORDER: &[u8] = b"+-.0123456789";
 
 /// A command that is valid.
-pub(crate) enum Said {
+pub(crate) enum Request {
     Iamat(Fix),
     Whatsat { client: Vec<u8>, radius_km: f64, items: u8 },
 }
@@ -70,7 +70,7 @@ impl Fix {
 }
 
 /// What a line says, by a clock that is right; nothing if the line is invalid.
-pub(crate) fn read(line: &[u8], wall_ns: i64) -> Option<Said> {
+pub(crate) fn read(line: &[u8], wall_ns: i64) -> Option<Request> {
     if line.len() > CLIENT_LINE_BYTES_MAX {
         return None;
     }
@@ -86,7 +86,7 @@ pub(crate) fn read(line: &[u8], wall_ns: i64) -> Option<Said> {
             let (second, third) = (std::str::from_utf8(second).ok()?, std::str::from_utf8(third).ok()?);
             let value = time_value(third).filter(|_| is_position(second))?;
             let fix = Fix { client, position: second.into(), time: third.into(), value };
-            (!fix.is_ahead(wall_ns)).then_some(Said::Iamat(fix))
+            (!fix.is_ahead(wall_ns)).then_some(Request::Iamat(fix))
         }
         b"WHATSAT" => {
             let (radius, items) = (std::str::from_utf8(second).ok()?, std::str::from_utf8(third).ok()?);
@@ -95,7 +95,7 @@ pub(crate) fn read(line: &[u8], wall_ns: i64) -> Option<Said> {
             let is_count = !items.is_empty() && items.bytes().all(|byte| byte.is_ascii_digit());
             is_count.then_some(())?;
             is_within(items, "", u64::from(ITEMS_MAX)).then_some(())?;
-            Some(Said::Whatsat { client, radius_km: radius.parse().ok()?, items: items.parse().ok()? })
+            Some(Request::Whatsat { client, radius_km: radius.parse().ok()?, items: items.parse().ok()? })
         }
         _ => None,
     }

@@ -181,7 +181,7 @@ impl Herd {
         let now = self.now(node);
         let reload = Reload { names: &names, neighbours: &neighbours, keys };
         let done = self.boards[node].node.reload(&now, &reload).expect("the configuration is right");
-        assert_eq!(done.kept + done.added, neighbours.len());
+        assert_eq!(done.retained + done.added, neighbours.len());
         let is_in_sync = self.boards[node].node.links().any(|link| link.is_in_sync());
         assert!(done.entries_dropped == 0 || !is_in_sync, "what was dropped here the others may hold");
         self.boards[node].without = without;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: until the link is up it does everything right; a tag is wrong only where that is asked for.
 
-use herd::proto::auth::{KEY_BYTES, Keys, LineKeys, Role, Said, Transcript};
+use herd::proto::auth::{HelloFields, KEY_BYTES, Keys, LineKeys, Role, Transcript};
 use herd::proto::limits::{LINK_LINE_BYTES_MAX, NONCE_BYTES};
 use herd::proto::node::links::LinkEvent;
 use herd::proto::node::{Node, SessionId};
@@ -57,14 +57,15 @@ impl Neighbour {
         let nonce = [5; NONCE_BYTES];
         let id = node.open(now.mono, node_dials.then_some(peer), nonce).expect("there is no link yet");
         let hello = pull(node, now, id).expect("a HELLO comes first");
-        let mine = Said { name: name.as_bytes(), boot: BOOT, capacity: CAPACITY, nonce: &[6; NONCE_BYTES] };
+        let mine =
+            HelloFields { name: name.as_bytes(), boot: BOOT, capacity: CAPACITY, nonce: &[6; NONCE_BYTES] };
         assert_eq!(node.link_line(now, id, &written(|out| wire::put_hello(&mine, out))), LinkEvent::None);
         let Some(Line::Hello { version: wire::VERSION, name: its, boot, capacity, nonce }) =
             Line::parse(&hello, node.names())
         else {
             panic!("no HELLO: {}", String::from_utf8_lossy(&hello))
         };
-        let its = Said { name: its, boot, capacity, nonce: &nonce };
+        let its = HelloFields { name: its, boot, capacity, nonce: &nonce };
         let (transcript, role) = if node_dials {
             (Transcript([its, mine]), Role::Acceptor)
         } else {

@@ -1,14 +1,14 @@
-//! How the two ends of a link prove that they know the herd's key, and how each line is signed.
+//! Authentication of links: how the two ends prove that they know the herd's key, and how each line is signed.
 //!
-//! HMAC-SHA256 (RFC 2104, FIPS 180-4). A proof covers the role of its sender and everything that both
-//! HELLOs said, nonces included, so it fits one meeting and one direction: it can be neither replayed
-//! nor reflected. From the same transcript comes a key for each direction; a line's tag covers that
-//! direction's line counter, so lines can be neither forged, replayed, dropped nor reordered unseen.
-//! This is not secrecy: whoever carries the packets can read them.
+//! The MAC is HMAC-SHA256 (RFC 2104, FIPS 180-4). A proof covers the sender's role and all fields of both
+//! HELLOs, including the nonces. So a proof is valid for one connection and one direction: it can be neither
+//! replayed nor reflected. The same transcript gives a key for each direction. A line's tag covers the line
+//! counter of that direction, so the receiver detects lines that are forged, replayed, dropped or reordered.
+//! Lines are not encrypted: any host on the path can read them.
 //!
-//! For rotation a node may hold two keys. A PROOF then carries one proof a key, the current first; the
-//! link uses the first key of the dialling end's list that the other end holds too. So a herd changes
-//! keys one node after another without losing a link.
+//! For key rotation a node may hold two keys. A PROOF then carries one proof for each key, the current one
+//! first. The link uses the first key of the dialling end's list that the other end also holds. So a herd can
+//! change keys node by node without losing a link.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -21,24 +21,25 @@ pub const KEY_BYTES: usize = 32;
 pub const PROOF_BYTES: usize = 32;
 /// Bytes of a line's tag.
 pub const TAG_BYTES: usize = 8;
-/// Keys a node holds at most: the current one and the previous one.
+/// The largest number of keys of a node: the current one and the previous one.
 pub const KEYS_MAX: usize = 2;
 
-/// The herd's keys as one node holds them: the current one, then perhaps the previous one.
+/// The herd's keys of one node: the current one, then optionally the previous one.
 ///
-/// A list rather than a key and an `Option`, so that `None::<Keys>` is all zero: see [`Node::new`](super::node::Node::new).
+/// This is a list, not a key and an `Option`, so that `None::<Keys>` is all zero: see
+/// [`Node::new`](super::node::Node::new).
 #[derive(Clone)]
 pub struct Keys(heapless::Vec<[u8; KEY_BYTES], KEYS_MAX>);
 
 impl Keys {
-    /// The key that is in force, and the one before it if that is still accepted.
+    /// The current key, and the previous one if the node still accepts it.
     #[must_use]
     pub fn new(current: [u8; KEY_BYTES], previous: Option<[u8; KEY_BYTES]>) -> Self {
         Keys(core::iter::once(current).chain(previous).collect())
     }
 
-    /// A secret for each key, the current one's first, that only whoever holds the key can name, and that tells nothing
-    /// of the key: for another `purpose` than links.
+    /// Derives a secret from each key, the current key first, for a `purpose` other than links. Only a holder
+    /// of the key can compute it, and it reveals nothing about the key.
     pub fn derived(&self, purpose: &[u8]) -> impl Iterator<Item = [u8; 32]> {
         self.list().map(move |key| {
             let mut mac = mac(key);
@@ -48,7 +49,7 @@ impl Keys {
         })
     }
 
-    /// Whether all of the `others` are among these.
+    /// Whether these keys contain all of `others`.
     pub(super) fn include(&self, others: &Keys) -> bool {
         others.list().all(|other| self.list().any(|key| key == other))
     }
@@ -91,14 +92,14 @@ impl Role {
     }
 }
 
-/// What one end said in its HELLO.
+/// The fields of one end's HELLO.
 #[derive(Clone, Copy, Debug)]
-pub struct Said<'a> {
+pub struct HelloFields<'a> {
     /// Its name.
     pub name: &'a [u8],
     /// A number that changes with each start of the node.
     pub boot: u64,
-    /// Entries its table holds at most.
+    /// The capacity of its table, in entries.
     pub capacity: u32,
     /// Fresh random bytes.
     pub nonce: &'a [u8; NONCE_BYTES],
@@ -106,7 +107,7 @@ pub struct Said<'a> {
 
 /// Both HELLOs of a link, the dialler's first.
 #[derive(Clone, Copy, Debug)]
-pub struct Transcript<'a>(pub [Said<'a>; 2]);
+pub struct Transcript<'a>(pub [HelloFields<'a>; 2]);
 
 type Mac256 = Hmac<Sha256>;
 
@@ -115,18 +116,19 @@ fn mac(key: &[u8; KEY_BYTES]) -> Mac256 {
 }
 
 impl Transcript<'_> {
-    /// A MAC of `purpose`, a role and the transcript. Every part has a fixed length or carries it.
+    /// A MAC of `purpose`, a role and the transcript. Every part has a fixed length or carries its length, so
+    /// two different transcripts never give the same bytes.
     fn mac(&self, key: &[u8; KEY_BYTES], purpose: &[u8; 5], role: Role) -> [u8; 32] {
         let mut mac = mac(key);
         mac.update(b"herd link 1 ");
         mac.update(purpose);
         mac.update(&[role.byte()]);
-        for said in &self.0 {
-            mac.update(&[u8::try_from(said.name.len()).unwrap_or(u8::MAX)]);
-            mac.update(said.name);
-            mac.update(&said.boot.to_be_bytes());
-            mac.update(&said.capacity.to_be_bytes());
-            mac.update(said.nonce);
+        for hello in &self.0 {
+            mac.update(&[u8::try_from(hello.name.len()).unwrap_or(u8::MAX)]);
+            mac.update(hello.name);
+            mac.update(&hello.boot.to_be_bytes());
+            mac.update(&hello.capacity.to_be_bytes());
+            mac.update(hello.nonce);
         }
         mac.finalize().into_bytes().into()
     }
@@ -135,12 +137,12 @@ impl Transcript<'_> {
         self.mac(key, b"proof", role)
     }
 
-    /// The proofs that the end in `role` sends: one a key, the current first.
+    /// The proofs that the end in `role` sends: one for each key, the current one first.
     pub fn proofs(&self, keys: &Keys, role: Role) -> heapless::Vec<[u8; PROOF_BYTES], KEYS_MAX> {
         keys.list().map(|key| self.proof(key, role)).collect()
     }
 
-    /// Checks the proofs of the other end; `role` is our own. `None` when we share no key.
+    /// Checks the proofs of the other end. `role` is this end's role. `None` if the ends share no key.
     #[must_use]
     pub fn verify(&self, keys: &Keys, role: Role, proofs: &[[u8; PROOF_BYTES]]) -> Option<LineKeys> {
         let proves =
@@ -159,7 +161,7 @@ impl Transcript<'_> {
     }
 }
 
-/// Compares without telling by its time where two secrets part.
+/// Compares two secrets in constant time, so that the duration does not reveal where they differ.
 #[must_use]
 pub fn same<const BYTES: usize>(a: &[u8; BYTES], b: &[u8; BYTES]) -> bool {
     a.iter().zip(b).fold(0, |difference, (x, y)| difference | (x ^ y)) == 0
@@ -181,7 +183,7 @@ impl Counted {
     }
 }
 
-/// What signs and checks the lines of one link, once both ends have proved themselves.
+/// Signs and checks the lines of one link after authentication.
 #[derive(Clone)]
 pub struct LineKeys {
     sent: Counted,
@@ -196,13 +198,14 @@ impl core::fmt::Debug for LineKeys {
 }
 
 impl LineKeys {
-    /// The tag of the next line that we send.
+    /// The tag of the next line that this end sends.
     pub fn sign(&mut self, line: &[u8]) -> [u8; TAG_BYTES] {
         let whole = self.sent.next(line).finalize().into_bytes();
         whole[..TAG_BYTES].try_into().expect("a tag is shorter than the MAC")
     }
 
-    /// Whether `tag` is that of the next line that we receive. After a wrong one the link must end.
+    /// Whether `tag` is correct for the next line that this end receives. After a wrong tag the caller must end
+    /// the link.
     #[must_use]
     pub fn check(&mut self, line: &[u8], tag: &[u8; TAG_BYTES]) -> bool {
         self.received.next(line).verify_truncated_left(tag).is_ok()
@@ -223,13 +226,13 @@ mod tests {
     const NEW: [u8; KEY_BYTES] = [2; KEY_BYTES];
     const OTHER: [u8; KEY_BYTES] = [3; KEY_BYTES];
 
-    fn said<'a>(name: &'a [u8], nonce: &'a [u8; NONCE_BYTES]) -> Said<'a> {
-        Said { name, boot: 5, capacity: 4096, nonce }
+    fn hello<'a>(name: &'a [u8], nonce: &'a [u8; NONCE_BYTES]) -> HelloFields<'a> {
+        HelloFields { name, boot: 5, capacity: 4096, nonce }
     }
 
-    /// The line keys of both ends, where they come to any.
+    /// The line keys of both ends, if the handshake succeeds.
     fn meet(dialler: &Keys, acceptor: &Keys) -> Option<(LineKeys, LineKeys)> {
-        let transcript = Transcript([said(b"Hill", &[7; 16]), said(b"Smith", &[8; 16])]);
+        let transcript = Transcript([hello(b"Hill", &[7; 16]), hello(b"Smith", &[8; 16])]);
         let (from_dialler, from_acceptor) =
             (transcript.proofs(dialler, Role::Dialler), transcript.proofs(acceptor, Role::Acceptor));
         let a = transcript.verify(dialler, Role::Dialler, &from_acceptor);
@@ -262,8 +265,8 @@ mod tests {
     #[test]
     fn proofs_are_neither_reflected_nor_replayed() {
         let keys = Keys::new(NEW, None);
-        let first = Transcript([said(b"Hill", &[7; 16]), said(b"Smith", &[8; 16])]);
-        let second = Transcript([said(b"Hill", &[7; 16]), said(b"Smith", &[9; 16])]);
+        let first = Transcript([hello(b"Hill", &[7; 16]), hello(b"Smith", &[8; 16])]);
+        let second = Transcript([hello(b"Hill", &[7; 16]), hello(b"Smith", &[9; 16])]);
         let mine = first.proofs(&keys, Role::Dialler);
         assert!(first.verify(&keys, Role::Acceptor, &mine).is_some());
         assert!(first.verify(&keys, Role::Dialler, &mine).is_none(), "reflected");
@@ -271,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_neither_forged_replayed_nor_reordered() {
+    fn wrong_lines_are_detected() {
         let keys = Keys::new(NEW, None);
         let (mut dialler, acceptor) = meet(&keys, &keys).expect("one key");
         let (first, second) = (dialler.sign(b"P 1"), dialler.sign(b"P 1"));

@@ -1,22 +1,23 @@
-//! A census: how the whole herd is, asked through one node.
+//! A census: the state of the whole herd, queried through one node.
 //!
-//! The echo algorithm (Chang, "Echo algorithms: depth parallel operations on general graphs", 1982). The asking node sends Q to
-//! its neighbours. A node that hears of a census for the first time takes the sender for its parent, sends Q to all
-//! others, and waits until each of them has sent Q or R; then it sends its parent R, the sum of what it has heard and
-//! of itself. So two lines cross each edge, every node holds one sum whatever the herd's size, and a neighbour that does
-//! not answer is waited for no longer than the time that came with Q.
+//! It is the echo algorithm (Chang, "Echo algorithms: depth parallel operations on general graphs", 1982). The
+//! asking node sends Q to its neighbours. A node that first hears of a census takes the sender as its parent
+//! and sends Q to all other neighbours. It waits until each of them has sent Q or R. Then it sends R to its
+//! parent: the sum of the answers and of its own state. So two lines cross each edge, and every node stores one
+//! sum whatever the herd's size. A node waits for a silent neighbour no longer than the time in Q.
 //!
-//! Invariant: whoever sends Q gets Q or R back, whatever came first. A node that has its neighbour's Q before it sent its
-//! own still sends it: the neighbour waits for it.
+//! Invariant: a node that sends Q gets Q or R back, in whatever order the lines cross. A node that receives its
+//! neighbour's Q before it has sent its own still sends it, because the neighbour waits for it.
 //!
-//! What is summed: which nodes have answered, which of their links are not well ([`LinkTrouble`]), and for each bucket of
-//! clients whether all tables hold the same (see [`digest`](super::digest)), from the highest floor of all upwards.
+//! The sum holds the nodes that have answered and the links that have a trouble ([`LinkTrouble`]). For each
+//! bucket of clients it says whether all tables are equal (see [`digest`](super::digest)), above the highest
+//! floor of all.
 //!
-//! This file is the sum, and what a census remembers; when lines come and go is in `node/census.rs`.
+//! This file defines the sum and the state of a census. `node/census.rs` handles the lines and timers.
 
 use super::digest::Buckets;
 use super::limits::{
-    CENSUS_KEPT_MS, CENSUS_LINKS_MAX, CENSUSES_MAX, CENSUSES_SEEN_MAX, DIGEST_BUCKETS, NODES_MAX,
+    CENSUS_LINKS_MAX, CENSUS_RETAIN_MS, CENSUSES_MAX, CENSUSES_SEEN_MAX, DIGEST_BUCKETS, NODES_MAX,
 };
 use super::names::NodeId;
 use super::time::Mono;
@@ -27,26 +28,26 @@ use super::update::Update;
 pub struct NodeSet([u8; NODES_MAX / 8]);
 
 impl NodeSet {
-    /// None.
+    /// The empty set.
     pub const EMPTY: NodeSet = NodeSet([0; NODES_MAX / 8]);
 
     pub(super) fn add(&mut self, node: NodeId) {
         self.0[node.index() / 8] |= 1 << (node.index() % 8);
     }
 
-    /// Whether the node at this place is one of them.
+    /// Whether the node at this place is in the set.
     #[must_use]
     pub fn has(&self, index: usize) -> bool {
         self.0.get(index / 8).is_some_and(|byte| byte & (1 << (index % 8)) != 0)
     }
 
-    /// How many there are.
+    /// Number of nodes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.iter().map(|byte| byte.count_ones() as usize).sum()
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -56,19 +57,19 @@ impl NodeSet {
         self.0.iter_mut().zip(other.0).for_each(|(byte, other)| *byte |= other);
     }
 
-    /// Its bytes, without those of zero at the end.
+    /// The bytes of the set, without trailing zeros.
     pub(super) fn bytes(&self) -> &[u8] {
         let len = self.0.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         &self.0[..len]
     }
 
-    /// The first `len` bytes; `None` if it has fewer.
+    /// The first `len` bytes. `None` if the set has fewer.
     pub(super) fn bytes_mut(&mut self, len: usize) -> Option<&mut [u8]> {
         self.0.get_mut(..len)
     }
 }
 
-/// Half of each bucket's hash: of two buckets that differ one in four thousand million looks equal.
+/// Half of each bucket's hash. Two different buckets look equal with a chance of 2^-32.
 pub type Halves = [u32; DIGEST_BUCKETS];
 
 /// The lower halves of the hashes of buckets.
@@ -78,19 +79,19 @@ pub fn halves(buckets: &Buckets) -> Halves {
     buckets.map(|bucket| bucket as u32)
 }
 
-/// What is wrong with a link, as one of its ends sees it.
+/// The trouble of a link, as one of its ends sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// It is down.
+    /// The link is down.
     Down,
-    /// It is up, and the tables of its ends have not been found equal since they last differed.
+    /// The link is up, and its ends have not found their tables equal since the last difference.
     Pending,
     /// Two boards use the neighbour's name.
     NameInUse,
 }
 
 impl Trouble {
-    /// The letter that stands for it in an R.
+    /// The letter of the trouble in an R.
     pub(super) fn letter(self) -> u8 {
         match self {
             Trouble::Down => b'd',
@@ -104,43 +105,43 @@ impl Trouble {
     }
 }
 
-/// A link that is not well, as one of its ends sees it. A link that neither end lists is up and in sync.
+/// A link with a trouble, as one of its ends sees it. A link that neither end lists is up and in sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkTrouble {
-    /// The end that updates it.
+    /// The end that reports the trouble.
     pub node: NodeId,
     /// The other end.
     pub neighbour: NodeId,
-    /// What is wrong.
+    /// The trouble.
     pub trouble: Trouble,
 }
 
-/// What some nodes say together.
+/// The combined state of some nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sum {
-    /// Those that have answered.
+    /// The nodes that have answered.
     pub answered: NodeSet,
-    /// Those that have a link which is not well.
+    /// The nodes that have a link with a trouble.
     pub troubled: NodeSet,
-    /// The links that are not well, each from the end that updates it.
+    /// The links with a trouble, each from the end that reports it.
     pub links: heapless::Vec<LinkTrouble, CENSUS_LINKS_MAX>,
-    /// Links that are not well either, and that `links` has no room for.
+    /// Number of further links with a trouble, for which `links` had no room.
     pub links_left_out: u32,
-    /// Nodes whose configuration lists other nodes: they are in neither set.
+    /// Number of nodes whose configuration lists other nodes. They are in neither set.
     pub strangers: u32,
-    /// Updates that nodes owe to each other.
+    /// Number of updates pending on all links.
     pub pending: u32,
-    /// The buckets in which tables differ, a bit each.
+    /// The buckets in which tables differ, one bit each.
     pub differs: u64,
-    /// The hashes of the buckets in which they do not.
+    /// The half hashes of the buckets, valid if the bucket does not differ.
     pub halves: Halves,
-    /// The highest floor of all: below it some table is full.
+    /// The highest floor of all. Some table has evicted updates below it.
     pub floor: Option<Update>,
 }
 const _: () = assert!(DIGEST_BUCKETS <= u64::BITS as usize);
 
 impl Sum {
-    /// What nobody says.
+    /// The sum of no nodes.
     pub const NONE: Sum = Sum {
         answered: NodeSet::EMPTY,
         troubled: NodeSet::EMPTY,
@@ -153,9 +154,9 @@ impl Sum {
         floor: None,
     };
 
-    /// Adds what others say together.
+    /// Adds the sum of other nodes.
     pub(super) fn add(&mut self, other: &Sum) {
-        // Whoever has a sum of nobody has no table to compare.
+        // A sum of no nodes has no hashes to compare.
         if self.answered.is_empty() {
             self.halves = other.halves;
         } else if !other.answered.is_empty() {
@@ -175,7 +176,7 @@ impl Sum {
 }
 
 impl Sum {
-    /// Adds a link that is not well.
+    /// Adds a link with a trouble.
     pub(super) fn add_link(&mut self, link: LinkTrouble) {
         self.troubled.add(link.node);
         if self.links.push(link).is_err() {
@@ -184,7 +185,7 @@ impl Sum {
     }
 }
 
-/// The higher of two floors; none is the lowest.
+/// The higher of two floors. `None` is the lowest.
 pub(super) fn higher(a: Option<Update>, b: Option<Update>) -> Option<Update> {
     match (a, b) {
         (Some(a), Some(b)) => Some(if a.borrowed().compare(&b.borrowed()).is_ge() { a } else { b }),
@@ -192,71 +193,72 @@ pub(super) fn higher(a: Option<Update>, b: Option<Update>) -> Option<Update> {
     }
 }
 
-/// What Q asks.
+/// The fields of Q.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// Tells this census from all others: random.
+    /// The random number of this census.
     pub number: u64,
-    /// Salts the hashes: the same again makes the buckets of two censuses those of the same clients.
+    /// The salt of the hashes. With an equal salt, two censuses assign the clients to the same buckets.
     pub salt: u64,
     /// A hash of the asker's list of nodes.
     pub names: u64,
-    /// So long whoever gets it may take for its R, in milliseconds.
+    /// Time in milliseconds that the receiver may take for its R.
     pub within_ms: u64,
-    /// Tables are compared from here upwards.
+    /// The lower bound of the comparison.
     pub floor: Option<Update>,
 }
 
 impl Question {
-    /// A Q that asks for nothing: it says that the sender knows of the census.
+    /// A Q that only reports that the sender knows of the census.
     pub(super) fn reply(number: u64) -> Self {
         Question { number, salt: 0, names: 0, within_ms: 0, floor: None }
     }
 }
 
-/// A census that passes through this node.
+/// A census in which this node takes part.
 #[derive(Debug)]
 pub(super) struct Census {
     pub(super) question: Question,
-    /// The neighbour that is told the sum; none at the asking node.
+    /// The neighbour that gets the sum. `None` at the asking node.
     pub(super) parent: Option<u8>,
-    /// Neighbours that Q is still to be sent to, a bit each: those that have sent their own Q meanwhile too.
+    /// Neighbours to which this node must still send Q, one bit each, even if their own Q has arrived.
     pub(super) asks: u16,
-    /// Neighbours whose Q or R is waited for, a bit each.
+    /// Neighbours whose Q or R is outstanding, one bit each.
     pub(super) awaits: u16,
     pub(super) until: Mono,
     pub(super) sum: Sum,
     pub(super) phase: Phase,
-    /// Some neighbour has not answered in time, and may yet.
+    /// A neighbour did not answer in time and may still answer.
     pub(super) is_late: bool,
 }
 
-/// How far a census has come here.
+/// The phase of a census at this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Others are waited for.
+    /// Answers are outstanding.
     Open,
-    /// The sum is there, and is to be sent.
+    /// The sum is complete and not sent yet.
     Summed,
-    /// The sum has been sent or taken. The census stays until its last Q has left.
+    /// The sum has been sent or taken. The census stays until its last Q is sent.
     Done,
 }
 
-/// A census that this node has heard of.
+/// A census that this node knows.
 #[derive(Debug)]
 pub(super) struct Seen {
     number: u64,
-    /// Its questions may come until then.
+    /// Its questions may arrive until then.
     until: Mono,
-    /// Neighbours that get Q or R from this node without asking again, a bit each.
-    told: u16,
-    /// Neighbours whose Q came later than that, and is still to be answered by a Q.
+    /// Neighbours to which this node sends Q or R in any case, one bit each.
+    notified: u16,
+    /// Neighbours whose Q came later. This node must still answer each of them by a Q.
     replies: u16,
-    /// Both lines have crossed each edge of this node, so no further one comes: it may be forgotten.
+    /// Both lines have crossed each edge of this node, so no further line comes. The node may forget the
+    /// census.
     is_over: bool,
 }
 
-/// The censuses that a node takes part in, and the numbers of those it has.
+/// The censuses in which a node takes part, and the numbers of recent ones.
 #[derive(Debug)]
 pub(super) struct Censuses {
     pub(super) list: heapless::Vec<Census, CENSUSES_MAX>,
@@ -268,13 +270,14 @@ impl Censuses {
         Censuses { list: heapless::Vec::new(), seen: heapless::Vec::new() }
     }
 
-    /// Whether this node has heard of it.
+    /// Whether this node knows the census.
     pub(super) fn has_seen(&self, number: u64) -> bool {
         self.seen.iter().any(|seen| seen.number == number)
     }
 
-    /// Takes one in, of which `told` will get Q or R. `None` if there is no room; gives its place otherwise.
-    pub(super) fn keep(&mut self, now: Mono, census: Census, told: u16) -> Option<usize> {
+    /// Records a census. The neighbours of `notified` will get Q or R. Returns its place, or `None` if the
+    /// lists are full.
+    pub(super) fn record(&mut self, now: Mono, census: Census, notified: u16) -> Option<usize> {
         self.seen.retain(|seen| seen.until > now);
         if self.seen.is_full()
             && let Some(over) = self.seen.iter().position(|seen| seen.is_over)
@@ -284,14 +287,19 @@ impl Censuses {
         if self.list.is_full() || self.seen.is_full() {
             return None;
         }
-        let until = census.until.after_ms(CENSUS_KEPT_MS);
-        let _ =
-            self.seen.push(Seen { number: census.question.number, until, told, replies: 0, is_over: false });
+        let until = census.until.after_ms(CENSUS_RETAIN_MS);
+        let _ = self.seen.push(Seen {
+            number: census.question.number,
+            until,
+            notified,
+            replies: 0,
+            is_over: false,
+        });
         let _ = self.list.push(census);
         Some(self.list.len() - 1)
     }
 
-    /// Takes out a census that is over here.
+    /// Removes a census that is over here.
     pub(super) fn end(&mut self, place: usize) {
         let census = self.list.remove(place);
         let number = census.question.number;
@@ -300,11 +308,12 @@ impl Censuses {
         }
     }
 
-    /// The neighbours of this mask have asked. Says whether they get an answer that was not due before.
+    /// Records that the neighbours of this mask have asked. Returns whether this adds an answer that was not
+    /// due.
     pub(super) fn answer(&mut self, number: u64, neighbour: u16) -> bool {
-        let seen = self.seen.iter_mut().find(|seen| seen.number == number && seen.told & neighbour == 0);
+        let seen = self.seen.iter_mut().find(|seen| seen.number == number && seen.notified & neighbour == 0);
         if let Some(seen) = seen {
-            seen.told |= neighbour;
+            seen.notified |= neighbour;
             seen.replies |= neighbour;
             seen.is_over = false;
             return true;
@@ -312,14 +321,15 @@ impl Censuses {
         false
     }
 
-    /// A census whose question this neighbour has sent, and which is to be answered by a Q now.
+    /// Takes the number of a census whose question this neighbour has sent and that this node must answer by a
+    /// Q.
     pub(super) fn take_reply(&mut self, neighbour: u16) -> Option<u64> {
         let seen = self.seen.iter_mut().find(|seen| seen.replies & neighbour != 0)?;
         seen.replies &= !neighbour;
         Some(seen.number)
     }
 
-    /// The link is down: nothing is waited for there, and nothing is sent.
+    /// Removes a link that is down: nothing is awaited from it or sent to it.
     pub(super) fn lose(&mut self, neighbour: u16) {
         for census in &mut self.list {
             census.asks &= !neighbour;
@@ -330,11 +340,11 @@ impl Censuses {
         }
     }
 
-    /// Forgets all: nodes have other numbers now.
+    /// Ends all censuses, because the nodes have new numbers.
     pub(super) fn clear(&mut self) {
         self.list.clear();
         for seen in &mut self.seen {
-            (seen.told, seen.replies) = (u16::MAX, 0);
+            (seen.notified, seen.replies) = (u16::MAX, 0);
         }
     }
 }
@@ -350,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_agree_until_one_differs_whatever_the_order() {
+    fn one_difference_shows_in_any_order_of_adding() {
         let mut equal = sum(0, 5);
         equal.add(&sum(1023, 5));
         assert_eq!((equal.answered.len(), equal.pending, equal.differs), (2, 2, 0));
@@ -364,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_another_map_compares_nothing() {
+    fn nodes_of_another_configuration_are_not_compared() {
         let stranger = Sum { strangers: 1, halves: [9; DIGEST_BUCKETS], ..Sum::NONE };
         let mut all = sum(1, 5);
         all.add(&stranger);

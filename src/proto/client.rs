@@ -1,33 +1,34 @@
-//! What a client says: lines cut out of its bytes, and the two commands they may hold.
+//! The client side of the protocol: a stream of bytes is split into lines, and a line is parsed as one of two
+//! commands.
 
 use super::fields::{ClientId, ClientTime, ItemLimit, Position, Radius, fields};
 use super::limits::CLIENT_LINE_BYTES_MAX;
 
-/// A valid command. Anything else is answered by `?`.
+/// A valid command. The node answers any other line with `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// A client says where it is.
+    /// A client reports its position.
     Iamat {
-        /// Who.
+        /// The client.
         client: ClientId,
-        /// Where.
+        /// Its position.
         position: Position,
-        /// When.
+        /// Its time.
         time: ClientTime,
     },
-    /// A client asks what is near another.
+    /// A client asks for the places near a client.
     Whatsat {
-        /// Near whom.
+        /// The client in the centre.
         client: ClientId,
-        /// How far.
+        /// The radius around it.
         radius: Radius,
-        /// How many at most.
+        /// The largest number of places.
         items: ItemLimit,
     },
 }
 
 impl Command {
-    /// Reads a line without its LF. `None` for everything that PROTOCOL does not allow.
+    /// Reads a line without its LF. `None` for every line that PROTOCOL does not allow.
     #[must_use]
     pub fn parse(line: &[u8]) -> Option<Self> {
         if line.len() > CLIENT_LINE_BYTES_MAX {
@@ -56,10 +57,11 @@ impl Command {
     }
 }
 
-/// Whether a line that is no command begins as a request of HTTP does, or its header: a browser sends these.
+/// Whether a line that is not a command begins like an HTTP request or is a Host header, as a browser sends.
 ///
-/// A page of any web site can make a browser send lines to a port of the local network, and the body of such a request would
-/// be read as commands. The methods are those of RFC 9110, `PATCH` (RFC 5789) and the preface of HTTP/2 (RFC 9113).
+/// A page of any web site can make a browser connect to a port of the local network. The node would then read
+/// the body of the request as commands. The methods are from RFC 9110, RFC 5789 (`PATCH`) and RFC 9113 (the
+/// preface of HTTP/2).
 #[must_use]
 pub fn is_http(line: &[u8]) -> bool {
     const METHODS: [&[u8]; 10] = [
@@ -74,42 +76,44 @@ pub fn is_http(line: &[u8]) -> bool {
         b"PATCH ",
         b"PRI ",
     ];
-    // Of a longer line a node may not have seen the end when it has to say what it is.
+    // The node must decide on a longer line before it has received its end.
     let line = &line[..line.len().min(CLIENT_LINE_BYTES_MAX)];
     METHODS.iter().any(|method| line.starts_with(method))
         || line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"host:"))
         || line.trim_ascii_end().split_last().is_some_and(|(_, line)| line.ends_with(b" HTTP/1."))
 }
 
-/// A piece of a client's input. Concatenated, all pieces are the input.
+/// A piece of a client's input. The concatenation of all pieces is the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
     /// A whole line, without its LF.
     Line(&'a [u8]),
-    /// The beginning of a line that is over the limit: it is invalid whatever follows.
+    /// The beginning of a line that exceeds the limit. Such a line is invalid whatever follows.
     LongStart(&'a [u8]),
     /// More of such a line.
     LongMore(&'a [u8]),
-    /// The last of such a line, without its LF.
+    /// The end of such a line, without its LF.
     LongEnd(&'a [u8]),
 }
 
-/// Cuts lines out of a stream, in constant memory: it remembers one bit.
+/// Splits a stream into lines in constant memory. Its state is one bit.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Splitter {
     in_long_line: bool,
 }
 
 impl Splitter {
-    /// Whether a line has begun that is answered as it streams.
+    /// Whether the splitter is inside a line that exceeds the limit.
     #[must_use]
     pub fn is_in_long_line(self) -> bool {
         self.in_long_line
     }
 
-    /// The first piece of `input`, and how many bytes it and its LF take. `None` when more input is
-    /// needed: then `input` is shorter than a line may be, and has to be shown again with what follows.
-    /// With `ended` no more input will come, and the end of input ends the last line.
+    /// The first piece of `input`, and how many bytes it and its LF take.
+    ///
+    /// `None` if more input is needed: `input` is then shorter than the longest line, and the caller passes it
+    /// again together with the next bytes. `ended` means that no more input follows; the end of input then ends
+    /// the last line.
     pub fn next<'a>(&mut self, input: &'a [u8], ended: bool) -> Option<(Piece<'a>, usize)> {
         let end = input.iter().position(|&byte| byte == b'\n');
         let (bytes, taken, whole) = match end {
@@ -188,7 +192,7 @@ mod tests {
         }
     }
 
-    /// What the splitter makes of `input` when it comes in pieces of `sizes`, a server's way.
+    /// The pieces that the splitter returns if `input` arrives in pieces of `sizes`, as a server receives it.
     fn split(input: &[u8], sizes: &[usize]) -> Vec<(char, Vec<u8>)> {
         let (mut splitter, mut held, mut pieces) = (Splitter::default(), Vec::new(), Vec::new());
         let (mut rest, mut sizes) = (input, sizes.iter().cycle());
@@ -213,7 +217,7 @@ mod tests {
         }
     }
 
-    /// Joins the pieces of long lines: what a client sees does not depend on how bytes were cut.
+    /// Joins the pieces of long lines. The answer must not depend on how the bytes were split.
     fn lines(pieces: &[(char, Vec<u8>)]) -> Vec<Vec<u8>> {
         let mut lines: Vec<Vec<u8>> = Vec::new();
         for (kind, bytes) in pieces {
@@ -227,7 +231,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lines_come_out_whole_however_they_come_in(
+        fn lines_do_not_depend_on_the_pieces(
             input in proptest::collection::vec(prop_oneof![Just(1_usize), Just(3), Just(1023), Just(1024), Just(1025), Just(3000)], 0..5),
             ended_by_newline: bool,
             sizes in proptest::collection::vec(1..2000_usize, 1..6),
@@ -240,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn blank_lines_are_lines_and_an_end_without_bytes_is_none() {
+    fn blank_lines_count_and_an_empty_end_does_not() {
         assert_eq!(lines(&split(b"\n\na\n", &[1])), [&b""[..], b"", b"a"]);
         assert_eq!(lines(&split(b"", &[1])), Vec::<Vec<u8>>::new());
         assert_eq!(lines(&split(b"a", &[9])), [b"a"]);

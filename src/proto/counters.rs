@@ -1,8 +1,8 @@
-//! A counter for each thing that may silently happen: every drop, eviction and refusal.
+//! A counter for each event that the node does not log: every drop, eviction and refusal.
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
-        /// Events since the node started. Each only grows.
+        /// The number of events since the node started. Each counter only grows.
         #[derive(Clone, Copy, Debug, Default)]
         pub struct Counters {
             $($(#[doc = $doc])+ pub $name: u64,)+
@@ -15,12 +15,12 @@ macro_rules! counters {
                 Counters { $($name: 0,)+ }
             }
 
-            /// Name and meaning of each, in the order of this file.
+            /// The name and meaning of each counter, in the order of this file.
             pub fn described() -> impl Iterator<Item = (&'static str, &'static str)> {
                 [$((stringify!($name), concat!($($doc),+).trim_ascii()),)+].into_iter()
             }
 
-            /// Name and value of each, in the order of this file.
+            /// The name and value of each counter, in the order of this file.
             pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name),)+].into_iter()
             }

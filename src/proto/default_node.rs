@@ -1,10 +1,11 @@
-//! A node of the size that a board has, compiled in this package.
+//! The node at the size of this build, compiled in this package.
 //!
-//! [`Node`] is generic over its size, and a generic is compiled by whoever uses it: the server, for size, at half the
-//! speed. So what each request or line goes through is said here once more for the one size there is, and stays here:
-//! inlined into the server it would be the server's again.
+//! [`Node`] is generic over its size. The crate that uses a generic compiles it: here the server, which is
+//! compiled for size and would run the core at half the speed. So this file repeats the functions on the hot
+//! paths for the one size of the build. They are not inlined, because the server would compile the inlined code
+//! again.
 //!
-//! Everything else is [`Node`]'s own, by way of `Deref`.
+//! All other methods come from [`Node`] through `Deref`.
 
 use core::ops::{Deref, DerefMut};
 
@@ -27,7 +28,7 @@ impl BoardNode {
     #[must_use]
     #[expect(
         clippy::new_without_default,
-        reason = "a default would be built on a stack, which has no room for it"
+        reason = "a default value would be built on the stack, which is too small for it"
     )]
     pub const fn new() -> Self {
         BoardNode(Node::new())
@@ -64,10 +65,10 @@ impl BoardNode {
         self.0.wake_at()
     }
 
-    /// [`Node::take_kept`].
+    /// [`Node::restore_entry`].
     #[inline(never)]
-    pub fn take_kept(&mut self, now: &Now, update: &Update, age_s: u32) -> bool {
-        self.0.take_kept(now, update, age_s)
+    pub fn restore_entry(&mut self, now: &Now, update: &Update, age_s: u32) -> bool {
+        self.0.restore_entry(now, update, age_s)
     }
 
     /// [`Node::take_cut`].

@@ -1,12 +1,12 @@
-//! Digests: how two nodes find out, in one line each, whether their tables agree, and where not.
+//! Digests: two nodes compare their tables with one line each, and find where they differ.
 //!
-//! A digest covers the advertised entries at or above a floor, so that boards of unlike size compare
-//! only what both can hold. A client falls in one of 64 buckets; a bucket's hash is the sum of the
-//! hashes of its updates, so no order matters. Every hash is keyed by the round and by a secret of the
-//! link: two tables that differ and collide in one round do not collide in the next, and nobody can
-//! choose updates that collide.
+//! A digest covers the advertised entries at or above a floor, so two boards of different capacity compare only
+//! the entries that both can hold. Each client falls into one of 64 buckets. A bucket's hash is the sum of the
+//! hashes of its updates, so their order does not matter. The round and a secret of the link key every hash. So
+//! two different tables that collide in one round do not collide in the next, and a client cannot choose
+//! updates that collide.
 //!
-//! Equal digests are the only ground on which a node may say that it is in sync with a neighbour.
+//! Invariant: a node reports that it is in sync with a neighbour only after equal digests.
 
 use core::hash::Hasher;
 
@@ -23,7 +23,7 @@ use super::update::{Update, UpdateRef};
 /// The sums of the buckets.
 pub type Buckets = [u64; DIGEST_BUCKETS];
 
-/// What makes one round's hashes unlike another's.
+/// The key of the hashes of one round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Salt {
     /// The number of the round, chosen by the end that began it.
@@ -46,11 +46,12 @@ impl Salt {
         usize::try_from(hasher.finish() % DIGEST_BUCKETS as u64).unwrap_or(0)
     }
 
-    /// The hash of a whole update. Origins are hashed by name: two configurations may number them differently.
+    /// The hash of a whole update. It hashes the origin's name, because two configurations may number the nodes
+    /// differently.
     fn update(self, update: &UpdateRef, names: &Names) -> u64 {
         let mut hasher = self.hasher();
         hasher.write(update.client.as_bytes());
-        // No id holds a blank: what follows cannot be mistaken for a part of one, nor for a name.
+        // An id has no blank, so a blank separates the fields unambiguously.
         hasher.write_u8(b' ');
         hasher.write(names.name(update.sighting.origin));
         hasher.write_u8(b' ');
@@ -63,21 +64,21 @@ impl Salt {
     }
 }
 
-/// How many more digests of a neighbour may be compared: the generic cell rate algorithm (ITU-T I.371). It belongs to the
-/// neighbour and not to a link: a new link brings no new quota.
+/// The rate limit of a neighbour's digests: the generic cell rate algorithm (ITU-T I.371). It belongs to the
+/// neighbour and not to a link, so a new link does not bring a new quota.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DigestQuota {
-    /// When the quota is whole again.
+    /// When the full quota is available again.
     whole_at: Mono,
-    /// Digests of this link passed over since the last that was compared.
+    /// Digests of this link ignored since the last comparison.
     excess: u32,
 }
 
 impl DigestQuota {
-    /// A whole one, all zero.
+    /// A full quota. All bytes are zero.
     pub(super) const NEW: DigestQuota = DigestQuota { whole_at: Mono(0), excess: 0 };
 
-    /// Whether a digest that comes now is compared.
+    /// Whether the node may compare a digest that arrives now. Spends the quota.
     pub(super) fn take(&mut self, now: Mono) -> bool {
         let is_allowed = self.whole_at.since_ms(now) <= (DIGESTS_AT_ONCE - 1) * DIGEST_COST_MS;
         if is_allowed {
@@ -89,12 +90,12 @@ impl DigestQuota {
         is_allowed
     }
 
-    /// A new link is not blamed for the one before.
+    /// Resets the excess: a new link does not inherit it.
     pub(super) fn begin_link(&mut self) {
         self.excess = 0;
     }
 
-    /// A digest that was taken makes this node send `pending` of at most `capacity` entries.
+    /// Charges the answer: the digest makes this node send `pending` of at most `capacity` entries.
     pub(super) fn spend_answer(&mut self, now: Mono, pending: usize, capacity: usize) {
         self.spend(now, pending as u64 * DIGEST_ANSWER_COST / (capacity as u64).max(1));
     }
@@ -103,19 +104,19 @@ impl DigestQuota {
         self.whole_at = self.whole_at.max(now).after_ms(digests * DIGEST_COST_MS);
     }
 
-    /// Whether so many were passed over that the link has to end.
+    /// Whether the node has ignored so many digests that it must end the link.
     pub(super) fn is_flooded(&self) -> bool {
         self.excess >= DIGESTS_EXCESS_MAX
     }
 }
 
-/// Whether `update` is at or above `floor`; without a floor everything is.
+/// Whether `update` is at or above `floor`. Without a floor this holds for all updates.
 #[must_use]
 pub fn is_at_or_above(update: &UpdateRef, floor: Option<&Update>) -> bool {
     floor.is_none_or(|floor| update.compare(&floor.borrowed()).is_ge())
 }
 
-/// The buckets of what `table` advertises at or above `floor`. Reads the whole table.
+/// The buckets of the entries that `table` advertises at or above `floor`. Reads the whole table.
 #[must_use]
 pub fn buckets<const SLOTS: usize>(
     table: &Table<SLOTS>,
@@ -177,20 +178,20 @@ mod tests {
     }
 
     #[test]
-    fn digests_are_compared_at_a_rate_and_by_what_they_cost() {
+    fn the_rate_limit_charges_digests_and_answers() {
         let taken = |quota: &mut DigestQuota, now, tries| (0..tries).filter(|_| quota.take(now)).count();
         let mut quota = DigestQuota::NEW;
         assert_eq!(taken(&mut quota, Mono(0), 100), 16);
         assert!(quota.is_flooded());
         assert_eq!(taken(&mut quota, Mono(DIGEST_COST_MS), 5), 1);
         assert!(!quota.is_flooded());
-        assert_eq!(taken(&mut quota, Mono(9_000_000), 100), 16, "no more for a long silence");
+        assert_eq!(taken(&mut quota, Mono(9_000_000), 100), 16, "a long silence does not raise the quota");
         let mut quota = DigestQuota::NEW;
         for _ in 0..2 {
             assert!(quota.take(Mono(0)));
             quota.spend_answer(Mono(0), 4096, 4096);
         }
-        assert!(!quota.take(Mono(0)), "two whole tables at once");
+        assert!(!quota.take(Mono(0)), "two whole tables use up the quota");
         assert!(quota.take(Mono(3 * DIGEST_COST_MS)));
     }
 

@@ -1,19 +1,18 @@
-//! Text made of digits, signs and points only, packed two characters to a byte, exactly.
+//! Text of digits, signs and points, packed two characters to a byte without loss.
 //!
-//! An AT line must copy a position and a time digit for digit, so a table entry keeps them as they
-//! came: `+34.0` and `+34.00` are two texts. Their alphabet has 13 letters, so four bits hold one and
-//! 0 is left to mark the end.
+//! An AT line must repeat a position and a time digit for digit, so an entry stores the text: `+34.0` and
+//! `+34.00` differ. The alphabet has 13 characters, so four bits hold one, and 0 marks the end.
 //!
-//! Invariant: after the first 0 nibble all are 0, so equal texts are equal bytes, and the order of
-//! the bytes is one fixed total order of the texts (`+ - . 0 … 9`).
+//! Invariant: after the first 0 nibble all nibbles are 0. So equal texts have equal bytes, and the order of the
+//! bytes is one fixed total order of the texts (`+ - . 0 … 9`).
 
 use super::limits::{POSITION_BYTES_MAX, TIME_BYTES_MAX};
 use super::out::Out;
 
-/// The characters by their codes; 0 is none, and 14 and 15 do not occur.
+/// The characters by their codes. 0 means none; 14 and 15 do not occur.
 const ALPHABET: &[u8; 16] = b"\0+-.0123456789\0\0";
 
-/// The codes by their characters; 0 is none.
+/// The codes by their characters. 0 means none.
 const CODES: [u8; 256] = {
     let mut codes = [0; 256];
     let mut code = 1;
@@ -24,7 +23,7 @@ const CODES: [u8; 256] = {
     codes
 };
 
-/// Characters of the longest text that is packed here.
+/// Number of characters of the longest packed text.
 const DIGITS_MAX: usize =
     if POSITION_BYTES_MAX > TIME_BYTES_MAX { POSITION_BYTES_MAX } else { TIME_BYTES_MAX };
 
@@ -36,7 +35,7 @@ impl<const BYTES: usize> Digits<BYTES> {
     /// The empty text.
     pub const EMPTY: Self = Digits([0; BYTES]);
 
-    /// Packs `text`. `None` when it is too long or holds another character.
+    /// Packs `text`. `None` if it is too long or has another character.
     #[must_use]
     pub fn pack(text: &[u8]) -> Option<Self> {
         if text.len() > 2 * BYTES {
@@ -52,7 +51,7 @@ impl<const BYTES: usize> Digits<BYTES> {
         Some(Digits(packed))
     }
 
-    /// Unpacks into `text`, which must hold `2 * BYTES`, and gives the part that is used.
+    /// Unpacks into `text`, which must hold `2 * BYTES` bytes, and returns the used part.
     pub fn unpack<'a>(&self, text: &'a mut [u8]) -> &'a [u8] {
         debug_assert!(text.len() >= 2 * BYTES);
         let mut len = 0;
@@ -69,12 +68,12 @@ impl<const BYTES: usize> Digits<BYTES> {
 
     /// Appends the text.
     pub fn put(&self, out: &mut Out) {
-        const { assert!(2 * BYTES <= DIGITS_MAX, "the text has room for what is packed") };
+        const { assert!(2 * BYTES <= DIGITS_MAX, "the buffer holds the longest packed text") };
         let mut text = [0; DIGITS_MAX];
         out.put(self.unpack(&mut text));
     }
 
-    /// The packed bytes: equal for equal texts only.
+    /// The packed bytes. Equal bytes mean equal texts.
     #[must_use]
     pub fn packed(&self) -> &[u8; BYTES] {
         &self.0
@@ -88,9 +87,9 @@ fn code_of(character: u8) -> Option<u8> {
     }
 }
 
-/// Splits `digits [. digits]` off the front of `text`: (whole digits, fraction digits, rest).
+/// Splits a number `digits [. digits]` at the front of `text`: (whole digits, fraction digits, rest).
 ///
-/// `None` without a whole digit, or with a point that no digit follows. Source: PROTOCOL, IAMAT.
+/// `None` without a whole digit, or with a point and no digit after it. Source: PROTOCOL, IAMAT.
 #[must_use]
 pub fn split_number(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (whole, rest) = split_digits(text);
@@ -111,14 +110,14 @@ fn split_digits(text: &[u8]) -> (&[u8], &[u8]) {
     text.split_at(end)
 }
 
-/// Digits that fit 64 bits whatever they are.
+/// A number of this many digits always fits 64 bits.
 const DIGITS_OF_U64: usize = 19;
 
-/// The value of decimal digits, or the largest `u128` when it does not fit.
+/// The value of decimal digits, or `u128::MAX` if it does not fit.
 #[must_use]
 pub fn value_of(digits: &[u8]) -> u128 {
     if digits.len() <= DIGITS_OF_U64 {
-        // Every number of a sane client: arithmetic in 128 bits costs many times as much, on 32-bit boards above all.
+        // The usual case. Arithmetic in 128 bits costs many times as much, most of all on 32-bit boards.
         let value = |value: u64, digit: &u8| value * 10 + u64::from(digit - b'0');
         return u128::from(digits.iter().fold(0, value));
     }
@@ -127,7 +126,7 @@ pub fn value_of(digits: &[u8]) -> u128 {
         .fold(0_u128, |value, digit| value.saturating_mul(10).saturating_add(u128::from(digit - b'0')))
 }
 
-/// The first nine digits of a fraction as nanoseconds: what is finer is cut off.
+/// The first nine digits of a fraction as nanoseconds. Further digits are dropped.
 #[must_use]
 pub fn nanos_of(fraction: &[u8]) -> u32 {
     let digit = |i: usize| fraction.get(i).map_or(0, |digit| u32::from(digit - b'0'));
@@ -155,14 +154,14 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_cannot_hold() {
+    fn rejects_long_and_foreign_text() {
         for wrong in [&b"12345"[..], b"1e5", b"1 2", b"\xb2"] {
             assert_eq!(Digits::<2>::pack(wrong), None);
         }
     }
 
     #[test]
-    fn numbers_split_where_the_grammar_says() {
+    fn numbers_split_by_the_grammar() {
         let table = [
             ("12", Some(["12", "", ""])),
             ("12.5", Some(["12", "5", ""])),

@@ -1,8 +1,8 @@
-//! Which entries have changed since somebody looked: what those are told who watch a node.
+//! The dirty bits: which entries have changed since the subscribers last got them.
 //!
-//! One bit a slot, set only while there is somebody: until then nothing here is ever touched. An entry that changes
-//! ten times between two looks is told once, in its last state. The search goes round, so an entry that changes all the
-//! time cannot hide the others.
+//! One bit for each slot, set only while the node has subscribers. Without subscribers this memory is never
+//! touched. An entry that changes ten times between two reads is reported once, in its last state. The search
+//! is cyclic, so an entry that changes all the time cannot hide the others.
 
 use super::limits::TABLE_CLIENTS_MAX;
 
@@ -11,19 +11,19 @@ const WORDS: usize = TABLE_CLIENTS_MAX / WORD;
 
 /// A bit for each slot of the largest table.
 #[derive(Debug)]
-pub(super) struct Changed {
+pub(super) struct Dirty {
     is_watched: bool,
     /// The slot where the next search begins.
     cursor: usize,
     bits: [u64; WORDS],
 }
 
-impl Changed {
+impl Dirty {
     pub(super) const fn new() -> Self {
-        Changed { is_watched: false, cursor: 0, bits: [0; WORDS] }
+        Dirty { is_watched: false, cursor: 0, bits: [0; WORDS] }
     }
 
-    /// Somebody watches from now on, or nobody. Nothing has changed yet.
+    /// Starts or stops recording. All bits are clear afterwards.
     pub(super) fn watch(&mut self, is_watched: bool) {
         if self.is_watched || is_watched {
             self.bits.fill(0);
@@ -31,14 +31,15 @@ impl Changed {
         self.is_watched = is_watched;
     }
 
-    /// The entry at `slot` is another now.
+    /// Marks the entry at `slot` as changed.
     pub(super) fn set(&mut self, slot: usize) {
         if self.is_watched {
             self.bits[slot / WORD] |= 1 << (slot % WORD);
         }
     }
 
-    /// The entry at `from` moves to `to`, where there is none any more; or goes, if they are the same.
+    /// Moves the bit of slot `from` to the free slot `to`. If the slots are equal, the entry was removed and
+    /// the bit is cleared.
     pub(super) fn move_slot(&mut self, from: usize, to: usize) {
         if self.is_watched {
             let bit = self.bits[from / WORD] >> (from % WORD) & 1;
@@ -50,9 +51,10 @@ impl Changed {
         }
     }
 
-    /// A slot whose entry has changed; it counts as told from then on.
+    /// Takes a slot whose entry has changed, and clears its bit.
     pub(super) fn take(&mut self) -> Option<usize> {
-        // The word of the cursor comes twice: what is at or behind it first, what is before it last.
+        // The search reads the cursor's word twice: first the bits at or after the cursor, last the bits before
+        // it.
         let from = self.cursor / WORD;
         let behind = |step| if step == 0 { u64::MAX << (self.cursor % WORD) } else { u64::MAX };
         let (word, bits) = (0..=WORDS)
@@ -71,54 +73,54 @@ impl Changed {
 mod tests {
     use super::*;
 
-    fn all(changed: &mut Changed) -> Vec<usize> {
-        let mut slots: Vec<usize> = std::iter::from_fn(|| changed.take()).collect();
+    fn all(dirty: &mut Dirty) -> Vec<usize> {
+        let mut slots: Vec<usize> = std::iter::from_fn(|| dirty.take()).collect();
         slots.sort_unstable();
         slots
     }
 
     #[test]
-    fn a_slot_is_told_once_and_only_to_those_who_watch() {
-        let mut changed = Changed::new();
-        changed.set(3);
-        assert_eq!(changed.take(), None, "nobody watches");
-        changed.watch(true);
+    fn a_change_is_reported_once_and_only_if_watched() {
+        let mut dirty = Dirty::new();
+        dirty.set(3);
+        assert_eq!(dirty.take(), None, "changes are not recorded without subscribers");
+        dirty.watch(true);
         for slot in [3, 64, 3, TABLE_CLIENTS_MAX - 1] {
-            changed.set(slot);
+            dirty.set(slot);
         }
-        assert_eq!(all(&mut changed), [3, 64, TABLE_CLIENTS_MAX - 1]);
-        assert_eq!(changed.take(), None);
-        changed.set(3);
-        changed.watch(false);
-        changed.watch(true);
-        assert_eq!(changed.take(), None, "what was before is told by whoever looks at all");
+        assert_eq!(all(&mut dirty), [3, 64, TABLE_CLIENTS_MAX - 1]);
+        assert_eq!(dirty.take(), None);
+        dirty.set(3);
+        dirty.watch(false);
+        dirty.watch(true);
+        assert_eq!(dirty.take(), None, "changes before the start are not recorded");
     }
 
     #[test]
     fn a_change_moves_with_its_entry() {
-        let mut changed = Changed::new();
-        changed.watch(true);
+        let mut dirty = Dirty::new();
+        dirty.watch(true);
         for slot in [1, 2, 130] {
-            changed.set(slot);
+            dirty.set(slot);
         }
-        changed.move_slot(130, 1);
-        changed.move_slot(7, 2);
-        assert_eq!(all(&mut changed), [1]);
-        changed.set(9);
-        changed.move_slot(9, 9);
-        assert_eq!(changed.take(), None, "it is gone");
+        dirty.move_slot(130, 1);
+        dirty.move_slot(7, 2);
+        assert_eq!(all(&mut dirty), [1]);
+        dirty.set(9);
+        dirty.move_slot(9, 9);
+        assert_eq!(dirty.take(), None, "the entry was removed");
     }
 
     #[test]
-    fn one_that_changes_all_the_time_hides_no_other() {
-        let mut changed = Changed::new();
-        changed.watch(true);
+    fn a_busy_slot_hides_no_other() {
+        let mut dirty = Dirty::new();
+        dirty.watch(true);
         for slot in [0, 1, 500] {
-            changed.set(slot);
+            dirty.set(slot);
         }
         for expected in [0, 1, 500, 0] {
-            changed.set(0);
-            assert_eq!(changed.take(), Some(expected));
+            dirty.set(0);
+            assert_eq!(dirty.take(), Some(expected));
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Which entry is the smallest: what a full table drops next.
+//! The eviction heap: it finds the smallest entry, which a full table evicts next.
 //!
-//! A heap of four children a parent over the table's slots, smallest at the top. Ranks stand
-//! in the heap itself, so the entries, which are ten ranks larger, are only read when two ranks are
-//! equal: that keeps an insertion into a full table near the cost of one into a half-full one.
+//! It is a heap with four children for each parent over the table's slots, the smallest at the top. The heap
+//! stores the ranks itself. It reads the entries, which are ten times larger, only if two ranks are equal. So
+//! an insertion into a full table costs little more than one into a half-full table.
 //!
 //! Invariants: no child is smaller than its parent; `places[slots[p]] == p` for every place in use.
 
@@ -12,7 +12,7 @@ const CHILDREN: usize = 4;
 
 /// A heap of slots. `tie` compares the entries of two slots whose ranks are equal.
 #[derive(Debug)]
-pub(super) struct Floor<const SLOTS: usize> {
+pub(super) struct EvictionHeap<const SLOTS: usize> {
     /// Rank in nanoseconds, by place.
     ranks: [i64; SLOTS],
     /// Slot, by place.
@@ -22,9 +22,9 @@ pub(super) struct Floor<const SLOTS: usize> {
     len: usize,
 }
 
-impl<const SLOTS: usize> Floor<SLOTS> {
+impl<const SLOTS: usize> EvictionHeap<SLOTS> {
     pub(super) const fn new() -> Self {
-        Floor { ranks: [0; SLOTS], slots: [0; SLOTS], places: [0; SLOTS], len: 0 }
+        EvictionHeap { ranks: [0; SLOTS], slots: [0; SLOTS], places: [0; SLOTS], len: 0 }
     }
 
     /// The slot of the smallest entry.
@@ -40,7 +40,7 @@ impl<const SLOTS: usize> Floor<SLOTS> {
         self.rise(place, &tie);
     }
 
-    /// The entry of `slot` has changed and has the rank `rank` now.
+    /// Restores the order after the entry of `slot` got the rank `rank`.
     pub(super) fn update(&mut self, slot: usize, rank: i64, tie: impl Fn(usize, usize) -> Ordering) {
         let place = self.place(slot);
         self.ranks[place] = rank;
@@ -48,7 +48,7 @@ impl<const SLOTS: usize> Floor<SLOTS> {
         self.sink(place, &tie);
     }
 
-    /// Takes `slot` out. Its entry must still be there to be compared.
+    /// Removes `slot`. Its entry must still exist for comparisons.
     pub(super) fn remove(&mut self, slot: usize, tie: impl Fn(usize, usize) -> Ordering) {
         let place = self.place(slot);
         self.len -= 1;
@@ -59,7 +59,7 @@ impl<const SLOTS: usize> Floor<SLOTS> {
         }
     }
 
-    /// The entry at slot `from` stands at slot `to` now.
+    /// Records that the entry at slot `from` has moved to slot `to`.
     pub(super) fn move_slot(&mut self, from: usize, to: usize) {
         let place = self.place(from);
         self.put(place, to, self.ranks[place]);

@@ -1,7 +1,7 @@
-//! The fields of a client's command: checked once, at the edge, and right from then on.
+//! The fields of a client's command. Each type checks its text once, when it is parsed.
 //!
-//! Each type here can only be made from text that its rule in PROTOCOL.md allows, so the rest of the
-//! core never asks again. None of them knows a node, a table or a clock.
+//! A value of these types can only be made from text that PROTOCOL.md allows, so the rest of the core does not
+//! check again. These types do not depend on nodes, tables or clocks.
 
 use core::cmp::Ordering;
 
@@ -16,31 +16,31 @@ pub fn is_white_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0x0c | 0x0b)
 }
 
-/// The fields of a line: runs of anything but white space.
+/// The fields of a line: the runs of bytes that are not white space.
 pub fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|&byte| is_white_space(byte)).filter(|field| !field.is_empty())
 }
 
-/// Who a client says it is: 1 to 64 bytes, none of them white space. Bytes, not UTF-8.
+/// The id that a client gives itself: 1 to 64 bytes without white space. It need not be UTF-8.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClientId(heapless::Vec<u8, CLIENT_ID_BYTES_MAX, u8>);
 
 impl ClientId {
-    /// `None` for an empty field, and for one over the limit.
+    /// `None` for an empty field, for one with white space, and for one over the limit.
     #[must_use]
     pub fn parse(field: &[u8]) -> Option<Self> {
         let fits = !field.is_empty() && !field.iter().any(|&byte| is_white_space(byte));
         if fits { heapless::Vec::from_slice(field).ok().map(ClientId) } else { None }
     }
 
-    /// The bytes as they came.
+    /// The bytes as received.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// Where a client is: ISO 6709 decimal degrees, kept as they came.
+/// A client's position in ISO 6709 decimal degrees. It preserves the text exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position(Digits<{ POSITION_BYTES_MAX / 2 }>);
 
@@ -65,19 +65,19 @@ impl Position {
         (degrees(latitude).unwrap_or(0.0), degrees(longitude).unwrap_or(0.0))
     }
 
-    /// Appends the text as it came.
+    /// Appends the text as received.
     pub fn put(&self, out: &mut Out) {
         self.0.put(out);
     }
 
-    /// Bytes that are equal for equal texts only: what a digest hashes.
+    /// The packed text, as a digest hashes it. Equal bytes mean equal texts.
     #[must_use]
     pub fn packed(&self) -> &[u8] {
         self.0.packed()
     }
 }
 
-/// Takes one signed coordinate off the front of `text` and gives the rest.
+/// Parses one signed coordinate at the front of `text` and returns the rest.
 fn coordinate(text: &[u8], digits_max: usize, degrees_max: u128) -> Option<&[u8]> {
     let (b'+' | b'-', text) = text.split_first()? else { return None };
     let (whole, fraction, rest) = split_number(text)?;
@@ -86,10 +86,10 @@ fn coordinate(text: &[u8], digits_max: usize, degrees_max: u128) -> Option<&[u8]
     if whole.len() > digits_max || beyond { None } else { Some(rest) }
 }
 
-/// When a client says it was there: POSIX seconds, kept as they came, compared to the nanosecond.
+/// A client's time in POSIX seconds. It preserves the text exactly and compares to the nanosecond.
 ///
-/// `nanoseconds` is the value as far as an `i64` reaches (1677 to 2262). The grammar allows 31 digits,
-/// so beyond that the text decides: [`ClientTime::compare`] is exact for every time there is.
+/// `nanoseconds` is the value within the range of an `i64` (1677 to 2262). The grammar allows 31 digits. Beyond
+/// the range the text decides, so [`ClientTime::compare`] is exact for every time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientTime {
     text: Digits<{ TIME_BYTES_MAX / 2 }>,
@@ -107,13 +107,13 @@ impl ClientTime {
         Some(ClientTime { text, nanoseconds: Timestamp(seconds.saturating_nanoseconds()) })
     }
 
-    /// Nanoseconds since the Unix epoch; the nearest end of the range for a time beyond it.
+    /// Nanoseconds since the Unix epoch. A time beyond the range gives the nearest end of the range.
     #[must_use]
     pub fn timestamp(&self) -> Timestamp {
         self.nanoseconds
     }
 
-    /// The order of the times, to the nanosecond. Two texts of one time are equal here.
+    /// The order of the times, to the nanosecond. Two texts of the same time are equal here.
     #[must_use]
     pub fn compare(&self, other: &Self) -> Ordering {
         match self.nanoseconds.cmp(&other.nanoseconds) {
@@ -122,24 +122,24 @@ impl ClientTime {
         }
     }
 
-    /// The order of the texts: the last word between two texts of one time.
+    /// The order of the texts. It decides between two texts of the same time.
     #[must_use]
     pub fn compare_text(&self, other: &Self) -> Ordering {
         self.text.cmp(&other.text)
     }
 
-    /// Appends the text as it came.
+    /// Appends the text as received.
     pub fn put(&self, out: &mut Out) {
         self.text.put(out);
     }
 
-    /// Bytes that are equal for equal texts only: what a digest hashes.
+    /// The packed text, as a digest hashes it. Equal bytes mean equal texts.
     #[must_use]
     pub fn packed(&self) -> &[u8] {
         self.text.packed()
     }
 
-    /// Whether the number is the end of its range, and the text alone knows the value.
+    /// Whether `nanoseconds` is at an end of its range. Then only the text gives the value.
     fn is_saturated(&self) -> bool {
         matches!(self.nanoseconds.0, i64::MIN | i64::MAX)
     }
@@ -162,10 +162,10 @@ fn take_minus(text: &[u8]) -> (bool, &[u8]) {
     }
 }
 
-/// A number of seconds to the nanosecond, wide enough for any difference of two client times.
+/// A number of seconds to the nanosecond. It is wide enough for any difference of two client times.
 ///
-/// `whole` is rounded down and `nanoseconds` (0 to 999,999,999) is added to it, so the derived order
-/// is the order of the numbers.
+/// The value is `whole` (rounded down) plus `nanoseconds` (0 to 999,999,999), so the derived order is the order
+/// of the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seconds {
     whole: i128,
@@ -180,7 +180,7 @@ impl Seconds {
         let nanoseconds = wall.0.rem_euclid(i64::from(NANOSECONDS));
         Seconds {
             whole: i128::from(whole),
-            nanoseconds: u32::try_from(nanoseconds).expect("a remainder of a billion fits 32 bits"),
+            nanoseconds: u32::try_from(nanoseconds).expect("a remainder modulo a billion fits 32 bits"),
         }
     }
 
@@ -191,7 +191,7 @@ impl Seconds {
         Self::from_magnitude(negative, value_of(whole), nanos_of(fraction))
     }
 
-    /// 32 digits are below 2^107, so the conversion never saturates on checked text.
+    /// 32 digits are below 2^107, so the conversion does not saturate for checked text.
     fn from_magnitude(negative: bool, whole: u128, nanoseconds: u32) -> Self {
         let whole = i128::try_from(whole).unwrap_or(i128::MAX);
         match (negative, nanoseconds) {
@@ -223,13 +223,13 @@ impl Seconds {
         }
     }
 
-    /// As a wall clock's time, if an `i64` of nanoseconds reaches so far.
+    /// The value as a wall clock's time. `None` if an `i64` of nanoseconds cannot hold it.
     #[must_use]
     pub fn to_wall(self) -> Option<Timestamp> {
         i64::try_from(self.nanoseconds_exact()?).ok().map(Timestamp)
     }
 
-    /// The 64-bit way first: it is the one for every clock that is not centuries off.
+    /// The value in 64 bits. This is the fast path: every time within centuries of now fits.
     fn nanoseconds_small(self) -> Option<i64> {
         let whole = i64::try_from(self.whole).ok()?;
         whole.checked_mul(i64::from(NANOSECONDS))?.checked_add(i64::from(self.nanoseconds))
@@ -278,7 +278,7 @@ impl Seconds {
     }
 }
 
-/// How far around a client a WHATSAT looks.
+/// The radius of a WHATSAT around its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Radius {
     millimetres: u32,
@@ -294,7 +294,7 @@ impl Radius {
         if kilometres > RADIUS_KM_MAX || beyond {
             return None;
         }
-        // Nine digits of a kilometre are micrometres; a millimetre is finer than any place is known.
+        // Nine decimal digits of a kilometre are micrometres. Millimetres are precise enough for places.
         Some(Radius { millimetres: kilometres * 1_000_000 + nanos_of(fraction) / 1_000 })
     }
 
@@ -305,7 +305,7 @@ impl Radius {
     }
 }
 
-/// How many places a WHATSAT wants at most.
+/// The largest number of places that a WHATSAT requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ItemLimit(u8);
 

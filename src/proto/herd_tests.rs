@@ -1,4 +1,4 @@
-//! A herd in memory for the tests of the core: nodes joined by pipes, under a clock that the test moves.
+//! A herd in memory for the tests of the core: pipes join the nodes, and the test moves the clock.
 
 use std::collections::VecDeque;
 
@@ -21,21 +21,21 @@ pub(super) fn keys() -> Option<Keys> {
 
 pub(super) struct Pipe {
     pub(super) ends: [(usize, SessionId); 2],
-    /// Lines on their way to the end of the same number.
+    /// Lines in flight to the end of the same number.
     pub(super) queues: [VecDeque<Vec<u8>>; 2],
 }
 
-/// A herd in memory: a line of nodes, each a neighbour of the next.
+/// A herd in memory: the nodes form a line, and each is a neighbour of the next.
 pub(super) struct Herd {
     pub(super) nodes: Vec<Box<Node<64>>>,
     pub(super) pipes: Vec<Pipe>,
     pub(super) now_ms: u64,
     pub(super) cuts: Vec<Cut>,
     pub(super) events: Vec<LinkEvent>,
-    /// Every line that crossed, as `from -> to line`.
+    /// Every line that was delivered, as `from -> to line`.
     pub(super) traffic: Vec<String>,
     pub(super) reachable: bool,
-    /// Nothing crosses, and nobody is told.
+    /// No line is delivered, and no end learns of it.
     pub(super) hold_lines: bool,
 }
 
@@ -92,13 +92,13 @@ impl Herd {
         self.nodes[node].table().get(&client, self.now().mono.seconds()).is_some()
     }
 
-    /// What the node says of itself: its name.
+    /// The node's own name.
     pub(super) fn name(&self, node: usize) -> String {
         let node = &self.nodes[node];
         String::from_utf8_lossy(node.names().name(node.me())).into_owned()
     }
 
-    /// Runs until nothing moves for `ms` milliseconds.
+    /// Runs for `ms` milliseconds, until no line is in flight.
     pub(super) fn run(&mut self, ms: u64) {
         let end = self.now_ms + ms;
         loop {
@@ -107,7 +107,7 @@ impl Herd {
                 steps += 1;
                 assert!(
                     steps < 100_000,
-                    "no end at {} ms: {:#?}",
+                    "the herd does not settle by {} ms: {:#?}",
                     self.now_ms,
                     &self.traffic[self.traffic.len().saturating_sub(20)..]
                 );
@@ -116,7 +116,7 @@ impl Herd {
             if next > end {
                 break;
             }
-            assert!(next > self.now_ms || self.step(), "a timer that is due does something");
+            assert!(next > self.now_ms || self.step(), "a timer that is due causes an action");
             self.now_ms = next.max(self.now_ms + 1);
             let now = self.now();
             for node in &mut self.nodes {
@@ -131,7 +131,7 @@ impl Herd {
         let mut moved = self.dial(&now);
         for n in 0..self.nodes.len() {
             while let Some((id, ended)) = self.nodes[n].take_cut() {
-                // A dial-back request that is answered is nothing special.
+                // An answered dial-back request ends normally.
                 self.cuts.extend(Some(ended.cut).filter(|cut| *cut != Cut::DialBack));
                 self.disconnect(n, id);
                 moved = true;
@@ -148,7 +148,7 @@ impl Herd {
         for n in 0..self.nodes.len() {
             while let Some(to) = self.nodes[n].take_dial(now.mono) {
                 moved = true;
-                // Maps may differ, so a number says nothing to another node.
+                // Configurations may differ, so a node number is valid at one node only.
                 let name = String::from_utf8_lossy(self.nodes[n].names().name(to)).into_owned();
                 let other = (0..self.nodes.len()).find(|&other| self.name(other) == name);
                 let Some(other) = other.filter(|_| self.reachable) else {
@@ -157,7 +157,7 @@ impl Herd {
                 };
                 let nonce = [u8::try_from(self.pipes.len()).expect("few"); NONCE_BYTES];
                 let Some(here) = self.nodes[n].open(now.mono, Some(to), nonce) else { continue };
-                let there = self.nodes[other].open(now.mono, None, nonce).expect("anyone may come");
+                let there = self.nodes[other].open(now.mono, None, nonce).expect("any host may connect");
                 let ends = [(n, here), (other, there)];
                 self.pipes.push(Pipe { ends, queues: Default::default() });
             }

@@ -1,22 +1,22 @@
-//! The core: it decides, and does nothing else.
+//! The core of a node: it makes every decision of the herd and performs no action.
 //!
-//! Lines, positions, times, the table, links and digests. No socket, file, thread, clock, random
-//! source, or allocation after start: time and random numbers come in as arguments, lines go out
-//! through buffers that the caller lends. Without the standard library it could do none of it.
+//! It holds lines, positions, times, the table, links and digests. It uses no socket, file, thread, clock or
+//! random source, and does not allocate after start. The caller passes time and random numbers as arguments and
+//! lends the buffers for lines. The package is `no_std`, so the compiler enforces this.
 //!
-//! | file | what it is for |
+//! | file | purpose |
 //! |---|---|
 //! | [`limits`] | every number that bounds something |
 //! | [`time`], [`out`], [`digits`] | clocks as arguments, borrowed output, packed text |
-//! | [`fields`], [`client`] | what a client may say |
-//! | [`names`], [`update`] | nodes, updates, and the one strict order |
-//! | [`table`], `floor`, [`pending`], `changed` | what a node remembers, what it drops next, what it owes to whom, what watchers are told |
-//! | [`quota`] | how many clients one address may hold |
-//! | [`auth`], [`wire`], [`digest`] | proofs and tags, the lines between nodes, how tables are compared |
-//! | [`session`], [`node`], [`default_node`], [`node::links`], `node::dials`, `node::digests`, [`node::reload`] | one connection, the node, one of a board's size, its links, who dials, staying in sync, changed configurations |
-//! | [`node::restore`] | what outlives the node, where its configuration asks for that |
-//! | [`census`], [`node::census`] | how the whole herd is, asked through one node |
-//! | [`node::events`] | each entry, and what changes, for those who watch |
+//! | [`fields`], [`client`] | the commands of a client and their fields |
+//! | [`names`], [`update`] | nodes, updates, and the one strict order of updates |
+//! | [`table`], `eviction_heap`, [`pending`], `dirty` | the stored updates, the next one to evict, the updates pending for each link, the changes for subscribers |
+//! | [`quota`] | the number of clients that one address may hold |
+//! | [`auth`], [`wire`], [`digest`] | proofs and tags, the lines between nodes, the comparison of tables |
+//! | [`session`], [`node`], [`default_node`] | one link connection, the node, the node at the size of this build |
+//! | [`node::links`], `node::dials`, `node::digests` | the links of a node, dialling, staying in sync |
+//! | [`node::reload`], [`node::restore`], [`node::events`] | a changed configuration, entries from before the start, events for subscribers |
+//! | [`census`], [`node::census`] | the state of the whole herd, queried through one node |
 
 // The tests may allocate.
 #![cfg_attr(not(test), no_std)]

@@ -1,12 +1,12 @@
-//! Every limit of the core, its unit in its name, and the arithmetic that ties one to another.
+//! Every limit of the core, with its unit in its name, and the arithmetic between limits.
 //!
-//! Nothing else in the core holds a number that bounds something. What happens when a limit is
-//! reached is said beside it; the table of limits in docs/OPERATIONS.md repeats it for people who run nodes.
+//! All numbers of the core that bound something are here. The comment of a limit says what happens when it is
+//! reached. The table of limits in docs/OPERATIONS.md repeats it for operators.
 
-/// Clients a node remembers, set when it is built: `HERD_TABLE_CLIENTS=8192 cargo build`.
+/// Clients that a node stores, set at build time: `HERD_TABLE_CLIENTS=8192 cargo build`.
 ///
-/// A power of two from 16 to [`TABLE_CLIENTS_MAX`]. When full, the smallest update in the order of
-/// [`UpdateRef`](super::update::UpdateRef) gives way, or the newcomer is refused if it is smaller still.
+/// A power of two from 16 to [`TABLE_CLIENTS_MAX`]. When the table is full, it evicts the smallest update in
+/// the order of [`UpdateRef`](super::update::UpdateRef), or refuses a new update that is smaller still.
 pub const TABLE_CLIENTS: usize = match option_env!("HERD_TABLE_CLIENTS") {
     Some(text) => parse_usize(text),
     None => 4096,
@@ -17,19 +17,19 @@ const _: () =
 /// The largest table that a node can be built with, in clients.
 pub const TABLE_CLIENTS_MAX: usize = 32_768;
 
-/// Hash slots for [`TABLE_CLIENTS`]: twice as many, so that a full table is half empty to the hash.
+/// Hash slots for [`TABLE_CLIENTS`]: twice as many, so that a full table fills half of the hash.
 ///
-/// A `heapless` map probes for ever longer as it fills, and at one slot a client a full table would
-/// cost many times a half-full one. The second half of the configuration's entry array is never touched, so it
-/// costs addresses and no memory.
+/// A `heapless` map probes longer as it fills. With one slot for each client, a full table would cost many
+/// times a half-full one. The second half of the map's entry array is never touched: it costs addresses, not
+/// memory.
 pub const TABLE_SLOTS: usize = 2 * TABLE_CLIENTS;
-// heapless keeps positions in 16 bits; above 65,536 slots it is unsound (its issue 672).
+// heapless stores positions in 16 bits. It is unsound above 65,536 slots (its issue 672).
 const _: () = assert!(TABLE_SLOTS <= 65_536);
 
 /// Longest client id, in bytes. A longer one makes the command invalid.
 pub const CLIENT_ID_BYTES_MAX: usize = 64;
 
-/// Longest position, in bytes: two doubles printed in full fit. A longer one makes the command invalid.
+/// Longest position, in bytes. Two doubles printed in full fit. A longer one makes the command invalid.
 pub const POSITION_BYTES_MAX: usize = 48;
 
 /// Longest client time, in bytes. A longer one makes the command invalid.
@@ -38,7 +38,7 @@ pub const TIME_BYTES_MAX: usize = 32;
 /// Longest node name, in bytes. The configuration refuses a longer one.
 pub const NODE_NAME_BYTES_MAX: usize = 32;
 
-/// Longest skew, in bytes: a sign, as many digits as a client time holds and one carried, a point, nine digits.
+/// Longest skew, in bytes: a sign, the digits of a client time and one carried digit, a point, nine digits.
 pub const SKEW_BYTES_MAX: usize = 1 + TIME_BYTES_MAX + 1 + 1 + 9;
 
 /// Longest AT line, in bytes, without its newline: `AT`, five blanks, and the five fields.
@@ -50,7 +50,7 @@ pub const RANKED_LINE_BYTES_MAX: usize = 21 + AT_LINE_BYTES_MAX;
 
 /// Longest client line that can be a command, in bytes, without its newline.
 ///
-/// A longer line is invalid, and is copied into its answer as it streams, in constant memory.
+/// A longer line is invalid. The server copies it into its answer as it arrives, in constant memory.
 pub const CLIENT_LINE_BYTES_MAX: usize = 1024;
 const _: () = assert!(CLIENT_LINE_BYTES_MAX >= 4 * AT_LINE_BYTES_MAX);
 
@@ -58,14 +58,15 @@ const _: () = assert!(CLIENT_LINE_BYTES_MAX >= 4 * AT_LINE_BYTES_MAX);
 pub const ANSWER_BYTES_MAX: usize = 2 + CLIENT_LINE_BYTES_MAX + 1;
 const _: () = assert!(ANSWER_BYTES_MAX > AT_LINE_BYTES_MAX);
 
-/// Shortest IAMAT with its newline (`IAMAT a +1+1 1`), in bytes: it has the largest answer for its size.
+/// Shortest IAMAT with its newline (`IAMAT a +1+1 1`), in bytes. It has the largest answer for its size.
 pub const IAMAT_BYTES_MIN: usize = 15;
 
 /// Largest time a client may be ahead of a trusted clock, in nanoseconds: one day (PROTOCOL, IAMAT).
 pub const AHEAD_NS_MAX: i64 = 86_400 * 1_000_000_000;
 
-/// A node without a trusted clock uses its own clock while that is no farther than this from the clock of a node that has
-/// one, in nanoseconds: a minute. Farther off it is wrong.
+/// A node without a trusted clock may use its own clock if that differs by at most this much from a trusted
+/// clock that it has learned. One minute, in nanoseconds. A larger difference means that its own clock is
+/// wrong.
 pub const LEARNED_CLOCK_NS_MAX: i64 = 60 * 1_000_000_000;
 
 /// Largest radius of a WHATSAT, in kilometres.
@@ -81,18 +82,21 @@ pub const NODES_MAX: usize = 1024;
 pub const NEIGHBOURS_MAX: usize = 16;
 const _: () = assert!(NEIGHBOURS_MAX <= u16::BITS as usize);
 
-/// Link connections at once: one a neighbour, and as many that have not proved who they are.
+/// Link connections at once: one for each neighbour, and as many that have not authenticated.
 ///
-/// When full, the oldest connection that has not proved itself is closed, those from addresses of neighbours last: a
-/// stranger can only ever push out strangers, and a neighbour needs milliseconds.
+/// When all are in use, the node closes the oldest connection that has not authenticated. Connections from the
+/// addresses of neighbours are last in that order. So strangers can only push out strangers, and a neighbour's
+/// handshake takes milliseconds.
 pub const SESSIONS_MAX: usize = 2 * NEIGHBOURS_MAX;
-/// A connection that has not proved itself is left alone for so long before a newcomer may push it out,
-/// in milliseconds: a neighbour in a crowd of strangers needs two round trips. Until then newcomers
-/// wait with the kernel, which costs the node nothing. 1,024 of them are through in 6.4 s at a node with 16 links up:
-/// a neighbour that comes behind them all waits less than [`HANDSHAKE_MS_MAX`].
+/// Time in milliseconds before a newer connection may push out one that has not authenticated. A neighbour
+/// among many strangers needs two round trips. Until then new connections wait in the kernel's queue and cost
+/// the node nothing. At a node with 16 links up, 1,024 strangers pass in 6.4 s. A neighbour behind them waits
+/// less than
+/// [`HANDSHAKE_MS_MAX`].
 pub const STRANGER_MS_MIN: u64 = 100;
 const _: () = assert!(1_024 * STRANGER_MS_MIN / NEIGHBOURS_MAX as u64 <= HANDSHAKE_MS_MAX * 2 / 3);
-/// The same for a connection from the address of a neighbour, in milliseconds. It makes way after all others.
+/// The same time for a connection from the address of a neighbour, in milliseconds. The node closes it after
+/// all others.
 pub const EXPECTED_MS_MIN: u64 = 1_000;
 const _: () = assert!(EXPECTED_MS_MIN < HANDSHAKE_MS_MAX);
 const _: () = assert!(SESSIONS_MAX <= u32::BITS as usize);
@@ -102,87 +106,92 @@ pub const DIGEST_BUCKETS: usize = 64;
 
 /// Longest line between nodes, in bytes, without its newline. A longer one ends the link.
 pub const LINK_LINE_BYTES_MAX: usize = 1792;
-// The longest is a digest: D, a round, a floor in the form of an AT line, the hashes, the tag.
+// The longest line is a digest: D, a round, a floor in the form of an AT line, the hashes, the tag.
 const _: () =
     assert!(LINK_LINE_BYTES_MAX > 2 + 21 + RANKED_LINE_BYTES_MAX + 1 + DIGEST_BUCKETS * 16 + TAG_FIELD_BYTES);
 
 /// Bytes of a tag on the wire: a blank, `~`, 16 hex digits.
 pub const TAG_FIELD_BYTES: usize = 18;
 
-/// Bytes of the nonce that each end of a link brings.
+/// Bytes of the nonce that each end of a link sends.
 pub const NONCE_BYTES: usize = 16;
 
 /// Longest life of an entry, in seconds: one day since its origin heard the client.
 pub const AGE_S_MAX: u32 = 86_400;
 const _: () = assert!(AGE_S_MAX >= 10);
 
-/// A link that has not proved itself by then is closed, in milliseconds.
+/// The node closes a link that has not authenticated within this time, in milliseconds.
 pub const HANDSHAKE_MS_MAX: u64 = 10_000;
-/// The dialling end asks for a sign of life after this much silence, in milliseconds.
+/// The dialling end sends a ping after this much silence, in milliseconds.
 pub const PING_AFTER_MS: u64 = 10_000;
-/// A link that has been silent for so long is dead, in milliseconds.
+/// The node closes a link after this much silence, in milliseconds.
 pub const DEAD_AFTER_MS: u64 = 30_000;
 const _: () = assert!(DEAD_AFTER_MS >= 3 * PING_AFTER_MS);
 
-/// First pause before a neighbour is dialled again, in milliseconds; it doubles.
+/// First pause before the node dials a neighbour again, in milliseconds. It doubles each time.
 pub const BACKOFF_MS_MIN: u64 = 500;
-/// A link that held for so long, in milliseconds, was a good one: the pause after it is the first again.
-/// One that ends as soon as it is up (one end has a key and the other has none) is dialled ever more rarely.
+/// After a link that lasted this long, in milliseconds, the pause starts again at its minimum. If links end as
+/// soon as they are up (one end has a key and the other has none), the pauses keep doubling.
 pub const LINK_GOOD_AFTER_MS: u64 = 1_000;
-/// Longest pause before a neighbour is dialled again, in milliseconds.
+/// Longest pause before the node dials a neighbour again, in milliseconds.
 pub const BACKOFF_MS_MAX: u64 = 30_000;
 
-/// A digest is due this long after the last one, in milliseconds, give or take a tenth.
+/// Interval between digests, in milliseconds, plus or minus a tenth.
 pub const DIGEST_EVERY_MS: u64 = 60_000;
 /// A digest waits until no update has crossed the link for this long, in milliseconds.
 pub const DIGEST_QUIET_MS: u64 = 2_000;
-/// After digests that differed the next round comes sooner: first after this long, in milliseconds,
-/// then after twice as long each time. Either end may begin it, so that both learn when all is well.
+/// First interval after digests that differed, in milliseconds. It doubles each time. Either end may begin the
+/// round, so that both learn when they are in sync.
 pub const DIGEST_RETRY_MS: u64 = 2_000;
-/// A digest waits no longer than this for quiet, in milliseconds, once a link has had one.
+/// Longest time that a digest waits for quiet, in milliseconds, once a link has had one digest.
 pub const DIGEST_FORCED_MS: u64 = 600_000;
-/// The first digest of a link waits no longer than this for pending entries to be sent, in milliseconds.
+/// Longest time that the first digest of a link waits for pending entries, in milliseconds.
 pub const DIGEST_FIRST_MS: u64 = 1_000;
-/// Digests of one neighbour that are compared at once. Beyond that one more is compared every [`DIGEST_COST_MS`], and others
-/// are passed over and counted. A digest makes this node read its whole table.
+/// Digests of one neighbour that the node compares in a burst. After that it compares one more every
+/// [`DIGEST_COST_MS`] and ignores and counts the others. The limit exists because a digest makes the node read
+/// its whole table.
 pub const DIGESTS_AT_ONCE: u64 = 16;
-/// What a digest costs of that, in milliseconds until one more is compared.
+/// Time until one more digest is compared, in milliseconds.
 pub const DIGEST_COST_MS: u64 = 2_000;
-/// A digest that makes this node send its whole table costs so many more, one that makes it send a part as much less.
+/// Extra cost, in digests, of one that makes this node send its whole table. A part of the table costs that
+/// part.
 pub const DIGEST_ANSWER_COST: u64 = 8;
-/// A link whose neighbour has this many digests passed over in a row is closed.
+/// The node closes a link after ignoring this many digests in a row.
 pub const DIGESTS_EXCESS_MAX: u32 = 64;
-/// So often in a row one of two boot numbers comes back before the name counts as in use by two boards: two boards that take
-/// the link from each other do so every two seconds.
+/// Number of times in a row that an earlier boot number returns before the node reports two boards of one name.
+/// Two boards that take the link from each other alternate every two seconds.
 pub const NAME_IN_USE_TURNS: u8 = 5;
-/// A name that two boards were seen to use counts as in use for so long, in milliseconds: ten minutes.
+/// Time for which a name counts as used by two boards, in milliseconds: ten minutes.
 pub const NAME_IN_USE_MS: u64 = 600_000;
-/// Answers a node gives to the digests of one round: floors that move cannot keep two nodes talking.
+/// Answers of a node to the digests of one round. The limit ends a round although the floors move.
 pub const DIGEST_ANSWERS_MAX: u8 = 4;
 
-/// Clients that one address may hold in a node's table, unless the configuration says otherwise: a twentieth of it, so that one
-/// address at each of five nodes holds a quarter. Over it an IAMAT is answered as ever, but neither stored nor flooded.
+/// Clients that one address may hold in a node's table, by default: a twentieth of the table. One address at
+/// each of five nodes then holds a quarter of it. An IAMAT over the quota gets its normal answer, but the node
+/// neither stores nor floods it.
 #[expect(clippy::cast_possible_truncation, reason = "at most 32768 clients")]
 pub const CLIENTS_PER_ADDRESS: u32 = if TABLE_CLIENTS < 80 { 4 } else { TABLE_CLIENTS as u32 / 20 };
-/// The most that the configuration may ask for: the largest table.
+/// Largest quota that the configuration may set: the largest table.
 #[expect(clippy::cast_possible_truncation, reason = "32768")]
 pub const CLIENTS_PER_ADDRESS_MAX: u32 = TABLE_CLIENTS_MAX as u32;
 
-/// Censuses that a node takes part in at once. When full it takes no part in further ones: whoever waits for it learns of
-/// fewer nodes, and later. Which would be passed on again and again if the oldest were forgotten instead.
+/// Censuses that a node takes part in at once. A full node declines further ones: the asking node then learns
+/// of fewer nodes, and later. The node does not forget the oldest census instead, because neighbours would pass
+/// that one on again and again.
 pub const CENSUSES_MAX: usize = 4;
-/// Censuses that a node remembers for as long as their questions may still be on their way. When full those go that are over
-/// at this node; where none is it takes no part in further ones.
+/// Censuses that a node remembers while their questions may still arrive. When the list is full, the node
+/// forgets one that is over here. If none is over, it declines further censuses.
 pub const CENSUSES_SEEN_MAX: usize = 64;
-/// Links that are not well in one sum, each from the end that updates it. The others are counted.
+/// Links with a trouble that one sum lists, each from the end that reports it. The sum counts the others.
 pub const CENSUS_LINKS_MAX: usize = 32;
-/// A sum that nobody takes is kept for so long, in milliseconds.
-pub const CENSUS_KEPT_MS: u64 = 5_000;
-/// The longest that a node waits for the others in a census, in milliseconds.
+/// Time for which a node retains a sum that has not been taken, in milliseconds.
+pub const CENSUS_RETAIN_MS: u64 = 5_000;
+/// Longest time that a node waits for its neighbours in a census, in milliseconds.
 pub const CENSUS_MS_MAX: u64 = 60_000;
-/// What a node leaves of a census' time to the one that asked it, in milliseconds: an R on its way.
+/// Time that a node reserves for its R to reach the asking neighbour, in milliseconds.
 pub const CENSUS_HOP_MS: u64 = 250;
-// The longest R: numbers, a mask, two sets of nodes, links and how many more, half hashes, a floor, the tag.
+// The longest R: numbers, a mask, two sets of nodes, links and the count of further links, half hashes, a
+// floor, the tag.
 const _: () = assert!(
     LINK_LINE_BYTES_MAX
         > 2 + 3 * 21
@@ -196,7 +205,7 @@ const _: () = assert!(
             + TAG_FIELD_BYTES
 );
 
-/// Expired entries are swept at most so often, in milliseconds.
+/// Shortest interval between sweeps of expired entries, in milliseconds.
 pub const SWEEP_EVERY_MS: u64 = 60_000;
 
 const fn parse_usize(text: &str) -> usize {

@@ -1,7 +1,7 @@
-//! The nodes of the herd: names in, small numbers out.
+//! The nodes of the herd: a sorted list of names gives each node a small number.
 //!
-//! The list is the configuration's, sorted, so that the order of the numbers is the order of the names: two
-//! nodes that read the same configuration compare origins alike. It changes with the configuration only.
+//! The list is that of the configuration, so two nodes with the same configuration compare origins alike.
+//! Invariant: the order of the numbers is the order of the names. The list only changes with the configuration.
 
 use super::limits::{NODE_NAME_BYTES_MAX, NODES_MAX};
 
@@ -16,7 +16,7 @@ impl NodeId {
         usize::from(self.0)
     }
 
-    /// The node at this place of a list that may not be this node's own yet.
+    /// The node at this place of a list that need not be this node's current list.
     pub(super) fn at(index: usize) -> Option<Self> {
         u16::try_from(index).ok().filter(|_| index < NODES_MAX).map(NodeId)
     }
@@ -28,14 +28,14 @@ type Name = heapless::Vec<u8, NODE_NAME_BYTES_MAX, u8>;
 #[derive(Debug)]
 pub struct Names(heapless::Vec<Name, NODES_MAX>);
 
-/// Why a list of names was not taken. The configuration's own checks are stricter and come first.
+/// Why a list of names is rejected. The checks of the configuration are stricter and run first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NamesError {
-    /// More names than [`NODES_MAX`].
+    /// The list has more than [`NODES_MAX`] names.
     TooMany,
-    /// A name is empty, longer than [`NODE_NAME_BYTES_MAX`], or not of printable ASCII.
+    /// A name is empty, longer than [`NODE_NAME_BYTES_MAX`], or not printable ASCII.
     NotAToken,
-    /// The names are not in rising order, or one stands twice.
+    /// The names are not in rising order, or a name occurs twice.
     NotSorted,
 }
 
@@ -45,7 +45,7 @@ impl Names {
         Names(heapless::Vec::new())
     }
 
-    /// Whether a list of names can be taken: it must rise.
+    /// Checks a list of names: it must rise.
     pub(super) fn check<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), NamesError> {
         let mut last: Option<&str> = None;
         for (i, name) in names.enumerate() {
@@ -64,12 +64,12 @@ impl Names {
         Ok(())
     }
 
-    /// Takes the names, where there are none yet.
+    /// Stores the names in an empty list.
     pub(super) fn fill<'a>(
         &mut self,
         names: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<(), NamesError> {
-        debug_assert!(self.0.is_empty(), "a new list takes the place of the old one");
+        debug_assert!(self.0.is_empty(), "the caller clears the old list first");
         Self::check(names.clone())?;
         for name in names {
             let bytes = Name::from_slice(name.as_bytes()).map_err(|_| NamesError::NotAToken)?;
@@ -88,13 +88,13 @@ impl Names {
         self.0.iter().map(heapless::Vec::as_slice)
     }
 
-    /// How many there are.
+    /// Number of names.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none: before the start.
+    /// Whether the list is empty, as before the start.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_lists_it_could_not_search() {
+    fn unsorted_and_invalid_lists_are_rejected() {
         let long = "x".repeat(NODE_NAME_BYTES_MAX + 1);
         assert_eq!(filled(&["b", "a"]).err(), Some(NamesError::NotSorted));
         assert_eq!(filled(&["a", "a"]).err(), Some(NamesError::NotSorted));

@@ -1,12 +1,12 @@
-//! Where the core writes its lines: a slice that the server lends, and how much of it is used.
+//! The core's output: a slice that the server lends, and the number of bytes used.
 //!
-//! The core must not allocate, so it cannot grow this. A caller makes sure of the room for one
-//! whole line before it asks for one; the limits say how long a line can be.
+//! The core does not allocate, so it cannot grow the slice. Before each call, the caller ensures that one whole
+//! line fits. [`limits`](super::limits) gives the lengths.
 
 use super::time::NANOSECONDS;
 
-/// Bytes written into a borrowed slice. Writing past its end is a programmer's error: it is caught
-/// in debug builds, and cut short in release builds rather than a panic on a stranger's input.
+/// Bytes written into a borrowed slice. Writing past its end is a programming error. Debug builds panic.
+/// Release builds truncate the text, so that remote input cannot cause a panic.
 #[derive(Debug)]
 pub struct Out<'a> {
     bytes: &'a mut [u8],
@@ -19,13 +19,13 @@ impl<'a> Out<'a> {
         Out { bytes, len: 0 }
     }
 
-    /// Bytes that still fit.
+    /// Number of bytes that still fit.
     #[must_use]
     pub fn room(&self) -> usize {
         self.bytes.len() - self.len
     }
 
-    /// Bytes written.
+    /// Number of bytes written.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
@@ -37,7 +37,7 @@ impl<'a> Out<'a> {
         self.len == 0
     }
 
-    /// What is written.
+    /// The bytes written.
     #[must_use]
     pub fn written(&self) -> &[u8] {
         &self.bytes[..self.len]
@@ -45,7 +45,7 @@ impl<'a> Out<'a> {
 
     /// Appends `bytes`.
     pub fn put(&mut self, bytes: &[u8]) {
-        debug_assert!(bytes.len() <= self.room(), "the caller left room for a whole line");
+        debug_assert!(bytes.len() <= self.room(), "the caller ensures room for a whole line");
         let n = bytes.len().min(self.room());
         self.bytes[self.len..self.len + n].copy_from_slice(&bytes[..n]);
         self.len += n;
@@ -53,8 +53,8 @@ impl<'a> Out<'a> {
 
     /// Appends one byte.
     pub fn put_byte(&mut self, byte: u8) {
-        debug_assert!(self.room() > 0, "the caller left room for a whole line");
-        // Not by `put`: for one byte that would be a call of memcpy.
+        debug_assert!(self.room() > 0, "the caller ensures room for a whole line");
+        // Does not use `put`, which would call memcpy for one byte.
         if let Some(place) = self.bytes.get_mut(self.len) {
             *place = byte;
             self.len += 1;
@@ -64,7 +64,7 @@ impl<'a> Out<'a> {
     /// Appends `value` in decimal.
     pub fn put_u128(&mut self, value: u128) {
         let mut digits = itoa::Buffer::new();
-        // Almost every number here fits 64 bits, where a division costs a tenth of one in 128.
+        // Almost every number here fits 64 bits. A 64-bit division costs a tenth of a 128-bit one.
         let digits = match u64::try_from(value) {
             Ok(small) => digits.format(small),
             Err(_) => digits.format(value),
@@ -80,7 +80,7 @@ impl<'a> Out<'a> {
     /// Appends `value` as nine decimal digits: the fraction of a second in nanoseconds.
     pub fn put_nanos(&mut self, value: u32) {
         debug_assert!(value < NANOSECONDS);
-        // The 1 before them keeps the zeros, and is left out.
+        // The leading 1 preserves the zeros and is then skipped.
         self.put(&itoa::Buffer::new().format(NANOSECONDS + value).as_bytes()[1..]);
     }
 
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_print_as_they_do_elsewhere() {
+    fn numbers_print_as_std_prints_them() {
         for value in [0, 1, 9, 10, 99, u128::from(u64::MAX), u128::from(u64::MAX) + 1, u128::MAX] {
             let mut bytes = [0; 40];
             let mut out = Out::new(&mut bytes);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn hexadecimal_round_trips_and_refuses_what_is_not() {
+    fn hexadecimal_round_trips() {
         let mut text = [0; 8];
         let mut out = Out::new(&mut text);
         out.put_hex(&[0x00, 0x0f, 0xa5, 0xff]);

@@ -1,22 +1,23 @@
-//! Which entries are pending for which neighbour: the send queue of the whole node.
+//! The pending bits: which entries the node must still send to which neighbour. This is the send queue of the
+//! whole node.
 //!
-//! One bit for each (slot, neighbour). An entry that changes ten times before a slow link takes it
-//! is sent once, in its last state; a dead link costs its bits and nothing more, for ever.
+//! It holds one bit for each (slot, neighbour). An entry that changes ten times before a slow link takes it is
+//! sent once, in its last state. A dead link never costs more than its bits.
 //!
-//! Finding the next pending slot costs about the same whatever the table's size: a summary bit stands
-//! for a word of 16 slots, so a search reads at most 32 summary words. The search goes round, so an
-//! entry that changes all the time cannot keep a slow link from the others.
+//! Finding the next pending slot costs about the same for any table size. A summary bit stands for a word of 16
+//! slots, so a search reads at most 32 summary words. The search is cyclic, so an entry that changes all the
+//! time cannot delay the other entries.
 //!
-//! Invariants: `count[j]` is the number of bits set for j; a summary bit is set exactly when its
-//! word is not 0.
+//! Invariants: `count[j]` is the number of bits set for neighbour j; a summary bit is set exactly if its word
+//! is not 0.
 
 use super::limits::NEIGHBOURS_MAX;
 
 /// Slots a word holds.
 const WORD: usize = u16::BITS as usize;
-/// Words a summary word stands for.
+/// Words that a summary word covers.
 const SUMMARY: usize = u64::BITS as usize;
-/// Summary words a neighbour: enough for 32,768 slots.
+/// Summary words for each neighbour: enough for 32,768 slots.
 const SUMMARY_WORDS: usize = 32_768 / WORD / SUMMARY;
 
 /// Pending bits for `SLOTS` slots and 16 neighbours.
@@ -35,7 +36,7 @@ impl<const SLOTS: usize> Pending<SLOTS> {
     const FITS: () = assert!(SLOTS >= WORD && SLOTS.is_power_of_two() && NEIGHBOURS_MAX == WORD);
     const WORDS: usize = SLOTS / WORD;
 
-    /// Nothing pending.
+    /// No bit is set.
     pub(super) const fn new() -> Self {
         let () = Self::FITS;
         Pending {
@@ -51,7 +52,7 @@ impl<const SLOTS: usize> Pending<SLOTS> {
         &mut self.bits[neighbour * Self::WORDS + slot / WORD]
     }
 
-    /// Owes `slot` to `neighbour`.
+    /// Marks `slot` as pending for `neighbour`.
     pub(super) fn set(&mut self, neighbour: usize, slot: usize) {
         let bit = 1 << (slot % WORD);
         let word = self.word(neighbour, slot);
@@ -62,7 +63,7 @@ impl<const SLOTS: usize> Pending<SLOTS> {
         }
     }
 
-    /// Owes `slot` to `neighbour` no longer.
+    /// Marks `slot` as not pending for `neighbour`.
     pub(super) fn clear(&mut self, neighbour: usize, slot: usize) {
         let bit = 1 << (slot % WORD);
         let word = self.word(neighbour, slot);
@@ -88,10 +89,10 @@ impl<const SLOTS: usize> Pending<SLOTS> {
         usize::from(self.count[neighbour])
     }
 
-    /// The slot `from` is empty now and its entry stands at `to`: its debts move along.
+    /// Moves the bits of slot `from` to slot `to`, after the entry itself has moved.
     pub(super) fn move_slot(&mut self, from: usize, to: usize) {
         for neighbour in 0..NEIGHBOURS_MAX {
-            // Most of the time nothing is pending for anyone.
+            // A shortcut for the usual case that nothing is pending.
             if self.count[neighbour] == 0 {
                 continue;
             }
@@ -101,7 +102,7 @@ impl<const SLOTS: usize> Pending<SLOTS> {
         }
     }
 
-    /// What is pending for the neighbour `from` is pending for `to` from now on, and nothing to `from`.
+    /// Moves all bits of neighbour `from` to neighbour `to`, and clears the bits of `from`.
     pub(super) fn move_neighbour(&mut self, from: usize, to: usize) {
         if from != to {
             self.bits.copy_within(from * Self::WORDS..(from + 1) * Self::WORDS, to * Self::WORDS);
@@ -115,7 +116,7 @@ impl<const SLOTS: usize> Pending<SLOTS> {
         self.cursor[from] = 0;
     }
 
-    /// The slot is empty now: nothing of it is pending.
+    /// Clears the bits of a slot that is now empty.
     pub(super) fn clear_slot(&mut self, slot: usize) {
         for neighbour in 0..NEIGHBOURS_MAX {
             if self.count[neighbour] > 0 {
@@ -124,14 +125,14 @@ impl<const SLOTS: usize> Pending<SLOTS> {
         }
     }
 
-    /// The next slot pending for `neighbour`, going round from the last one given.
+    /// The next slot pending for `neighbour`, cyclically after the last result.
     pub(super) fn next(&mut self, neighbour: usize) -> Option<usize> {
         if self.count[neighbour] == 0 {
             return None;
         }
         let start = usize::from(self.cursor[neighbour]);
         let slot = self.first_from(neighbour, start).or_else(|| self.first_from(neighbour, 0));
-        debug_assert!(slot.is_some(), "the count says that a bit is set");
+        debug_assert!(slot.is_some(), "a bit is set if the count is not 0");
         let next = (slot? + 1) % SLOTS;
         self.cursor[neighbour] = u16::try_from(next).expect("a table has at most 32,768 entries");
         slot
@@ -178,7 +179,7 @@ mod tests {
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
-        // A few slots far apart: words, summary words and the way round all come up.
+        // A few slots far apart cover words, summary words and the wrap-around.
         let slot = || prop_oneof![0..20_usize, 1020..1030_usize, 4080..SLOTS];
         let neighbour = || prop_oneof![Just(0_usize), Just(7), Just(15)];
         let step = prop_oneof![

@@ -1,16 +1,19 @@
-//! How many clients one address may hold in the table at a time: a stranger cannot fill it with ids that it makes up.
+//! The quota: how many clients one address may hold in the table. It stops one host from filling the table with
+//! invented ids.
 //!
-//! A full table holds the newest updates, so an address that invents enough ids pushes the clients of others out. So each
-//! entry that this node's own clients brought belongs to the address of the last one, and an address holds so many at
-//! most. An update that would give it one more is answered as ever, but neither stored nor flooded, and counted. What an
-//! address holds already it may update as often as it likes. An entry stops to count when it ends, or when its client is
-//! heard by another node: there it counts then. So one address holds so many at each node, and never more.
+//! A full table holds the newest updates, so an address that invents enough ids pushes out the clients of
+//! others. Therefore each entry of this node's own clients belongs to the address of its last update, and each
+//! address may hold a limited number. An update over the quota gets its normal answer. The node counts it, but
+//! neither stores nor floods it. An address may always update the entries that it holds. An entry stops
+//! counting when it ends, or when another node hears its client; it then counts at that node. So one address
+//! holds at most its quota at each node.
 //!
-//! Addresses are told apart by 24 bits of a keyed hash, and an IPv6 host owns a /64, so that is what counts as an address.
-//! The count is a count-min sketch (Cormode and Muthukrishnan, "An improved data stream summary: the count-min sketch and
-//! its applications", 2005) of three rows, one by each byte: an address is over its quota only if all of its counters are.
-//! Strangers cannot grow it, and cannot choose with whom they share. With k addresses over their quota an honest one is taken
-//! for one of them with a chance of (k/256)^3. All is zero at the start: fit for a static.
+//! 24 bits of a keyed hash identify an address. An IPv6 host owns a /64, so a /64 counts as one address. The
+//! count is a count-min sketch of three rows, one for each byte (Cormode and Muthukrishnan, "An improved data
+//! stream summary: the count-min sketch and its applications", 2005). An address is over its quota only if all
+//! three of its counters are. Remote hosts cannot grow the sketch and cannot choose which addresses share
+//! counters. With k addresses over their quota, the chance that the sketch also rejects a further address is
+//! (k/256)^3. All bytes are zero at the start, so the sketch fits a static.
 
 use core::hash::Hasher;
 use core::net::IpAddr;
@@ -19,17 +22,17 @@ use siphasher::sip::SipHasher13;
 
 use super::limits::CLIENTS_PER_ADDRESS_MAX;
 
-/// Whose quota an update draws on. Made by [`Node::caller`](super::node::Node::caller).
+/// The key of the quota that an update counts against. [`Node::caller`](super::node::Node::caller) makes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Caller([u8; ROWS]);
 
 const ROWS: usize = 3;
 
 impl Caller {
-    /// Nobody's: a client of a herd on one machine, or one that comes through a gateway.
+    /// Exempt: a client of a herd on one machine, or one that connects through a gateway.
     pub const EXEMPT: Caller = Caller([0; ROWS]);
 
-    /// The quota of an address, by the secret of the table's hash.
+    /// The key of an address, by the secret of the table's hash.
     pub(super) fn of(address: IpAddr, hash_key: (u64, u64)) -> Caller {
         let mut hasher = SipHasher13::new_with_keys(hash_key.0, hash_key.1);
         match address.to_canonical() {
@@ -40,25 +43,25 @@ impl Caller {
         Caller::of_tag([a, b, c])
     }
 
-    /// A part of the hash, for others that tell addresses apart.
+    /// The first byte of the hash, for other code that distinguishes addresses.
     #[must_use]
     pub fn first_byte(self) -> u8 {
         self.0[0]
     }
 
-    /// The quota of this tag; the one tag that stands for nobody is another's.
+    /// The key of this tag. The tag that means exempt maps to another one.
     #[must_use]
     pub fn of_tag(tag: [u8; ROWS]) -> Caller {
         if tag == Caller::EXEMPT.0 { Caller([1; ROWS]) } else { Caller(tag) }
     }
 }
 
-/// How many entries each address holds.
+/// The number of entries of each address.
 #[derive(Debug)]
 pub(super) struct Quotas {
-    /// Entries by each byte of their tags.
+    /// Number of entries for each byte of their tags.
     counts: [[u16; 256]; ROWS],
-    /// Entries that an address may hold.
+    /// Number of entries that an address may hold.
     max: u16,
 }
 
@@ -67,24 +70,24 @@ impl Quotas {
         Quotas { counts: [[0; 256]; ROWS], max: 0 }
     }
 
-    /// Sets how many entries an address may hold: at least one, at most [`CLIENTS_PER_ADDRESS_MAX`]. What it holds
-    /// already it keeps.
+    /// Sets the number of entries that an address may hold: at least one, at most [`CLIENTS_PER_ADDRESS_MAX`].
+    /// Present entries stay.
     pub(super) fn set_max(&mut self, max: u32) {
         self.max = u16::try_from(max.clamp(1, CLIENTS_PER_ADDRESS_MAX)).unwrap_or(u16::MAX);
     }
 
-    /// Whether an entry of `holder`, or none yet, may become this caller's.
+    /// Whether `caller` may take over an entry of `holder`, or add an entry if `holder` is `None`.
     pub(super) fn allows(&self, caller: Caller, holder: Option<Caller>) -> bool {
         caller == Caller::EXEMPT || holder == Some(caller) || self.held(caller) < self.max
     }
 
-    /// The most that the caller may hold: too much where it shares all its counters with others.
+    /// An upper bound of the caller's entries. It is too high if other addresses share all its counters.
     fn held(&self, caller: Caller) -> u16 {
         let counts = self.counts.iter().zip(caller.0).map(|(counts, byte)| counts[usize::from(byte)]);
         counts.min().unwrap_or(0)
     }
 
-    /// An entry was `from`'s and is `to`'s from now on. One that nobody holds is exempt.
+    /// Moves an entry from the quota of `from` to that of `to`. [`Caller::EXEMPT`] has no counters.
     pub(super) fn pass(&mut self, from: Caller, to: Caller) {
         if from == to {
             return;
@@ -92,7 +95,7 @@ impl Quotas {
         for (caller, is_given) in [(from, false), (to, true)] {
             for (counts, byte) in self.counts.iter_mut().zip(caller.0).filter(|_| caller != Caller::EXEMPT) {
                 let count = &mut counts[usize::from(byte)];
-                debug_assert!(is_given || *count > 0, "what is taken back was given");
+                debug_assert!(is_given || *count > 0, "an entry is counted before it is released");
                 *count = if is_given { *count + 1 } else { count.saturating_sub(1) };
             }
         }
@@ -117,30 +120,33 @@ mod tests {
             quotas.pass(Caller::EXEMPT, caller);
         }
         assert!(!quotas.allows(caller, None));
-        assert!(!quotas.allows(caller, Some(Caller::EXEMPT)), "nor does it take over what others hold");
-        assert!(quotas.allows(caller, Some(caller)), "what it holds it may update");
+        assert!(
+            !quotas.allows(caller, Some(Caller::EXEMPT)),
+            "an address over its quota cannot take over an exempt entry"
+        );
+        assert!(quotas.allows(caller, Some(caller)), "an address may update its own entry");
         for other in [[1, 2, 4], [1, 0, 3], [0, 2, 3]] {
-            assert!(quotas.allows(Caller(other), None), "two bytes are shared");
+            assert!(quotas.allows(Caller(other), None), "sharing two bytes is not enough");
         }
         assert!(quotas.allows(Caller::EXEMPT, None));
-        // Another node has heard of one of its clients.
+        // Another node has heard one of its clients.
         quotas.pass(caller, Caller::EXEMPT);
         assert!(quotas.allows(caller, None));
     }
 
     #[test]
-    fn who_shares_a_quota() {
+    fn addresses_of_one_host_share_a_quota() {
         let caller = |text: &str| Caller::of(text.parse().expect("an address"), HASH_KEY);
         assert_eq!(caller("192.0.2.7"), caller("::ffff:192.0.2.7"));
-        assert_eq!(caller("2001:db8::1"), caller("2001:db8::ffff:0:2"), "one /64");
+        assert_eq!(caller("2001:db8::1"), caller("2001:db8::ffff:0:2"), "one /64 shares a quota");
         assert_ne!(caller("192.0.2.7"), caller("192.0.2.8"));
-        assert_ne!(caller("127.0.0.1"), Caller::EXEMPT, "who is exempt is for the configuration to say");
+        assert_ne!(caller("127.0.0.1"), Caller::EXEMPT, "the configuration decides which clients are exempt");
         let otherwise = Caller::of(IpAddr::from([192, 0, 2, 7]), (3, 4));
         assert_ne!(otherwise, caller("192.0.2.7"), "the hash is keyed");
     }
 
     proptest! {
-        /// The counters are those of the entries, whatever happens, and never count too few.
+        /// The counters match the entries after any steps, and are never too low.
         #[test]
         fn no_address_is_counted_short(
             max in 1..6_u32,

@@ -1,7 +1,7 @@
-//! Jitter: numbers that need not be secret, from a seed that the server brings.
+//! Jitter: random numbers that need not be secret, from a seed that the server passes.
 //!
-//! The core has no source of randomness, so that a seed repeats a whole run. Nothing here guards
-//! anything: nonces and keys come from the system, through the server.
+//! The core has no source of randomness, so a seed reproduces a whole run. Do not use this generator for nonces
+//! or keys: the server takes these from the system.
 
 /// xorshift64* (Vigna 2016, "An experimental exploration of Marsaglia's xorshift generators").
 #[derive(Debug)]

@@ -1,39 +1,40 @@
-//! When an update was received: what bounds its rank (see [`update`](super::update)).
+//! The receive time of an update. It bounds the update's rank (see [`update`](super::update)).
 //!
 //! | this node's clock | receive time |
 //! |---|---|
 //! | trusted | this node's clock |
 //! | not trusted, and some node of the herd has a trusted one | that node's clock, learned from its updates of the last minute |
-//! | not trusted anywhere | this node's clock, but later than every rank that the herd has seen |
+//! | not trusted, and no node has a trusted one | this node's clock, but later than every rank that the node has seen |
 //!
 //! The last row is a hybrid logical clock (Kulkarni and others, "Logical Physical Clocks", 2014).
 //!
-//! What follows for a client that sends a time ahead of the truth:
-//! - Where any clock of the herd is trusted, its update ranks as of its arrival, to within a minute. Its own next update, or
-//!   anybody's of that id, replaces it.
-//! - Where no clock is trusted and all are right or behind, as boards without a clock chip are, the same holds: an update that
-//!   claims more than any clock of the herd shows ranks just above what the herd has seen, and the next one above it.
-//!   Updates are then ordered by their arrival.
-//! - Where no clock is trusted and one is ahead of the truth, a time up to that clock ranks as it stands. It holds the id for
-//!   as long as an entry lives, at most a day, and outranks others. No time reaches beyond the clock that is farthest ahead.
+//! The consequences for a client that sends a time ahead of the true time:
+//! - If any node of the herd has a trusted clock, the update ranks by its arrival, to within a minute. The next
+//!   update of that id replaces it.
+//! - If no clock is trusted and all are right or behind, the same holds. This is normal for boards without a
+//!   clock chip. An update that is ahead of every clock ranks just above all updates that the node has seen,
+//!   and the next update ranks above it. The order is then the order of arrival.
+//! - If no clock is trusted and one is ahead, a time up to that clock ranks unchanged. It holds the id for the
+//!   lifetime of an entry, at most a day, and outranks other updates. No rank exceeds the clock that is
+//!   farthest ahead.
 //!
-//! A client whose times are not ahead is ordered by its own times in each of these cases.
+//! In each case, the updates of a client with correct times are ordered by these times.
 
 use super::limits::LEARNED_CLOCK_NS_MAX;
 use super::time::{Mono, Now, Timestamp};
 use super::update::Sighting;
 
-/// What the updates of the herd tell of the time.
+/// The time that this node has learned from updates.
 #[derive(Debug)]
 pub(super) struct ReceiveClock {
     /// The largest rank that the node has seen.
     newest: Timestamp,
-    /// What a trusted clock of the herd showed when this node's steady clock began.
+    /// The time of a trusted clock of the herd at the start of this node's steady clock.
     trusted_start: Option<Timestamp>,
 }
 
 impl ReceiveClock {
-    /// Nothing is known. All zero: fit for a static.
+    /// No update has been seen. All bytes are zero, so it fits a static.
     pub(super) const fn new() -> Self {
         ReceiveClock { newest: Timestamp(0), trusted_start: None }
     }
@@ -53,15 +54,17 @@ impl ReceiveClock {
         }
     }
 
-    /// The table has taken this, heard by its origin `age_s` seconds ago.
+    /// Learns from an update that the table has taken. Its origin heard it `age_s` seconds ago.
     pub(super) fn learn(&mut self, now: Mono, sighting: &Sighting, age_s: i32) {
         self.newest = self.newest.max(sighting.rank);
-        // An age may be wrong by as much as it is: a clock may have jumped while a board with a snapshot was off.
+        // An error of the age can be as large as the age: a clock may have jumped while a board with a snapshot
+        // was off.
         let age_ns = i64::from(age_s) * 1_000_000_000;
         if sighting.clock_was_trusted() && age_ns <= LEARNED_CLOCK_NS_MAX {
             let shows = sighting.heard.0.saturating_add(age_ns);
             let start = shows.saturating_sub(nanoseconds(now));
-            // Ages are whole seconds, so samples differ by a few. One that is far below is of a clock that was set right.
+            // Ages are whole seconds, so samples differ by a few seconds. A much lower sample is from a clock
+            // that was corrected.
             let is_better = self
                 .trusted_start
                 .is_none_or(|old| start > old.0 || old.0.saturating_sub(start) > LEARNED_CLOCK_NS_MAX);
@@ -71,7 +74,7 @@ impl ReceiveClock {
         }
     }
 
-    /// Keeps what rests on entries that are still there: the largest of their ranks, and whether any is by a trusted clock.
+    /// Limits the learned state to present entries: their largest rank, and whether any has a trusted clock.
     pub(super) fn forget_beyond(&mut self, entries: impl Iterator<Item = (Timestamp, bool)>) {
         let none = (Timestamp(0), false);
         let (newest, has_trusted) = entries.fold(none, |(newest, has_trusted), (rank, is_trusted)| {
@@ -100,31 +103,33 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_clock_is_the_receive_time_whatever_others_show() {
+    fn a_trusted_own_clock_is_the_receive_time() {
         let mut clock = ReceiveClock::new();
         clock.learn(Mono(0), &update("AT Hill +0.000000000 a +1+1 5000").sighting, 0);
         assert_eq!(clock.now(&now(9, 700, true)), Timestamp(700_000_000_000));
     }
 
     #[test]
-    fn a_trusted_clock_elsewhere_is_learned_and_goes_on() {
+    fn a_trusted_clock_of_another_node_is_learned() {
         let mut clock = ReceiveClock::new();
-        // Heard 10 s ago, at 1,000 s: it is 1,010 s there, and this node has been up for 30 s.
+        // The origin heard it 10 s ago at 1,000 s. Its clock now shows 1,010 s, and this node has been up for
+        // 30 s.
         clock.learn(Mono(30_000), &update("AT Hill +0.000000000 a +1+1 1000").sighting, 10);
         for (mono_s, wall_s, shows_s) in [
             (30, 5, 1_010),
             (40, 9_999, 1_020),
-            // Its own clock is near enough.
+            // The node's own clock is close enough.
             (40, 1_003, 1_003),
             (40, 1_080, 1_080),
             (40, 1_081, 1_020),
         ] {
             assert_eq!(seconds(clock.now(&now(mono_s, wall_s, false))), shows_s, "{mono_s} {wall_s}");
         }
-        // An older sample says the same, a second short; one of a clock that was set right is taken.
+        // An older sample gives the same time minus a second. A sample of a corrected clock replaces the
+        // learned time.
         clock.learn(Mono(40_000), &update("AT Hill +0.000000000 b +1+1 960").sighting, 59);
         assert_eq!(seconds(clock.now(&now(40, 0, false))), 1_020);
-        // One that is older than a minute may be of a clock that jumped.
+        // A sample older than a minute may be from a clock that jumped.
         clock.learn(Mono(40_000), &update("AT Hill +0.000000000 b +1+1 960").sighting, 61);
         assert_eq!(seconds(clock.now(&now(40, 0, false))), 1_020);
         clock.learn(Mono(40_000), &update("AT Hill +0.000000000 b +1+1 500").sighting, 0);
@@ -136,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_trusted_clock_it_is_later_than_all_that_was_seen() {
+    fn without_a_trusted_clock_it_exceeds_all_ranks() {
         let mut clock = ReceiveClock::new();
         let seen = crate::update::Update::parse_ranked_line(
             b"4000000000 AT Hill -996.000000000 a +1+1 1000",

@@ -1,6 +1,7 @@
-//! What is written reads as what it was, and what is read is written as it came: for each kind of line there is.
+//! Round trips of every kind of line: a written line parses to the same value, and a parsed line is written
+//! back unchanged.
 
-use super::auth::{PROOF_BYTES, Said};
+use super::auth::{HelloFields, PROOF_BYTES};
 use super::census::{Question, Sum};
 use super::client::Command;
 use super::digest::Buckets;
@@ -20,12 +21,12 @@ fn written(write: impl FnOnce(&mut Out)) -> Vec<u8> {
     out.written().to_vec()
 }
 
-/// Writes a line again from what was read of it.
+/// Writes a parsed line again.
 fn rewritten(line: &Line) -> Vec<u8> {
     written(|out| match line {
         Line::Hello { version, name, boot, capacity, nonce } => {
             assert_eq!(*version, wire::VERSION);
-            wire::put_hello(&Said { name, boot: *boot, capacity: *capacity, nonce }, out);
+            wire::put_hello(&HelloFields { name, boot: *boot, capacity: *capacity, nonce }, out);
         }
         Line::Proof(proofs) => wire::put_proofs(proofs, out),
         Line::Update { age_s, update } => {
@@ -48,7 +49,7 @@ fn rewritten(line: &Line) -> Vec<u8> {
     })
 }
 
-/// Any byte but white space.
+/// Any byte except white space.
 fn client() -> impl Strategy<Value = Vec<u8>> {
     let byte = any::<u8>().prop_filter("white space", |byte| !super::fields::is_white_space(*byte));
     proptest::collection::vec(byte, 1..=64)
@@ -85,12 +86,12 @@ fn proofs() -> impl Strategy<Value = Vec<[u8; PROOF_BYTES]>> {
     proptest::collection::vec(any::<[u8; PROOF_BYTES]>(), 1..=2)
 }
 
-/// Lines of each kind, in the one form in which nodes write them.
+/// Lines of each kind, in the canonical form that nodes write.
 fn line() -> impl Strategy<Value = Vec<u8>> {
     let hello = ("[!-~]{1,32}", any::<u64>(), any::<u32>(), any::<[u8; NONCE_BYTES]>()).prop_map(
         |(name, boot, capacity, nonce)| {
-            let said = Said { name: name.as_bytes(), boot, capacity, nonce: &nonce };
-            written(|out| wire::put_hello(&said, out))
+            let hello = HelloFields { name: name.as_bytes(), boot, capacity, nonce: &nonce };
+            written(|out| wire::put_hello(&hello, out))
         },
     );
     let proof = proofs().prop_map(|proofs| written(|out| wire::put_proofs(&proofs, out)));
@@ -120,15 +121,15 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn a_line_of_a_link_is_written_as_it_was_read(line in line()) {
-        let read = Line::parse(&line, &names()).expect("nodes read what nodes write");
+    fn link_lines_round_trip(line in line()) {
+        let read = Line::parse(&line, &names()).expect("a node parses the lines that nodes write");
         prop_assert_eq!(rewritten(&read), line);
     }
 
-    /// Other forms of a line may be read (a number with zeros before it, white space within an AT line); what they
-    /// mean is then written in the one form, and means the same.
+    /// The parser may accept other forms of a line (leading zeros, white space within an AT line). Written
+    /// again, such a line has the canonical form and the same meaning.
     #[test]
-    fn a_damaged_line_is_refused_or_means_one_thing(line in line(), at: prop::sample::Index, byte: u8) {
+    fn a_damaged_line_is_rejected_or_unambiguous(line in line(), at: prop::sample::Index, byte: u8) {
         let mut damaged = line;
         let at = at.index(damaged.len());
         damaged[at] = byte;
@@ -144,7 +145,7 @@ proptest! {
         if is_whole {
             let once = rewritten(&read);
             prop_assert!(once.len() <= damaged.len());
-            let again = Line::parse(&once, &names()).expect("nodes read what nodes write");
+            let again = Line::parse(&once, &names()).expect("a node parses the lines that nodes write");
             prop_assert_eq!(format!("{again:?}"), format!("{read:?}"));
         }
     }
@@ -153,8 +154,8 @@ proptest! {
     fn hellos_and_proofs_read_as_they_were_written(
         name in "[!-~]{1,32}", boot: u64, capacity: u32, nonce: [u8; NONCE_BYTES], proofs in proofs(),
     ) {
-        let said = Said { name: name.as_bytes(), boot, capacity, nonce: &nonce };
-        let line = written(|out| wire::put_hello(&said, out));
+        let hello = HelloFields { name: name.as_bytes(), boot, capacity, nonce: &nonce };
+        let line = written(|out| wire::put_hello(&hello, out));
         let read = Line::parse(&line, &names());
         let Some(Line::Hello { version, name: n, boot: b, capacity: c, nonce: o }) = read else { panic!("{read:?}") };
         prop_assert_eq!((version, n, b, c, o), (wire::VERSION, name.as_bytes(), boot, capacity, nonce));
@@ -164,7 +165,7 @@ proptest! {
     }
 
     #[test]
-    fn any_update_goes_through_an_update_and_a_floor(update in update(), age_s: u32, round: u64, number: u64) {
+    fn updates_and_floors_round_trip(update in update(), age_s: u32, round: u64, number: u64) {
         let line = written(|out| wire::put_update(&update.borrowed(), age_s, &names(), out));
         let read = Line::parse(&line, &names());
         let Some(Line::Update { age_s: age, update: Ok(back) }) = read else { panic!("{read:?}") };
@@ -179,7 +180,7 @@ proptest! {
     }
 
     #[test]
-    fn a_command_is_read_from_whatever_white_space_lies_between(
+    fn commands_allow_any_white_space_between_fields(
         client in client(), position in position(), time in time(),
         radius in "0{0,3}([0-4]?[0-9](\\.[0-9]{1,12})?|50(\\.0{1,12})?)", items in "0{0,3}(1?[0-9]|20)",
         white in proptest::collection::vec("[ \t\r\x0b\x0c]{1,3}", 3), around in "[ \t\r\x0b\x0c]{0,3}",

@@ -1,10 +1,10 @@
-//! One link connection: from the first HELLO to the last tagged line.
+//! A session: one link connection, from the first HELLO to the last tagged line.
 //!
-//! A session knows its own connection only. What a line means for the table and for other links is
-//! the [`Node`](super::node::Node)'s business.
+//! A session knows only its own connection. The [`Node`](super::node::Node) decides what a line means for the
+//! table and for other links.
 //!
-//! Invariants: nothing but HELLO is read or written in `Phase::Hello`, nothing but PROOF in
-//! `Phase::Proof`; where there are keys every line in `Phase::Up` carries a tag.
+//! Invariants: in `Phase::Hello` only HELLO is read or written, in `Phase::Proof` only PROOF. If the node has
+//! keys, every line in `Phase::Up` carries a tag.
 
 use super::auth::{LineKeys, Role};
 use super::limits::{
@@ -15,47 +15,48 @@ use super::names::NodeId;
 use super::time::Mono;
 use super::update::Update;
 
-/// Why a link connection ends, as far as the core decides it.
+/// Why the core ends a link connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// The first line was no HELLO.
+    /// The first line was not a HELLO.
     NoHello,
-    /// It speaks another version of the grammar.
+    /// The peer uses another version of the grammar.
     Version,
-    /// It says a name that is no neighbour's by this node's configuration, or another than was dialled.
+    /// The peer's name is not that of a configured neighbour, or not that of the dialled one.
     Stranger,
-    /// It sent no PROOF although this node has a key: it has none.
+    /// The peer sent no PROOF, so it has no key. This node has one.
     NoProof,
-    /// It sent a PROOF although this node has no key.
+    /// The peer sent a PROOF, and this node has no key.
     Unexpected,
-    /// It knows none of this node's keys.
+    /// The peer has none of this node's keys.
     WrongKey,
-    /// A line's tag was wrong: it was forged, replayed, reordered or damaged.
+    /// The tag of a line was wrong: the line was forged, replayed, reordered or damaged.
     WrongTag,
-    /// A line made no sense.
+    /// A line was malformed.
     Nonsense,
-    /// It sends digests much faster than any node does.
+    /// The peer sends digests much faster than a node does.
     DigestFlood,
     /// A line was longer than [`LINK_LINE_BYTES_MAX`](super::limits::LINK_LINE_BYTES_MAX).
     TooLong,
-    /// It had not proved itself in time.
+    /// The peer did not authenticate in time.
     HandshakeTimeout,
-    /// It was silent for too long.
+    /// The peer sent nothing for too long.
     Silent,
-    /// The same neighbour has made a newer link.
+    /// The same neighbour has opened a newer link.
     Replaced,
-    /// Too many connections had not proved themselves, and this was the oldest.
+    /// Too many connections had not authenticated, and this was the oldest.
     PushedOut,
-    /// The neighbour has proved in a newer connection that it has no link: it was started anew or cut off.
+    /// The neighbour has authenticated in a newer connection and has no link: it restarted or lost the link.
     Abandoned,
-    /// The configuration was changed: the neighbour is none any more, or the key it was linked by is none.
+    /// A reload removed the neighbour, or the key that the link uses.
     MapChanged,
-    /// It was a dial-back request (see [`Node::take_dial`](super::node::Node::take_dial)), and has done its work.
+    /// The connection was a dial-back request (see [`Node::take_dial`](super::node::Node::take_dial)) and is
+    /// complete.
     DialBack,
 }
 
 impl Cut {
-    /// The reason in words, for logs.
+    /// The reason as text, for logs.
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
@@ -73,11 +74,11 @@ impl Cut {
                 "it compares tables without pause: its software is at fault, or it is not a node"
             }
             Cut::TooLong => "a line was too long",
-            Cut::HandshakeTimeout => "it did not prove itself within 10 s",
+            Cut::HandshakeTimeout => "it did not authenticate within 10 s",
             Cut::Silent => "it was silent for 30 s",
             Cut::Replaced => "the same neighbour made a newer link",
-            Cut::PushedOut => "too many connections had not proved themselves",
-            Cut::Abandoned => "its other end was started anew or cut off",
+            Cut::PushedOut => "too many connections had not authenticated",
+            Cut::Abandoned => "its other end restarted or lost the link",
             Cut::MapChanged => "the configuration or its keys were changed",
             Cut::DialBack => "a dial-back request has done its work",
         }
@@ -87,30 +88,31 @@ impl Cut {
 /// A connection that the core has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {
-    /// Why.
+    /// The reason.
     pub cut: Cut,
-    /// Who was at the other end, if it had proved itself.
+    /// The authenticated neighbour at the other end, if any.
     pub peer: Option<NodeId>,
-    /// Who the other end said it was, or who was dialled: good for a log, and for nothing else.
+    /// The neighbour that was dialled, or the unverified name of the other end. Use it for logs only.
     pub alleged: Option<NodeId>,
 }
 
-/// How far a session has come.
+/// The phase of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// No connection.
     Free,
-    /// The other end's HELLO is awaited.
+    /// The node waits for the other end's HELLO.
     Hello,
-    /// The other end's PROOF is awaited.
+    /// The node waits for the other end's PROOF.
     Proof,
-    /// This end has asked to be dialled back and the other end knows who it is: it will close, and dial.
+    /// This end has requested a dial-back and has authenticated. The other end will close the connection and
+    /// dial.
     DialBackAsked,
-    /// Both ends know each other.
+    /// Both ends have authenticated, or have no keys.
     Up,
 }
 
-/// What the other end said in its HELLO.
+/// The fields of the other end's HELLO.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer {
     pub(super) node: NodeId,
@@ -119,18 +121,18 @@ pub(super) struct Peer {
     pub(super) nonce: [u8; NONCE_BYTES],
 }
 
-/// A digest that this end owes.
+/// A digest that this end must send.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DigestDue {
     pub(super) round: u64,
-    /// It waits for pending updates to go first, but no longer than this. [`DigestDue::NOW`] once that
-    /// time has come and the writer knows: a link that takes nothing must not keep the clock busy.
+    /// The digest waits for pending updates, but no longer than this time. [`DigestDue::NOW`] once the time has
+    /// passed and the writer has been woken: a link that accepts no bytes must not wake the clock again.
     pub(super) at_latest: Mono,
 }
 
 impl DigestState {
-    /// The round of this number, which is this end's own or else the other's: begun anew if it is another
-    /// than its last.
+    /// The round of this number: this end's own, or else the other end's. Starts the other end's round anew if
+    /// the number is a new one.
     pub(super) fn round(&mut self, number: u64) -> &mut Round {
         if self.begun == Some(number) {
             return &mut self.ours;
@@ -143,16 +145,16 @@ impl DigestState {
 }
 
 impl DigestDue {
-    /// The patience has ended.
+    /// The time has passed, and the writer has been woken.
     pub(super) const NOW: Mono = Mono(0);
 }
 
-/// What this end has said in a round of digests.
+/// This end's progress in a round of digests.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Round {
     /// The last digest sent: the round's number, and the hash of its floor.
     pub(super) sent: Option<(u64, u64)>,
-    /// Digests pending or sent in answer within that round.
+    /// Answers that are due or sent in this round.
     pub(super) answers: u8,
 }
 
@@ -160,29 +162,29 @@ impl Round {
     pub(super) const NEW: Round = Round { sent: None, answers: 0 };
 }
 
-/// Where the exchange of digests stands.
+/// The state of the exchange of digests.
 ///
-/// Both ends may begin a round at the same moment, so each keeps its own round apart from the other's:
-/// in one memory the two would drive each other out, and be answered for ever.
+/// Both ends may begin a round at the same moment, so each end stores the two rounds separately. In one
+/// variable, the two rounds would overwrite each other and the answers would never end.
 #[derive(Debug)]
 pub(super) struct DigestState {
     pub(super) due: Option<DigestDue>,
-    /// The digest that is due covers nothing below this. Apart from `due`, as an `Option` within an
-    /// `Option` is not all zero when it is `None`.
+    /// The floor of the digest that is due. It is separate from `due`, because an `Option` inside an `Option`
+    /// is not all zero when it is `None`.
     pub(super) due_floor: Option<Update>,
-    /// When this end begins the next round. The accepting end does so only after a difference.
+    /// When this end begins the next round. The accepting end only does so after a difference.
     pub(super) next_at: Mono,
-    /// When it does so although the link is not quiet.
+    /// When it begins the round although the link is not quiet.
     pub(super) forced_at: Mono,
     /// The number of the round that this end began last.
     pub(super) begun: Option<u64>,
-    /// What was said in it.
+    /// Progress of the round that this end began last.
     pub(super) ours: Round,
-    /// What was said in the round that the other end began last.
+    /// Progress of the round that the other end began last.
     pub(super) theirs: Round,
     /// When an update last crossed the link.
     pub(super) busy_at: Mono,
-    /// The pause before the last round that a difference asked for; 0 when all was well.
+    /// The pause before the last round after a difference, in milliseconds. 0 if the digests were equal.
     pub(super) retry_ms: u64,
 }
 
@@ -190,12 +192,12 @@ pub(super) struct DigestState {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) phase: Phase,
-    /// Tells this connection from others that had the same number.
+    /// Distinguishes this connection from earlier ones of the same index.
     pub(super) generation: u32,
     pub(super) dialled: bool,
-    /// It comes from the address of a neighbour.
+    /// The connection comes from the address of a neighbour.
     pub(super) is_expected: bool,
-    /// The neighbour's number: known from the start when dialled, else from its HELLO on.
+    /// The neighbour's number: known from the start if dialled, else after its HELLO.
     pub(super) neighbour: Option<u8>,
     pub(super) opened_at: Mono,
     pub(super) received_at: Mono,
@@ -204,7 +206,7 @@ pub(super) struct Session {
     pub(super) peer: Option<Peer>,
     pub(super) hello_due: bool,
     pub(super) proof_due: bool,
-    /// The other end's ping, to be echoed.
+    /// The number of the other end's ping that this end must echo.
     pub(super) echo_due: Option<u64>,
     pub(super) ping_due: bool,
     /// Number and time of the last ping that was sent.
@@ -244,7 +246,7 @@ impl Session {
         },
     };
 
-    /// Begins a connection. The dialling end says HELLO at once, and so does the other.
+    /// Begins a connection. Both ends send HELLO at once.
     pub(super) fn open(&mut self, now: Mono, neighbour: Option<u8>, nonce: [u8; NONCE_BYTES]) {
         debug_assert_eq!(self.phase, Phase::Free);
         let generation = self.generation.wrapping_add(1);
@@ -262,7 +264,7 @@ impl Session {
         };
     }
 
-    /// Ends it. The generation stays, so late words about the old connection find nothing.
+    /// Ends the session. The generation stays, so a late call for the old connection finds no session.
     pub(super) fn free(&mut self) {
         *self = Session { generation: self.generation, ..Session::FREE };
     }
@@ -271,7 +273,7 @@ impl Session {
         if self.dialled { Role::Dialler } else { Role::Acceptor }
     }
 
-    /// Both ends know each other: updates may flow, and the dialling end asks for the first digest.
+    /// The link is up: updates may flow. The dialling end begins the first round of digests.
     pub(super) fn up(&mut self, now: Mono, round: u64) {
         self.phase = Phase::Up;
         self.digest.busy_at = now;
@@ -282,7 +284,7 @@ impl Session {
         }
     }
 
-    /// A new round is due now. The dialling end begins the one after it `every_ms` later.
+    /// Begins a round now. The dialling end begins the next one `every_ms` milliseconds later.
     pub(super) fn begin_round(&mut self, now: Mono, round: u64, every_ms: u64) {
         self.digest.due = Some(DigestDue { round, at_latest: now.after_ms(DIGEST_FIRST_MS) });
         self.digest.due_floor = None;
@@ -294,35 +296,35 @@ impl Session {
         self.digest.forced_at = now.after_ms(forced_ms);
     }
 
-    /// The digests of both ends have been compared.
+    /// Records the result of a comparison.
     pub(super) fn compared(&mut self, now: Mono, equal: bool) {
         if equal {
             self.digest.retry_ms = 0;
             if !self.dialled {
-                // The dialling end begins the next round, in a minute.
+                // The dialling end begins the next round, a minute later.
                 self.digest.next_at = Mono::NEVER;
             }
         } else {
-            // A difference that stays, such as two configurations that differ, must not keep the link talking.
+            // A permanent difference, such as two different configurations, must not cause constant traffic.
             self.digest.retry_ms = (self.digest.retry_ms * 2).clamp(DIGEST_RETRY_MS, DIGEST_EVERY_MS);
             self.digest.next_at = self.digest.next_at.min(now.after_ms(self.digest.retry_ms));
         }
     }
 
-    /// When this end begins the next round, as things stand.
+    /// When this end begins the next round, by the present state.
     pub(super) fn round_at(&self) -> Mono {
         let quiet_at = self.digest.busy_at.after_ms(DIGEST_QUIET_MS);
         self.digest.next_at.max(quiet_at).min(self.digest.forced_at)
     }
 
-    /// When the dialling end asks for a sign of life: after silence in either direction.
+    /// When the dialling end sends a ping: after silence in either direction.
     pub(super) fn ping_at(&self) -> Mono {
         let silent_since = self.received_at.min(self.sent_at);
         let pinged_at = self.pinged.map_or(Mono(0), |(_, at)| at);
         silent_since.max(pinged_at).after_ms(PING_AFTER_MS)
     }
 
-    /// Why the connection has to end at `now`, if it has.
+    /// The reason to end the connection at `now`, if any.
     pub(super) fn overdue(&self, now: Mono) -> Option<Cut> {
         match self.phase {
             Phase::Free => None,
@@ -333,16 +335,16 @@ impl Session {
         }
     }
 
-    /// When this session next has something to do by the clock alone. `owing` says whether updates
-    /// are pending for the neighbour: a digest that waits for them is due at its latest only.
-    pub(super) fn wake_at(&self, owing: bool) -> Mono {
+    /// When this session next has work that the clock triggers. `has_pending` says whether updates are pending
+    /// for the neighbour: a digest that waits for them is due at `at_latest` only.
+    pub(super) fn wake_at(&self, has_pending: bool) -> Mono {
         match self.phase {
             Phase::Free => Mono::NEVER,
             Phase::Hello | Phase::Proof | Phase::DialBackAsked => self.opened_at.after_ms(HANDSHAKE_MS_MAX),
             Phase::Up => {
                 let dead_at = self.received_at.after_ms(DEAD_AFTER_MS);
-                let patient = self.digest.due.filter(|due| owing && due.at_latest > DigestDue::NOW);
-                let digest_at = patient.map_or(Mono::NEVER, |due| due.at_latest);
+                let waiting = self.digest.due.filter(|due| has_pending && due.at_latest > DigestDue::NOW);
+                let digest_at = waiting.map_or(Mono::NEVER, |due| due.at_latest);
                 let at = dead_at.min(digest_at).min(self.round_wake_at());
                 if self.dialled && !self.ping_due { at.min(self.ping_at()) } else { at }
             }

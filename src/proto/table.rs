@@ -1,19 +1,20 @@
-//! What the node remembers: the last update of each client, and what of it is pending for whom.
+//! The table: the newest update of each client, and the updates pending for each neighbour.
 //!
-//! The policy, in prose. There is one entry a client. Of two updates of a client the larger in the
-//! strict order stays ([`Sighting::compare`]). When the table is full, the smallest entry over all
-//! clients ([`UpdateRef::compare`]) gives way to a larger newcomer, and a smaller newcomer is refused and
-//! not passed on. So the table is "the newest K updates", in whatever order things arrive, and a node
-//! of K entries holds exactly the newest-K prefix of a larger node. An entry lives for a day by the
-//! node's own steady clock; in the last tenth of its life it is not advertised any more, so a node that
-//! has dropped it does not get it back from one whose clock runs a little slower.
+//! The table holds one entry for each client. Of two updates of a client, the larger in the strict order stays
+//! ([`Sighting::compare`]). When the table is full, a new client's update is compared with the smallest entry
+//! of all ([`UpdateRef::compare`]). If the update is larger, the table evicts that entry. If it is smaller, the
+//! table refuses the update and the node does not flood it. So the table holds the newest K updates in whatever
+//! order they arrive, and a node with K entries holds exactly the newest K of a larger node.
 //!
-//! Ids come from strangers. The hash is keyed, so nobody can choose ids that collide; a `heapless` map
-//! takes no keyed hasher in a `const`, so the key carries its keyed hash and the map's own unkeyed one
-//! only spreads that.
+//! An entry lives for a day by the node's steady clock. The node does not advertise it in the last tenth of its
+//! life. So a node that has dropped the entry does not get it back from a node whose clock runs slower.
 //!
-//! Invariants: at most `capacity` entries; every entry is in the floor heap; a pending bit implies an
-//! entry. `swap_remove` moves the last entry into the hole, so heap and bits move with it.
+//! Remote clients choose the ids, so the hash is keyed: a client cannot choose ids that collide. A `heapless`
+//! map cannot hold a keyed hasher in a `const`. Therefore the key stores its keyed hash, and the map's unkeyed
+//! hash only spreads that.
+//!
+//! Invariants: the table holds at most `capacity` entries; every entry is in the eviction heap; a pending bit
+//! implies an entry. `swap_remove` moves the last entry into the hole, so heap and bits move with it.
 
 use core::cmp::Ordering;
 use core::hash::{Hash, Hasher};
@@ -21,8 +22,8 @@ use core::hash::{Hash, Hasher};
 use heapless::index_map::FnvIndexMap;
 use siphasher::sip::SipHasher13;
 
-use super::dirty::Changed;
-use super::eviction_heap::Floor;
+use super::dirty::Dirty;
+use super::eviction_heap::EvictionHeap;
 use super::fields::ClientId;
 use super::limits::NEIGHBOURS_MAX;
 use super::names::NodeId;
@@ -44,35 +45,37 @@ impl Hash for Key {
     }
 }
 
-/// Packed as its parts are, so that no byte of it is padding but one.
+/// Packed like its fields, so that only one byte is padding.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, packed(2))]
 struct Entry {
     sighting: Sighting,
-    /// When the origin heard it, in seconds of this node's steady clock; before its start if negative.
+    /// When the origin heard the client, in seconds of this node's steady clock. Negative before this node's
+    /// start.
     heard_s: i32,
-    /// Whose quota it counts against.
+    /// The quota that the entry counts against.
     holder: Caller,
 }
 
-/// Bytes of an entry with its key, as the map keeps it: two bytes of hash before them, and padding.
+/// Bytes of an entry with its key in the map: two bytes of hash, the key, the entry, padding.
 pub const ENTRY_BYTES: usize = size_of::<(u16, Key, Entry)>();
 const _: () = assert!(ENTRY_BYTES <= 146, "an entry has grown: look at the layout of Sighting");
-/// Bytes beside it: two places in the hash index, a rank and two numbers in the heap, 16 pending bits.
+/// Bytes of a slot outside the map's entry: two positions in the hash index, a rank and two numbers in the
+/// heap, 16 pending bits.
 pub const SLOT_BYTES: usize = 2 * 4 + 8 + 2 + 2 + 2;
 
-/// What became of an update.
+/// The result of offering an update to the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It is the newest of its client and is pending for all other neighbours now.
+    /// The update replaced an older one of its client. It is now pending for all other neighbours.
     News,
-    /// The same, of a client that the table did not hold.
+    /// Like [`Admission::News`], for a client that the table did not hold.
     Newcomer,
-    /// The table holds just this; nothing has changed.
+    /// The table holds an identical update. Nothing has changed.
     Duplicate,
-    /// The table holds a larger update of this client; nothing has changed.
+    /// The table holds a larger update of this client. Nothing has changed.
     Stale,
-    /// The table is full of larger updates; nothing has changed.
+    /// The table is full of larger updates. Nothing has changed.
     BelowFloor,
     /// It has outlived its age; nothing has changed.
     TooOld,
@@ -90,48 +93,48 @@ pub enum Source {
     },
     /// The neighbour of this number.
     Neighbour(usize),
-    /// What this node kept from before its start. It is pending for no neighbour: no link is up yet, and the first thing on each
-    /// that comes up is a digest, which finds what the other end lacks.
-    Kept,
+    /// A snapshot or the node before a restart. The entry is pending for no neighbour: links are not up yet,
+    /// and the first digest on each link finds what the other end lacks.
+    Restored,
 }
 
 impl Source {
     fn caller(self) -> Caller {
         match self {
             Source::Client { caller } => caller,
-            Source::Neighbour(_) | Source::Kept => Caller::EXEMPT,
+            Source::Neighbour(_) | Source::Restored => Caller::EXEMPT,
         }
     }
 }
 
-/// The newest updates, at most `SLOTS / 2` of them.
+/// The newest update of each client, for at most `SLOTS / 2` clients.
 #[derive(Debug)]
 pub struct Table<const SLOTS: usize> {
     map: FnvIndexMap<Key, Entry, SLOTS>,
-    floor: Floor<SLOTS>,
+    heap: EvictionHeap<SLOTS>,
     pending: Pending<SLOTS>,
     quotas: Quotas,
-    changed: Changed,
-    /// Entries at most.
+    dirty: Dirty,
+    /// The largest number of entries.
     capacity: usize,
     /// An entry's life, in seconds.
     age_s_max: i32,
     /// The secret of the map's hash.
     hash_key: (u64, u64),
-    /// Neighbours there are: one bit each.
+    /// One bit for each neighbour.
     neighbours: u16,
     evicted: u64,
 }
 
 impl<const SLOTS: usize> Table<SLOTS> {
-    /// An empty table of no capacity, all zero: fit for a static.
+    /// An empty table of capacity 0. All bytes are zero, so it fits a static.
     pub(super) const fn new() -> Self {
         Table {
             map: FnvIndexMap::new(),
-            floor: Floor::new(),
+            heap: EvictionHeap::new(),
             pending: Pending::new(),
             quotas: Quotas::new(),
-            changed: Changed::new(),
+            dirty: Dirty::new(),
             capacity: 0,
             age_s_max: 0,
             hash_key: (0, 0),
@@ -140,7 +143,8 @@ impl<const SLOTS: usize> Table<SLOTS> {
         }
     }
 
-    /// Sets what is only known at run time. `capacity` is cut to what this build has room for.
+    /// Sets the values that are only known at run time. The table reduces `capacity` to what this build can
+    /// hold.
     pub(super) fn start(&mut self, capacity: usize, age_s_max: u32, hash_key: (u64, u64), neighbours: usize) {
         debug_assert!(self.map.is_empty(), "a table is started once");
         self.capacity = capacity.clamp(1, SLOTS / 2);
@@ -149,60 +153,60 @@ impl<const SLOTS: usize> Table<SLOTS> {
         self.set_neighbours(neighbours);
     }
 
-    /// There are so many neighbours now, numbered from 0. Nothing is pending for those that are new.
+    /// Sets the number of neighbours, numbered from 0. Nothing is pending for the new ones.
     pub(super) fn set_neighbours(&mut self, count: usize) {
         debug_assert!(count <= NEIGHBOURS_MAX);
         self.neighbours = u16::try_from((1_u32 << count) - 1).unwrap_or(u16::MAX);
     }
 
-    /// The neighbour of number `to` is none any more, and that of number `from`, the last, takes its
-    /// number, with all that is pending for it.
+    /// Removes the neighbour of number `to`. The neighbour of number `from`, the last, takes its number and its
+    /// pending entries.
     pub(super) fn move_neighbour(&mut self, from: usize, to: usize) {
         self.pending.move_neighbour(from, to);
     }
 
-    /// Sets how many clients an address may hold.
+    /// Sets the number of clients that an address may hold.
     pub(super) fn set_clients_per_address(&mut self, max: u32) {
         self.quotas.set_max(max);
     }
 
-    /// The secret of the map's hash, for others that hash what strangers choose.
+    /// The secret of the map's hash, for other hashes of remote input.
     pub(super) fn hash_key(&self) -> (u64, u64) {
         self.hash_key
     }
 
-    /// Gives the origins of all entries other numbers, in the same order.
+    /// Renumbers the origins of all entries. `number` must preserve the order.
     pub(super) fn renumber(&mut self, number: impl Fn(NodeId) -> NodeId) {
         for (_, entry) in &mut self.map {
             entry.sighting.origin = number(entry.sighting.origin);
         }
     }
 
-    /// Entries held, those that are past their age but not swept yet included.
+    /// Number of entries, including expired ones that the node has not swept yet.
     #[must_use]
     pub fn len(&self) -> usize {
         self.map.len()
     }
 
-    /// Whether there is no entry.
+    /// Whether the table is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.map.is_empty()
     }
 
-    /// Entries at most.
+    /// The largest number of entries.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// Entries that gave way to larger ones since the start.
+    /// Entries evicted by larger ones since the start.
     #[must_use]
     pub fn evicted(&self) -> u64 {
         self.evicted
     }
 
-    /// Seconds since the origin of the oldest entry heard it; none for an empty table. Looks at all entries.
+    /// Age of the oldest entry in seconds, `None` for an empty table. Reads all entries.
     #[must_use]
     pub fn oldest_s(&self, now_s: i32) -> Option<i32> {
         self.map.values().map(|entry| self.age_s(entry, now_s)).max()
@@ -213,26 +217,26 @@ impl<const SLOTS: usize> Table<SLOTS> {
         self.map.values().map(|entry| (entry.sighting.rank, entry.sighting.clock_was_trusted()))
     }
 
-    /// What is pending for whom.
+    /// The updates pending for each neighbour.
     #[must_use]
     pub fn pending(&self) -> &Pending<SLOTS> {
         &self.pending
     }
 
-    /// The smallest entry, when the table is full: updates below it are not kept here.
+    /// The smallest entry if the table is full. The table refuses updates below it.
     #[must_use]
     pub fn floor(&self) -> Option<UpdateRef<'_>> {
-        if self.map.len() < self.capacity { None } else { self.update(self.floor.smallest()?) }
+        if self.map.len() < self.capacity { None } else { self.update(self.heap.smallest()?) }
     }
 
-    /// What the table knows of `client`, unless it is past its age.
+    /// The entry of `client`, unless it has expired.
     #[must_use]
     pub fn get(&self, client: &ClientId, now_s: i32) -> Option<&Sighting> {
         let entry = self.map.get(&self.key(client))?;
         (!self.is_expired(entry, now_s)).then_some(&entry.sighting)
     }
 
-    /// Takes an update that its origin heard at `heard_s`. The rules are at the head of this file.
+    /// Offers an update that its origin heard at `heard_s`. The head of this file gives the rules.
     pub(super) fn admit(&mut self, update: &Update, heard_s: i32, now_s: i32, from: Source) -> Admission {
         if now_s.saturating_sub(heard_s) >= self.age_s_max {
             return Admission::TooOld;
@@ -250,16 +254,16 @@ impl<const SLOTS: usize> Table<SLOTS> {
 
     fn admit_known(&mut self, slot: usize, update: &Update, heard_s: i32, from: Source) -> Admission {
         let (old, new) = (&self.entry(slot).sighting, &update.sighting);
-        // At its origin the same time and place is a duplicate whatever the clock says by now.
-        let said_before = matches!(from, Source::Client { .. })
+        // At its origin the same time and place is a duplicate, although the clock now shows another time.
+        let is_repeat = matches!(from, Source::Client { .. })
             && old.origin == new.origin
             && old.position == new.position
             && old.time.compare(&new.time).is_eq();
         match new.compare(old) {
-            _ if said_before => Admission::Duplicate,
+            _ if is_repeat => Admission::Duplicate,
             Ordering::Less => Admission::Stale,
             Ordering::Equal => {
-                // Who sends it has it.
+                // The neighbour that sends an update has it.
                 if let Source::Neighbour(neighbour) = from {
                     self.pending.clear(neighbour, slot);
                 }
@@ -276,8 +280,8 @@ impl<const SLOTS: usize> Table<SLOTS> {
                 );
                 self.quotas.pass(old.holder, from.caller());
                 let map = &self.map;
-                self.floor.update(slot, update.sighting.rank.0, |a, b| tie(map, a, b));
-                self.changed.set(slot);
+                self.heap.update(slot, update.sighting.rank.0, |a, b| tie(map, a, b));
+                self.dirty.set(slot);
                 self.mark_pending_for_others(slot, from);
                 Admission::News
             }
@@ -292,7 +296,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
             return Admission::OverQuota;
         }
         if self.map.len() == self.capacity {
-            self.remove(self.floor.smallest().expect("a full table has a smallest entry"));
+            self.remove(self.heap.smallest().expect("a full table has a smallest entry"));
             self.evicted += 1;
         }
         let slot = self.map.len();
@@ -302,14 +306,14 @@ impl<const SLOTS: usize> Table<SLOTS> {
         debug_assert!(matches!(inserted, Ok(None)), "the client was not there and the map has room");
         self.quotas.pass(Caller::EXEMPT, from.caller());
         let map = &self.map;
-        self.floor.push(slot, update.sighting.rank.0, |a, b| tie(map, a, b));
-        self.changed.set(slot);
+        self.heap.push(slot, update.sighting.rank.0, |a, b| tie(map, a, b));
+        self.dirty.set(slot);
         self.mark_pending_for_others(slot, from);
         Admission::Newcomer
     }
 
     fn mark_pending_for_others(&mut self, slot: usize, from: Source) {
-        if from == Source::Kept {
+        if from == Source::Restored {
             return;
         }
         let mut left = self.neighbours;
@@ -324,9 +328,9 @@ impl<const SLOTS: usize> Table<SLOTS> {
         }
     }
 
-    /// The next update pending for `neighbour`, and its age in seconds. It is pending no longer.
+    /// Takes the next update pending for `neighbour`, with its age in seconds. It is then not pending.
     pub(super) fn take_pending(&mut self, neighbour: usize, now_s: i32) -> Option<(UpdateRef<'_>, u32)> {
-        // Each turn clears a bit, so this ends.
+        // Each turn clears a bit, so the loop ends.
         let slot = loop {
             let slot = self.pending.next(neighbour)?;
             self.pending.clear(neighbour, slot);
@@ -337,7 +341,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
         self.aged(slot, now_s)
     }
 
-    /// Owes to `neighbour` every advertised entry that `differs`.
+    /// Marks every advertised entry for which `differs` holds as pending for `neighbour`. Returns their number.
     pub(super) fn mark_pending_where(
         &mut self,
         neighbour: usize,
@@ -355,33 +359,34 @@ impl<const SLOTS: usize> Table<SLOTS> {
         count
     }
 
-    /// The entries that are young enough to be told to others.
+    /// The entries that are young enough to be advertised to neighbours.
     pub fn advertised(&self, now_s: i32) -> impl Iterator<Item = UpdateRef<'_>> {
         let young = self.map.iter().filter(move |(_, entry)| self.is_advertised(entry, now_s));
         young.map(|(key, entry)| UpdateRef { client: &key.client, sighting: &entry.sighting })
     }
 
-    /// Notes from now on which entries change, or no longer.
+    /// Starts or stops recording which entries change.
     pub(super) fn watch(&mut self, is_watched: bool) {
-        self.changed.watch(is_watched);
+        self.dirty.watch(is_watched);
     }
 
-    /// An entry that has changed since it was last given here, and its age in seconds.
+    /// Takes an entry that has changed since the last call returned it, with its age in seconds.
     pub(super) fn take_changed(&mut self, now_s: i32) -> Option<(UpdateRef<'_>, u32)> {
-        // Each turn clears a bit, so this ends.
+        // Each turn clears a bit, so the loop ends.
         loop {
-            let slot = self.changed.take()?;
+            let slot = self.dirty.take()?;
             if !self.is_expired(self.entry(slot), now_s) {
                 return self.aged(slot, now_s);
             }
         }
     }
 
-    /// The entry of the highest slot below `end`, that slot, and its age in seconds.
+    /// The entry of the highest slot below `end`: its slot, the entry, and its age in seconds.
     ///
-    /// Who looks at all entries piece by piece, while the table changes, begins with [`usize::MAX`] and goes on with the
-    /// slot that was given. Downwards, because a removal moves the last entry into the hole: one that has been seen
-    /// moves to where it is seen again, and none that has not been seen moves to where nobody looks any more.
+    /// To read all entries in pieces while the table changes, the caller begins with [`usize::MAX`] and
+    /// continues with the slot that the last call returned. The order is downwards, because a removal moves the
+    /// last entry into the hole. An entry already read may move to a slot that is read again. An unread entry
+    /// never moves to a slot already passed.
     #[must_use]
     pub fn below(&self, end: usize, now_s: i32) -> Option<(usize, UpdateRef<'_>, u32)> {
         let mut slots = (0..end.min(self.map.len())).rev();
@@ -389,16 +394,16 @@ impl<const SLOTS: usize> Table<SLOTS> {
         self.aged(slot, now_s).map(|(update, age_s)| (slot, update, age_s))
     }
 
-    /// The entry at `slot` and its age in seconds, dead or not; none from [`Table::len`] on.
+    /// The entry at `slot` and its age in seconds, expired or not. `None` for a slot of [`Table::len`] or more.
     pub(super) fn aged(&self, slot: usize, now_s: i32) -> Option<(UpdateRef<'_>, u32)> {
         let (_, entry) = self.map.get_index(slot)?;
         Some((self.update(slot)?, u32::try_from(self.age_s(entry, now_s)).unwrap_or(0)))
     }
 
-    /// Drops what is past its age or `unwanted`; says how many entries went.
+    /// Removes the entries that are expired or `unwanted`. Returns their number.
     pub(super) fn sweep(&mut self, now_s: i32, unwanted: impl Fn(&Sighting) -> bool) -> usize {
         let before = self.map.len();
-        // From the last to the first: a removal moves an entry that has been looked at already.
+        // From the last slot to the first: a removal then moves an entry that was checked already.
         for slot in (0..before).rev() {
             let entry = self.entry(slot);
             if self.is_expired(entry, now_s) || unwanted(&entry.sighting) {
@@ -411,15 +416,15 @@ impl<const SLOTS: usize> Table<SLOTS> {
     fn remove(&mut self, slot: usize) {
         let last = self.map.len() - 1;
         let map = &self.map;
-        self.floor.remove(slot, |a, b| tie(map, a, b));
+        self.heap.remove(slot, |a, b| tie(map, a, b));
         self.pending.clear_slot(slot);
         self.quotas.pass(self.entry(slot).holder, Caller::EXEMPT);
-        self.changed.move_slot(last, slot);
+        self.dirty.move_slot(last, slot);
         let (key, _) = self.map.get_index(slot).expect("the caller found the slot");
         let key = key.clone();
         self.map.swap_remove(&key);
         if slot != last {
-            self.floor.move_slot(last, slot);
+            self.heap.move_slot(last, slot);
             self.pending.move_slot(last, slot);
         }
     }
@@ -455,7 +460,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
 
 type Map<const SLOTS: usize> = FnvIndexMap<Key, Entry, SLOTS>;
 
-/// Compares the entries of two slots: the heap asks when their times are equal.
+/// Compares the entries of two slots. The heap calls this when their ranks are equal.
 fn tie<const SLOTS: usize>(map: &Map<SLOTS>, a: usize, b: usize) -> Ordering {
     let update = |slot| {
         let (key, entry) = map.get_index(slot).expect("the heap holds slots of entries");

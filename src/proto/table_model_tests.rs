@@ -1,7 +1,7 @@
-//! The table against a plain model, and the laws of merging.
+//! Compares the table with a simple model, and checks the laws of merging.
 //!
-//! The model is a `BTreeMap` and a few sets, slow and plain: what each operation does is written down a second time
-//! here, with nothing of the table's heap, slots and bits.
+//! The model is a `BTreeMap` and a few sets. It implements each operation a second time, without the table's
+//! heap, slots and bits.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use crate::update::tests::names;
 const NEIGHBOURS: usize = 3;
 const QUOTA: u32 = 2;
 const LIFE_S: i32 = 100;
-/// In the last tenth of its life an entry is not told any more.
+/// The node does not advertise an entry in the last tenth of its life.
 const TOLD_S: i32 = 90;
 
 type Client = Vec<u8>;
@@ -32,7 +32,7 @@ enum Op {
     TakePending {
         neighbour: usize,
     },
-    /// Entries of every other client are pending.
+    /// The entries of every second client become pending.
     OweHalf {
         neighbour: usize,
         odd: bool,
@@ -41,7 +41,7 @@ enum Op {
         s: i32,
     },
     Sweep,
-    /// A node is in the map no more.
+    /// A node leaves the configuration.
     Drop {
         origin: NodeId,
     },
@@ -66,11 +66,11 @@ impl Model {
         self.now_s - heard_s >= LIFE_S
     }
 
-    fn is_told(&self, client: &Client) -> bool {
+    fn is_advertised(&self, client: &Client) -> bool {
         self.entries.get(client).is_some_and(|(_, heard_s)| self.now_s - heard_s < TOLD_S)
     }
 
-    /// No two addresses of the tests share a counter, so the table must count as this does.
+    /// The addresses of the tests share no counter, so the counts must be equal.
     fn allows(&self, from: Source, client: Option<&Client>) -> bool {
         let caller = from.caller();
         let holds = self.holders.values().filter(|holder| **holder == caller).count();
@@ -124,7 +124,7 @@ impl Model {
             }
             None => {
                 if self.entries.len() == self.capacity {
-                    let (smallest, sighting) = self.smallest().expect("it is full");
+                    let (smallest, sighting) = self.smallest().expect("the model is full");
                     if new.compare(&sighting).then_with(|| client.cmp(&smallest)).is_lt() {
                         return Admission::BelowFloor;
                     }
@@ -159,9 +159,9 @@ impl Model {
         gone.len()
     }
 
-    /// What is pending for a neighbour and will be told.
-    fn told(&self, neighbour: usize) -> BTreeSet<Client> {
-        self.pending[neighbour].iter().filter(|client| self.is_told(client)).cloned().collect()
+    /// The entries that are pending for a neighbour and not too old to send.
+    fn advertised(&self, neighbour: usize) -> BTreeSet<Client> {
+        self.pending[neighbour].iter().filter(|client| self.is_advertised(client)).cloned().collect()
     }
 }
 
@@ -177,12 +177,12 @@ fn play(table: &mut Table<16>, model: &mut Model, op: &Op) {
             assert_eq!(table.admit(update, heard_s, now_s, *from), model.admit(update, heard_s, *from));
         }
         Op::TakePending { neighbour } => {
-            let told = model.told(*neighbour);
+            let advertised = model.advertised(*neighbour);
             match table.take_pending(*neighbour, now_s) {
-                None => assert!(told.is_empty(), "{told:?} is pending"),
+                None => assert!(advertised.is_empty(), "{advertised:?} is pending"),
                 Some((update, age_s)) => {
                     let client = update.client.as_bytes().to_vec();
-                    assert!(told.contains(&client), "{client:?} is not pending");
+                    assert!(advertised.contains(&client), "{client:?} is not pending");
                     let (sighting, heard_s) = model.entries[&client];
                     assert_eq!(
                         (*update.sighting, i32::try_from(age_s)),
@@ -195,7 +195,7 @@ fn play(table: &mut Table<16>, model: &mut Model, op: &Op) {
         Op::OweHalf { neighbour, odd } => {
             let half: Vec<Client> =
                 model.entries.keys().filter(|client| is_odd(client) == *odd).cloned().collect();
-            let half: Vec<Client> = half.into_iter().filter(|client| model.is_told(client)).collect();
+            let half: Vec<Client> = half.into_iter().filter(|client| model.is_advertised(client)).collect();
             let count = table
                 .mark_pending_where(*neighbour, now_s, |update| is_odd(update.client.as_bytes()) == *odd);
             assert_eq!(count, half.len());
@@ -232,12 +232,12 @@ fn compare(table: &Table<16>, model: &Model) {
         let slots = table.map.keys().enumerate().filter(|(slot, _)| table.pending.is_set(neighbour, *slot));
         let pending: BTreeSet<Client> = slots.map(|(_, key)| key.client.as_bytes().to_vec()).collect();
         assert_eq!(pending.len(), table.pending.count(neighbour), "a pending bit implies an entry");
-        // What is not told any more may be struck off when others are looked for.
+        // The table may clear the bits of entries that are too old to send when it searches for others.
         assert!(pending.is_subset(&model.pending[neighbour]));
-        assert!(model.told(neighbour).is_subset(&pending));
+        assert!(model.advertised(neighbour).is_subset(&pending));
     }
     let advertised = table.advertised(model.now_s).count();
-    assert_eq!(advertised, model.entries.keys().filter(|client| model.is_told(client)).count());
+    assert_eq!(advertised, model.entries.keys().filter(|client| model.is_advertised(client)).count());
 }
 
 fn table_of(capacity: usize) -> Box<Table<16>> {
@@ -272,7 +272,7 @@ fn any_op() -> impl Strategy<Value = Op> {
     ];
     prop_oneof![
         8 => (any_update(), 0..110_i32, from).prop_map(|(update, age_s, from)| {
-            // Those of a node's own clients are new; most others are young.
+            // Updates of own clients are new; most updates of neighbours are young.
             let age_s = if matches!(from, Source::Client { .. }) { 0 } else { age_s * age_s / 110 };
             Op::Admit { update, age_s, from }
         }),
@@ -284,7 +284,7 @@ fn any_op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// The table after these updates, in this order.
+/// The table after these updates in this order.
 fn merged<'a>(
     capacity: usize,
     updates: impl IntoIterator<Item = &'a Update>,
@@ -303,7 +303,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_table_does_what_a_plain_map_does(
+    fn the_table_matches_the_model(
         capacity in 1..=8_usize,
         ops in proptest::collection::vec(any_op(), 0..120),
     ) {
@@ -314,8 +314,8 @@ proptest! {
         }
     }
 
-    /// Commutative and associative: the order of sets, and within them, does not matter; idempotent: nor does it how
-    /// often anything comes. Also where the table is full.
+    /// Merging is commutative and associative: the order of the sets and of their elements does not matter. It
+    /// is idempotent: repeated updates do not matter. This also holds if the table is full.
     #[test]
     fn merging_is_of_sets(
         capacity in 1..=8_usize,
@@ -336,9 +336,9 @@ proptest! {
         }
     }
 
-    /// A small board holds the newest of what a large one holds.
+    /// A small table holds the newest entries of a large one.
     #[test]
-    fn a_smaller_table_is_the_beginning_of_a_larger(
+    fn a_small_table_is_a_prefix_of_a_large_one(
         small in 1..=8_usize,
         updates in proptest::collection::vec(any_update(), 0..30),
     ) {

@@ -1,13 +1,13 @@
-//! For the simulator alone (feature `sim`): what a checker needs to see of the table, and a hand that spoils it.
+//! For the simulator only (feature `sim`): a checker reads the table, and a fault changes an entry.
 //!
-//! Nothing of the core calls this, and no node is built with it.
+//! The core does not call this, and a node is never built with it.
 
 use super::super::fields::ClientId;
 use super::super::node::Node;
 use super::{Sighting, Table, UpdateRef, tie};
 
 impl<const SLOTS: usize> Table<SLOTS> {
-    /// Every entry by slot, those past their age included, with the second in which its origin heard it.
+    /// Every entry by slot, including expired ones, with the second in which its origin heard it.
     pub fn sim_entries(&self) -> impl Iterator<Item = (UpdateRef<'_>, i32)> {
         self.map
             .iter()
@@ -16,15 +16,15 @@ impl<const SLOTS: usize> Table<SLOTS> {
 }
 
 impl<const SLOTS: usize> Node<SLOTS> {
-    /// Changes an entry behind the core's back, as a bit that flips in memory does: it is pending for no neighbour and
-    /// no timer is set. `false` if there is no such entry.
+    /// Changes an entry without the core's knowledge, like a bit flip in memory. The entry does not become
+    /// pending, and no timer is set. Returns `false` if the entry does not exist.
     pub fn sim_spoil(&mut self, client: &ClientId, spoil: impl FnOnce(&mut Sighting)) -> bool {
         let table = &mut self.table;
         let Some(slot) = table.map.get_index_of(&table.key(client)) else { return false };
         let (_, entry) = table.map.get_index_mut(slot).expect("it was just found");
         spoil(&mut entry.sighting);
         let (rank, map) = (entry.sighting.rank.0, &table.map);
-        table.floor.update(slot, rank, |a, b| tie(map, a, b));
+        table.heap.update(slot, rank, |a, b| tie(map, a, b));
         true
     }
 }

@@ -1,4 +1,4 @@
-//! The table, operation by operation; against a plain model it is in `table_model_tests.rs`.
+//! Tests of single operations of the table. `table_model_tests.rs` compares it with a model.
 
 use super::*;
 use crate::update::tests::{any_update, update};
@@ -31,7 +31,7 @@ fn after(capacity: usize, updates: &[Update]) -> Vec<Update> {
     contents(&table)
 }
 
-/// The newest of each client, and of those the newest `capacity`: what the rules promise.
+/// The model: the newest update of each client, and of these the newest `capacity`.
 fn model(capacity: usize, updates: &[Update]) -> Vec<Update> {
     let mut newest: BTreeMap<Vec<u8>, Update> = BTreeMap::new();
     for update in updates {
@@ -56,7 +56,7 @@ fn many() -> impl Strategy<Value = Vec<Update>> {
 
 proptest! {
     #[test]
-    fn holds_what_the_model_holds_when_nothing_is_evicted(updates in many()) {
+    fn matches_the_model_without_evictions(updates in many()) {
         prop_assert_eq!(after(32, &updates), model(32, &updates));
     }
 
@@ -83,7 +83,7 @@ proptest! {
             }
             let smallest = contents(&table).into_iter().next();
             prop_assert_eq!(
-                table.floor.smallest().map(|slot| table.update(slot).expect("an entry").sighting),
+                table.heap.smallest().map(|slot| table.update(slot).expect("an entry").sighting),
                 smallest.as_ref().map(|update| &update.sighting)
             );
             if wait == 2 {
@@ -94,7 +94,7 @@ proptest! {
 }
 
 #[test]
-fn an_update_is_owed_to_all_but_its_sender() {
+fn an_update_is_pending_for_all_but_its_sender() {
     let mut table = table(4);
     let kiwi = update("AT Hill +0.000000000 kiwi +1+1 1");
     assert_eq!(table.admit(&kiwi, 0, 0, Source::Neighbour(0)), Admission::Newcomer);
@@ -105,7 +105,7 @@ fn an_update_is_owed_to_all_but_its_sender() {
 }
 
 #[test]
-fn a_neighbour_that_sends_what_is_owed_to_it_is_owed_it_no_longer() {
+fn an_update_from_a_neighbour_clears_its_bit() {
     let mut table = table(4);
     let kiwi = update("AT Hill +0.000000000 kiwi +1+1 1");
     table.admit(&kiwi, 0, 0, Source::Client { caller: Caller::EXEMPT });
@@ -114,7 +114,7 @@ fn a_neighbour_that_sends_what_is_owed_to_it_is_owed_it_no_longer() {
 }
 
 #[test]
-fn the_same_time_and_place_is_a_duplicate_at_its_origin_whatever_the_skew() {
+fn a_repeat_at_its_origin_is_a_duplicate() {
     let mut table = table(4);
     assert_eq!(
         table.admit(
@@ -144,13 +144,13 @@ fn entries_age_by_the_steady_clock() {
     assert_eq!(
         table.admit(&kiwi, 100, 100, Source::Client { caller: Caller::EXEMPT }),
         Admission::Newcomer,
-        "an expired entry is none"
+        "an expired entry does not count"
     );
     assert_eq!(table.sweep(200, |_| false), 1);
     assert!(table.is_empty());
 }
 
-/// Somebody who looks at all entries, a few at a time, and is told of changes.
+/// A subscriber that reads all entries in pieces and receives the changes.
 struct Watcher {
     known: BTreeMap<Vec<u8>, Sighting>,
     next: Option<usize>,
@@ -179,7 +179,7 @@ impl Watcher {
 
 proptest! {
     #[test]
-    fn a_watcher_knows_every_entry_however_the_table_changes_meanwhile(
+    fn a_subscriber_gets_every_entry(
         before in many(),
         meanwhile in proptest::collection::vec((many(), 0..4_usize, proptest::option::of("[a-h]")), 0..12),
         capacity in 2..9_usize,
@@ -196,7 +196,7 @@ proptest! {
                 table.admit(update, 0, 0, Source::Neighbour(0));
             }
             if let Some(gone) = gone {
-                // As when a node leaves the map: what it heard goes, wherever that lies.
+                // Like a node that leaves the configuration: the entries of its clients go.
                 let sighting = table.get(&ClientId::parse(gone.as_bytes()).expect("a letter"), 0).copied();
                 table.sweep(0, |other| Some(other) == sighting.as_ref());
             }
@@ -213,7 +213,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_past_its_age_is_neither_told_nor_seen() {
+fn expired_entries_are_not_reported() {
     let mut table = table(8);
     table.watch(true);
     table.admit(&update("AT Hill +0.000000000 kiwi +1+1 1"), 0, 0, Source::Neighbour(0));

@@ -1,11 +1,10 @@
-//! Time as the core sees it: an argument.
+//! Time, which the core gets as an argument.
 //!
-//! Two clocks, never confused, passed together. `mono` drives timers and ages and only moves
-//! forward; `wall` is only ever compared with the times that clients send. A board without a clock
-//! chip starts with a wall clock that is wrong by years and then jumps: nothing that lives by `mono`
-//! notices.
+//! The core uses two clocks and never mixes them. `mono` drives timers and ages and never goes back. `wall` is
+//! only compared with the times of clients and of other nodes. A board without a clock chip starts with a wall
+//! clock that is wrong by years and then jumps. Code that uses `mono` is not affected.
 
-/// Nanoseconds of a second.
+/// Nanoseconds in a second.
 pub(super) const NANOSECONDS: u32 = 1_000_000_000;
 
 /// Milliseconds since the node started. Never goes back.
@@ -13,16 +12,16 @@ pub(super) const NANOSECONDS: u32 = 1_000_000_000;
 pub struct Mono(pub u64);
 
 impl Mono {
-    /// The end of time: no timer is due.
+    /// The end of time: a timer that never fires.
     pub const NEVER: Mono = Mono(u64::MAX);
 
-    /// This time and `ms` milliseconds, at most [`Mono::NEVER`].
+    /// This time plus `ms` milliseconds, at most [`Mono::NEVER`].
     #[must_use]
     pub fn after_ms(self, ms: u64) -> Mono {
         Mono(self.0.saturating_add(ms))
     }
 
-    /// Milliseconds since `earlier`; 0 when `earlier` is later.
+    /// Milliseconds since `earlier`. 0 if `earlier` is later.
     #[must_use]
     pub fn since_ms(self, earlier: Mono) -> u64 {
         self.0.saturating_sub(earlier.0)
@@ -30,7 +29,7 @@ impl Mono {
 
     /// Whole seconds since the node started.
     ///
-    /// Signed, because an entry may be older than the node that holds it. 68 years fit.
+    /// The value is signed, because an entry may be older than the node that holds it. It reaches 68 years.
     #[must_use]
     pub fn seconds(self) -> i32 {
         i32::try_from(self.0 / 1000).unwrap_or(i32::MAX)
@@ -39,7 +38,7 @@ impl Mono {
 
 /// Nanoseconds since the Unix epoch, 1677 to 2262.
 ///
-/// Packed to two bytes: a table entry holds three of them, and is ten bytes smaller so.
+/// Packed to two bytes: a table entry holds three timestamps and is ten bytes smaller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(C, packed(2))]
 pub struct Timestamp(pub i64);
@@ -52,13 +51,13 @@ impl Timestamp {
     }
 }
 
-/// What the server knows of time when it hands the core an input.
+/// The clocks at the moment of an input.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     /// Drives timers and ages.
     pub mono: Mono,
-    /// Compared with the times of clients and of other nodes' clocks, and nothing else.
+    /// Only compared with the times of clients and of other nodes.
     pub wall: Timestamp,
-    /// Whether `wall` is known to be right. Only then may a client's time be called too far ahead.
+    /// Whether `wall` is trusted. Only then may the node reject a client's time as too far ahead.
     pub wall_is_trusted: bool,
 }

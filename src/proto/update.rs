@@ -1,18 +1,18 @@
-//! An update: that one client was somewhere at some time, as one node heard it.
+//! An update says that one node heard from one client at one position and time.
 //!
-//! Here is the one strict order of the herd. It decides which of two updates of a client is newer
-//! and, over all clients, which one a full table drops. One order for both is what makes flooding
-//! end: an update that was dropped once is below the table's floor from then on, so it can never come
-//! back as news (evict by age of arrival or by use instead and some herds never stop).
+//! This file defines the one strict order of updates. The node uses it twice: to decide which of two updates of
+//! a client is newer, and to decide which entry a full table evicts. One order for both purposes makes flooding
+//! end. An evicted update is below the table's floor from then on, so it cannot come back as new. With eviction
+//! by age of arrival or by use, some herds never stop flooding.
 //!
 //! # Rank
 //!
-//! The order begins with the **rank**: the client's time, but no later than the time at which a node received the update.
-//! So a client whose clock is ahead cannot pin an id or push other clients out of the table: its updates rank as if it
-//! had sent the time of their arrival. The rank is fixed when the update is received, and travels with it: where the
-//! origin's clock was trusted every node computes it from the client's time and the skew, else the line carries it.
-//! What receive time means without a trusted clock, and what is promised then, is in
-//! [`receive_time`](super::receive_time).
+//! The order begins with the **rank**: the earlier of the client's time and the time at which a node received
+//! the update. A client whose clock is ahead therefore cannot pin an id or push other clients out of the table:
+//! its updates rank by their arrival. The origin fixes the rank when it receives the update, and the rank
+//! travels with the update. If the origin's clock was trusted, every node computes the rank from the client's
+//! time and the skew. If not, the line carries the rank. [`receive_time`](super::receive_time) defines the
+//! receive time without a trusted clock and what it guarantees.
 
 use core::cmp::Ordering;
 
@@ -22,34 +22,36 @@ use super::names::{Names, NodeId};
 use super::out::Out;
 use super::time::Timestamp;
 
-/// Everything of an update but the client.
+/// All of an update except the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sighting {
     /// The client's own time.
     pub time: ClientTime,
-    /// The node that heard the client.
+    /// The node that received the update from the client.
     pub origin: NodeId,
     /// Where the client was.
     pub position: Position,
-    /// The origin's wall clock when it heard the client. The skew is this minus `time`, and is kept
-    /// in this form because it always fits 64 bits, however far off the client's time is.
+    /// The origin's wall clock when it heard the client. The skew is this value minus `time`. The entry stores
+    /// the clock and not the skew, because the clock always fits 64 bits, whatever the client's time is.
     pub heard: Timestamp,
-    /// Where it stands in the order: `time`, or the receive time if that is earlier.
+    /// The main key of the order: `time`, or the receive time if that is earlier.
     pub rank: Timestamp,
-    /// Whether the origin's clock was known to be right, 1 or 0. Not a `bool`: of the values that a `bool` has not an `Option`
-    /// around this would make its `None`, which then is not all zero, and the node's memory would be in the program file.
+    /// 1 if the origin's clock was trusted, else 0. This is not a `bool`: an `Option` around this struct would
+    /// then use a spare value of the `bool` for `None`. `None` would not be all zero, and the node's static
+    /// memory would be part of the program file.
     trust: u8,
 }
 
 impl Sighting {
-    /// One whose origin heard the client at `heard` by a clock that is known to be right.
+    /// Makes a sighting whose origin had a trusted clock. `heard` is that clock's time at reception.
     #[must_use]
     pub fn trusted(time: ClientTime, origin: NodeId, position: Position, heard: Timestamp) -> Self {
         let rank = heard.min(time.timestamp());
         Sighting { time, origin, position, heard, rank, trust: 1 }
     }
 
-    /// One whose origin had no such clock: `received` is the receive time by the herd's reckoning.
+    /// Makes a sighting whose origin had no trusted clock. `received` is the receive time that the origin
+    /// computed.
     #[must_use]
     pub fn untrusted(
         time: ClientTime,
@@ -62,18 +64,18 @@ impl Sighting {
         Sighting { time, origin, position, heard, rank, trust: 0 }
     }
 
-    /// Whether the origin's clock was known to be right: then the receive time is `heard`.
+    /// Whether the origin's clock was trusted. If so, the receive time is `heard`.
     #[must_use]
     pub fn clock_was_trusted(&self) -> bool {
         self.trust != 0
     }
 
-    /// The order of two updates of one client: (rank, client time, origin, position, skew), then the text
-    /// of the time and the origin's trust, so that only identical updates are equal. The larger wins.
+    /// The order of two updates of one client: (rank, client time, origin, position, skew), then the text of
+    /// the time and the origin's trust. Only identical updates are equal. The larger update wins.
     #[must_use]
     pub fn compare(&self, other: &Self) -> Ordering {
         let rank = self.rank.cmp(&other.rank);
-        // With equal client times the order of the skews is the order of the clocks that heard them.
+        // If the client times are equal, the order of the skews is the order of `heard`.
         rank.then_with(|| self.time.compare(&other.time))
             .then_with(|| self.origin.cmp(&other.origin))
             .then_with(|| self.position.cmp(&other.position))
@@ -92,23 +94,23 @@ impl Sighting {
 /// A client and where it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
-    /// Who.
+    /// The client.
     pub client: ClientId,
-    /// Where and when, and who heard it.
+    /// Position, times and origin.
     pub sighting: Sighting,
 }
 
 /// An update's place in the strict order over all clients: [`Sighting::compare`], then the client id.
 #[derive(Clone, Copy, Debug)]
 pub struct UpdateRef<'a> {
-    /// Who.
+    /// The client.
     pub client: &'a ClientId,
-    /// Where and when, and who heard it.
+    /// Position, times and origin.
     pub sighting: &'a Sighting,
 }
 
 impl UpdateRef<'_> {
-    /// The strict order: equal only for identical updates.
+    /// The strict total order. Only identical updates are equal.
     #[must_use]
     pub fn compare(&self, other: &UpdateRef) -> Ordering {
         let sighting = self.sighting.compare(other.sighting);
@@ -130,8 +132,8 @@ impl UpdateRef<'_> {
         self.sighting.time.put(out);
     }
 
-    /// Appends the AT line with what other nodes need beside it: the rank in nanoseconds since 1970 and a blank before
-    /// it, where the origin's clock was not trusted.
+    /// Appends the AT line for other nodes. If the origin's clock was not trusted, the rank precedes it:
+    /// nanoseconds since 1970, and a blank.
     pub fn put_ranked_line(&self, names: &Names, out: &mut Out) {
         debug_assert!(out.room() >= RANKED_LINE_BYTES_MAX);
         if !self.sighting.clock_was_trusted() {
@@ -145,9 +147,9 @@ impl UpdateRef<'_> {
 /// Why bytes are not an AT line of this herd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtLineError {
-    /// Not the form that [`UpdateRef::put_at_line`] writes.
+    /// The line does not have the form that [`UpdateRef::put_at_line`] writes.
     Malformed,
-    /// Well formed, by a node that this configuration does not list.
+    /// The line is well formed, but this configuration does not list its origin.
     UnknownOrigin,
 }
 
@@ -158,10 +160,10 @@ impl Update {
         UpdateRef { client: &self.client, sighting: &self.sighting }
     }
 
-    /// Reads what [`UpdateRef::put_ranked_line`] writes.
+    /// Reads a line that [`UpdateRef::put_ranked_line`] wrote.
     ///
     /// # Errors
-    /// [`AtLineError`]; nothing is changed by either.
+    /// [`AtLineError`]: the line is malformed, or its origin is unknown.
     pub fn parse_ranked_line(line: &[u8], names: &Names) -> Result<Self, AtLineError> {
         if line.starts_with(b"AT ") {
             return Self::parse_at_line(line, names);
@@ -171,14 +173,14 @@ impl Update {
         let Update { client, sighting } = Self::parse_at_line(&line[blank + 1..], names)?;
         let Sighting { time, origin, position, heard, .. } = sighting;
         let sighting = Sighting::untrusted(time, origin, position, heard, Timestamp(rank));
-        // The form is canonical: a rank above the client's time is none that a node writes.
+        // The form is canonical. A node never writes a rank above the client's time.
         if sighting.rank.0 == rank { Ok(Update { client, sighting }) } else { Err(AtLineError::Malformed) }
     }
 
-    /// Reads what [`UpdateRef::put_at_line`] writes, of an origin whose clock was trusted.
+    /// Reads a line that [`UpdateRef::put_at_line`] wrote. The origin's clock counts as trusted.
     ///
     /// # Errors
-    /// [`AtLineError`]; nothing is changed by either.
+    /// [`AtLineError`]: the line is malformed, or its origin is unknown.
     pub fn parse_at_line(line: &[u8], names: &Names) -> Result<Self, AtLineError> {
         let mut parts = fields(line);
         let mut next = || parts.next().ok_or(AtLineError::Malformed);
@@ -231,10 +233,10 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn each_part_of_the_order_decides_when_those_before_it_are_equal() {
+    fn each_part_of_the_order_breaks_earlier_ties() {
         let rising = [
             "AT Smith +9.000000000 z +9+9 1",
-            // Ahead of the clocks that heard them: these rank by those.
+            // These times are ahead of the origins' clocks, so they rank by `heard`.
             "AT Hill -9000000000.000000000 z -9-9 9000000001.5",
             "AT Hill -9000000000.000000000 z -9-9 9000000001.6",
             "AT Campbell +9.000000000 z +9+9 2",
@@ -244,12 +246,12 @@ pub(super) mod tests {
             "AT Hill +8.000000001 b -9-9 2",
             "AT Hill +8.000000001 b -9-9 2.0",
         ];
-        // `+` sorts before `-`: any fixed order will do, and this is the packed one.
+        // `+` sorts before `-` in the packed form. Any fixed order is sufficient.
         let mut sorted: Vec<Update> = rising.iter().map(|line| update(line)).collect();
         sorted.sort_by(|a, b| a.borrowed().compare(&b.borrowed()));
         let got: Vec<String> = sorted.iter().map(at_line).collect();
         assert_eq!(got, rising.map(String::from));
-        // Sorting leaves equal ones as they were: none may be.
+        // No two updates may be equal.
         assert!(sorted.windows(2).all(|pair| compare_updates(&pair[0], &pair[1]).is_lt()));
     }
 
@@ -258,14 +260,14 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn at_lines_that_are_not_are_refused() {
+    fn malformed_at_lines_are_rejected() {
         let table = [
             ("AT Hill +0.000000000 a +1+1", AtLineError::Malformed),
             ("AT Hill +0.000000000 a +1+1 1 x", AtLineError::Malformed),
             ("at Hill +0.000000000 a +1+1 1", AtLineError::Malformed),
             ("AT Hill 0.000000000 a +1+1 1", AtLineError::Malformed),
             ("AT Hill +0.000000000 a +91+1 1", AtLineError::Malformed),
-            // The origin's clock would be in the year 2493: no node's clock can say so.
+            // The origin's clock would be in the year 2493. A node's clock cannot show that.
             ("AT Hill +16500000000.000000000 a +1+1 1", AtLineError::Malformed),
             ("AT Mallory +0.000000000 a +1+1 1", AtLineError::UnknownOrigin),
             ("1 AT Mallory +0.000000000 a +1+1 1", AtLineError::UnknownOrigin),
@@ -274,7 +276,7 @@ pub(super) mod tests {
             ("- AT Hill +0.000000000 a +1+1 1", AtLineError::Malformed),
             ("-0 AT Hill +0.000000000 a +1+1 1", AtLineError::Malformed),
             ("01 AT Hill +0.000000000 a +1+1 1", AtLineError::Malformed),
-            // Above the client's time.
+            // The rank is above the client's time.
             ("1000000001 AT Hill +0.000000000 a +1+1 1", AtLineError::Malformed),
             ("9223372036854775808 AT Hill +0.000000000 a +1+1 1", AtLineError::Malformed),
         ];
@@ -324,7 +326,7 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn no_rank_is_above_the_client_time_or_the_receive_time(update in any_update()) {
+        fn a_rank_never_exceeds_client_or_receive_time(update in any_update()) {
             let Sighting { time, heard, rank, .. } = update.sighting;
             prop_assert!(rank <= time.timestamp());
             prop_assert!(!update.sighting.clock_was_trusted() || rank <= heard);

@@ -1,26 +1,25 @@
-//! The lines that nodes send each other: their grammar, read and written in one place.
+//! The lines between nodes: their grammar, their parser and their writer.
 //!
 //! ```text
-//! HELLO 1 <name> <boot> <capacity> <nonce>   first, both ways
-//! PROOF <mac> [<mac>]                        one a key; every later line ends in " ~<tag>"
-//! U <age_s> AT <origin> <skew> <client> <position> <time>
-//! U <age_s> <rank> AT <origin> …             the same by an origin whose clock was not trusted
-//! D <round> <hashes> -                       64 hashes of 16 hex digits, without blanks
-//! D <round> <hashes> AT <origin> …           the same with a floor, in the form of an update
-//! P <n>                                      ping and its answer
-//! Q <number> <salt> <names> <ms> <floor>            a census: how are you, all of you
-//! R <number> <strangers> <pending> <differs> <answered> <troubled> <links> <more> <halves> <floor>
+//! HELLO 1 <name> <boot> <capacity> <nonce>   the first line of both ends PROOF <mac> [<mac>]
+//! one MAC for each key; every later line ends in " ~<tag>" U <age_s> AT <origin> <skew> <client> <position>
+//! <time> U <age_s> <rank> AT <origin> …             an update whose origin's clock was not trusted D <round>
+//! <hashes> -                       a digest: 64 hashes of 16 hex digits, without blanks D <round> <hashes> AT
+//! <origin> …           a digest with a floor, which has the form of an update P <n>
+//! a ping or its echo Q <number> <salt> <names> <ms> <floor>     a census question to the whole herd R <number>
+//! <strangers> <pending> <differs> <answered> <troubled> <links> <more> <halves> <floor>
 //! ```
-//! Each of `<links>` is the number of a node and of its neighbour, four hex digits each, and a letter: `d` down, `p`
-//! pending, `n` name in use twice; `-` if there is none. `<more>` counts those that there was no room for.
 //!
-//! A connection from the node whose name sorts last is a dial-back request: it ends after both PROOFs (both HELLOs
-//! where there is no key), and the other node dials.
+//! Each of `<links>` is the number of a node and of its neighbour, four hex digits each, and a letter: `d`
+//! down, `p` pending, `n` name in use twice. `-` means none. `<more>` counts the links that did not fit.
 //!
-//! Lines end in LF; blanks are single; numbers are decimal; the rest is lower-case hexadecimal. This
-//! file knows no state: whether a line may come now is for [`session`](super::session) to say.
+//! A connection from the node whose name sorts last is a dial-back request. It ends after both PROOFs (without
+//! keys: after both HELLOs), and the other node dials.
+//!
+//! Lines end in LF, single blanks separate fields, numbers are decimal, and the rest is lower-case hexadecimal.
+//! This file holds no state: [`session`](super::session) decides whether a line may come now.
 
-use super::auth::{KEYS_MAX, PROOF_BYTES, Said, TAG_BYTES};
+use super::auth::{HelloFields, KEYS_MAX, PROOF_BYTES, TAG_BYTES};
 use super::census::{LinkTrouble, NodeSet, Question, Sum, Trouble};
 use super::digest::Buckets;
 use super::digits::value_of;
@@ -35,30 +34,30 @@ pub const VERSION: u64 = 1;
 /// Characters of one link in an R.
 const LINK_FIELD_BYTES: usize = 9;
 
-/// A line between nodes, its tag taken off.
+/// A line between nodes, without its tag.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "a line is taken apart at once, and the core has no heap")]
 pub enum Line<'a> {
-    /// Who is there.
+    /// The name and the start of the sender.
     Hello {
-        /// The grammar that the sender speaks.
+        /// The version of the sender's grammar.
         version: u64,
         /// The sender's name.
         name: &'a [u8],
         /// A number that changes with each start of the sender.
         boot: u64,
-        /// Entries that the sender's table holds at most.
+        /// The capacity of the sender's table, in entries.
         capacity: u32,
         /// The sender's random bytes for this link.
         nonce: [u8; NONCE_BYTES],
     },
-    /// That the sender knows a key.
+    /// One proof for each key of the sender.
     Proof(heapless::Vec<[u8; PROOF_BYTES], KEYS_MAX>),
-    /// An update, and how long ago its origin heard it.
+    /// An update and its age.
     Update {
-        /// Seconds.
+        /// Age in seconds since the origin heard the client.
         age_s: u32,
-        /// The update; or why there is none, which ends the link only if it is malformed.
+        /// The update, or why it could not be read. Only a malformed one ends the link.
         update: Result<Update, AtLineError>,
     },
     /// A digest of the sender's table.
@@ -67,29 +66,29 @@ pub enum Line<'a> {
         round: u64,
         /// The hashes.
         buckets: Buckets,
-        /// The smallest update covered; everything without one.
+        /// The smallest update that the digest covers. Without one it covers the whole table.
         floor: Result<Option<Update>, AtLineError>,
     },
-    /// A sign of life, or its echo.
+    /// A ping or its echo.
     Ping(u64),
-    /// A census is asked for.
+    /// A census question.
     Question {
-        /// Its number.
+        /// The number of the census.
         number: u64,
-        /// What is asked; or why not.
+        /// The question, or why it could not be read.
         question: Result<Question, AtLineError>,
     },
-    /// What the sender has heard of a census.
+    /// The sender's sum of a census.
     Sum {
-        /// Its number.
+        /// The number of the census.
         number: u64,
-        /// The sum; or why there is none.
+        /// The sum, or why it could not be read.
         sum: Result<Sum, AtLineError>,
     },
 }
 
 impl<'a> Line<'a> {
-    /// Reads a line. `None` when it is none of the above.
+    /// Reads a line. `None` if it does not match the grammar.
     #[must_use]
     pub fn parse(line: &'a [u8], names: &Names) -> Option<Self> {
         let (word, rest) = split(line)?;
@@ -212,12 +211,12 @@ fn parse_sum<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
     Some(Line::Sum { number: number(census)?, sum })
 }
 
-/// A set is hexadecimal, `-` when it is empty.
+/// A set is hexadecimal, or `-` if it is empty.
 fn read_set(field: &[u8], set: &mut NodeSet) -> Option<()> {
     if field == b"-" { Some(()) } else { read_hex(field, set.bytes_mut(field.len() / 2)?) }
 }
 
-/// Links are 9 characters each, `-` when there are none.
+/// Links are 9 characters each, or `-` if the list is empty.
 fn read_links(field: &[u8], sum: &mut Sum) -> Option<()> {
     if field == b"-" {
         return Some(());
@@ -248,7 +247,7 @@ fn put_links(sum: &Sum, out: &mut Out) {
     }
 }
 
-/// Takes the tag off a line. `None` when it has none.
+/// Splits a line and its tag. `None` if the line has no valid tag field.
 #[must_use]
 pub fn split_tag(line: &[u8]) -> Option<(&[u8], [u8; TAG_BYTES])> {
     let (line, field) = line.split_at_checked(line.len().checked_sub(TAG_FIELD_BYTES)?)?;
@@ -264,17 +263,17 @@ pub fn put_tag(tag: &[u8; TAG_BYTES], out: &mut Out) {
 }
 
 /// Appends a HELLO.
-pub fn put_hello(said: &Said, out: &mut Out) {
+pub fn put_hello(hello: &HelloFields, out: &mut Out) {
     out.put(b"HELLO ");
     out.put_u128(u128::from(VERSION));
     out.put_byte(b' ');
-    out.put(said.name);
+    out.put(hello.name);
     out.put_byte(b' ');
-    out.put_u128(u128::from(said.boot));
+    out.put_u128(u128::from(hello.boot));
     out.put_byte(b' ');
-    out.put_u128(u128::from(said.capacity));
+    out.put_u128(u128::from(hello.capacity));
     out.put_byte(b' ');
-    out.put_hex(said.nonce);
+    out.put_hex(hello.nonce);
 }
 
 /// Appends a PROOF.
@@ -372,13 +371,13 @@ mod tests {
 
     #[test]
     fn a_hello_reads_as_it_was_written() {
-        let said = Said { name: b"Hill", boot: u64::MAX, capacity: 4096, nonce: &[0xab; 16] };
-        let line = written(|out| put_hello(&said, out));
+        let hello = HelloFields { name: b"Hill", boot: u64::MAX, capacity: 4096, nonce: &[0xab; 16] };
+        let line = written(|out| put_hello(&hello, out));
         assert_eq!(line, b"HELLO 1 Hill 18446744073709551615 4096 abababababababababababababababab");
         let Some(Line::Hello { version: 1, name: b"Hill", boot: u64::MAX, capacity: 4096, nonce }) =
             Line::parse(&line, &names())
         else {
-            panic!("it reads as something else")
+            panic!("the line parses as another kind")
         };
         assert_eq!(nonce, [0xab; 16]);
     }
@@ -448,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_come_off_as_they_were_put_on() {
+    fn tags_round_trip() {
         let line = written(|out| {
             out.put(b"P 1");
             put_tag(&[0, 1, 2, 3, 4, 5, 6, 0xff], out);
@@ -463,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_another_grammar_are_refused() {
+    fn malformed_lines_are_rejected() {
         for wrong in [
             "",
             "U",

@@ -154,7 +154,7 @@ impl Driver {
         self.boards.forget();
         self.dial_errors.borrow_mut().clear();
         drop(self.places.replace(Places::start(plan.places.clone())));
-        let Reloaded { kept, added, removed, entries_dropped } = reloaded;
+        let Reloaded { retained: kept, added, removed, entries_dropped } = reloaded;
         info!(
             "the configuration was read again: {kept} neighbours as before, {added} new, {removed} none any more"
         );

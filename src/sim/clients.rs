@@ -26,21 +26,23 @@ const NONSENSE: [&str; 6] =
 
 /// A line, and what the simulation knows of it.
 #[derive(Clone, Debug)]
-pub(super) enum Said {
+pub(super) enum ClientLine {
     Iamat { line: String, client: usize, fields: String, time_ns: i64 },
     Whatsat { line: String, client: usize },
     Nonsense(String),
 }
 
-impl Said {
+impl ClientLine {
     pub(super) fn iamat(client: usize, position: &str, time: &str, time_ns: i64) -> Self {
         let fields = format!("{} {position} {time}", client_name(client));
-        Said::Iamat { line: format!("IAMAT {fields}"), client, fields, time_ns }
+        ClientLine::Iamat { line: format!("IAMAT {fields}"), client, fields, time_ns }
     }
 
     fn line(&self) -> &str {
         match self {
-            Said::Iamat { line, .. } | Said::Whatsat { line, .. } | Said::Nonsense(line) => line,
+            ClientLine::Iamat { line, .. }
+            | ClientLine::Whatsat { line, .. }
+            | ClientLine::Nonsense(line) => line,
         }
     }
 }
@@ -55,7 +57,7 @@ impl World {
             self.ask_around(host);
         }
         let count = self.rng.usize(1..=3);
-        let said: Vec<Said> = (0..count).map(|_| self.draw_line()).collect();
+        let said: Vec<ClientLine> = (0..count).map(|_| self.draw_line()).collect();
         self.say_all(host, &said);
         if self.plan.has(Fault::EqualTimes) && self.rng.u8(0..3) == 0 {
             // The same, at the same instant, to everyone: nothing but their origins tells these updates apart.
@@ -80,15 +82,15 @@ impl World {
         self.settle(host);
     }
 
-    fn draw_line(&mut self) -> Said {
+    fn draw_line(&mut self) -> ClientLine {
         let client = self.rng.usize(0..self.plan.clients);
         match self.rng.u8(0..10) {
-            0 => Said::Nonsense((*pick(&mut self.rng, &NONSENSE)).to_string()),
-            1 | 2 => Said::Whatsat { line: format!("WHATSAT {} 10 5", client_name(client)), client },
+            0 => ClientLine::Nonsense((*pick(&mut self.rng, &NONSENSE)).to_string()),
+            1 | 2 => ClientLine::Whatsat { line: format!("WHATSAT {} 10 5", client_name(client)), client },
             _ => {
                 let position = *pick(&mut self.rng, &POSITIONS);
                 let (time, time_ns) = self.draw_time();
-                Said::iamat(client, position, &time, time_ns)
+                ClientLine::iamat(client, position, &time, time_ns)
             }
         }
     }
@@ -123,7 +125,7 @@ impl World {
     }
 
     /// Hands lines in, in pieces, as a server does.
-    pub(super) fn say_all(&mut self, host: usize, said: &[Said]) {
+    pub(super) fn say_all(&mut self, host: usize, said: &[ClientLine]) {
         let mut input: Vec<u8> =
             said.iter().flat_map(|said| [said.line().as_bytes(), b"\n"].concat()).collect();
         if self.rng.bool() {
@@ -161,7 +163,7 @@ impl World {
         }
     }
 
-    fn command(&mut self, host: usize, said: &Said) {
+    fn command(&mut self, host: usize, said: &ClientLine) {
         // While things go wrong clients come from a few addresses: what the herd owes them then is an answer.
         let tight = self.plan.has(Fault::TightQuotas) && !self.healed;
         let address = tight.then(|| self.rng.usize(0..ADDRESSES));
@@ -188,7 +190,7 @@ impl World {
         let refused = text == format!("? {}\n", said.line());
         let mut told = None;
         let is_right = match (said, answer) {
-            (Said::Iamat { client, fields, time_ns, .. }, Answer::Done) => {
+            (ClientLine::Iamat { client, fields, time_ns, .. }, Answer::Done) => {
                 let ahead = now.wall_is_trusted && *time_ns > now.wall.0.saturating_add(AHEAD_NS_MAX);
                 if ahead {
                     refused
@@ -200,12 +202,14 @@ impl World {
                     is_right && address.is_none_or(|address| self.is_full(host, *client, address))
                 }
             }
-            (Said::Whatsat { client, .. }, Answer::Places(query)) => {
+            (ClientLine::Whatsat { client, .. }, Answer::Places(query)) => {
                 text.is_empty() && self.at_line(host, *client).as_deref() == Some(query.at_line.as_slice())
             }
-            (Said::Whatsat { client, .. }, Answer::Done) => refused && self.at_line(host, *client).is_none(),
-            (Said::Nonsense(line), Answer::Done) => refused && line != HTTP,
-            (Said::Nonsense(line), Answer::Close) => refused && line == HTTP,
+            (ClientLine::Whatsat { client, .. }, Answer::Done) => {
+                refused && self.at_line(host, *client).is_none()
+            }
+            (ClientLine::Nonsense(line), Answer::Done) => refused && line != HTTP,
+            (ClientLine::Nonsense(line), Answer::Close) => refused && line == HTTP,
             _ => false,
         };
         if !is_right {

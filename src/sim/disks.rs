@@ -31,7 +31,7 @@ impl World {
         let board = &mut self.hosts[host];
         let Some(node) = &board.node else { return };
         let entries = (0..node.table().len()).rev().filter_map(|slot| {
-            let (version, age_s) = node.kept(&now, slot)?;
+            let (version, age_s) = node.entry_at(&now, slot)?;
             let hidden_ms = board.held[client_number(version.client)?]?.hidden_ms;
             let update = Update { client: version.client.clone(), sighting: *version.sighting };
             Some(Kept { update, age_s, hidden_ms })
@@ -56,7 +56,7 @@ impl World {
         let mut broken = None;
         for Kept { update, age_s, hidden_ms } in &entries {
             let age_s = age_s.saturating_add(down_s);
-            let taken = node.take_kept(&now, update, age_s);
+            let taken = node.restore_entry(&now, update, age_s);
             let is_fit = age_s < self.plan.age_s_max && !is_ahead(&now, &update.sighting);
             if taken != is_fit {
                 broken =

@@ -5,7 +5,7 @@
 //! healing, and compare their tables at once. Where a link stayed up, two tables that differ are found to by the
 //! next digest, 66 s after the last at most; each comparison that differs is followed by another, 60 s later at most.
 
-use super::clients::Said;
+use super::clients::ClientLine;
 use super::host::{Host, client_name};
 use super::net::State;
 use super::plan::{CLIENTS_MAX, Fault};
@@ -234,7 +234,7 @@ impl World {
                 false => self.time(0),
             };
             let host = self.rng.usize(0..self.plan.nodes);
-            self.say_all(host, &[Said::iamat(0, "+12.5-7", &time, time_ns)]);
+            self.say_all(host, &[ClientLine::iamat(0, "+12.5-7", &time, time_ns)]);
             self.run_until(self.now + self.flood_ms());
             let newest = self.issued[0].last().map(|(sighting, _)| *sighting);
             let held = |board: &Host| board.held[0].map(|held| held.sighting);
@@ -253,7 +253,7 @@ impl World {
         let host = self.rng.usize(0..self.plan.nodes);
         // Newer than anything a client has claimed.
         let (time, time_ns) = self.time(3_600);
-        self.say_all(host, &[Said::iamat(0, "+12.5-7", &time, time_ns)]);
+        self.say_all(host, &[ClientLine::iamat(0, "+12.5-7", &time, time_ns)]);
         self.run_until(self.now + self.flood_ms());
         let most = (2 * self.plan.edges.len() + 1 - self.plan.nodes) as u64;
         let lines = self.updates - before;

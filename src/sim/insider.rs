@@ -7,7 +7,7 @@
 use super::net::{Conn, End, Kind, Meta, State};
 use super::plan::{Fault, GOOD_WAYS, pick};
 use super::world::{Event, World};
-use crate::proto::auth::{LineKeys, Role, Said, Transcript};
+use crate::proto::auth::{HelloFields, LineKeys, Role, Transcript};
 use crate::proto::limits::{CLIENT_ID_BYTES_MAX, DIGEST_BUCKETS, LINK_LINE_BYTES_MAX, NONCE_BYTES};
 use crate::proto::out::Out;
 use crate::proto::update::Update;
@@ -254,8 +254,8 @@ impl World {
     }
 }
 
-fn said<'a>(name: &'a str, boot: u64, capacity: u32, nonce: &'a [u8; NONCE_BYTES]) -> Said<'a> {
-    Said { name: name.as_bytes(), boot, capacity, nonce }
+fn said<'a>(name: &'a str, boot: u64, capacity: u32, nonce: &'a [u8; NONCE_BYTES]) -> HelloFields<'a> {
+    HelloFields { name: name.as_bytes(), boot, capacity, nonce }
 }
 
 fn line(put: impl FnOnce(&mut Out)) -> Vec<u8> {

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use fastrand::Rng;
 
-use super::clients::Said;
+use super::clients::ClientLine;
 use super::plan::{Plan, Shape};
 use super::plot;
 use super::world::World;
@@ -118,7 +118,7 @@ impl World {
         let (lines, differs) = (self.updates, self.differs);
         let (time, time_ns) = self.time(0);
         let client = number % self.plan.clients;
-        self.say_all(host, &[Said::iamat(client, "+34.068930-118.445127", &time, time_ns)]);
+        self.say_all(host, &[ClientLine::iamat(client, "+34.068930-118.445127", &time, time_ns)]);
         let newest = self.issued[client].last().map(|(sighting, _)| *sighting);
         let mut waiting: Vec<usize> = (0..self.plan.nodes).collect();
         while !waiting.is_empty() && self.now < said_at + LOST_MS {

@@ -1,7 +1,7 @@
-//! How a census comes and goes: see [`census`](super::census) for what it is.
+//! The lines and timers of a census. [`census`](super::census) explains the algorithm.
 //!
-//! Part of [`Node`]. A census waits for nothing but links that are up, and for each no longer than its time; a question is
-//! passed on once, and not without time left. So whatever neighbours send, it ends.
+//! A census waits only for links that are up, and for each no longer than its time. A node passes a question on
+//! once, and only while time is left. So every census ends, whatever the neighbours send.
 
 use core::hash::Hasher;
 
@@ -11,21 +11,21 @@ use super::Node;
 use super::links::LinkEvent;
 use crate::census::{Census, LinkTrouble, Phase, Question, Sum, Trouble, halves};
 use crate::digest::{Salt, buckets};
-use crate::limits::{CENSUS_HOP_MS, CENSUS_KEPT_MS, CENSUS_MS_MAX};
+use crate::limits::{CENSUS_HOP_MS, CENSUS_MS_MAX, CENSUS_RETAIN_MS};
 use crate::out::Out;
 use crate::time::Mono;
 use crate::update::{AtLineError, Update};
 use crate::wire;
 
 impl<const SLOTS: usize> Node<SLOTS> {
-    /// Asks the whole herd how it is. `number` and `salt` must be random. [`Node::take_sum`] has the answer within `within_ms`, unless
-    /// too many ask already.
+    /// Starts a census of the whole herd. `number` and `salt` must be random. [`Node::take_sum`] returns the
+    /// answer within `within_ms`, unless too many censuses are under way.
     pub fn ask_herd(&mut self, now: Mono, number: u64, salt: u64, within_ms: u64, floor: Option<Update>) {
         let question = Question { number, salt, names: self.names_hash(), within_ms, floor };
         self.begin_census(now, question, None);
     }
 
-    /// What the herd answered, once it has: the census is over then.
+    /// Takes the answer of the herd, if it is complete. The census is then over.
     pub fn take_sum(&mut self, number: u64) -> Option<Sum> {
         let place = self.censuses.list.iter().position(|census| {
             census.question.number == number && census.parent.is_none() && census.phase == Phase::Summed
@@ -35,7 +35,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         Some(sum)
     }
 
-    /// The sum has been sent or taken: the census goes once its last question has left.
+    /// Marks the sum as sent or taken. The census ends after its last question is sent.
     fn end_census(&mut self, place: usize) {
         let census = &mut self.censuses.list[place];
         census.phase = Phase::Done;
@@ -47,12 +47,12 @@ impl<const SLOTS: usize> Node<SLOTS> {
     fn begin_census(&mut self, now: Mono, question: Question, parent: Option<u8>) {
         let up = self.links.iter().enumerate().filter(|(_, link)| link.session.is_some());
         let others = up.filter(|(neighbour, _)| parent.map(usize::from) != Some(*neighbour));
-        // A question without time left is not passed on: so it cannot go round for ever.
+        // A question without time left is not passed on, so it cannot circulate for ever.
         let others = others.filter(|_| question.within_ms > 0);
         let others = others.fold(0, |mask, (neighbour, _)| mask | 1_u16 << neighbour);
         let until = now.after_ms(question.within_ms);
         let sum = self.own_sum(now, &question);
-        self.keep_census(
+        self.record_census(
             now,
             Census {
                 question,
@@ -67,10 +67,10 @@ impl<const SLOTS: usize> Node<SLOTS> {
         );
     }
 
-    fn keep_census(&mut self, now: Mono, census: Census) {
+    fn record_census(&mut self, now: Mono, census: Census) {
         let asks = census.asks;
-        let told = asks | census.parent.map_or(0, |parent| 1 << parent);
-        let Some(place) = self.censuses.keep(now, census, told) else {
+        let notified = asks | census.parent.map_or(0, |parent| 1 << parent);
+        let Some(place) = self.censuses.record(now, census, notified) else {
             self.counters.censuses_refused += 1;
             return;
         };
@@ -86,7 +86,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
     }
 
-    /// The sum is there once no neighbour is waited for.
+    /// Completes the sum once no answer is outstanding.
     fn settle_census(&mut self, place: usize) {
         let census = &mut self.censuses.list[place];
         if census.phase == Phase::Open && census.awaits == 0 {
@@ -125,7 +125,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         hasher.finish()
     }
 
-    /// A neighbour asks, or has heard of a census that this node knows of.
+    /// Handles Q: a neighbour asks, or reports that it knows the census.
     pub(crate) fn take_question(
         &mut self,
         now: Mono,
@@ -134,7 +134,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
         number: u64,
     ) -> LinkEvent {
         if self.censuses.has_seen(number) {
-            // It waits for a line in return. What was to be sent is still sent, and where nothing was, a Q is now.
+            // The neighbour waits for a line. A line that is due is still sent; if none is due, this node sends
+            // a Q.
             if self.censuses.answer(number, 1 << neighbour) {
                 self.wake_neighbour(neighbour);
             }
@@ -151,8 +152,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 let within_ms = question.within_ms.min(CENSUS_MS_MAX).saturating_sub(CENSUS_HOP_MS);
                 self.begin_census(now, Question { within_ms, ..question }, parent);
             }
-            // Its sets would be of other nodes: all it says is that it is there.
-            _ => self.keep_census(
+            // Its node numbers have another meaning. This node only reports that it exists.
+            _ => self.record_census(
                 now,
                 Census {
                     question: Question::reply(number),
@@ -169,7 +170,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
         LinkEvent::None
     }
 
-    /// A neighbour says what it has heard. What was not asked, or is not waited for any more, is passed over.
+    /// Handles R: a neighbour's sum. A sum that was not requested, or that comes too late, is ignored and
+    /// counted.
     pub(crate) fn take_neighbours_sum(&mut self, neighbour: usize, number: u64, sum: &Sum) -> LinkEvent {
         let place = self.censuses.list.iter().position(|census| {
             census.question.number == number
@@ -188,7 +190,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         LinkEvent::None
     }
 
-    /// A link is down: nothing is waited for there, and nothing is sent.
+    /// Removes a link that is down from all censuses: nothing is awaited from it or sent to it.
     pub(crate) fn lose_from_censuses(&mut self, neighbour: usize) {
         self.censuses.lose(1 << neighbour);
         self.censuses.list.retain(|census| {
@@ -200,11 +202,11 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
     }
 
-    /// Ends the waiting where the time is over, and drops what has been taken by nothing.
+    /// Ends the waiting of each census whose time is over, and removes sums that were not taken.
     pub(crate) fn tick_censuses(&mut self, now: Mono) {
         self.censuses.list.retain(|census| {
             let until = match census.phase {
-                Phase::Open | Phase::Summed => census.until.after_ms(CENSUS_KEPT_MS),
+                Phase::Open | Phase::Summed => census.until.after_ms(CENSUS_RETAIN_MS),
                 Phase::Done => census.until,
             };
             until > now
@@ -221,7 +223,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     pub(crate) fn census_wake_at(&self) -> Mono {
         let due = self.censuses.list.iter().map(|census| match census.phase {
             Phase::Open | Phase::Done => census.until,
-            Phase::Summed => census.until.after_ms(CENSUS_KEPT_MS),
+            Phase::Summed => census.until.after_ms(CENSUS_RETAIN_MS),
         });
         due.min().unwrap_or(Mono::NEVER)
     }
@@ -244,7 +246,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
             }
         }
         if let Some(number) = self.censuses.take_reply(1 << neighbour) {
-            // The neighbour has asked the same; all it waits for is a line with the number.
+            // The neighbour has asked about the same census. It only waits for a line with the number.
             wire::put_question(&Question::reply(number), &self.names, out);
             return true;
         }

@@ -1,4 +1,4 @@
-//! Censuses of small herds.
+//! Tests of censuses in small herds.
 
 use super::*;
 use crate::herd_tests::{Herd, keys};
@@ -6,7 +6,7 @@ use crate::limits::CENSUSES_MAX;
 
 const WITHIN_MS: u64 = 5_000;
 
-/// What the herd says to this node, after `ms` milliseconds.
+/// The herd's answer to this node after `ms` milliseconds.
 fn asked(herd: &mut Herd, node: usize, number: u64, ms: u64) -> Option<Sum> {
     let now = herd.now().mono;
     herd.nodes[node].ask_herd(now, number, 3, WITHIN_MS, None);
@@ -21,12 +21,12 @@ fn settled(capacities: &[usize]) -> Herd {
 }
 
 #[test]
-fn all_answer_and_agree_whoever_asks() {
+fn all_nodes_answer_any_asker() {
     let mut herd = settled(&[32; 3]);
     herd.iamat(0, "IAMAT kiwi +1+1 1");
     herd.run(1_000);
     for node in 0..3 {
-        let sum = asked(&mut herd, node, 7 + node as u64, 100).expect("nobody is waited for");
+        let sum = asked(&mut herd, node, 7 + node as u64, 100).expect("all nodes have answered");
         assert_eq!((sum.answered.len(), sum.troubled.len(), sum.strangers), (3, 0, 0));
         assert_eq!((sum.differs, sum.pending, &sum.floor), (0, 0, &None));
     }
@@ -36,37 +36,37 @@ fn all_answer_and_agree_whoever_asks() {
 fn what_differs_and_what_is_down_shows() {
     let mut herd = settled(&[32; 3]);
     herd.iamat(0, "IAMAT kiwi +1+1 1");
-    // Nothing has been passed on yet, and the question goes first.
-    let sum = asked(&mut herd, 2, 1, 100).expect("nobody is waited for");
+    // The update has not been flooded yet, and a question goes before updates.
+    let sum = asked(&mut herd, 2, 1, 100).expect("all nodes have answered");
     assert_eq!((sum.differs.count_ones(), sum.answered.len()), (1, 3));
 
     herd.reachable = false;
     herd.cut_all();
-    let sum = asked(&mut herd, 1, 2, 100).expect("nobody can be waited for");
+    let sum = asked(&mut herd, 1, 2, 100).expect("the other nodes are unreachable");
     assert_eq!((sum.answered.len(), sum.troubled.len()), (1, 1));
     assert!(sum.answered.has(1) && sum.troubled.has(1));
 }
 
 #[test]
-fn floors_are_told_so_that_unlike_boards_can_be_compared() {
+fn floors_make_unlike_boards_comparable() {
     let mut herd = settled(&[32, 2, 32]);
     for client in ["a", "b", "c"] {
         herd.iamat(0, &format!("IAMAT {client} +1+1 {}", u32::from(client.as_bytes()[0])));
     }
     herd.run(3_000);
-    let sum = asked(&mut herd, 0, 1, 100).expect("nobody is waited for");
-    assert_ne!(sum.differs, 0, "the small one has forgotten one of them");
-    let floor = sum.floor.expect("the small one is full");
+    let sum = asked(&mut herd, 0, 1, 100).expect("all nodes have answered");
+    assert_ne!(sum.differs, 0, "the small board has evicted one entry");
+    let floor = sum.floor.expect("the small board is full");
     assert_eq!(floor.client.as_bytes(), b"b");
     let now = herd.now().mono;
     herd.nodes[0].ask_herd(now, 2, 3, WITHIN_MS, Some(floor));
     herd.run(100);
-    let sum = herd.nodes[0].take_sum(2).expect("nobody is waited for");
+    let sum = herd.nodes[0].take_sum(2).expect("all nodes have answered");
     assert_eq!((sum.differs, sum.answered.len()), (0, 3));
 }
 
 #[test]
-fn silence_is_waited_for_no_longer_than_was_given() {
+fn a_silent_node_does_not_block_a_census() {
     let mut herd = settled(&[32; 3]);
     herd.hold_lines = true;
     assert_eq!(asked(&mut herd, 0, 1, WITHIN_MS - 10), None);
@@ -79,7 +79,7 @@ fn silence_is_waited_for_no_longer_than_was_given() {
 }
 
 #[test]
-fn of_many_censuses_the_last_ones_are_refused_and_none_goes_round() {
+fn a_full_node_declines_censuses() {
     let mut herd = settled(&[32; 2]);
     let now = herd.now().mono;
     for number in 0..=CENSUSES_MAX as u64 {
@@ -88,16 +88,16 @@ fn of_many_censuses_the_last_ones_are_refused_and_none_goes_round() {
     assert_eq!(herd.nodes[0].counters().censuses_refused, 1);
     herd.run(100);
     for number in 0..CENSUSES_MAX as u64 {
-        let sum = herd.nodes[0].take_sum(number).expect("nobody is waited for");
+        let sum = herd.nodes[0].take_sum(number).expect("all nodes have answered");
         assert_eq!(sum.answered.len(), 2, "{number}");
     }
     assert_eq!(herd.nodes[0].take_sum(CENSUSES_MAX as u64), None);
-    // However many have been: those that are over make room.
+    // Censuses that are over make room for new ones.
     for number in 100..400 {
         assert!(asked(&mut herd, 0, number, 20).is_some_and(|sum| sum.answered.len() == 2), "{number}");
     }
-    // One that nobody takes is not kept for ever.
+    // The node discards a sum that is not taken.
     herd.nodes[0].ask_herd(now, 77, 3, WITHIN_MS, None);
-    herd.run(WITHIN_MS + CENSUS_KEPT_MS + 1);
+    herd.run(WITHIN_MS + CENSUS_RETAIN_MS + 1);
     assert_eq!(herd.nodes[0].take_sum(77), None);
 }

@@ -1,12 +1,10 @@
-//! Who dials whom and when, and who is let in.
+//! Dialling: which node dials, when it dials, and which incoming connections it accepts.
 //!
-//! Part of [`Node`]; apart from it for length only.
-//!
-//! A link is made by the node whose name sorts first, so that two nodes never have two links. The other
-//! node dials too, but only to *ask to be dialled back*: once both have proved who they are, the first one closes that
-//! connection and dials. A board that comes back after an hour is linked at once by this, however
-//! rarely its neighbours dial by then, and one that lost its power is not waited for until its old link
-//! has been silent for long. Strangers cannot ask for it: a dial-back request is proved like a link.
+//! The node whose name sorts first dials for the link, so two nodes never have two links. The other node dials
+//! too, but only to request a dial-back: once both have authenticated, the first node closes that connection
+//! and dials. A board that returns after an hour is therefore linked at once, although its neighbours dial
+//! rarely by then. After a power cut, its neighbours do not wait until the old link times out. A stranger
+//! cannot request a dial-back, because the request is authenticated like a link.
 
 use super::{Link, Node, SessionId};
 use crate::limits::{
@@ -25,15 +23,15 @@ impl Link {
 }
 
 impl<const SLOTS: usize> Node<SLOTS> {
-    /// A neighbour that is to be dialled now, for a link or to ask to be dialled back. The server answers with
-    /// [`Node::open`] or [`Node::dial_failed`].
+    /// Takes a neighbour that the server must dial now, for a link or to request a dial-back. The server
+    /// reports the result by [`Node::open`] or [`Node::dial_failed`].
     pub fn take_dial(&mut self, now: Mono) -> Option<NodeId> {
         let link = self.links.iter_mut().find(|link| link.dial_due_at() <= now)?;
         link.dialling = true;
         Some(link.node)
     }
 
-    /// The neighbour could not be reached; it is tried again later, for ever.
+    /// Reports that a dial failed. The node retries later and never stops retrying.
     pub fn dial_failed(&mut self, now: Mono, node: NodeId) {
         if let Some(neighbour) = self.neighbour(node) {
             self.counters.dials_failed += 1;
@@ -45,13 +43,13 @@ impl<const SLOTS: usize> Node<SLOTS> {
         let link = &mut self.links[neighbour];
         link.dialling = false;
         link.backoff_ms = (link.backoff_ms * 2).clamp(BACKOFF_MS_MIN, BACKOFF_MS_MAX);
-        // Half of the pause is chance, so that a herd that lost its power does not dial in sync.
+        // Half of the pause is random, so that the nodes of a herd do not dial in step after a power cut.
         let pause_ms = self.jitter.between(link.backoff_ms / 2, link.backoff_ms);
         link.dial_at = if core::mem::take(&mut link.dial_back_asked) { now } else { now.after_ms(pause_ms) };
     }
 
-    /// When the next connection may be accepted: at once while there is room for it, else when the
-    /// oldest one that has not proved itself has had its time.
+    /// When the server may accept the next connection. At once while a session is free, else when the oldest
+    /// unauthenticated one has had its time.
     #[must_use]
     pub fn accept_at(&self) -> Mono {
         if self.sessions.iter().any(|session| session.phase == Phase::Free) {
@@ -63,16 +61,18 @@ impl<const SLOTS: usize> Node<SLOTS> {
         })
     }
 
-    /// The connection comes from the address of a neighbour: strangers do not push it out. To be called when it is opened.
+    /// Marks a connection that comes from the address of a neighbour: strangers do not push it out. The server
+    /// calls this after [`Node::open`].
     pub fn expect(&mut self, id: SessionId) {
         if let Some(index) = self.session(id) {
             self.sessions[index].is_expected = true;
         }
     }
 
-    /// A connection is there: to `dialled`, or to whoever came in. `nonce` must be fresh random bytes.
+    /// Opens a session for a connection to `dialled`, or for an incoming one. `nonce` must be fresh random
+    /// bytes.
     ///
-    /// `None` if the link to `dialled` has come up meanwhile: the connection is to be closed.
+    /// `None` if the link to `dialled` has come up meanwhile. The server then closes the connection.
     pub fn open(
         &mut self,
         now: Mono,
@@ -100,8 +100,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
         oldest
     }
 
-    /// The session that makes way: one that came in from elsewhere than a neighbour's address, or else from there, or else
-    /// one that was dialled.
+    /// The session to close for a new one. First come incoming ones from other addresses, then incoming ones
+    /// from neighbours' addresses, then dialled ones. The oldest of its kind goes first.
     fn oldest_unproven(&self) -> Option<usize> {
         let unproven = self.sessions.iter().enumerate().filter(|(_, session)| session.phase != Phase::Up);
         unproven
@@ -109,15 +109,16 @@ impl<const SLOTS: usize> Node<SLOTS> {
             .map(|(index, _)| index)
     }
 
-    /// The neighbour waits to be dialled. A link that is up here is none there if the neighbour was
-    /// started anew, or had the time to learn of it.
+    /// Handles a dial-back request: the neighbour has no link. If this node still has one, that link is dead if
+    /// the neighbour has restarted or has had the time to learn of it.
     pub(crate) fn take_dial_back_request(&mut self, now: Mono, index: usize, neighbour: usize, peer: Peer) {
         self.counters.dial_back_requests += 1;
         self.end(now, index, Some(Cut::DialBack));
         let link = &mut self.links[neighbour];
         let is_older = now.since_ms(link.up_since) >= LINK_GOOD_AFTER_MS;
         match link.session {
-            // The link is with the board at the address of the configuration, and this is the other one.
+            // The link goes to the board at the configured address. The request came from another board of the
+            // same name.
             Some(_)
                 if link.boot != Some(peer.boot)
                     && link.name_in_use_at.is_some_and(|at| now.since_ms(at) < NAME_IN_USE_MS) => {}
@@ -127,13 +128,13 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 self.end(now, usize::from(old), Some(Cut::Abandoned));
                 self.links[neighbour].dial_at = now;
             }
-            // Its dial-back request was on its way when the link came up.
+            // The neighbour sent the request before the link came up.
             Some(_) => {}
         }
     }
 
-    /// A neighbour has authenticated, of this boot number. Says whether two boards use its name: a board that is started anew
-    /// never comes back to the number before, so two numbers that take turns are two boards.
+    /// Records the boot number of a neighbour that has authenticated. Returns whether two boards use its name.
+    /// A board that restarts never returns to its previous number, so two alternating numbers mean two boards.
     pub(crate) fn note_boot(&mut self, now: Mono, neighbour: usize, boot: u64) -> bool {
         let link = &mut self.links[neighbour];
         let [last, before] = link.boots;
@@ -145,7 +146,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
             link.boot_turns = 0;
             return false;
         }
-        // A connection of before a restart that is accepted late makes one turn or two.
+        // A connection from before a restart that is accepted late causes one turn or two.
         link.boot_turns = link.boot_turns.saturating_add(1);
         let is_in_use = link.boot_turns >= NAME_IN_USE_TURNS;
         if is_in_use {
@@ -155,7 +156,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         is_in_use
     }
 
-    /// The link is there: a dial-back request that has not been answered yet asks for nothing any more.
+    /// The link is up, so this ends the node's own dial-back request to that neighbour.
     pub(crate) fn end_own_dial_back_request(&mut self, now: Mono, index: usize, neighbour: usize) {
         let is_request = |(i, session): &(usize, &Session)| {
             *i != index && session.dialled && session.neighbour.map(usize::from) == Some(neighbour)

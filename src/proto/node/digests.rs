@@ -1,8 +1,7 @@
-//! How two nodes find out whether they are in sync, and mend it where they are not.
+//! How two nodes detect whether they are in sync, and resend the differing updates if not.
 //!
-//! Part of [`Node`]; apart from it for length only. The exchange needs no memory of rounds past: each
-//! digest says all that is needed to compare it. How often a round is answered is bounded
-//! ([`DIGEST_ANSWERS_MAX`]), so whatever moves meanwhile, it ends.
+//! A digest carries everything that its comparison needs, so the exchange needs no memory of earlier rounds.
+//! [`DIGEST_ANSWERS_MAX`] bounds the answers of a round, so a round ends even if the tables change meanwhile.
 
 use core::hash::Hasher;
 
@@ -20,12 +19,12 @@ use crate::update::Update;
 use crate::wire;
 
 impl<const SLOTS: usize> Node<SLOTS> {
-    /// Compares the neighbour's digest with our own, owes it what differs, and answers it.
+    /// Compares the neighbour's digest with our own, marks the differing updates as pending, and answers.
     ///
-    /// A digest can only be compared at a floor that both ends reach down to. So the rule of the
-    /// exchange is: compare if our floor is no higher, and answer with a digest at the higher floor of
-    /// both unless that is the very one we sent last. Two lines do when the floors are one, three when
-    /// not, and both ends have compared.
+    /// Two digests are only comparable at a floor that both tables reach. So this node compares if its own
+    /// floor is not higher. It answers with a digest at the higher of the two floors, unless it sent exactly
+    /// that one last. If the floors are equal, the exchange takes two lines, else three. Then both ends have
+    /// compared.
     pub(crate) fn take_digest(
         &mut self,
         now: Mono,
@@ -58,7 +57,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 event = LinkEvent::Equal { node };
             } else {
                 self.counters.digests_differ += 1;
-                // Nothing may be pending from here and yet be missing here.
+                // The difference may be entries that are missing here. Then nothing is pending, and the link is
+                // still not in sync.
                 self.links[neighbour].equal_at = None;
                 self.sessions[index].compared(now, false);
                 let pending = self.table.mark_pending_where(neighbour, now.seconds(), |update| {
@@ -71,10 +71,10 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
         let floor = if comparable { floor } else { ours };
         let digest = &mut self.sessions[index].digest;
-        let said = digest.round(round);
-        let sent_this = said.sent == Some((round, floor_hash(floor.as_ref())));
-        if !sent_this && said.answers < DIGEST_ANSWERS_MAX {
-            said.answers += 1;
+        let progress = digest.round(round);
+        let sent_this = progress.sent == Some((round, floor_hash(floor.as_ref())));
+        if !sent_this && progress.answers < DIGEST_ANSWERS_MAX {
+            progress.answers += 1;
             digest.due = Some(DigestDue { round, at_latest: now.after_ms(DIGEST_FIRST_MS) });
             digest.due_floor = floor;
         }
@@ -92,7 +92,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
 
     pub(crate) fn pull_digest(&mut self, now: Mono, index: usize, out: &mut Out) -> bool {
         let Some(due) = self.sessions[index].digest.due.take() else { return false };
-        // Our own floor may have risen since: what is below it we cannot speak for.
+        // Our own floor may have risen since. This table cannot answer for updates below it.
         let ours = self.own_floor();
         let floor = match (self.sessions[index].digest.due_floor.take(), ours) {
             (Some(a), Some(b)) => Some(if a.borrowed().compare(&b.borrowed()).is_ge() { a } else { b }),
@@ -107,7 +107,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
     }
 }
 
-/// Tells floors apart within a round. It need not be secret: the end that sent it compares.
+/// Distinguishes floors within a round. The hash need not be secret: only the end that sent the floor compares
+/// it.
 fn floor_hash(floor: Option<&Update>) -> u64 {
     let Some(floor) = floor else { return 0 };
     let mut hasher = SipHasher13::new();

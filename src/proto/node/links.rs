@@ -1,11 +1,10 @@
-//! How a node's links come and go, and what their lines do.
+//! The links of a node: how they start and end, and how the node handles their lines.
 //!
-//! Part of [`Node`]; apart from it for length only. The order of what a link sends: first what the
-//! hand-shake asks, then signs of life, then pending updates, and a digest once nothing is pending, so that
-//! it does not call different what is merely on its way.
+//! A link sends in this order: handshake, pings, census lines, pending updates, digests. A digest comes last,
+//! so that it does not report a pending update as a difference.
 
 use super::{Node, SessionId};
-use crate::auth::{Keys, Role, Said, Transcript};
+use crate::auth::{HelloFields, Keys, Role, Transcript};
 use crate::limits::{
     DIGEST_EVERY_MS, LINK_GOOD_AFTER_MS, LINK_LINE_BYTES_MAX, NAME_IN_USE_MS, TAG_FIELD_BYTES,
 };
@@ -17,68 +16,68 @@ use crate::time::{Mono, Now};
 use crate::update::{AtLineError, Update};
 use crate::wire::{self, Line};
 
-/// What a line from a neighbour did that people want to read about.
+/// An event that a neighbour's line caused and that the server logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkEvent {
-    /// Nothing of the kind.
+    /// No event.
     None,
     /// The link is up.
     Up {
         /// The neighbour.
         node: NodeId,
-        /// It has been restarted since the last link.
+        /// The neighbour has restarted since the last link.
         restarted: bool,
     },
-    /// The neighbour's name is used by two boards that take turns: this one has authenticated just now.
+    /// Two boards use the neighbour's name in turns. One of them has just authenticated.
     NameInUse {
         /// The neighbour.
         node: NodeId,
     },
-    /// The neighbour's digest equals this node's: they are in sync.
+    /// The neighbour's digest equals this node's. The two are in sync.
     Equal {
         /// The neighbour.
         node: NodeId,
     },
-    /// It does not; so many entries are pending for it now.
+    /// The digests differ.
     Differs {
         /// The neighbour.
         node: NodeId,
-        /// Entries pending.
+        /// Entries that this node has marked as pending for the neighbour.
         pending: usize,
     },
 }
 
-/// What a node knows of one neighbour.
+/// The state of one link, for status.
 #[derive(Clone, Copy, Debug)]
 pub struct LinkState {
     /// The neighbour.
     pub node: NodeId,
     /// Since when the link has been up.
     pub up_since: Option<Mono>,
-    /// When the neighbour's digest was last equal to this node's, if it has not differed since.
+    /// When the neighbour's digest was last equal to this node's, unless it has differed since.
     pub equal_at: Option<Mono>,
     /// Entries pending for the neighbour.
     pub pending: usize,
     /// Since when the link has been down, if it was ever up.
     pub down_since: Option<Mono>,
-    /// When the neighbour is dialled next; none while there is a link or a dial is under way.
+    /// When the node dials the neighbour next. `None` during a link or a dial.
     pub dial_at: Option<Mono>,
-    /// Why this node last ended a connection with the neighbour, if it has.
+    /// Why this node last ended a connection with the neighbour.
     pub last_cut: Option<Cut>,
     /// When two boards were last seen to use the neighbour's name.
     pub name_in_use_at: Option<Mono>,
-    /// How long the last ping took there and back, in milliseconds. The dialling end alone knows.
+    /// Round-trip time of the last ping in milliseconds. Only the dialling end measures it.
     pub round_trip_ms: Option<u64>,
 }
 
 impl LinkState {
-    /// Whether two boards use the neighbour's name, by what was seen of late.
+    /// Whether the node has recently seen two boards use the neighbour's name.
     #[must_use]
     pub fn is_name_in_use(&self, now: Mono) -> bool {
         self.name_in_use_at.is_some_and(|at| now.since_ms(at) < NAME_IN_USE_MS)
     }
 
-    /// Whether both ends held the same when they last compared, and nothing has been left unsaid since.
+    /// Whether the tables were equal at the last comparison and nothing is pending.
     #[must_use]
     pub fn is_in_sync(&self) -> bool {
         self.up_since.is_some() && self.equal_at.is_some() && self.pending == 0
@@ -86,7 +85,7 @@ impl LinkState {
 }
 
 impl<const SLOTS: usize> Node<SLOTS> {
-    /// The neighbours, in the configuration's order.
+    /// The state of each link.
     pub fn links(&self) -> impl Iterator<Item = LinkState> + '_ {
         self.links.iter().enumerate().map(|(neighbour, link)| LinkState {
             node: link.node,
@@ -115,14 +114,14 @@ impl<const SLOTS: usize> Node<SLOTS> {
         (session.phase != Phase::Free && session.generation == id.generation).then_some(usize::from(id.index))
     }
 
-    /// The neighbour at the other end, once it has proved itself.
+    /// The neighbour at the other end, once it has authenticated.
     #[must_use]
     pub fn peer(&self, id: SessionId) -> Option<NodeId> {
         let session = &self.sessions[self.session(id)?];
         session.peer.filter(|_| session.phase == Phase::Up).map(|peer| peer.node)
     }
 
-    /// A neighbour with whom a link is being made, where all that is missing is its proof.
+    /// The neighbour of a handshake that lacks only its proof.
     #[must_use]
     pub fn awaits_proof_of(&self, id: SessionId) -> Option<NodeId> {
         let session = &self.sessions[self.session(id)?];
@@ -130,20 +129,20 @@ impl<const SLOTS: usize> Node<SLOTS> {
         (session.phase == Phase::Proof && session.dialled == link.dials).then_some(link.node)
     }
 
-    /// Whether the connection is still this node's: one that was cut or replaced is not.
+    /// Whether the session still exists. It does not if the node has ended or replaced it.
     #[must_use]
     pub fn is_open(&self, id: SessionId) -> bool {
         self.session(id).is_some()
     }
 
-    /// The connection has ended on its own. One that the node has cut is unknown by now; that is fine.
+    /// Reports that the connection has ended. The node ignores a session that it has ended itself.
     pub fn closed(&mut self, now: Mono, id: SessionId) {
         if let Some(index) = self.session(id) {
             self.end(now, index, None);
         }
     }
 
-    /// Ends the session because of something that only the server can see.
+    /// Ends the session for a reason that only the server can detect.
     pub fn cut(&mut self, now: Mono, id: SessionId, cut: Cut) {
         if let Some(index) = self.session(id) {
             self.end(now, index, Some(cut));
@@ -179,8 +178,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 self.back_off(now, neighbour);
             }
         }
-        // What calls and has not authenticated leaves no trace: anyone can call in a neighbour's name. Whom this node dials
-        // is at the address that the configuration gives.
+        // An incoming connection that has not authenticated is not recorded: any host can use a neighbour's
+        // name. A connection that this node dialled goes to the configured address, so it is recorded.
         let is_its = dialled || matches!(phase, Phase::Up | Phase::DialBackAsked);
         if let (Some(neighbour), Some(cut)) = (neighbour, cut)
             && is_its
@@ -194,14 +193,14 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
     }
 
-    /// Takes a line, without its LF, from the other end of a link.
+    /// Handles a line, without its LF, from the other end of a link.
     ///
     /// A line that must not come ends the session: see [`Node::take_cut`].
     pub fn link_line(&mut self, now: &Now, id: SessionId, line: &[u8]) -> LinkEvent {
         let Some(index) = self.session(id) else { return LinkEvent::None };
         self.sessions[index].received_at = now.mono;
         let done = match self.sessions[index].phase {
-            Phase::Free => unreachable!("a session that is free was not found"),
+            Phase::Free => unreachable!("`session` does not find a free session"),
             Phase::Hello => self.take_hello(now.mono, index, line),
             Phase::Proof => self.take_proof(now.mono, index, line),
             Phase::DialBackAsked => Err(Cut::Nonsense),
@@ -235,7 +234,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         session.peer = Some(Peer { node, boot, capacity, nonce });
         session.neighbour = Some(neighbour);
         if self.keys.is_none() {
-            return Ok(self.proved(now, index));
+            return Ok(self.authenticated(now, index));
         }
         session.phase = Phase::Proof;
         session.proof_due = true;
@@ -250,34 +249,34 @@ impl<const SLOTS: usize> Node<SLOTS> {
         let role = self.sessions[index].role();
         let keys = self.with_transcript(index, |transcript, keys| transcript.verify(keys, role, &proofs));
         self.sessions[index].keys = Some(keys.flatten().ok_or(Cut::WrongKey)?);
-        Ok(self.proved(now, index))
+        Ok(self.authenticated(now, index))
     }
 
-    /// Hands `use_it` both HELLOs and our keys. `None` without keys or the other end's HELLO.
+    /// Passes both HELLOs and our keys to `use_it`. `None` without keys or the other end's HELLO.
     fn with_transcript<T>(&self, index: usize, use_it: impl FnOnce(&Transcript, &Keys) -> T) -> Option<T> {
         let session = &self.sessions[index];
         let peer = session.peer.as_ref()?;
-        let other = Said {
+        let other = HelloFields {
             name: self.names.name(peer.node),
             boot: peer.boot,
             capacity: peer.capacity,
             nonce: &peer.nonce,
         };
-        let ours = self.said(session);
-        let said = match session.role() {
+        let ours = self.hello_fields(session);
+        let hellos = match session.role() {
             Role::Dialler => [ours, other],
             Role::Acceptor => [other, ours],
         };
-        Some(use_it(&Transcript(said), self.keys.as_ref()?))
+        Some(use_it(&Transcript(hellos), self.keys.as_ref()?))
     }
 
-    fn said<'a>(&'a self, session: &'a Session) -> Said<'a> {
+    fn hello_fields<'a>(&'a self, session: &'a Session) -> HelloFields<'a> {
         let capacity = u32::try_from(self.table.capacity()).unwrap_or(u32::MAX);
-        Said { name: self.names.name(self.me()), boot: self.boot, capacity, nonce: &session.nonce }
+        HelloFields { name: self.names.name(self.me()), boot: self.boot, capacity, nonce: &session.nonce }
     }
 
-    /// The other end is who it says it is: the link comes up, unless one end has only asked to be dialled back.
-    fn proved(&mut self, now: Mono, index: usize) -> LinkEvent {
+    /// The other end has authenticated. The link comes up, unless the connection is a dial-back request.
+    fn authenticated(&mut self, now: Mono, index: usize) -> LinkEvent {
         let peer = self.sessions[index].peer.expect("a proof comes after the other end's HELLO");
         let neighbour = usize::from(self.sessions[index].neighbour.expect("its HELLO names a neighbour"));
         match (self.sessions[index].dialled, self.links[neighbour].dials) {
@@ -359,12 +358,12 @@ impl<const SLOTS: usize> Node<SLOTS> {
     ) -> Result<LinkEvent, Cut> {
         let update = match update {
             Ok(update) => update,
-            // Two configurations may differ while a herd is being changed: that is no reason to part.
+            // Configurations may differ while an operator changes a herd. The link stays up.
             Err(AtLineError::UnknownOrigin) => return Ok(self.count_unknown_origin()),
             Err(AtLineError::Malformed) => return Err(Cut::Nonsense),
         };
         self.sessions[index].digest.busy_at = now.mono;
-        // The neighbour may have taken it in good faith, by a clock that is not right yet.
+        // The neighbour may have accepted the update while its clock was not trusted. The link stays up.
         if self.is_ahead(now, update.sighting.rank) {
             self.counters.updates_ahead += 1;
             return Ok(LinkEvent::None);
@@ -380,7 +379,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         LinkEvent::None
     }
 
-    /// The acceptor echoes; the dialler takes it as the answer it waited for.
+    /// Handles a ping. The acceptor echoes it; the dialler reads the echo as the answer.
     fn take_ping(&mut self, now: Mono, index: usize, neighbour: usize, n: u64) -> LinkEvent {
         if let Some((_, at)) = self.sessions[index].pinged.filter(|(sent, _)| *sent == n) {
             self.links[neighbour].round_trip_ms = Some(now.since_ms(at));
@@ -391,8 +390,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
         LinkEvent::None
     }
 
-    /// Writes the next line of a link, with its newline, into `out`, which must have room for
-    /// [`LINK_LINE_BYTES_MAX`] and one byte more. `false` when there is none for now.
+    /// Writes the next line of a link, with its newline, into `out`. `out` must have room for
+    /// [`LINK_LINE_BYTES_MAX`] bytes and one more. Returns `false` if the link has no line to send now.
     pub fn pull(&mut self, now: &Now, id: SessionId, out: &mut Out) -> bool {
         let Some(index) = self.session(id) else { return false };
         debug_assert!(out.room() > LINK_LINE_BYTES_MAX);
@@ -402,7 +401,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         if !wrote {
             return false;
         }
-        // A PROOF is the last line without a tag; keys that are there by then sign what comes after.
+        // A PROOF is the last line without a tag. The keys sign every later line.
         let session = &mut self.sessions[index];
         session.sent_at = now.mono;
         out.put(line.written());
@@ -418,7 +417,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     fn pull_handshake(&mut self, index: usize, out: &mut Out) -> bool {
         let session = &self.sessions[index];
         if session.hello_due {
-            wire::put_hello(&self.said(session), out);
+            wire::put_hello(&self.hello_fields(session), out);
             self.sessions[index].hello_due = false;
             return true;
         }
@@ -481,7 +480,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 self.wakes |= 1 << index;
             } else if session.digest.due.is_none() && session.round_at() <= now {
                 let round = self.jitter.next();
-                // A minute, give or take a tenth, so that links do not all speak at once.
+                // A minute plus or minus a tenth, so that the links do not all compare at the same time.
                 let every_ms = self.jitter.between(DIGEST_EVERY_MS * 9 / 10, DIGEST_EVERY_MS * 11 / 10);
                 self.sessions[index].begin_round(now, round, every_ms);
                 self.wakes |= 1 << index;

@@ -1,20 +1,20 @@
-//! The node: every decision of the herd, and nothing else.
+//! The node makes every decision of the herd and performs no action.
 //!
-//! The server hands in what happened (a line, a connection, the time) and takes out what is to be done:
+//! The server passes in events (a line, a connection, the time) and takes out actions:
 //!
-//! 1. after any call, [`Node::take_cut`] until it is empty: close those connections;
-//! 2. then [`Node::take_dial`] until it is empty: dial those neighbours;
-//! 3. wake the writers of [`Node::take_wakes`]; a writer calls [`Node::pull`] for a line whenever its
-//!    socket takes more, until there is none;
-//! 4. call [`Node::tick`] no later than [`Node::wake_at`].
+//! 1. After any call, the server calls [`Node::take_cut`] until it returns `None`, and closes the
+//!    connections.
+//! 2. Then it calls [`Node::take_dial`] until that returns `None`, and dials the neighbours.
+//! 3. It wakes the writers of [`Node::take_wakes`]. A writer calls [`Node::pull`] for a line whenever its
+//!    socket accepts more, until `pull` returns `false`.
+//! 4. It calls [`Node::tick`] at [`Node::wake_at`] or earlier.
 //!
-//! Calls may come early and often; a spurious one changes nothing. The one rule never to break: a
-//! line that [`Node::pull`] gave must reach the socket whole and in order, or the connection must end.
+//! The server may call early and often: a spurious call changes nothing. One rule must always hold: a line that
+//! [`Node::pull`] returned reaches the socket whole and in order, or the connection ends.
 //!
-//! The node must not know sockets, files, clocks or randomness, and does not allocate. Same state and
-//! same input give the same output. How links come and go is in `links`,
-//! who dials whom in `dials`, what outlives the node in `restore`, how tables are compared in `digests`, what a changed configuration
-//! does in `reload`.
+//! The node uses no sockets, files, clocks or randomness, and does not allocate. The same state and input give
+//! the same output. `links` holds how links start and end, `dials` the dialling, `digests` the comparison of
+//! tables, `reload` a changed configuration, and `restore` the entries that survive a restart.
 
 pub mod census;
 mod dials;
@@ -46,7 +46,7 @@ use crate::table::{Admission, Source, Table};
 use crate::time::{Mono, Now, Timestamp};
 use crate::update::{Sighting, Update, UpdateRef};
 
-/// What a node is told once, before anything else.
+/// The settings of a node, passed once, before any other call.
 #[derive(Debug)]
 pub struct Setup<'a> {
     /// The names of all nodes of the configuration, sorted.
@@ -55,9 +55,9 @@ pub struct Setup<'a> {
     pub me: usize,
     /// The neighbours' places in `names`, rising.
     pub neighbours: &'a [usize],
-    /// The herd's keys; none only where every address is loopback.
+    /// The herd's keys. `None` only if every address is loopback.
     pub keys: Option<Keys>,
-    /// Entries the table may hold; cut to what this build has room for.
+    /// Entries that the table may hold. The node reduces it to what this build can hold.
     pub capacity: usize,
     /// An entry's life in seconds, at most [`AGE_S_MAX`].
     pub age_s_max: u32,
@@ -70,16 +70,16 @@ pub struct Setup<'a> {
 pub struct Seed {
     /// The secret of the table's hash.
     pub hash_key: (u64, u64),
-    /// Where the jitter of pauses begins.
+    /// Start of the generator for jitter.
     pub jitter: u64,
-    /// Tells this start of the node from others.
+    /// The boot number: it differs between two starts of the node.
     pub boot: u64,
 }
 
-/// Why a node does not start. A checked configuration gives none of these.
+/// Why a node does not start. A checked configuration does not cause these errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartError {
-    /// The list of names is not fit to be searched.
+    /// The list of names is invalid.
     Names(NamesError),
     /// `me` or a neighbour is not in the list, a neighbour is the node itself or stands twice, or
     /// there are more than [`NEIGHBOURS_MAX`].
@@ -92,9 +92,9 @@ pub enum StartError {
 pub enum Answer {
     /// The whole answer was written.
     Done,
-    /// The same, and the connection is to be closed once it is sent: what came is a line of HTTP.
+    /// The whole answer was written. The server closes the connection after sending it: the line is HTTP.
     Close,
-    /// Nothing was written: places are to be asked, and this says what for.
+    /// Nothing was written. The server passes this query to places.
     Places(PlacesQuery),
 }
 
@@ -103,11 +103,11 @@ pub enum Answer {
 pub struct PlacesQuery {
     /// The first line of the answer, without its newline.
     pub at_line: heapless::Vec<u8, AT_LINE_BYTES_MAX>,
-    /// Where the client is.
+    /// Position of the client.
     pub position: Position,
-    /// How far around it.
+    /// Radius around the client.
     pub radius: Radius,
-    /// How many places at most.
+    /// The largest number of places.
     pub items: ItemLimit,
 }
 
@@ -115,38 +115,38 @@ pub struct PlacesQuery {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Link {
     pub(crate) node: NodeId,
-    /// This end makes the link: its name sorts first. The other end only dial_back_requests.
+    /// This end dials for the link, because its name sorts first. The other end only sends dial-back requests.
     pub(crate) dials: bool,
-    /// A dial or a dialled connection is under way.
+    /// This node is dialling, or has dialled a connection that is not up yet.
     pub(crate) dialling: bool,
-    /// The neighbour asked to be dialled back meanwhile: if that dial fails the next one need not wait.
+    /// The neighbour requested a dial-back during the dial. If that dial fails, the next one starts at once.
     pub(crate) dial_back_asked: bool,
     pub(crate) dial_at: Mono,
     pub(crate) backoff_ms: u64,
     /// The session that is up.
     pub(crate) session: Option<u8>,
     pub(crate) up_since: Mono,
-    /// When the neighbour's digest was last equal to ours, if it has not differed since.
+    /// When the neighbour's digest was last equal to ours, unless it has differed since.
     pub(crate) equal_at: Option<Mono>,
-    /// When the link last went down; 0 if it never was up.
+    /// When the link last went down. 0 if it was never up.
     pub(crate) down_since: Mono,
     /// Why this node last ended a connection with the neighbour.
     pub(crate) last_cut: Option<Cut>,
-    /// How long the last ping took there and back, in milliseconds, at the dialling end.
+    /// Round-trip time of the last ping in milliseconds, at the dialling end.
     pub(crate) round_trip_ms: Option<u64>,
-    /// The neighbour's last boot number: another one means that it has restarted.
+    /// The neighbour's last boot number. A different one means that it has restarted.
     pub(crate) boot: Option<u64>,
     /// The last two boot numbers by which the neighbour has authenticated, for a link or a dial-back request.
     pub(crate) boots: [Option<u64>; 2],
-    /// How often in a row the last but one of them has come back.
+    /// How often in a row the neighbour has returned to the boot number before the last.
     pub(crate) boot_turns: u8,
     pub(crate) name_in_use_at: Option<Mono>,
-    /// The neighbour's digests that may still be compared.
+    /// The quota of the neighbour's digests.
     pub(crate) digests: DigestQuota,
 }
 
 impl Link {
-    /// A link that is down, and is to be dialled at once.
+    /// A link that is down. The node dials it at once.
     pub(crate) fn new(me: NodeId, node: NodeId) -> Self {
         Link {
             node,
@@ -170,10 +170,10 @@ impl Link {
     }
 }
 
-/// A node of the herd. `SLOTS` is twice the most clients it can remember.
+/// A node of the herd. `SLOTS` is twice the largest number of clients that it can store.
 ///
-/// It is made by a `const fn` and is all zero, so a static of it costs no byte of the program and no
-/// memory until it is touched. Never build or move one on a stack.
+/// A `const fn` makes it, and all its bytes are zero. So a static node costs no byte of the program file, and
+/// no memory until it is touched. Never build or move a node on a stack: it is too large.
 #[derive(Debug)]
 pub struct Node<const SLOTS: usize> {
     pub(crate) table: Table<SLOTS>,
@@ -194,7 +194,7 @@ pub struct Node<const SLOTS: usize> {
     clock_was_trusted: bool,
 }
 
-/// Names one link connection: a number that is used again, and a generation that is not.
+/// Identifies one link connection. The index is reused; the generation is not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionId {
     /// Below [`SESSIONS_MAX`].
@@ -203,7 +203,7 @@ pub struct SessionId {
 }
 
 impl<const SLOTS: usize> Node<SLOTS> {
-    /// A node that has not been started, all zero: fit for a static.
+    /// A node before [`Node::start`]. All bytes are zero, so it fits a static.
     #[must_use]
     pub const fn new() -> Self {
         Node {
@@ -226,10 +226,10 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
     }
 
-    /// Starts the node. To be called once, before anything else.
+    /// Starts the node. The caller does this once, before any other call.
     ///
     /// # Errors
-    /// [`StartError`]; the node is of no use then.
+    /// [`StartError`]. The node is then not usable.
     pub fn start(&mut self, setup: &Setup) -> Result<(), StartError> {
         debug_assert!(self.me.is_none(), "a node is started once");
         self.names.fill(setup.names.iter().copied()).map_err(StartError::Names)?;
@@ -249,18 +249,19 @@ impl<const SLOTS: usize> Node<SLOTS> {
         Ok(())
     }
 
-    /// Sets how many clients an address may hold in the table: at a start [`CLIENTS_PER_ADDRESS`].
+    /// Sets the number of clients that an address may hold in the table. The start value is
+    /// [`CLIENTS_PER_ADDRESS`].
     pub fn set_clients_per_address(&mut self, max: u32) {
         self.table.set_clients_per_address(max);
     }
 
-    /// Whose quota the updates of a client at this address draw on.
+    /// The quota for the updates of a client at this address.
     #[must_use]
     pub fn caller(&self, address: IpAddr) -> Caller {
         Caller::of(address, self.table.hash_key())
     }
 
-    /// What the node remembers.
+    /// The node's table.
     #[must_use]
     pub fn table(&self) -> &Table<SLOTS> {
         &self.table
@@ -272,7 +273,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         &self.names
     }
 
-    /// What has happened since the start.
+    /// The counters since the start.
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
@@ -287,10 +288,11 @@ impl<const SLOTS: usize> Node<SLOTS> {
         self.me.expect("the server starts a node before it uses it")
     }
 
-    /// Takes a client's line, without its LF, and writes the answer with its newline. `caller` is from [`Node::caller`].
+    /// Handles a client's line, without its LF, and writes the answer with its newline. `caller` is from
+    /// [`Node::caller`].
     ///
-    /// `out` must have room for [`ANSWER_BYTES_MAX`](crate::limits::ANSWER_BYTES_MAX), and for the line
-    /// and three bytes more.
+    /// `out` must have room for [`ANSWER_BYTES_MAX`](crate::limits::ANSWER_BYTES_MAX) bytes, and for the line
+    /// plus three bytes.
     pub fn client_line(&mut self, now: &Now, caller: Caller, line: &[u8], out: &mut Out) -> Answer {
         match Command::parse(line) {
             Some(Command::Iamat { client, position, time }) if !self.is_ahead(now, time.timestamp()) => {
@@ -301,7 +303,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
                     false => Sighting::untrusted(time, origin, position, now.wall, received),
                 };
                 let update = Update { client, sighting };
-                // The answer holds the command's own data, whatever the table makes of it.
+                // The answer holds the data of the command, whether or not the table takes it (PROTOCOL,
+                // IAMAT).
                 update.borrowed().put_at_line(&self.names, out);
                 out.put_byte(b'\n');
                 let now_s = now.mono.seconds();
@@ -331,8 +334,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
     }
 
-    /// Counts a line that the server answers itself, because it is longer than any buffer. Says whether the connection is to
-    /// be closed behind it: its first bytes are those of a line of HTTP.
+    /// Counts a line that the server answers itself, because it is longer than any buffer. Returns whether the
+    /// server must close the connection after the answer: `true` if the line begins as HTTP.
     pub fn count_long_line(&mut self, start: &[u8]) -> bool {
         self.counters.invalid += 1;
         let is_http = is_http(start);
@@ -367,15 +370,15 @@ impl<const SLOTS: usize> Node<SLOTS> {
         Some(PlacesQuery { at_line, position: sighting.position, radius, items })
     }
 
-    /// When the herd receives what a client sends now: what bounds the rank of an update.
+    /// The receive time of an update that a client sends now. It bounds the update's rank.
     #[must_use]
     pub fn receive_time(&self, now: &Now) -> Timestamp {
         self.receive_clock.now(now)
     }
 
-    /// Whether a client's time or a rank is further ahead than a clock that is known to be right allows.
+    /// Whether a client's time or a rank is too far ahead of a trusted clock.
     pub(crate) fn is_ahead(&mut self, now: &Now, time: Timestamp) -> bool {
-        // What is taken without trust is looked at again once there is some, whether a tick fell in between or not.
+        // The next sweep checks the entries of the untrusted time again, even if no tick came during that time.
         self.clock_was_trusted &= now.wall_is_trusted;
         now.wall_is_trusted && time.0 > now.wall.0.saturating_add(AHEAD_NS_MAX)
     }
@@ -392,7 +395,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
             Admission::Stale => &mut self.counters.updates_stale,
             Admission::BelowFloor => &mut self.counters.updates_below_floor,
             Admission::TooOld => &mut self.counters.updates_expired,
-            // Clients alone have quotas: it is counted among their commands.
+            // Only clients have quotas. `client_line` counts this case.
             Admission::OverQuota => return admission,
         };
         *counter += 1;
@@ -402,7 +405,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         admission
     }
 
-    /// Wakes the writers of all links that are up and are pending something.
+    /// Wakes the writers of all links that are up and have pending updates.
     pub(crate) fn wake_owing(&mut self) {
         for (neighbour, link) in self.links.iter().enumerate() {
             if let Some(session) = link.session
@@ -413,7 +416,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
     }
 
-    /// Does what is due by the clock.
+    /// Does the work that is due at `now`: timeouts, pings, digests, sweeps.
     pub fn tick(&mut self, now: &Now) {
         self.tick_sessions(now.mono);
         self.tick_censuses(now.mono);
@@ -424,8 +427,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
     }
 
-    /// Drops entries past their age, and once the clock is right those too far ahead of it: they came
-    /// in while it was not, and nothing could ever replace them.
+    /// Removes expired entries. Once the clock is trusted, it also removes entries that are too far ahead. They
+    /// arrived while it was not trusted, and a correct update could not replace them.
     pub(crate) fn sweep(&mut self, now: &Now) {
         self.swept_at = now.mono;
         let ahead = now.wall.0.saturating_add(AHEAD_NS_MAX);
@@ -435,9 +438,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
         self.receive_clock.forget_beyond(self.table.ranks());
     }
 
-    /// An empty table needs no sweep, and no entry here can expire sooner than a node's whole life
-    /// after the last one, unless it came from a neighbour with some age already: a tenth of a life is
-    /// soon enough for memory's sake, as no expired entry is ever answered or sent.
+    /// When the next sweep is due. Most entries expire a whole lifetime after they arrive, and the node never
+    /// answers or sends an expired entry. A sweep only frees memory, so a tenth of a lifetime is often enough.
     fn sweep_at(&self) -> Mono {
         if self.table.is_empty() {
             return Mono::NEVER;
@@ -446,7 +448,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         self.swept_at.after_ms(every_ms)
     }
 
-    /// When [`Node::tick`] is next due. Any other call may change it.
+    /// When [`Node::tick`] is next due. Any other call may change this time.
     #[must_use]
     pub fn wake_at(&self) -> Mono {
         let sessions = self.sessions.iter().map(|session| {
@@ -457,12 +459,12 @@ impl<const SLOTS: usize> Node<SLOTS> {
         sessions.chain(dials).fold(self.sweep_at().min(self.census_wake_at()), Mono::min)
     }
 
-    /// The sessions whose writers have something to pull: bit i stands for the session of index i.
+    /// The sessions whose writers can pull a line: bit i stands for the session of index i. Clears the set.
     pub fn take_wakes(&mut self) -> u32 {
         core::mem::take(&mut self.wakes)
     }
 
-    /// A connection that has to be closed, and why. The session is gone already.
+    /// Takes a connection that the server must close, with the reason. Its session has already ended.
     pub fn take_cut(&mut self) -> Option<(SessionId, Ended)> {
         self.cuts.pop()
     }

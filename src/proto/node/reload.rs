@@ -1,11 +1,12 @@
-//! A configuration that changes while the node runs: links that are in both configurations stay up, and so does the table.
+//! A reload: the configuration changes while the node runs. Links that both configurations list stay up, and
+//! the table stays.
 //!
-//! Part of [`Node`]; apart from it for length only. A node is a number here, its place in the sorted list
-//! of names, so a new list renumbers nodes. It never changes their order, which is that of the names:
-//! the strict order of updates, and all that rests on it, is the same before and after.
+//! A node number is a place in the sorted list of names, so a new list renumbers the nodes. Their order does
+//! not change, because it is the order of the names. So the strict order of updates is the same before and
+//! after.
 //!
-//! A neighbour's number is its place among the links and its column of pending bits. Neighbours that stay
-//! move together; new ones come behind them. So after a reload links are in no order of names.
+//! A neighbour's number is its index in the links and its column of pending bits. Remaining neighbours move to
+//! the front, and new ones follow. So after a reload the links are not sorted by name.
 
 use super::{Link, Node, StartError};
 use crate::auth::Keys;
@@ -15,31 +16,31 @@ use crate::session::{Cut, Phase, Session};
 use crate::time::{Mono, Now};
 use crate::update::{Sighting, Update};
 
-/// What a node is told when its configuration has changed.
+/// The new configuration of a node.
 #[derive(Debug)]
 pub struct Reload<'a> {
     /// The names of all nodes of the configuration, sorted.
     pub names: &'a [&'a str],
     /// The neighbours' places in `names`, rising.
     pub neighbours: &'a [usize],
-    /// The herd's keys; none only where every address is loopback.
+    /// The herd's keys. `None` only if every address is loopback.
     pub keys: Option<Keys>,
 }
 
-/// What a reload has changed.
+/// The result of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reloaded {
-    /// Neighbours whose links stayed as they were, up or not.
-    pub kept: usize,
-    /// Neighbours that are new.
+    /// Neighbours of both configurations. Their links stayed, up or not.
+    pub retained: usize,
+    /// New neighbours.
     pub added: usize,
-    /// Neighbours that are none any more.
+    /// Neighbours that the new configuration does not list.
     pub removed: usize,
-    /// Entries dropped because the configuration lists their origin no more.
+    /// Entries removed because the new configuration does not list their origin.
     pub entries_dropped: usize,
 }
 
-/// Where each node of the old list stands in the new one.
+/// The new number of each node of the old list.
 struct Renumbering([Option<NodeId>; NODES_MAX]);
 
 impl Renumbering {
@@ -57,12 +58,12 @@ impl Renumbering {
 }
 
 impl<const SLOTS: usize> Node<SLOTS> {
-    /// Takes a new configuration. The node keeps its name, and everything that the new configuration does not speak against.
-    /// A [`NodeId`] from before means another node, or none, from now on; the server gives up the dials
-    /// that are under way.
+    /// Applies a new configuration. The node's own name and all state that the new configuration allows stay.
+    /// After this call an earlier [`NodeId`] may mean another node or none. The server cancels the dials that
+    /// are under way.
     ///
     /// # Errors
-    /// [`StartError`]: the new configuration is not fit, or this node is not in it. Nothing has changed then.
+    /// [`StartError`]: the new configuration is invalid, or does not list this node. The node has not changed.
     pub fn reload(&mut self, now: &Now, reload: &Reload) -> Result<Reloaded, StartError> {
         Names::check(reload.names.iter().copied()).map_err(StartError::Names)?;
         let renumbering = Renumbering::new(&self.names, reload.names);
@@ -71,13 +72,15 @@ impl<const SLOTS: usize> Node<SLOTS> {
         self.end_if_keys_are_withdrawn(now.mono, reload.keys.as_ref());
         self.keys.clone_from(&reload.keys);
 
-        // What has outlived its age goes first, so that it is not counted among what the new configuration drops.
+        // Expired entries go first, so that `entries_dropped` does not count them.
         self.sweep(now);
-        // While origins still have their old numbers, by which the table's heap is in order.
+        // This happens before the renumbering: the eviction heap is ordered by the old numbers.
         let is_dropped = |sighting: &Sighting| renumbering.of(sighting.origin).is_none();
         let entries_dropped = self.table.sweep(now.mono.seconds(), is_dropped);
-        self.table.renumber(|origin| renumbering.of(origin).expect("those without a number were dropped"));
-        // Their sets and neighbours are numbered by the old configuration.
+        self.table.renumber(|origin| {
+            renumbering.of(origin).expect("entries without a new number were removed above")
+        });
+        // The sets and neighbours of a census have the old numbers.
         self.censuses.clear();
         let before = self.links.len();
         let removed = self.remove_links(now.mono, |link| {
@@ -87,7 +90,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         self.names.fill(reload.names.iter().copied()).map_err(StartError::Names)?;
         self.me = Some(me);
         self.renumber_links(&renumbering);
-        let kept = before - removed;
+        let retained = before - removed;
         for &node in &neighbours {
             if !self.links.iter().any(|link| link.node == node) {
                 let pushed = self.links.push(Link::new(me, node));
@@ -98,11 +101,11 @@ impl<const SLOTS: usize> Node<SLOTS> {
         if entries_dropped > 0 {
             self.doubt_all(now.mono);
         }
-        Ok(Reloaded { kept, added: self.links.len() - kept, removed, entries_dropped })
+        Ok(Reloaded { retained, added: self.links.len() - retained, removed, entries_dropped })
     }
 
-    /// Links that were made with a key which is none any more, or without one where there is one now,
-    /// are made anew.
+    /// Ends all links if their key was removed, or if the herd changed between keys and no keys. The node dials
+    /// them again.
     fn end_if_keys_are_withdrawn(&mut self, now: Mono, keys: Option<&Keys>) {
         let stays = match (&self.keys, keys) {
             (None, None) => true,
@@ -122,10 +125,10 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
     }
 
-    /// Takes away the links for which it is so, and closes the ranks behind them.
+    /// Removes the links for which `is_removed` holds, and moves the last link into each gap.
     fn remove_links(&mut self, now: Mono, is_removed: impl Fn(&Link) -> bool) -> usize {
         let mut removed = 0;
-        // From the last to the first: the one that closes a gap has been looked at already.
+        // From the last to the first: the link that fills a gap was checked already.
         for number in (0..self.links.len()).rev() {
             if !is_removed(&self.links[number]) {
                 continue;
@@ -149,10 +152,10 @@ impl<const SLOTS: usize> Node<SLOTS> {
     }
 
     fn renumber_links(&mut self, renumbering: &Renumbering) {
-        let listed = "a link to a node that the configuration lists no more was removed";
+        let listed = "links to unlisted nodes were removed above";
         for (number, link) in self.links.iter_mut().enumerate() {
             link.node = renumbering.of(link.node).expect(listed);
-            // The server gives up the dials that are under way: it knows their nodes by the old numbers.
+            // The server cancels the dials that are under way: it knows their nodes by the old numbers.
             let is_dialled = |session: &Session| {
                 session.dialled
                     && session.phase != Phase::Up
@@ -168,7 +171,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
             if let Some(peer) = &mut session.peer {
                 peer.node = renumbering.of(peer.node).expect(listed);
             }
-            // A digest at a floor that is gone cannot be answered; the next round is soon enough.
+            // A digest at a removed floor cannot be answered. The next round replaces it.
             if let Some(floor) = &mut session.digest.due_floor {
                 match renumbering.of(floor.sighting.origin) {
                     Some(origin) => floor.sighting.origin = origin,
@@ -181,7 +184,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
     }
 
-    /// The table has lost entries that neighbours may hold: none is known to be in sync.
+    /// The table has lost entries that neighbours may hold. No neighbour counts as in sync until its next
+    /// digest.
     fn doubt_all(&mut self, now: Mono) {
         for link in &mut self.links {
             link.equal_at = None;

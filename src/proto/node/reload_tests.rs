@@ -1,4 +1,4 @@
-//! Maps that change under a running herd.
+//! Tests of configurations that change in a running herd.
 
 use super::*;
 use crate::auth::KEY_BYTES;
@@ -6,7 +6,7 @@ use crate::herd_tests::{Herd, keys};
 use crate::limits::AGE_S_MAX;
 use crate::random::Jitter;
 
-/// Gives a node a configuration of these names and of these edges.
+/// Reloads a node with a configuration of these names and edges.
 fn reload(
     herd: &mut Herd,
     node: usize,
@@ -36,7 +36,7 @@ fn one_client_each(herd: &mut Herd) {
 }
 
 #[test]
-fn links_of_both_maps_stay_up_and_the_table_stays_whole() {
+fn links_of_both_configurations_stay_up() {
     let names = ["Anna", "Campbell", "Hill", "Ida", "Jaquez", "Smith", "Zoe"];
     let edges =
         [("Campbell", "Hill"), ("Hill", "Jaquez"), ("Campbell", "Smith"), ("Anna", "Zoe"), ("Ida", "Zoe")];
@@ -46,13 +46,13 @@ fn links_of_both_maps_stay_up_and_the_table_stays_whole() {
         one_client_each(&mut herd);
         let before = herd.at_lines(0);
         assert_eq!(before.len(), 4);
-        for (node, (kept, added, removed)) in
+        for (node, (retained, added, removed)) in
             [(1, 1, 0), (2, 0, 0), (1, 0, 1), (0, 1, 1)].into_iter().enumerate()
         {
             let changed = reload(&mut herd, node, &names, &edges, keys.clone());
-            assert_eq!(changed, Ok(Reloaded { kept, added, removed, entries_dropped: 0 }), "{node}");
+            assert_eq!(changed, Ok(Reloaded { retained, added, removed, entries_dropped: 0 }), "{node}");
             assert_eq!(herd.at_lines(node), before);
-            // Meanwhile configurations differ.
+            // The configurations differ meanwhile.
             herd.run(300);
         }
         herd.run(60_000);
@@ -73,7 +73,7 @@ fn links_of_both_maps_stay_up_and_the_table_stays_whole() {
 }
 
 #[test]
-fn a_node_that_is_listed_no_more_takes_its_updates_along() {
+fn a_removed_node_loses_its_updates() {
     let mut herd = Herd::of(&[32; 4], &keys());
     herd.run(2_000);
     one_client_each(&mut herd);
@@ -83,7 +83,7 @@ fn a_node_that_is_listed_no_more_takes_its_updates_along() {
         let changed = reload(&mut herd, node, &names, &edges, keys());
         assert_eq!(changed.map(|changed| changed.entries_dropped), Ok(1), "{node}");
     }
-    // Jaquez has not been told, and nobody believes it any more.
+    // Jaquez has the old configuration, and its neighbours no longer accept its updates.
     herd.iamat(2, "IAMAT lost +1+1 1699999999");
     herd.run(150_000);
     for node in [0, 1, 3] {
@@ -95,19 +95,19 @@ fn a_node_that_is_listed_no_more_takes_its_updates_along() {
 }
 
 #[test]
-fn what_has_outlived_its_age_is_not_what_a_map_drops() {
+fn expired_entries_do_not_count_as_dropped() {
     let mut herd = Herd::of(&[32; 2], &keys());
     herd.run(2_000);
     one_client_each(&mut herd);
-    // Past the age of all, and before they are swept.
+    // All entries have expired and are not swept yet.
     herd.now_ms += u64::from(AGE_S_MAX) * 1_000 + 1;
     let changed = reload(&mut herd, 0, &["Campbell", "Hill"], &LINE[..1], keys());
-    assert_eq!(changed, Ok(Reloaded { kept: 1, added: 0, removed: 0, entries_dropped: 0 }));
+    assert_eq!(changed, Ok(Reloaded { retained: 1, added: 0, removed: 0, entries_dropped: 0 }));
     assert!(herd.nodes[0].table().is_empty());
 }
 
 #[test]
-fn a_new_key_beside_the_old_keeps_links_and_a_withdrawn_one_makes_them_anew() {
+fn a_withdrawn_key_ends_links_and_an_added_one_does_not() {
     let (old, new) = ([7; KEY_BYTES], [8; KEY_BYTES]);
     let mut herd = Herd::of(&[32; 2], &keys());
     herd.run(2_000);
@@ -116,17 +116,17 @@ fn a_new_key_beside_the_old_keeps_links_and_a_withdrawn_one_makes_them_anew() {
     for (step, keys) in steps.into_iter().enumerate() {
         for node in [0, 1] {
             reload(&mut herd, node, &names, &LINE[..1], Some(keys.clone()))
-                .expect("the configuration is fit");
+                .expect("the configuration is valid");
             herd.run(3_000);
             assert!(herd.nodes.iter().all(|node| node.links().all(|link| link.up_since.is_some())));
         }
         let is_new = step == 2;
         assert_eq!(herd.cuts.contains(&Cut::MapChanged), is_new, "{step}");
     }
-    // No key at all is no key of before either: nobody stays whose proof counts no more.
+    // A configuration without keys also withdraws the old key, so every link ends.
     herd.cuts.clear();
     for node in [0, 1] {
-        reload(&mut herd, node, &names, &LINE[..1], None).expect("the configuration is fit");
+        reload(&mut herd, node, &names, &LINE[..1], None).expect("the configuration is valid");
     }
     herd.run(3_000);
     assert!(herd.cuts.contains(&Cut::MapChanged));
@@ -134,7 +134,7 @@ fn a_new_key_beside_the_old_keeps_links_and_a_withdrawn_one_makes_them_anew() {
 }
 
 #[test]
-fn a_map_that_is_not_fit_changes_nothing() {
+fn an_invalid_configuration_changes_nothing() {
     let mut herd = Herd::of(&[32; 2], &keys());
     herd.run(2_000);
     let now = herd.now();
@@ -160,7 +160,7 @@ fn a_map_that_is_not_fit_changes_nothing() {
 }
 
 #[test]
-fn random_herds_agree_whatever_maps_they_had() {
+fn random_herds_agree_after_any_configurations() {
     const ALL: [&str; 8] = ["Anna", "Campbell", "Eve", "Hill", "Jaquez", "Kim", "Smith", "Zoe"];
     for seed in 1..=60 {
         let mut random = Jitter::seeded(seed * 104_729);
@@ -172,7 +172,7 @@ fn random_herds_agree_whatever_maps_they_had() {
                 0 => herd.cut_all(),
                 1 => herd.run(pick(50_000) as u64),
                 2 | 3 => {
-                    // Guests come and go in the list; the four and their line are in every configuration.
+                    // Guests join and leave the list. The four nodes and their line are in every configuration.
                     let guests = [pick(2), pick(2), pick(2), pick(2)];
                     let is_in = |(i, _): &(usize, &&str)| {
                         ![0, 2, 5, 7].contains(i) || guests[[0, 9, 1, 9, 9, 2, 9, 3][*i]] == 1
@@ -184,7 +184,7 @@ fn random_herds_agree_whatever_maps_they_had() {
                         edges.push(("Campbell", "Smith"));
                     }
                     reload(&mut herd, pick(4), &names, &edges, keys.clone())
-                        .expect("the configuration is fit");
+                        .expect("the configuration is valid");
                 }
                 _ => {
                     herd.iamat(pick(4), &format!("IAMAT c{} +{turn}+1 {}", pick(9), 1_699_999_000 + turn));
@@ -192,7 +192,7 @@ fn random_herds_agree_whatever_maps_they_had() {
             }
         }
         for node in 0..4 {
-            reload(&mut herd, node, &ALL, &LINE, keys.clone()).expect("the configuration is fit");
+            reload(&mut herd, node, &ALL, &LINE, keys.clone()).expect("the configuration is valid");
         }
         herd.run(300_000);
         for node in 1..4 {

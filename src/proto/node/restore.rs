@@ -1,16 +1,16 @@
-//! What outlives the node: its entries, given out one by one, and taken back at the next start.
+//! Entries that survive a restart: the node exports them one by one and takes them back at its next start. The
+//! server decides where they are stored meanwhile.
 //!
-//! Part of [`Node`]; apart from it because no decision of the herd rests on it. Where entries lie meanwhile is the server's.
+//! The server reads entries by slot, from the highest down, and the table may change between two reads. The
+//! server misses no entry: a removal moves the last entry into the hole, and that entry was read already or
+//! stays below the current slot. New entries take higher slots and count as
+//! [`Counters::updates_new`](crate::counters::Counters::updates_new). The slots only decrease, so the server reads at most as
+//! many entries as the table held at the start. It may read a moved entry twice; restoring it twice is
+//! harmless.
 //!
-//! They are given out by their slots, from the highest down, and the table may change between two of them. That loses
-//! nothing: a removal moves the last entry into the hole, and the last one has been given out already, or lies below the walk
-//! before and after. What comes in anew stands behind all others, and is news to whoever keeps entries: it counts
-//! [`Counters::updates_new`](crate::counters::Counters::updates_new). The walk only ever goes down, so it gives out no
-//! more entries than the table held when it began; an entry that was moved may come twice, which the taking does not mind.
-//!
-//! Taken back, an entry goes through the same admission as an update of a neighbour, with the age that it has by then. It is
-//! pending for no neighbour: the first digest of each link finds what the other end lacks, and a herd that lost its power as a whole
-//! and kept the same everywhere compares a line a link, where it would send whole tables otherwise.
+//! A restored entry passes the same checks as an update of a neighbour, with its age at that time. It is
+//! pending for no neighbour, because the first digest of each link finds what the other end lacks. After a
+//! power cut of a whole herd, each link therefore compares one line instead of sending its table.
 
 use super::Node;
 use crate::table::{Admission, Source};
@@ -18,21 +18,23 @@ use crate::time::Now;
 use crate::update::{Update, UpdateRef};
 
 impl<const SLOTS: usize> Node<SLOTS> {
-    /// The entry at `slot`, below [`Table::len`](crate::table::Table::len), and its age in seconds.
+    /// The entry at `slot`, below [`Table::len`](crate::table::Table::len), and its age in seconds, for a
+    /// snapshot.
     #[must_use]
-    pub fn kept(&self, now: &Now, slot: usize) -> Option<(UpdateRef<'_>, u32)> {
+    pub fn entry_at(&self, now: &Now, slot: usize) -> Option<(UpdateRef<'_>, u32)> {
         self.table.aged(slot, now.mono.seconds())
     }
 
-    /// Takes back an entry that was kept, `age_s` seconds after its origin heard the client; says whether the table took it.
-    /// To be called after the start and before any link.
-    pub fn take_kept(&mut self, now: &Now, update: &Update, age_s: u32) -> bool {
+    /// Restores an entry, `age_s` seconds after its origin heard the client. Returns whether the table took it.
+    /// The server calls this after the start and before any link.
+    pub fn restore_entry(&mut self, now: &Now, update: &Update, age_s: u32) -> bool {
         let taken = !self.is_ahead(now, update.sighting.rank) && {
             let now_s = now.mono.seconds();
             let heard_s = now_s.saturating_sub(i32::try_from(age_s).unwrap_or(i32::MAX));
-            let admission = self.table.admit(update, heard_s, now_s, Source::Kept);
+            let admission = self.table.admit(update, heard_s, now_s, Source::Restored);
             if matches!(admission, Admission::News | Admission::Newcomer) {
-                // One that has died meanwhile tells nothing: its age is what a clock that jumped makes of it.
+                // Only an accepted entry may set the receive clock. The age of an expired one may result from a
+                // clock that jumped.
                 self.receive_clock.learn(now.mono, &update.sighting, now_s.saturating_sub(heard_s));
             }
             matches!(admission, Admission::News | Admission::Newcomer | Admission::Duplicate)
@@ -42,8 +44,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
         taken
     }
 
-    /// Counts an entry that was kept and cannot be taken back, as the configuration does not list its origin any more.
-    pub fn refuse_kept(&mut self) {
+    /// Counts a stored entry that the server cannot restore: the configuration does not list its origin.
+    pub fn reject_entry(&mut self) {
         self.counters.snapshot_rejected += 1;
     }
 }

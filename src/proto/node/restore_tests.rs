@@ -1,4 +1,4 @@
-//! Entries that outlive a node: none is lost on the way out, and none comes back otherwise than an update would.
+//! Tests of restored entries: a walk misses no entry, and an entry passes the same checks as an update.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ fn of(client: &str, time: u64) -> Update {
 }
 
 fn at(node: &Node<64>, now: &Now, slot: usize) -> Option<(Update, u32)> {
-    let (version, age_s) = node.kept(now, slot)?;
+    let (version, age_s) = node.entry_at(now, slot)?;
     Some((Update { client: version.client.clone(), sighting: *version.sighting }, age_s))
 }
 
@@ -30,16 +30,16 @@ fn all(node: &Node<64>, now: &Now) -> Vec<(Update, u32)> {
 }
 
 #[test]
-fn what_is_given_out_comes_back_with_its_age_and_is_owed_to_nobody() {
+fn restored_entries_have_their_age_and_are_not_pending() {
     let mut before = node(0, 2, 32, None, 1);
-    assert!(before.take_kept(&now(0), &of("a", 1_699_999_999), 7));
-    assert!(before.take_kept(&now(3), &of("b", 1_699_999_998), 0));
-    assert!(at(&before, &now(3), 2).is_none(), "a slot that holds nothing");
-    let kept = all(&before, &now(5));
-    assert_eq!(kept.iter().map(|(_, age_s)| *age_s).collect::<Vec<_>>(), [2, 12]);
+    assert!(before.restore_entry(&now(0), &of("a", 1_699_999_999), 7));
+    assert!(before.restore_entry(&now(3), &of("b", 1_699_999_998), 0));
+    assert!(at(&before, &now(3), 2).is_none(), "an empty slot");
+    let stored = all(&before, &now(5));
+    assert_eq!(stored.iter().map(|(_, age_s)| *age_s).collect::<Vec<_>>(), [2, 12]);
     let mut after = node(0, 2, 32, None, 2);
-    for (update, age_s) in &kept {
-        assert!(after.take_kept(&now(0), update, *age_s));
+    for (update, age_s) in &stored {
+        assert!(after.restore_entry(&now(0), update, *age_s));
     }
     let mut came_back = all(&after, &now(0));
     came_back.sort_by(|(a, _), (b, _)| b.borrowed().compare(&a.borrowed()));
@@ -50,41 +50,41 @@ fn what_is_given_out_comes_back_with_its_age_and_is_owed_to_nobody() {
 }
 
 #[test]
-fn what_an_update_could_not_do_an_entry_that_was_kept_cannot() {
+fn a_restored_entry_passes_the_checks_of_an_update() {
     let mut node = node(0, 2, 2, None, 1);
     let wall_s = u64::try_from(WALL_NS / 1_000_000_000).expect("after 1970");
     let ahead_s = u64::try_from(AHEAD_NS_MAX / 1_000_000_000).expect("a day");
-    assert!(!node.take_kept(&now(0), &of("dead", wall_s), AGE_S_MAX));
-    assert!(node.take_kept(&now(0), &of("dying", wall_s), AGE_S_MAX - 1));
-    assert!(!node.take_kept(&now(0), &of("ahead", wall_s + ahead_s + 9), 0));
-    assert!(node.take_kept(&now(0), &of("b", wall_s), 0));
-    assert!(node.take_kept(&now(0), &of("b", wall_s), 0), "once more");
-    assert!(!node.take_kept(&now(0), &of("b", wall_s - 1), 0), "older than what is there");
-    assert!(!node.take_kept(&now(0), &of("c", wall_s - 9), 0), "below the floor of a full table");
+    assert!(!node.restore_entry(&now(0), &of("dead", wall_s), AGE_S_MAX));
+    assert!(node.restore_entry(&now(0), &of("dying", wall_s), AGE_S_MAX - 1));
+    assert!(!node.restore_entry(&now(0), &of("ahead", wall_s + ahead_s + 9), 0));
+    assert!(node.restore_entry(&now(0), &of("b", wall_s), 0));
+    assert!(node.restore_entry(&now(0), &of("b", wall_s), 0), "restored again");
+    assert!(!node.restore_entry(&now(0), &of("b", wall_s - 1), 0), "older than the entry");
+    assert!(!node.restore_entry(&now(0), &of("c", wall_s - 9), 0), "below the floor of a full table");
     assert_eq!(node.table().len(), 2);
-    node.refuse_kept();
+    node.reject_entry();
     let counters = node.counters();
     assert_eq!((counters.snapshot_restored, counters.snapshot_rejected), (3, 5));
-    // Without trust it is taken, and looked at again once there is some: as any update.
+    // An untrusted node accepts the entry and checks it again when its clock becomes trusted, like any update.
     let untrusted = Now { wall_is_trusted: false, ..now(0) };
-    assert!(node.take_kept(&untrusted, &of("ahead", wall_s + ahead_s + 9), 0));
+    assert!(node.restore_entry(&untrusted, &of("ahead", wall_s + ahead_s + 9), 0));
     node.tick(&now(1));
     assert!(all(&node, &now(1)).iter().all(|(update, _)| update.client.as_bytes() != b"ahead"));
 }
 
 #[test]
-fn an_entry_that_has_died_tells_nothing_of_the_time() {
+fn an_expired_entry_does_not_set_the_clock() {
     let mut node = node(0, 2, 8, None, 1);
     let untrusted = Now { mono: Mono(0), wall: Timestamp(7), wall_is_trusted: false };
-    // The clock has jumped by three years while the board was off.
-    assert!(!node.take_kept(&untrusted, &of("dead", 1_700_000_000), 3 * 365 * 86_400));
+    // The clock jumped by three years while the board was off.
+    assert!(!node.restore_entry(&untrusted, &of("dead", 1_700_000_000), 3 * 365 * 86_400));
     assert_eq!(node.receive_time(&untrusted), Timestamp(7));
-    assert!(node.take_kept(&untrusted, &of("live", 1_700_000_000), 60));
+    assert!(node.restore_entry(&untrusted, &of("live", 1_700_000_000), 60));
     assert_eq!(node.receive_time(&untrusted), Timestamp(1_700_000_060_000_000_000));
 }
 
 #[test]
-fn a_herd_that_kept_its_tables_compares_and_sends_nothing() {
+fn a_restored_herd_compares_and_sends_nothing() {
     let mut herd = Herd::of(&[32; 3], &keys());
     herd.run(1_000);
     for i in 0..20 {
@@ -93,32 +93,32 @@ fn a_herd_that_kept_its_tables_compares_and_sends_nothing() {
     herd.run(2 * DIGEST_EVERY_MS);
     assert!(herd.all_equal());
     let now = herd.now();
-    let kept: Vec<_> = herd.nodes.iter().map(|node| all(node, &now)).collect();
+    let stored: Vec<_> = herd.nodes.iter().map(|node| all(node, &now)).collect();
     herd.cut_all();
-    for (me, kept) in kept.iter().enumerate() {
+    for (me, stored) in stored.iter().enumerate() {
         herd.nodes[me] = node(me, 3, 32, keys(), 50 + me as u64);
-        for (update, age_s) in kept {
-            assert!(herd.nodes[me].take_kept(&now, update, *age_s));
+        for (update, age_s) in stored {
+            assert!(herd.nodes[me].restore_entry(&now, update, *age_s));
         }
     }
     let before = herd.updates();
     herd.run(31_000);
     assert!(herd.all_equal() && (0..3).all(|node| herd.knows(node, "c07")));
-    assert_eq!(herd.updates(), before, "equal digests do");
+    assert_eq!(herd.updates(), before, "equal digests suffice");
 
-    // One that lost what it had kept gets it from the others.
+    // A node that lost its snapshot gets the entries from the others.
     herd.cut_all();
     herd.nodes[1] = node(1, 3, 32, keys(), 99);
     herd.run(31_000);
     assert!(herd.all_equal() && herd.knows(1, "c07"));
 }
 
-/// What happens between two entries of a walk.
+/// An event between two entries of a walk.
 #[derive(Clone, Debug)]
 enum Between {
-    /// A client is heard, new or not.
+    /// The node hears a client, new or known.
     Heard(u8),
-    /// Time passes, and what has died is swept.
+    /// Time passes, and expired entries are swept.
     Later(u64),
 }
 
@@ -129,13 +129,13 @@ fn between() -> impl Strategy<Value = Vec<Between>> {
 
 proptest! {
     #[test]
-    fn a_walk_misses_nothing_that_was_there_all_along(
+    fn a_walk_misses_no_present_entry(
         ages in proptest::collection::vec(0..AGE_S_MAX, 0..16),
         changes in proptest::collection::vec(between(), 16),
     ) {
         let mut node = node(0, 2, 16, None, 1);
         for (i, age_s) in ages.iter().enumerate() {
-            node.take_kept(&now(0), &of(&format!("c{i}"), 1_699_000_000 + i as u64), *age_s);
+            node.restore_entry(&now(0), &of(&format!("c{i}"), 1_699_000_000 + i as u64), *age_s);
         }
         let clients = |node: &Node<64>, now: &Now| -> BTreeSet<Vec<u8>> {
             all(node, now).into_iter().map(|(update, _)| update.client.as_bytes().to_vec()).collect()
@@ -157,7 +157,7 @@ proptest! {
                     Between::Heard(n) => {
                         time += 1;
                         heard.insert(format!("c{n}").into_bytes());
-                        node.take_kept(&now(s), &of(&format!("c{n}"), time), 0);
+                        node.restore_entry(&now(s), &of(&format!("c{n}"), time), 0);
                     }
                     Between::Later(by_s) => {
                         s += by_s;
@@ -169,7 +169,7 @@ proptest! {
             there_all_along.retain(|client| there.contains(client));
         }
         prop_assert!(count <= held);
-        // What was heard meanwhile is news, and there will be another walk for it.
+        // Entries heard during the walk count as new, so the next walk stores them.
         for client in there_all_along.difference(&heard) {
             prop_assert!(given.contains_key(client), "{} was missed", String::from_utf8_lossy(client));
         }

@@ -1,4 +1,4 @@
-//! Whole nodes, joined by pipes in memory, under a clock that the test moves.
+//! Tests of whole nodes, joined by pipes in memory, with a clock that the test moves.
 
 use super::*;
 use crate::fields::ClientId;
@@ -24,7 +24,7 @@ fn an_update_reaches_every_node_once_per_link() {
         herd.run(2 * DIGEST_EVERY_MS);
         assert!(herd.all_equal());
         assert!(herd.cuts.is_empty());
-        assert_eq!(herd.updates(), 3, "equal digests bring nothing up again");
+        assert_eq!(herd.updates(), 3, "equal digests cause no updates");
     }
 }
 
@@ -46,10 +46,13 @@ fn a_healed_cut_and_a_restart_are_made_good() {
 
     herd.cut_all();
     herd.nodes[1] = node(1, 3, 32, keys(), 99);
-    // A node that was restarted has a clock of its own; the pipes here share one, which is fine.
+    // A restarted node would have a new steady clock. The pipes share one here, which is sufficient.
     herd.events.clear();
     herd.run(31_000);
-    assert!(["a", "b", "c"].iter().all(|client| herd.knows(1, client)), "neighbours give the table back");
+    assert!(
+        ["a", "b", "c"].iter().all(|client| herd.knows(1, client)),
+        "the neighbours send the table again"
+    );
     let restarted = |event: &LinkEvent| matches!(event, LinkEvent::Up { restarted: true, .. });
     assert_eq!(herd.events.iter().filter(|event| restarted(event)).count(), 2);
 }
@@ -66,19 +69,19 @@ fn boards_of_unlike_size_agree_on_the_newest() {
     herd.run(31_000);
     assert!((16..20).all(|i| herd.knows(0, &format!("c{i}"))));
     assert_eq!(herd.nodes[0].table().len(), 4);
-    assert!(herd.all_equal(), "they compare above the small one's floor only");
+    assert!(herd.all_equal(), "they only compare above the floor of the small board");
     let before = herd.traffic.len();
     herd.run(DIGEST_EVERY_MS * 2);
     let digests = herd.traffic[before..].iter().filter(|line| line.contains(" D ")).count();
-    assert!(digests <= 3 * 3, "no endless talk about floors: {digests}");
+    assert!(digests <= 3 * 3, "the exchange about floors does not end: {digests}");
 }
 
 #[test]
-fn a_silent_neighbour_is_dropped_and_dialled_again() {
+fn a_silent_neighbour_is_dialled_again() {
     let mut herd = Herd::of(&[32; 2], &keys());
     herd.run(1_000);
     assert!(herd.events.iter().any(|event| matches!(event, LinkEvent::Up { .. })));
-    // The cable is cut without a word: both ends see silence only.
+    // The cable is cut. Both ends only see silence.
     herd.pipes.clear();
     herd.run(29_000);
     herd.reachable = false;
@@ -97,7 +100,7 @@ fn a_board_that_comes_back_is_linked_at_once() {
         herd.iamat(0, "IAMAT kiwi +1+1 1699999999");
         herd.reachable = false;
         herd.cut_all();
-        // By now its neighbours dial once in half a minute.
+        // By now its neighbours dial every 30 s.
         herd.run(300_000);
         herd.reachable = true;
         herd.nodes[1] = node(1, 3, 32, keys.clone(), 99);
@@ -105,36 +108,36 @@ fn a_board_that_comes_back_is_linked_at_once() {
         assert!(herd.nodes.iter().all(|node| node.links().all(|link| link.up_since.is_some())));
         assert!(herd.knows(1, "kiwi"));
 
-        // The power goes: its neighbours hear nothing, and would wait for half a minute.
+        // The power fails. Its neighbours would wait for 30 s until the link times out.
         herd.run(2_000);
         herd.pipes.clear();
         herd.nodes[1] = node(1, 3, 32, keys.clone(), 100);
         herd.run(100);
         assert!(herd.nodes.iter().all(|node| node.links().all(|link| link.up_since.is_some())));
         assert!(herd.knows(1, "kiwi"));
-        // One neighbour learns it from a dial-back request, the other from a newer link.
+        // One neighbour learns of the restart from a dial-back request, the other from a newer link.
         assert_eq!(herd.cuts.len(), 2);
         assert!(herd.cuts.contains(&Cut::Abandoned) && herd.cuts.contains(&Cut::Replaced));
         assert_eq!(herd.nodes[1].counters().dial_back_requests, 0);
         assert!(
             herd.nodes[0].counters().dial_back_requests >= 2,
-            "whose name sorts first is asked to dial back"
+            "the node whose name sorts first gets the dial-back request"
         );
     }
 }
 
 #[test]
-fn a_dial_back_request_that_comes_late_leaves_a_good_link_alone() {
+fn a_late_dial_back_request_leaves_a_good_link() {
     let mut herd = Herd::of(&[32; 2], &keys());
-    // Hill's dial-back request is accepted, and its lines are held up until Campbell's dial has made the link.
+    // Campbell accepts Hill's dial-back request. Its lines are delayed until Campbell's dial has made the link.
     let now = herd.now();
     let here = herd.nodes[1].take_dial(now.mono).expect("both dial at the start");
     let nonce = [9; NONCE_BYTES];
-    let request = herd.nodes[1].open(now.mono, Some(here), nonce).expect("there is no link yet");
-    let dial_back_asked = herd.nodes[0].open(now.mono, None, nonce).expect("anyone may come");
+    let request = herd.nodes[1].open(now.mono, Some(here), nonce).expect("the link is down");
+    let dial_back_asked = herd.nodes[0].open(now.mono, None, nonce).expect("any host may connect");
     herd.run(100);
     assert!(herd.nodes.iter().all(|node| node.links().all(|link| link.up_since.is_some())));
-    assert!(!herd.nodes[1].is_open(request), "it asks for nothing any more");
+    assert!(!herd.nodes[1].is_open(request), "the link's start ends the request");
     assert!(herd.nodes[0].is_open(dial_back_asked));
     let now = herd.now().mono;
     herd.nodes[0].closed(now, dial_back_asked);
@@ -143,8 +146,8 @@ fn a_dial_back_request_that_comes_late_leaves_a_good_link_alone() {
 }
 
 #[test]
-fn a_link_that_ends_as_soon_as_it_is_up_is_dialled_ever_more_rarely() {
-    // The dialling end has no key, so for it the other's HELLO is enough.
+fn a_link_that_fails_at_once_backs_off() {
+    // The dialling end has no key, so the other end's HELLO brings its link up.
     let mut herd = Herd::of(&[32; 2], &None);
     herd.nodes[1] = node(1, 2, 32, keys(), 2);
     herd.run(600_000);
@@ -153,7 +156,7 @@ fn a_link_that_ends_as_soon_as_it_is_up_is_dialled_ever_more_rarely() {
 }
 
 #[test]
-fn rounds_that_both_ends_begin_at_once_come_to_an_end() {
+fn simultaneous_rounds_end() {
     for capacities in [[32, 32], [4, 32]] {
         let mut herd = Herd::of(&capacities, &keys());
         herd.run(2_000);
@@ -188,26 +191,26 @@ fn idle_links_only_ping() {
 }
 
 #[test]
-fn a_digest_that_differs_ends_being_in_sync_even_if_nothing_is_owed_from_here() {
+fn a_differing_digest_ends_in_sync() {
     let mut node = node(0, 2, 32, None, 1);
     let now = Now { mono: Mono(0), wall: Timestamp(WALL_NS), wall_is_trusted: true };
     let hill = node.take_dial(now.mono).expect("Campbell sorts first");
-    let id = node.open(now.mono, Some(hill), [0; NONCE_BYTES]).expect("there is no link yet");
+    let id = node.open(now.mono, Some(hill), [0; NONCE_BYTES]).expect("the link is down");
     node.link_line(&now, id, format!("HELLO 1 Hill 7 32 {}", "00".repeat(NONCE_BYTES)).as_bytes());
     let is_in_sync = |node: &Node<64>| node.links().all(|link| link.is_in_sync());
     let equal = node.link_line(&now, id, format!("D 1 {} -", "0".repeat(1024)).as_bytes());
     assert_eq!(equal, LinkEvent::Equal { node: hill });
     assert!(is_in_sync(&node));
-    // Hill holds what this node, which is empty, does not.
+    // Hill holds entries, and this node is empty.
     let differs = node.link_line(&now, id, format!("D 2 {} -", "1".repeat(1024)).as_bytes());
     assert_eq!(differs, LinkEvent::Differs { node: hill, pending: 0 });
     assert!(!is_in_sync(&node));
 }
 
 #[test]
-fn what_came_in_without_trust_is_dropped_even_if_no_tick_fell_into_that_time() {
+fn a_trusted_clock_removes_entries_too_far_ahead() {
     let mut node = node(0, 1, 32, None, 1);
-    // Its clock is years ahead as long as it is not trusted: a time up to that ranks as it stands.
+    // The clock is years ahead while it is not trusted, so a time up to the clock ranks unchanged.
     let now = |wall_is_trusted| {
         let wall = if wall_is_trusted { WALL_NS } else { 9_100_000_000_000_000_000 };
         Now { mono: Mono(0), wall: Timestamp(wall), wall_is_trusted }
@@ -226,10 +229,10 @@ fn what_came_in_without_trust_is_dropped_even_if_no_tick_fell_into_that_time() {
     assert!(node.table().is_empty());
 }
 
-/// For how long a node is up, what its clock shows, both in seconds, whether that is trusted, and a client's line.
+/// Uptime in seconds, the clock in seconds, whether the clock is trusted, and a client's line.
 type Step = (u64, i64, bool, &'static str);
 
-/// What the table holds of a client after these.
+/// The client's time in the table after these updates.
 fn held_after(updates: &[Step]) -> String {
     let mut node = node(0, 1, 32, None, 1);
     for (mono_s, wall_s, wall_is_trusted, line) in updates {
@@ -242,7 +245,7 @@ fn held_after(updates: &[Step]) -> String {
         assert!(out.written().ends_with(format!(" {line}\n").as_bytes()), "the answer holds what was sent");
     }
     let client = ClientId::parse(b"kiwi").expect("an id");
-    let sighting = node.table().get(&client, 100).expect("it was just heard");
+    let sighting = node.table().get(&client, 100).expect("the client was just heard");
     let mut bytes = [0; 32];
     let mut out = Out::new(&mut bytes);
     sighting.time.put(&mut out);
@@ -250,19 +253,19 @@ fn held_after(updates: &[Step]) -> String {
 }
 
 #[test]
-fn a_time_ahead_of_the_clock_holds_an_id_no_longer_than_until_the_next_update() {
+fn a_time_ahead_yields_to_the_next_update() {
     let nines = "IAMAT kiwi +1+1 9999999999999999999999999999999";
     let table: [(&str, &[Step]); 9] = [
         ("101", &[(1, 100, true, "IAMAT kiwi +1+1 86499"), (2, 101, true, "IAMAT kiwi +2+2 101")]),
-        // The update that came later wins, whichever of two times ahead is the larger.
+        // The later update wins, although both times are ahead.
         ("86000", &[(1, 100, true, "IAMAT kiwi +1+1 86499"), (2, 101, true, "IAMAT kiwi +2+2 86000")]),
-        // An older one changes nothing, and neither does one that was heard before.
+        // An older update changes nothing. Neither does one that was sent before the stored one.
         ("101", &[(1, 101, true, "IAMAT kiwi +1+1 101"), (2, 102, true, "IAMAT kiwi +2+2 100")]),
         ("86499", &[(1, 100, true, "IAMAT kiwi +1+1 86499"), (2, 101, true, "IAMAT kiwi +2+2 99")]),
-        // A clock that is right and not trusted.
+        // The clock is right and not trusted.
         ("101", &[(1, 100, false, nines), (2, 101, false, "IAMAT kiwi +2+2 101")]),
         ("1764000000000", &[(1, 100, false, nines), (2, 101, false, "IAMAT kiwi +2+2 1764000000000")]),
-        // A clock that is years behind, or stands still, or goes back.
+        // The clock is years behind, stops, or goes back.
         ("5000", &[(1, 100, false, nines), (2, 101, false, "IAMAT kiwi +2+2 5000")]),
         ("5001", &[(1, 100, false, nines), (1, 100, false, "IAMAT kiwi +2+2 5001")]),
         ("5002", &[(1, 100, false, nines), (2, 50, false, "IAMAT kiwi +2+2 5002")]),
@@ -273,7 +276,7 @@ fn a_time_ahead_of_the_clock_holds_an_id_no_longer_than_until_the_next_update() 
 }
 
 #[test]
-fn times_ahead_of_the_clock_push_nobody_out() {
+fn times_ahead_of_the_clock_evict_no_client() {
     let mut node = node(0, 1, 32, None, 1);
     let mut say = |at_s: i64, trusted, line: String| {
         let now = Now {
@@ -299,7 +302,7 @@ fn times_ahead_of_the_clock_push_nobody_out() {
 }
 
 #[test]
-fn over_the_quota_an_update_is_answered_and_not_stored() {
+fn an_update_over_the_quota_is_not_stored() {
     let mut node = node(0, 2, 4, None, 1);
     node.set_clients_per_address(2);
     let now = Now { mono: Mono(0), wall: Timestamp(WALL_NS), wall_is_trusted: true };
@@ -318,13 +321,13 @@ fn over_the_quota_an_update_is_answered_and_not_stored() {
     assert_eq!(say(one, "a", 10), (1, 1, 0));
     assert_eq!(say(one, "b", 11), (2, 2, 0));
     assert_eq!(say(one, "c", 12), (2, 2, 1), "neither stored nor pending");
-    assert_eq!(say(one, "a", 20), (2, 2, 1), "what it holds it may update");
+    assert_eq!(say(one, "a", 20), (2, 2, 1), "an address may update its own entry");
     assert_eq!(say(Caller::EXEMPT, "c", 12), (3, 3, 1));
-    assert_eq!(say(one, "c", 13), (3, 3, 2), "nor does it take over what others hold");
+    assert_eq!(say(one, "c", 13), (3, 3, 2), "an address over its quota cannot take over an entry");
     assert_eq!(say(other, "a", 21), (3, 3, 2), "a client has changed its address");
-    assert_eq!(say(one, "d", 14), (4, 4, 2), "and the address has room again");
-    assert_eq!(say(one, "e", 15), (4, 4, 3), "nor does it push anybody out");
-    assert_eq!(say(one, "f", 1), (4, 4, 3), "below the floor: that is counted as such");
+    assert_eq!(say(one, "d", 14), (4, 4, 2), "the address has room again");
+    assert_eq!(say(one, "e", 15), (4, 4, 3), "an update over the quota evicts nothing");
+    assert_eq!(say(one, "f", 1), (4, 4, 3), "an update below the floor has its own counter");
     assert_eq!(say(one, "b", 1), (4, 4, 3));
     let counters = node.counters();
     assert_eq!((counters.iamat_table_full, counters.iamat_stale), (1, 1));
@@ -343,23 +346,23 @@ fn a_connection_that_speaks_http_ends() {
     assert_eq!((node.counters().http_clients_refused, node.counters().invalid), (2, 3));
 }
 
-/// Plays the acceptor Hill by hand against the dialling node Campbell.
+/// Sends lines as the acceptor Hill to the dialling node Campbell.
 fn hostile(keys: Option<Keys>, lines: &[&str]) -> Option<Cut> {
     let mut node = node(0, 2, 32, keys, 1);
     let now = Now { mono: Mono(0), wall: Timestamp(WALL_NS), wall_is_trusted: true };
     let hill = node.take_dial(now.mono).expect("Campbell sorts first");
-    let id = node.open(now.mono, Some(hill), [0; NONCE_BYTES]).expect("there is no link yet");
+    let id = node.open(now.mono, Some(hill), [0; NONCE_BYTES]).expect("the link is down");
     for line in lines {
         node.link_line(&now, id, line.as_bytes());
     }
     let cut = node.take_cut();
     assert!(cut.is_none_or(|(cut_id, _)| cut_id == id));
-    assert!(node.table().is_empty(), "nothing unproven reaches the table");
+    assert!(node.table().is_empty(), "an unauthenticated line does not reach the table");
     cut.map(|(_, ended)| ended.cut)
 }
 
 #[test]
-fn nothing_passes_before_a_proof_and_nonsense_ends_the_link() {
+fn malformed_and_early_lines_end_the_link() {
     const HELLO: &str = "HELLO 1 Hill 1 4096 00000000000000000000000000000000";
     const U: &str = "U 0 AT Hill +0.000000000 kiwi +1+1 1";
     let proof = format!("PROOF {}", "0".repeat(64));
@@ -392,7 +395,7 @@ fn strangers_push_out_strangers_only() {
     let mut pushed_out = 0;
     let mut ids = vec![];
     for _ in 0..100 {
-        ids.push(herd.nodes[1].open(now, None, [0; NONCE_BYTES]).expect("anyone may come"));
+        ids.push(herd.nodes[1].open(now, None, [0; NONCE_BYTES]).expect("any host may connect"));
         while let Some((_, ended)) = herd.nodes[1].take_cut() {
             assert_eq!(ended.cut, Cut::PushedOut);
             pushed_out += 1;
@@ -402,25 +405,25 @@ fn strangers_push_out_strangers_only() {
     assert!(herd.nodes[1].links().all(|link| link.up_since.is_some()));
     assert!(herd.nodes[1].session(ids[0]).is_none());
     assert!(herd.nodes[1].session(ids[99]).is_some());
-    // They have their time before the next one should be let in.
+    // The server waits for the strangers' time before it accepts the next connection.
     assert_eq!(herd.nodes[1].accept_at(), now.after_ms(STRANGER_MS_MIN));
     herd.nodes[1].closed(now, ids[99]);
     assert_eq!(herd.nodes[1].accept_at(), Mono(0));
-    // One from a neighbour's address makes way last.
+    // The node closes a connection from a neighbour's address last.
     let expected = herd.nodes[1].open(now, None, [0; NONCE_BYTES]).expect("there is room");
     herd.nodes[1].expect(expected);
     for ms in 1..100 {
-        herd.nodes[1].open(now.after_ms(ms), None, [0; NONCE_BYTES]).expect("anyone may come");
+        herd.nodes[1].open(now.after_ms(ms), None, [0; NONCE_BYTES]).expect("any host may connect");
         while herd.nodes[1].take_cut().is_some() {}
     }
     assert!(herd.nodes[1].session(expected).is_some());
 }
 
-/// An update without its skew: what a test can foretell.
-type Said = (i64, usize, String, String);
+/// An update without its skew, because a test cannot predict the skew.
+type Sent = (i64, usize, String, String);
 
-fn contents(node: &Node<64>, now: &Now) -> Vec<Said> {
-    let mut all: Vec<Said> = node
+fn contents(node: &Node<64>, now: &Now) -> Vec<Sent> {
+    let mut all: Vec<Sent> = node
         .table()
         .advertised(now.mono.seconds())
         .map(|version| {
@@ -434,14 +437,14 @@ fn contents(node: &Node<64>, now: &Now) -> Vec<Said> {
     all
 }
 
-/// The newest update of each client, and of those the newest `capacity`.
-fn newest(said: &[Said], capacity: usize) -> Vec<Said> {
+/// The newest update of each client, and of these the newest `capacity`.
+fn newest(sent: &[Sent], capacity: usize) -> Vec<Sent> {
     let mut of_client = std::collections::BTreeMap::new();
-    for update in said {
+    for update in sent {
         let entry = of_client.entry(update.3.clone()).or_insert_with(|| update.clone());
         *entry = entry.clone().max(update.clone());
     }
-    let mut all: Vec<Said> = of_client.into_values().collect();
+    let mut all: Vec<Sent> = of_client.into_values().collect();
     all.sort();
     all.split_off(all.len().saturating_sub(capacity))
 }
@@ -454,7 +457,7 @@ fn random_herds_agree_once_they_are_healed() {
         let capacity = [2, 4, 8, 32][usize::try_from(pick(4)).expect("small")];
         let keys = if pick(2) == 0 { keys() } else { None };
         let mut herd = Herd::of(&[capacity; 4], &keys);
-        let mut said = Vec::new();
+        let mut sent = Vec::new();
         for _ in 0..pick(60) {
             match pick(8) {
                 0 => herd.cut_all(),
@@ -463,17 +466,18 @@ fn random_herds_agree_once_they_are_healed() {
                 3 => herd.run(pick(90_000)),
                 _ => {
                     let node = usize::try_from(pick(4)).expect("small");
-                    // No two clients share a time: between them the skew would decide, which is not foretold here.
+                    // The clients' times differ. For equal times the skew would decide, which a test cannot
+                    // predict.
                     let (client, second) = (pick(12), 1_699_999_990 + pick(6));
                     herd.iamat(node, &format!("IAMAT c{client} +{node}+{node} {second}.{client:09}"));
                     let time = i64::try_from(second * 1_000_000_000 + client).expect("this century");
-                    said.push((time, node, format!("{node}{node}"), format!("c{client}")));
+                    sent.push((time, node, format!("{node}{node}"), format!("c{client}")));
                 }
             }
         }
         herd.reachable = true;
         herd.run(200_000);
-        let expected = newest(&said, capacity);
+        let expected = newest(&sent, capacity);
         for (n, node) in herd.nodes.iter().enumerate() {
             assert_eq!(contents(node, &herd.now()), expected, "seed {seed}, node {n}, capacity {capacity}");
         }

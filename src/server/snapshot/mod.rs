@@ -198,9 +198,9 @@ impl Driver {
         read(&mut input, |written, at_line, age_s| {
             match Update::parse_ranked_line(at_line, node.names()) {
                 Ok(update) => {
-                    node.take_kept(&now, &update, age_s.saturating_add(written.down_s(&now)));
+                    node.restore_entry(&now, &update, age_s.saturating_add(written.down_s(&now)));
                 }
-                Err(_) => node.refuse_kept(),
+                Err(_) => node.reject_entry(),
             }
             true
         })
@@ -261,7 +261,7 @@ impl Driver {
         walk.slot = walk.slot.min(node.table().len());
         let low = walk.slot.saturating_sub(CHUNK_ENTRIES);
         for slot in (low..walk.slot).rev() {
-            if let Some((version, age_s)) = node.kept(&walk.now, slot) {
+            if let Some((version, age_s)) = node.entry_at(&walk.now, slot) {
                 walk.encoder.entry(&version, age_s, node.names(), &mut out);
             }
         }
