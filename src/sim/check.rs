@@ -1,4 +1,4 @@
-//! What must hold at every step, on the node that was touched.
+//! The checks after every step, on the node that the step touched.
 
 use std::cmp::Ordering;
 
@@ -11,22 +11,22 @@ use crate::proto::names::NodeId;
 use crate::proto::time::Now;
 use crate::proto::update::Sighting;
 
-/// What whole seconds may cut off.
+/// The largest rounding error of whole seconds.
 const SECOND_MS: u64 = 1_000;
 
-/// An update that a node was told, by a client of its own or by the neighbour of that number.
+/// An update that was delivered to a node by one of its clients, or by the neighbour of number `from`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Told {
+pub(super) struct Delivered {
     pub(super) client: usize,
     pub(super) sighting: Sighting,
-    /// By so much its age may be short of the truth.
+    /// The largest error of its age.
     pub(super) hidden_ms: u64,
     pub(super) from: Option<usize>,
 }
 
 type Broken = (&'static str, String);
 
-/// Whether an age in whole seconds is what it should be, as far as its holder can know.
+/// Whether an age in whole seconds is correct within `hidden_ms` and rounding.
 pub(super) fn age_is_true(age_s: i64, true_ms: u64, hidden_ms: u64) -> bool {
     let age_ms = u64::try_from(age_s).unwrap_or(0) * 1_000;
     age_ms.abs_diff(true_ms) <= hidden_ms + SECOND_MS
@@ -41,16 +41,16 @@ pub(super) fn is_ahead(now: &Now, sighting: &Sighting) -> bool {
 }
 
 impl World {
-    /// Checks a node whose table may have changed, by an update that it was told or otherwise.
-    pub(super) fn check(&mut self, host: usize, told: Option<Told>) {
-        let broken = self.check_entries(host, told).or_else(|| self.check_told(host, &told?));
+    /// Checks a node whose table may have changed, by a delivered update or otherwise.
+    pub(super) fn check(&mut self, host: usize, delivered: Option<Delivered>) {
+        let broken = self.check_entries(host, delivered).or_else(|| self.check_delivered(host, &delivered?));
         let broken = broken.or_else(|| self.check_pending(host)).or_else(|| self.check_links(host));
         if let Some((check, detail)) = broken {
             self.fail(check, format!("{}: {detail}", self.names[host]));
         }
     }
 
-    fn check_entries(&mut self, host: usize, told: Option<Told>) -> Option<Broken> {
+    fn check_entries(&mut self, host: usize, delivered: Option<Delivered>) -> Option<Broken> {
         let life_s = i64::from(self.plan.age_s_max);
         let now = self.hosts[host].now(self.now);
         let now_s = now.mono.seconds();
@@ -59,7 +59,7 @@ impl World {
         let table = node.table();
         if table.len() > table.capacity() || table.capacity() > SLOTS / 2 {
             return Some((
-                "a table keeps to its capacity",
+                "a table respects its capacity",
                 format!("{} of {}", table.len(), table.capacity()),
             ));
         }
@@ -81,18 +81,18 @@ impl World {
             let Some(issued_at) = issued_at(&self.issued[client], &sighting) else {
                 return Some(("every stored update was issued", format!("{version:?}")));
             };
-            let told = told.filter(|told| told.client == client);
-            let hidden_ms = told.map_or(0, |told| told.hidden_ms);
+            let delivered = delivered.filter(|delivered| delivered.client == client);
+            let hidden_ms = delivered.map_or(0, |delivered| delivered.hidden_ms);
             let age_s = i64::from(now_s) - i64::from(heard_s);
             let true_ms = self.now - issued_at;
             if !age_is_true(age_s, true_ms, hidden_ms) || age_s >= life_s {
                 let detail = format!("{age_s} s for {true_ms} ms, {hidden_ms} ms hidden: {version:?}");
-                return Some(("an age is true, and within a life", detail));
+                return Some(("an age is correct and within a lifetime", detail));
             }
             held[client] = Some(Held { sighting, heard_s, hidden_ms });
             holders[client] = None;
-            // News is pending for everyone but to whom it came from.
-            let from = told.and_then(|told| told.from);
+            // A new update is pending for all neighbours except its sender.
+            let from = delivered.and_then(|delivered| delivered.from);
             for (neighbour, owes) in owes.iter_mut().enumerate().take(node.links().count()) {
                 *owes = *owes & !(1 << client) | u64::from(from != Some(neighbour)) << client;
             }
@@ -107,7 +107,7 @@ impl World {
         self.check_gone(host, seen, evictions, &now)
     }
 
-    /// Every entry that is gone had a reason to go.
+    /// Checks that every removed entry had a reason.
     fn check_gone(&mut self, host: usize, seen: u64, evictions: u64, now: &Now) -> Option<Broken> {
         let Host { node, held, owes, holders, .. } = &mut self.hosts[host];
         let table = node.as_ref()?.table();
@@ -126,7 +126,7 @@ impl World {
                 });
                 if !is_smallest || table.len() < table.capacity() {
                     return Some((
-                        "only the smallest of a full table gives way",
+                        "only the smallest entry of a full table is evicted",
                         format!("c{client}: {old:?}"),
                     ));
                 }
@@ -136,33 +136,37 @@ impl World {
             owes.iter_mut().for_each(|owes| *owes &= !(1 << client));
         }
         if evicted > evictions {
-            return Some(("what goes is counted", format!("{evicted} entries went, {evictions} gave way")));
+            return Some((
+                "evictions are counted",
+                format!("{evicted} entries were removed, {evictions} evictions counted"),
+            ));
         }
         None
     }
 
-    /// What a node is told is held from then on, or something larger; a refusal has a reason. Who tells it has it.
-    fn check_told(&mut self, host: usize, told: &Told) -> Option<Broken> {
-        if is_ahead(&self.hosts[host].now(self.now), &told.sighting) {
+    /// After delivery, the table holds the update or a larger one, unless it has a reason to refuse it. The
+    /// update is not pending for its sender.
+    fn check_delivered(&mut self, host: usize, delivered: &Delivered) -> Option<Broken> {
+        if is_ahead(&self.hosts[host].now(self.now), &delivered.sighting) {
             return None;
         }
         let Host { node, held, owes, .. } = &mut self.hosts[host];
-        let (table, Told { client, sighting, from, .. }) = (node.as_ref()?.table(), told);
+        let (table, Delivered { client, sighting, from, .. }) = (node.as_ref()?.table(), delivered);
         let order = held[*client].map(|held| held.sighting.compare(sighting));
         if let (Some(Ordering::Equal), Some(from)) = (order, from) {
             owes[*from] &= !(1 << client);
             let mut slots =
                 table.sim_entries().enumerate().filter(|(slot, _)| table.pending().is_set(*from, *slot));
             if slots.any(|(_, (version, _))| client_number(version.client) == Some(*client)) {
-                return Some(("who tells it has it", format!("c{client} is pending back")));
+                return Some(("the sender of an update has it", format!("c{client} is pending back")));
             }
         }
-        let said_before = from.is_none()
+        let is_repeat = from.is_none()
             && held[*client].is_some_and(|Held { sighting: old, .. }| {
                 let is_same = old.origin == sighting.origin && old.position == sighting.position;
                 is_same && old.time.compare(&sighting.time).is_eq()
             });
-        if order.is_some_and(Ordering::is_ge) || said_before {
+        if order.is_some_and(Ordering::is_ge) || is_repeat {
             return None;
         }
         let name = client_name(*client);
@@ -173,16 +177,17 @@ impl World {
         if table.len() == table.capacity() && is_smallest {
             return None;
         }
-        Some(("news is kept", format!("c{client}: {sighting:?} was not")))
+        Some(("a new update is stored", format!("c{client}: {sighting:?} was not")))
     }
 
-    /// A pending bit implies an entry, and a neighbour; and what must be pending is, unless it is too old to be told.
+    /// A pending bit implies an entry and a neighbour. An update that must be pending is pending, unless it is
+    /// too old to send.
     fn check_pending(&self, host: usize) -> Option<Broken> {
         let Host { node, owes, held, .. } = &self.hosts[host];
         let node = node.as_ref()?;
         let now_s = self.hosts[host].now(self.now).mono.seconds();
         let (table, pending) = (node.table(), node.table().pending());
-        let told_s = i32::try_from(self.plan.age_s_max - self.plan.age_s_max / 10).unwrap_or(i32::MAX);
+        let advertised_s = i32::try_from(self.plan.age_s_max - self.plan.age_s_max / 10).unwrap_or(i32::MAX);
         for (neighbour, must) in owes.iter().enumerate() {
             let count = pending.count(neighbour);
             if count == 0 && *must == 0 {
@@ -197,17 +202,18 @@ impl World {
                 let detail = format!("{count} pending for neighbour {neighbour}, {entries} of them entries");
                 return Some(("a pending bit implies an entry", detail));
             }
-            let young = |client: &usize| held[*client].is_some_and(|held| now_s - held.heard_s < told_s);
+            let young =
+                |client: &usize| held[*client].is_some_and(|held| now_s - held.heard_s < advertised_s);
             let mut missing = (0..CLIENTS_MAX).filter(|client| must & !is & 1 << client != 0).filter(young);
             if let Some(client) = missing.next() {
                 let detail = format!("c{client} is not pending for neighbour {neighbour}");
-                return Some(("news is pending until it is sent", detail));
+                return Some(("a new update is pending until it is sent", detail));
             }
         }
         None
     }
 
-    /// A neighbour has one link, however often it has dialled.
+    /// A neighbour has one link, however often it dials.
     fn check_links(&self, host: usize) -> Option<Broken> {
         let Host { node, sessions, .. } = &self.hosts[host];
         let node = node.as_ref()?;
@@ -223,12 +229,12 @@ impl World {
         None
     }
 
-    /// The number of a neighbour: the world changes no configuration, so it is its place among the neighbours.
+    /// The number of a neighbour. Configurations do not change here, so it is the place among the neighbours.
     pub(super) fn neighbour(&self, host: usize, other: usize) -> Option<usize> {
         self.plan.neighbours(host).binary_search(&other).ok()
     }
 
-    /// An update that a node writes is the one it holds, of an age that may be told.
+    /// Checks that a sent update is the entry of the table, and that its age allows sending.
     pub(super) fn check_update(
         &mut self,
         host: usize,
@@ -239,14 +245,17 @@ impl World {
     ) -> Option<Kind> {
         let held = client.and_then(|client| self.hosts[host].held[client]);
         let Some((client, held)) = client.zip(held).filter(|(_, held)| held.sighting == *sighting) else {
-            self.fail("what is sent is what is held", format!("{}: {sighting:?}", self.names[host]));
+            self.fail(
+                "a node sends the entries that it holds",
+                format!("{}: {sighting:?}", self.names[host]),
+            );
             return None;
         };
         let life_s = self.plan.age_s_max;
         let true_ms = issued_at(&self.issued[client], sighting).map_or(0, |at| self.now - at);
         if age_s >= life_s - life_s / 10 || !age_is_true(i64::from(age_s), true_ms, held.hidden_ms) {
             let detail = format!("{}: c{client} sent at {age_s} s, it is {true_ms} ms old", self.names[host]);
-            self.fail("nothing is told in the last tenth of its life", detail);
+            self.fail("no update is sent in the last tenth of its life", detail);
             return None;
         }
         if let Some(to) = to {

@@ -1,6 +1,6 @@
-//! Clients: what they say, split at any byte, and that each line gets its one answer, in order.
+//! Clients: they send lines that are split at any byte, and each line must get exactly one answer, in order.
 
-use super::check::Told;
+use super::check::Delivered;
 use super::host::{ADDRESSES, TIGHT_QUOTA, WALL_NS, client_name, client_number};
 use super::plan::{Fault, pick};
 use super::world::World;
@@ -17,14 +17,14 @@ use crate::proto::time::{Now, Timestamp};
 use crate::proto::update::{Sighting, Update, UpdateRef};
 
 const POSITIONS: [&str; 5] = ["+34.068930-118.445127", "+1+1", "-1+1", "+1.0+1", "-90.00+180"];
-/// One time in three forms, and its neighbours.
+/// One time in three forms, and the nearest times.
 const EQUAL_TIMES: [&str; 5] =
     ["1700000000", "1700000000.0", "1700000000.00", "1700000000.000000001", "1699999999.999999999"];
 const HTTP: &str = "POST / HTTP/1.1";
 const NONSENSE: [&str; 6] =
     [HTTP, "", "IAMAT", "AT n0000 +0.0 c0 +1+1 1", "WHATSAT c0 51 1", "IAMAT c0 +91+1 1"];
 
-/// A line, and what the simulation knows of it.
+/// A client's line and its parsed fields.
 #[derive(Clone, Debug)]
 pub(super) enum ClientLine {
     Iamat { line: String, client: usize, fields: String, time_ns: i64 },
@@ -48,7 +48,7 @@ impl ClientLine {
 }
 
 impl World {
-    /// A client at `host` says a few lines at once.
+    /// A client sends a few lines to `host` at once.
     pub(super) fn client(&mut self, host: usize) {
         if !self.hosts[host].is_up() {
             return;
@@ -57,20 +57,20 @@ impl World {
             self.ask_around(host);
         }
         let count = self.rng.usize(1..=3);
-        let said: Vec<ClientLine> = (0..count).map(|_| self.draw_line()).collect();
-        self.say_all(host, &said);
+        let sent: Vec<ClientLine> = (0..count).map(|_| self.draw_line()).collect();
+        self.say_all(host, &sent);
         if self.plan.has(Fault::EqualTimes) && self.rng.u8(0..3) == 0 {
-            // The same, at the same instant, to everyone: nothing but their origins tells these updates apart.
+            // The same lines go to all nodes at the same instant: only the origins distinguish these updates.
             for other in (0..self.plan.nodes).filter(|&other| other != host) {
                 let board = &self.hosts[other];
                 if board.is_up() && board.paused_until <= self.now && self.failure.is_none() {
-                    self.say_all(other, &said);
+                    self.say_all(other, &sent);
                 }
             }
         }
     }
 
-    /// Somebody wants to know how the herd is, more often than a node remembers at times.
+    /// Starts censuses, at times more than a node can remember.
     fn ask_around(&mut self, host: usize) {
         let now = self.hosts[host].now(self.now).mono;
         for _ in 0..self.rng.usize(1..=CENSUSES_MAX) {
@@ -101,7 +101,7 @@ impl World {
         }
         let ahead_s = match self.rng.u8(0..8) {
             0 if self.plan.has(Fault::FutureTimes) && self.rng.bool() => {
-                // Milliseconds for seconds, and all digits there is room for.
+                // Milliseconds instead of seconds, or the largest number of digits.
                 let now_ms = WALL_NS / 1_000_000 + self.later_s * 1_000;
                 return match self.rng.bool() {
                     true => (format!("{now_ms}"), i64::MAX),
@@ -116,7 +116,7 @@ impl World {
         self.time(ahead_s)
     }
 
-    /// A client's time so many seconds ahead of the truth, give or take one.
+    /// A client's time `ahead_s` seconds ahead of the true time, with a random fraction.
     pub(super) fn time(&mut self, ahead_s: i64) -> (String, i64) {
         let now_s = i64::try_from(self.now / 1_000).expect("a world lasts minutes");
         let (second, nanos) =
@@ -124,16 +124,16 @@ impl World {
         (format!("{second}.{nanos:09}"), second * 1_000_000_000 + nanos)
     }
 
-    /// Hands lines in, in pieces, as a server does.
-    pub(super) fn say_all(&mut self, host: usize, said: &[ClientLine]) {
+    /// Passes lines to the node in pieces, as a server does.
+    pub(super) fn say_all(&mut self, host: usize, sent: &[ClientLine]) {
         let mut input: Vec<u8> =
-            said.iter().flat_map(|said| [said.line().as_bytes(), b"\n"].concat()).collect();
+            sent.iter().flat_map(|sent| [sent.line().as_bytes(), b"\n"].concat()).collect();
         if self.rng.bool() {
             // The end of input ends the last line.
             input.pop();
         }
         let (mut splitter, mut held, mut rest) = (Splitter::default(), Vec::new(), input.as_slice());
-        let mut waiting = said.iter();
+        let mut waiting = sent.iter();
         loop {
             let ended = rest.is_empty();
             let (piece, later) = rest.split_at(self.rng.usize(0..=rest.len()));
@@ -142,13 +142,13 @@ impl World {
             while let Some((piece, taken)) = splitter.next(&held, ended) {
                 let next = waiting
                     .next()
-                    .filter(|said| matches!(piece, Piece::Line(line) if line == said.line().as_bytes()));
+                    .filter(|sent| matches!(piece, Piece::Line(line) if line == sent.line().as_bytes()));
                 let Some(next) = next else {
-                    return self.fail("lines come as they were sent", format!("{piece:?} of {said:?}"));
+                    return self.fail("lines arrive as they were sent", format!("{piece:?} of {sent:?}"));
                 };
                 self.command(host, next);
                 if next.line() == HTTP {
-                    // The connection is closed behind the answer.
+                    // The server closes the connection after the answer.
                     return;
                 }
                 held.drain(..taken);
@@ -157,17 +157,17 @@ impl World {
                 break;
             }
         }
-        // An empty last line without its end is none.
-        if waiting.any(|said| !said.line().is_empty()) {
-            self.fail("one answer for each request", format!("{said:?}"));
+        // An empty last line without a newline does not count.
+        if waiting.any(|sent| !sent.line().is_empty()) {
+            self.fail("one answer for each request", format!("{sent:?}"));
         }
     }
 
-    fn command(&mut self, host: usize, said: &ClientLine) {
-        // While things go wrong clients come from a few addresses: what the herd owes them then is an answer.
+    fn command(&mut self, host: usize, sent: &ClientLine) {
+        // During the faults, clients use a few addresses. A client over its quota still gets an answer.
         let tight = self.plan.has(Fault::TightQuotas) && !self.healed;
         let address = tight.then(|| self.rng.usize(0..ADDRESSES));
-        // No two of them share a counter.
+        // The tags share no counter.
         let tag = address.and_then(|address| u8::try_from(address + 1).ok());
         let caller = tag.map_or(Caller::EXEMPT, |tag| Caller::of_tag([tag; 3]));
         let now = self.hosts[host].now(self.now);
@@ -179,25 +179,25 @@ impl World {
             let received = received.0;
             return self.fail("a receive time is one that a clock shows", format!("{received}, {now:?}"));
         }
-        let node = self.hosts[host].node.as_mut().expect("it was just there");
+        let node = self.hosts[host].node.as_mut().expect("the node is up");
         let (refusals, news) = (node.counters().iamat_over_quota, node.counters().updates_new);
-        let answer = node.client_line(&now, caller, said.line().as_bytes(), &mut out);
+        let answer = node.client_line(&now, caller, sent.line().as_bytes(), &mut out);
         let over_quota = node.counters().iamat_over_quota > refusals;
         let is_news = node.counters().updates_new > news;
         let text = String::from_utf8_lossy(out.written()).into_owned();
         self.trace.bytes(text.as_bytes());
-        self.say(|world| format!("{} is told {:?}: {}", world.names[host], said.line(), text.trim_end()));
-        let refused = text == format!("? {}\n", said.line());
-        let mut told = None;
-        let is_right = match (said, answer) {
+        self.say(|world| format!("{} gets {:?}: {}", world.names[host], sent.line(), text.trim_end()));
+        let refused = text == format!("? {}\n", sent.line());
+        let mut delivered = None;
+        let is_right = match (sent, answer) {
             (ClientLine::Iamat { client, fields, time_ns, .. }, Answer::Done) => {
                 let ahead = now.wall_is_trusted && *time_ns > now.wall.0.saturating_add(AHEAD_NS_MAX);
                 if ahead {
                     refused
                 } else {
-                    told = self.take_answer(host, *client, fields, &text, received);
-                    let is_right = told.is_some();
-                    told = told.filter(|_| !over_quota);
+                    delivered = self.take_answer(host, *client, fields, &text, received);
+                    let is_right = delivered.is_some();
+                    delivered = delivered.filter(|_| !over_quota);
                     let address = address.filter(|_| over_quota);
                     is_right && address.is_none_or(|address| self.is_full(host, *client, address))
                 }
@@ -213,45 +213,45 @@ impl World {
             _ => false,
         };
         if !is_right {
-            return self
-                .fail("the answer is the right one", format!("{}: {said:?}: {text}", self.names[host]));
+            return self.fail("the answer is correct", format!("{}: {sent:?}: {text}", self.names[host]));
         }
-        self.check(host, told);
-        self.hold(host, told.filter(|_| is_news), address);
+        self.check(host, delivered);
+        self.hold(host, delivered.filter(|_| is_news), address);
         self.settle(host);
     }
 
-    /// Whether a receive time is this node's own clock, where that is trusted, and else no later than any clock has shown.
+    /// Whether a receive time is this node's own clock if that is trusted, and otherwise not later than any
+    /// clock.
     fn is_shown_by_a_clock(&mut self, now: &Now, received: Timestamp) -> bool {
         let world_ns = i64::try_from(self.now).expect("a world lasts minutes") * 1_000_000;
         let clocks = self.hosts.iter().map(|board| board.now(self.now).wall.0 - world_ns);
         self.farthest_ns = clocks.fold(self.farthest_ns, i64::max);
-        // A learned clock may be off by a minute, and a second for each node that an update has passed.
+        // A learned clock may be wrong by a minute, plus a second for each hop of the update.
         let hops_ns = i64::try_from(self.plan.nodes).expect("few") * 1_000_000_000;
         let bound_ns = self.farthest_ns + world_ns + LEARNED_CLOCK_NS_MAX + hops_ns;
         let is_bounded = received.0 <= bound_ns || self.plan.has(Fault::Insiders);
         is_bounded && (!now.wall_is_trusted || received == now.wall)
     }
 
-    /// Whether an address may not have this client in the table, beside those that it holds.
+    /// Whether the quota of an address does not allow this client.
     fn is_full(&self, host: usize, client: usize, address: usize) -> bool {
         let holders = &self.hosts[host].holders;
         let holds = holders.iter().filter(|holder| **holder == Some(address)).count();
         holders[client] != Some(address) && holds >= TIGHT_QUOTA as usize
     }
 
-    /// What was told was stored, and this address holds it.
-    fn hold(&mut self, host: usize, told: Option<Told>, address: Option<usize>) {
-        let Some(told) = told else { return };
+    /// Records that `address` holds the stored update.
+    fn hold(&mut self, host: usize, delivered: Option<Delivered>, address: Option<usize>) {
+        let Some(delivered) = delivered else { return };
         let board = &mut self.hosts[host];
-        board.holders[told.client] = address;
+        board.holders[delivered.client] = address;
         let held = |address: usize| board.holders.iter().filter(|holder| **holder == Some(address)).count();
         if address.is_some_and(|address| held(address) > TIGHT_QUOTA as usize) {
             self.fail("an address holds no more than its quota", self.names[host].clone());
         }
     }
 
-    /// The update that an IAMAT's answer issues, if the answer holds what it should.
+    /// The update in the answer to an IAMAT, if the answer is correct.
     fn take_answer(
         &mut self,
         host: usize,
@@ -259,7 +259,7 @@ impl World {
         fields: &str,
         text: &str,
         received: Timestamp,
-    ) -> Option<Told> {
+    ) -> Option<Delivered> {
         let now = self.hosts[host].now(self.now);
         let node = self.hosts[host].node.as_ref()?;
         let line = text.strip_suffix('\n').filter(|line| line.ends_with(&format!(" {fields}")))?;
@@ -267,17 +267,17 @@ impl World {
         let is_right = client_number(&name) == Some(client)
             && sighting.origin == node.me()
             && sighting.heard == now.wall;
-        // What the answer does not show: where the update stands in the order.
+        // The answer does not show the rank, so this computes it.
         let Sighting { time, origin, position, heard, .. } = sighting;
         let sighting = match now.wall_is_trusted {
             true => sighting,
             false => Sighting::untrusted(time, origin, position, heard, received),
         };
         self.issued[client].push((sighting, self.now));
-        is_right.then_some(Told { client, sighting, hidden_ms: 0, from: None })
+        is_right.then_some(Delivered { client, sighting, hidden_ms: 0, from: None })
     }
 
-    /// What a WHATSAT about the client begins with, by what the checks remember of the node.
+    /// The expected first line of a WHATSAT answer, by the recorded entries.
     fn at_line(&self, host: usize, client: usize) -> Option<Vec<u8>> {
         let board = &self.hosts[host];
         let held = board.held[client].as_ref()?;

@@ -1,6 +1,6 @@
-//! Connections of the world: dials, accepts, bytes written and read, ends.
+//! Connections of the world: dials, accepts, written and read bytes, ends of streams.
 
-use super::check::{Told, is_ahead};
+use super::check::{Delivered, is_ahead};
 use super::host::client_number;
 use super::net::{Arrival, Conn, End, Kind, Meta, State};
 use super::plan::{Fault, GOOD_WAYS};
@@ -18,9 +18,9 @@ impl World {
         self.rng.u64(low..=high)
     }
 
-    /// Until when no byte crosses the connection's edge.
-    fn parted_until(&self, conn: usize) -> u64 {
-        self.conns[conn].edge.map_or(0, |edge| self.parted_until[edge])
+    /// The end of the partition of the connection's edge.
+    fn partitioned_until(&self, conn: usize) -> u64 {
+        self.conns[conn].edge.map_or(0, |edge| self.partitioned_until[edge])
     }
 
     pub(super) fn dial(&mut self, host: usize, to: NodeId) {
@@ -37,9 +37,9 @@ impl World {
         let [from, to] = self.conns[conn].ends.map(|end| end.host);
         let (Some(from), Some(to)) = (from, to) else { return };
         let late = self.latency(conn);
-        let lost = self.parted_until(conn) > self.now;
+        let lost = self.partitioned_until(conn) > self.now;
         if lost || !self.hosts[to].is_up() {
-            // Refused at once, or no answer at all.
+            // The dial is refused at once, or gets no answer.
             let at = self.now + if lost { self.rng.u64(1_000..3_000) } else { late };
             let epoch = self.conns[conn].epoch;
             self.conns[conn].forget();
@@ -67,7 +67,7 @@ impl World {
         let Some(node) = &self.hosts[host].node else { return self.leave(conn, 1) };
         let at = node.accept_at();
         if at > mono {
-            // It waits with the kernel.
+            // The connection waits in the kernel's queue.
             return self.at(self.now + at.since_ms(mono), Event::Accept { conn });
         }
         let nonce = self.nonce();
@@ -88,7 +88,7 @@ impl World {
     }
 
     fn install(&mut self, conn: usize, end: usize, host: usize, opened: Option<SessionId>) {
-        // One that was pushed out had the number that the new one has now.
+        // A session that was pushed out had the index of the new one.
         self.close_cut(host);
         match opened {
             Some(id) => {
@@ -101,7 +101,7 @@ impl World {
         self.arrive(conn, end);
     }
 
-    /// Closes what the node has cut.
+    /// Closes the connections that the node has cut.
     pub(super) fn close_cut(&mut self, host: usize) {
         while let Some((id, ended)) = self.node(host).and_then(Node::take_cut) {
             self.say(|world| format!("{} cuts: {}", world.names[host], ended.cut.reason()));
@@ -112,7 +112,7 @@ impl World {
         }
     }
 
-    /// The end closes: the other one reads what was written, and then the end of the stream.
+    /// Closes an end. The other end reads the bytes in flight, then the end of the stream.
     pub(super) fn leave(&mut self, conn: usize, end: usize) {
         let at = self.now + self.latency(conn);
         self.conns[conn].ends[end].state = State::Gone;
@@ -124,10 +124,10 @@ impl World {
         }
     }
 
-    /// Writes lines as long as there are any and the connection takes them.
+    /// Writes lines until the node has none or the connection is full.
     pub(super) fn pump(&mut self, conn: usize, end: usize) {
         let State::Open(id) = self.conns[conn].ends[end].state else { return };
-        let host = self.conns[conn].ends[end].host.expect("strangers pull nothing");
+        let host = self.conns[conn].ends[end].host.expect("only nodes pull lines");
         loop {
             let way = &mut self.conns[conn].ways[1 - end];
             if !way.has_room() || self.failure.is_some() {
@@ -158,7 +158,7 @@ impl World {
         self.trace.bytes(line);
         let other = self.conns[conn].ends[1 - end].host;
         self.say(|world| {
-            let to = other.map_or("somebody", |other| &world.names[other]);
+            let to = other.map_or("a stranger", |other| &world.names[other]);
             format!("{} -> {to} #{conn} {}", world.names[host], String::from_utf8_lossy(line).trim_end())
         });
         let Some(kind) = self.check_written(conn, end, host, line) else { return };
@@ -170,7 +170,7 @@ impl World {
         }
     }
 
-    /// Puts a line on its way, whole or in pieces.
+    /// Sends a line, whole or in pieces.
     pub(super) fn send(&mut self, conn: usize, end: usize, line: &[u8], meta: Meta) {
         self.conns[conn].ways[1 - end].metas.push_back(meta);
         let split = self.plan.has(Fault::Splits) && !self.healed;
@@ -186,11 +186,11 @@ impl World {
         }
     }
 
-    /// Reads what has come for an end.
+    /// Reads the bytes that have arrived for an end.
     pub(super) fn arrive(&mut self, conn: usize, end: usize) {
-        let parted_until = self.parted_until(conn);
-        if parted_until > self.now {
-            return self.at(parted_until, Event::Arrive { conn, end });
+        let partitioned_until = self.partitioned_until(conn);
+        if partitioned_until > self.now {
+            return self.at(partitioned_until, Event::Arrive { conn, end });
         }
         loop {
             let state = self.conns[conn].ends[end].state;
@@ -212,7 +212,8 @@ impl World {
                 (State::Stranger { echoes: true }, Arrival::Bytes(bytes)) => self.echo(conn, end, &bytes),
                 (State::Insider, Arrival::Bytes(bytes)) => self.insider_reads(conn, &bytes),
                 (State::Insider, Arrival::Fin) => self.conns[conn].ends[end].state = State::Gone,
-                // Nobody is there to read. A board that is up says so; one that is not says nothing.
+                // The end is closed. A running board resets the connection; a board that is down does not
+                // react.
                 (State::Gone, Arrival::Bytes(_)) if self.is_up_at(conn, end) => self.leave(conn, end),
                 _ => {}
             }
@@ -270,7 +271,7 @@ impl World {
         };
         let here = &mut self.conns[conn].ends[end];
         here.proved |= knows;
-        // A spoilt PROOF is as good as it is right: it may hold another proof that is whole.
+        // A changed PROOF does not count as poisoned: it may contain another proof that is intact.
         here.poisoned |= meta.tampered && !matches!(meta.kind, Kind::Proof(_));
         let bad = here.poisoned || self.conns[conn].ends[1 - end].is_stranger();
         let Some(node) = self.node(host) else { return };
@@ -280,30 +281,30 @@ impl World {
         self.trace.number(self.now);
         if bad && is_up {
             let line = String::from_utf8_lossy(line);
-            self.fail("nobody but a neighbour is let in", format!("{} after {line}", self.names[host]));
+            self.fail("only a neighbour authenticates", format!("{} after {line}", self.names[host]));
         }
         if meta.kind == Kind::Nonsense && is_up {
             let line = String::from_utf8_lossy(line);
-            self.fail("what makes no sense ends the link", format!("{} after {line}", self.names[host]));
+            self.fail("a malformed line ends the link", format!("{} after {line}", self.names[host]));
         }
         let from = self.conns[conn].node_at(1 - end).and_then(|from| self.neighbour(host, from));
-        let told = match meta.kind {
+        let delivered = match meta.kind {
             Kind::Update { client, sighting, hidden_ms } if is_up => {
                 let hidden_ms = hidden_ms + self.now - meta.pulled_at + 1_000;
-                Some(Told { client, sighting, hidden_ms, from })
+                Some(Delivered { client, sighting, hidden_ms, from })
             }
             Kind::Claim { client, sighting } if is_up && !is_ahead(&now, &sighting) => {
                 self.issued[client].push((sighting, self.now));
-                Some(Told { client, sighting, hidden_ms: 1_000, from })
+                Some(Delivered { client, sighting, hidden_ms: 1_000, from })
             }
             _ => None,
         };
         self.note(host, event);
-        self.check(host, told);
+        self.check(host, delivered);
         self.settle(host);
     }
 
-    /// What a line is, if it may be written here and now.
+    /// The kind of a line, if the protocol allows it at this point.
     fn check_written(&mut self, conn: usize, end: usize, host: usize, written: &[u8]) -> Option<Kind> {
         let Some(line) = written.strip_suffix(b"\n").filter(|line| !line.contains(&b'\n')) else {
             self.fail("a line is whole, and fits", String::from_utf8_lossy(written).into_owned());
@@ -313,14 +314,14 @@ impl World {
         let (hello, proof) = (line.starts_with(b"HELLO "), line.starts_with(b"PROOF "));
         let keyed = self.plan.keyed;
         let fits = match () {
-            () if hello => !std::mem::replace(&mut here.said_hello, true),
-            () if proof => keyed && here.said_hello && !std::mem::replace(&mut here.said_proof, true),
-            () => here.said_hello && here.said_proof == keyed && here.proved && !here.poisoned,
+            () if hello => !std::mem::replace(&mut here.sent_hello, true),
+            () if proof => keyed && here.sent_hello && !std::mem::replace(&mut here.sent_proof, true),
+            () => here.sent_hello && here.sent_proof == keyed && here.proved && !here.poisoned,
         };
         let tag = wire::split_tag(line);
         if !fits || tag.is_some() != (keyed && !hello && !proof) {
             let line = String::from_utf8_lossy(line);
-            self.fail("no line before its time", format!("{}: {line}", self.names[host]));
+            self.fail("lines come in the order of the handshake", format!("{}: {line}", self.names[host]));
             return None;
         }
         if hello || proof {
@@ -344,16 +345,16 @@ impl World {
             }
             _ => {
                 let line = String::from_utf8_lossy(line).into_owned();
-                self.fail("what a node writes can be read", line);
+                self.fail("a node writes valid lines", line);
                 None
             }
         }
     }
 
-    /// All edges are as good as edges can be.
+    /// Restores the quality of all edges and ends all partitions and stalls.
     pub(super) fn mend_ways(&mut self) {
         self.ways.fill(GOOD_WAYS);
-        self.parted_until.fill(0);
+        self.partitioned_until.fill(0);
         for conn in 0..self.conns.len() {
             self.conns[conn].quality = GOOD_WAYS;
             for end in 0..2 {

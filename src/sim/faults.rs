@@ -1,4 +1,4 @@
-//! What goes wrong, and when.
+//! The faults of the first phase: what happens, and when.
 
 use super::host::keys;
 use super::insider::Manner;
@@ -7,9 +7,9 @@ use super::plan::{Fault, pick};
 use super::world::{Event, FIRST_KEY, SECOND_KEY, World};
 use crate::proto::node::reload::Reload;
 
-/// Ten years.
+/// Largest step of a wall clock: ten years.
 const WALL_STEP_NS_MAX: i64 = 10 * 365 * 86_400 * 1_000_000_000;
-/// Faults that strike again and again.
+/// Faults that occur repeatedly.
 const STRIKES: [Fault; 13] = [
     Fault::Cuts,
     Fault::Stalls,
@@ -28,7 +28,7 @@ const STRIKES: [Fault; 13] = [
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Mishap {
-    /// One of those that strike again and again.
+    /// One of the repeated faults.
     Strike,
     Flap {
         edge: usize,
@@ -70,8 +70,8 @@ impl World {
                 self.at(at, Event::Mishap(Mishap::Strike));
             }
             Mishap::Flap { edge } => {
-                self.parted_until[edge] = self.now + self.rng.u64(100..8_000);
-                let at = self.parted_until[edge] + self.rng.u64(100..8_000);
+                self.partitioned_until[edge] = self.now + self.rng.u64(100..8_000);
+                let at = self.partitioned_until[edge] + self.rng.u64(100..8_000);
                 self.at(at, Event::Mishap(mishap));
             }
             Mishap::Rotate { step } => {
@@ -82,7 +82,7 @@ impl World {
         }
     }
 
-    /// A time from now on at which a fault ends, before the herd is healed.
+    /// The random end of a fault, before the healing.
     fn ends_at(&mut self, ms_max: u64) -> u64 {
         (self.now + self.rng.u64(200..ms_max)).min(self.heal_at)
     }
@@ -100,7 +100,7 @@ impl World {
             }
             Fault::Partitions => {
                 let edge = self.rng.usize(0..self.plan.edges.len());
-                self.parted_until[edge] = self.ends_at(60_000);
+                self.partitioned_until[edge] = self.ends_at(60_000);
             }
             Fault::Crashes => self.crash(host, true),
             Fault::PowerCuts => self.crash(host, false),
@@ -131,7 +131,7 @@ impl World {
         (!open.is_empty()).then(|| *pick(&mut self.rng, &open))
     }
 
-    /// A connection breaks on the way, at any byte of each direction.
+    /// A connection breaks at any byte of each direction.
     fn cut_one(&mut self) {
         if let Some(conn) = self.any_connection() {
             self.cut_off(conn, false);
@@ -148,13 +148,14 @@ impl World {
         }
     }
 
-    /// The board loses all its state. With `is_told` its neighbours hear of it at once.
-    fn crash(&mut self, host: usize, is_told: bool) {
+    /// The board loses all its state. If `is_graceful`, its connections close and its neighbours notice at
+    /// once.
+    fn crash(&mut self, host: usize, is_graceful: bool) {
         if !self.hosts[host].is_up() {
             return;
         }
-        // Who is told was told to stop as well, which may have been a clean stop.
-        if is_told && self.plan.has(Fault::Snapshots) && self.rng.bool() {
+        // A graceful stop may write a snapshot.
+        if is_graceful && self.plan.has(Fault::Snapshots) && self.rng.bool() {
             self.write_disk(host);
         }
         self.count(host);
@@ -165,7 +166,7 @@ impl World {
                 if here.host != Some(host) || here.state == State::Gone {
                     continue;
                 }
-                if is_told {
+                if is_graceful {
                     self.leave(conn, end);
                 } else {
                     here.state = State::Gone;
@@ -192,10 +193,10 @@ impl World {
         let now = self.hosts[host].now(self.now);
         let node = self.hosts[host].node.as_mut().expect("it is up");
         let reloaded = node.reload(&now, &reload);
-        // Dials that are under way count no more.
+        // The dials that are under way become invalid.
         self.hosts[host].epoch += 1;
         if !matches!(reloaded, Ok(ref all) if all.entries_dropped == 0 && all.added + all.removed == 0) {
-            return self.fail("new keys change nothing else", format!("{reloaded:?}"));
+            return self.fail("new keys change only links", format!("{reloaded:?}"));
         }
         if withdrawn && self.node(host).is_some_and(|node| node.links().any(|link| link.up_since.is_some())) {
             return self.fail("no link outlives its key", self.names[host].clone());

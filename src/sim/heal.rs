@@ -1,9 +1,10 @@
-//! The second phase: nothing goes wrong any more, and what the herd promises must come true, within bounds.
+//! The second phase: the faults have ended, and the herd must recover within bounds.
 //!
-//! The bounds, from the limits of the core: a connection whose other end is gone is found dead after 30 s, the
-//! pause before the next dial is at most 30 s and a hand-shake takes no 10 s, so all links are up 70 s after the
-//! healing, and compare their tables at once. Where a link stayed up, two tables that differ are found to by the
-//! next digest, 66 s after the last at most; each comparison that differs is followed by another, 60 s later at most.
+//! The bounds follow from the limits of the core. A node detects a dead connection after 30 s, the pause before
+//! the next dial is at most 30 s, and a handshake takes less than 10 s. So all links are up 70 s after the
+//! healing, and they compare their tables at once. On a link that stayed up, the next digest detects a
+//! difference, at most 66 s after the last one. After a comparison that differs, the next one follows within 60
+//! s.
 
 use super::clients::ClientLine;
 use super::host::{Host, client_name};
@@ -16,23 +17,24 @@ use crate::proto::limits::{CENSUS_MS_MAX, CENSUSES_MAX, SWEEP_EVERY_MS, TIME_BYT
 use crate::proto::names::NodeId;
 use crate::proto::update::{Sighting, Update, UpdateRef};
 
-/// Clients go on to report for so long.
+/// Clients send updates for this long after the healing.
 const LATE_REPORTS_MS: u64 = 15_000;
-/// All tables hold what they should by then.
+/// All tables agree within this time.
 const TABLES_WITHIN_MS: u64 = 75_000;
-/// And by then where a trusted clock was wrong: a node refused what its neighbours took, on links that stayed up.
+/// All tables agree within this time if a trusted clock was wrong: that node refused updates that its
+/// neighbours accepted, on links that stayed up.
 const REFUSED_WITHIN_MS: u64 = 150_000;
-/// All links say so by then.
+/// All links are in sync within this time.
 const STEP_WITHIN_MS: u64 = 280_000;
-/// An update crosses a healed herd within this time, and as much for each node in its way.
+/// An update reaches all nodes of a healed herd within this time plus [`HOP_MS`] for each node.
 const FLOOD_MS: u64 = 4_000;
 const HOP_MS: u64 = 25;
-/// A digest is due at least so often.
+/// The longest interval between two digests.
 const ROUND_MS: u64 = 70_000;
 
-/// So much later it is when the herd is healed, where clocks were off by up to an hour.
+/// The calendar moves on by this much at the healing if clocks were wrong by up to an hour.
 const LATER_S: i64 = 7_200;
-/// A clock that is not trusted is behind by up to three years.
+/// The largest delay of an untrusted clock: three years.
 const BEHIND_NS_MAX: i64 = 3 * 365 * 86_400 * 1_000_000_000;
 
 type Entries = Vec<Update>;
@@ -64,8 +66,9 @@ impl World {
 
     fn heal(&mut self) {
         self.healed = true;
-        self.say(|_| "all is well from now on".to_string());
-        // A trusted clock that was an hour ahead has ranked updates by it: they hold their ids until then.
+        self.say(|_| "the faults end".to_string());
+        // A trusted clock that was an hour ahead has ranked updates by its time. These updates hold their ids
+        // until then.
         self.later_s = if self.plan.has(Fault::WallSkew) { LATER_S } else { 0 };
         let later_ns = self.later_s * 1_000_000_000;
         self.mend_ways();
@@ -76,7 +79,7 @@ impl World {
             board.wall_is_trusted = !self.plan.has(Fault::NoTrustedClocks);
             board.wall_off_ns = later_ns;
             if !board.wall_is_trusted {
-                // A board without a clock chip is behind the truth, by years at times.
+                // A board without a clock chip is behind the true time, at times by years.
                 board.wall_off_ns -= self.rng.i64(0..=BEHIND_NS_MAX);
             }
             if self.plan.keyed {
@@ -94,7 +97,7 @@ impl World {
                 self.at(self.now, Event::Pump { conn, end });
             }
         }
-        // A clock that is right now drops what is too far ahead of it, before anything is promised of the rest.
+        // A corrected clock removes entries that are too far ahead before the checks begin.
         (0..self.plan.nodes).for_each(|host| self.tick_now(host));
         for (client, union) in self.union.iter_mut().enumerate() {
             let held = self.hosts.iter().filter_map(|board| board.held[client].map(|held| held.sighting));
@@ -114,7 +117,7 @@ impl World {
         self.run_until(self.heal_at + LATE_REPORTS_MS);
     }
 
-    /// What a node holds, the largest first.
+    /// The entries of a node, the largest first.
     fn entries(&self, host: usize) -> Entries {
         let held = self.hosts[host].held.iter().map(|held| held.as_ref().map(|held| held.sighting));
         sorted(held.collect())
@@ -140,7 +143,8 @@ impl World {
         }
     }
 
-    /// All hold the newest of what any has held since the healing; those of some size agree as far as that reaches.
+    /// Checks that every table holds the newest of all updates since the healing, as far as its capacity
+    /// allows.
     fn tables_differ(&self) -> Option<(&'static str, String)> {
         let union = self.union_entries();
         let smallest = *self.plan.capacities.iter().min().expect("a herd has nodes");
@@ -157,13 +161,13 @@ impl World {
             if !one.iter().take(both).eq(other.iter().take(both)) {
                 let detail =
                     format!("{} {}, {} {}", self.names[a], words(&one), self.names[b], words(&other));
-                return Some(("neighbours agree as far as the smaller reaches", detail));
+                return Some(("neighbours agree up to the smaller capacity", detail));
             }
         }
         None
     }
 
-    /// Whether the node says that it is in sync with that neighbour.
+    /// Whether the node reports that it is in sync with that neighbour.
     fn is_in_sync(&self, host: usize, with: NodeId) -> bool {
         let node = self.hosts[host].node.as_ref().expect("all are up");
         node.links().any(|link| link.node == with && link.is_in_sync())
@@ -185,7 +189,7 @@ impl World {
         }
     }
 
-    /// No node says that it is in sync with a neighbour while their tables differ.
+    /// No node reports that it is in sync with a neighbour while their tables differ.
     fn prove_honesty(&mut self) {
         let is_honest = |world: &Self, a: usize, b: usize| {
             let both = world.plan.capacities[a].min(world.plan.capacities[b]);
@@ -200,17 +204,17 @@ impl World {
         }
     }
 
-    /// What has outlived its age is gone, everywhere and for good.
+    /// Expired entries are removed at all nodes and do not come back.
     fn prove_oblivion(&mut self) {
         let life_ms = u64::from(self.plan.age_s_max) * 1_000;
-        // The slowest way of an update, and the time until a table is swept.
+        // The slowest path of an update, and the time until a sweep.
         let gone_at = self.heal_at + LATE_REPORTS_MS + 2 * life_ms + SWEEP_EVERY_MS + ROUND_MS;
         self.run_until(gone_at.max(self.now));
         for host in 0..self.plan.nodes {
             let left = self.hosts[host].node.as_ref().map_or(0, |node| node.table().len());
             if left > 0 {
                 let detail = format!("{} still holds {}", self.names[host], words(&self.entries(host)));
-                self.fail("what has outlived its age is gone", detail);
+                self.fail("expired entries are removed", detail);
             }
         }
     }
@@ -225,7 +229,7 @@ impl World {
         self.prove_honesty();
     }
 
-    /// A client that claims a time far ahead is where it says by its next update, sent to any node.
+    /// After a claim far ahead, the client's next update to any node replaces the claim.
     fn prove_true_time(&mut self) {
         for is_ahead in [true, false] {
             let (time, time_ns) = match is_ahead {
@@ -246,22 +250,20 @@ impl World {
         }
     }
 
-    /// One more update is everywhere soon, and costs two lines an edge at most: one on those by which a node first
-    /// heard of it, as it is not sent back. (A digest that crosses it on the way differs, and its bucket is sent again.)
+    /// One more update reaches all nodes and costs at most two lines for each edge. On the edge by which a node
+    /// first gets it, it costs one line, because it is not sent back. A digest that crosses the update differs,
+    /// and its bucket is sent again.
     fn prove_one_update(&mut self) {
         let (before, differs) = (self.updates, self.differs);
         let host = self.rng.usize(0..self.plan.nodes);
-        // Newer than anything a client has claimed.
+        // The time is later than any time that a client has claimed.
         let (time, time_ns) = self.time(3_600);
         self.say_all(host, &[ClientLine::iamat(0, "+12.5-7", &time, time_ns)]);
         self.run_until(self.now + self.flood_ms());
         let most = (2 * self.plan.edges.len() + 1 - self.plan.nodes) as u64;
         let lines = self.updates - before;
         if lines > most && self.differs == differs {
-            self.fail(
-                "an update costs two lines an edge at most, and is not sent back",
-                format!("{lines} lines, at most {most}"),
-            );
+            self.fail("an update costs at most two lines per edge", format!("{lines} lines, at most {most}"));
         }
         let newest = self.issued[0].last().map(|(sighting, _)| *sighting);
         if let Some(host) =
@@ -273,7 +275,7 @@ impl World {
         self.prove_honesty();
     }
 
-    /// What the herd says through one of its nodes, compared from the highest floor of all upwards.
+    /// A census through one node, repeated until it compares from the highest floor of all nodes.
     fn census(&mut self, host: usize) -> Option<Sum> {
         let mut floor = None;
         loop {
@@ -285,7 +287,7 @@ impl World {
             let sum = self.node(host)?.take_sum(number)?;
             if self.census_lines - before > 2 * self.plan.edges.len() as u64 {
                 let lines = self.census_lines - before;
-                self.fail("a census costs two lines an edge", format!("{lines} lines"));
+                self.fail("a census costs two lines per edge", format!("{lines} lines"));
             }
             if sum.floor == floor {
                 return Some(sum);
@@ -294,7 +296,7 @@ impl World {
         }
     }
 
-    /// A healed herd says that it is in sync, whoever is asked.
+    /// A census of a healed herd reports that it is in sync, at any node.
     fn prove_census(&mut self) {
         let host = self.rng.usize(0..self.plan.nodes);
         let sum = self.census(host);
@@ -302,17 +304,21 @@ impl World {
         let may_be_two = callers.into_iter().any(|fault| self.plan.has(fault));
         let is_well = |sum: &Sum| {
             let all = sum.answered.len() == self.plan.nodes && sum.strangers == 0;
-            // What called in a neighbour's name is remembered for ten minutes.
+            // A node remembers for ten minutes that a second board used a neighbour's name.
             let is_two = |link: &LinkTrouble| link.trouble == Trouble::NameInUse;
             let has_links = sum.links.iter().all(|link| may_be_two && is_two(link));
             all && has_links && sum.links_left_out == 0 && sum.differs == 0 && sum.pending == 0
         };
         if !sum.as_ref().is_some_and(is_well) {
-            self.fail("a healed herd says so", format!("{} hears {sum:?}", self.names[host]));
+            self.fail(
+                "a census of a healed herd reports in sync",
+                format!("{} hears {sum:?}", self.names[host]),
+            );
         }
     }
 
-    /// Censuses that several nodes ask for at the same moment cross on the links, and all of them end by themselves.
+    /// Censuses that several nodes start at the same time cross on the links, and all of them end by
+    /// themselves.
     fn prove_censuses_at_once(&mut self) {
         let asked: Vec<(usize, u64)> =
             (0..CENSUSES_MAX).map(|_| (self.rng.usize(0..self.plan.nodes), self.rng.u64(..))).collect();
@@ -329,16 +335,16 @@ impl World {
             let answered = sum.map_or(0, |sum| sum.answered.len());
             if answered != self.plan.nodes {
                 let detail = format!("{} hears of {answered} nodes", self.names[host]);
-                self.fail("censuses that cross end by themselves", detail);
+                self.fail("crossing censuses end by themselves", detail);
             }
         }
     }
 
-    /// Another value in one field.
+    /// Changes one field to another value.
     fn spoil(&mut self, sighting: &mut Sighting) {
         let larger = self.rng.bool();
         match self.rng.u8(0..4) {
-            // What the order alone knows: the same rank, by an origin whose clock was not trusted.
+            // A change that only the order shows: the same rank, but the origin's clock was not trusted.
             3 if sighting.clock_was_trusted() => {
                 let Sighting { time, origin, position, heard, rank, .. } = *sighting;
                 *sighting = Sighting::untrusted(time, origin, position, heard, rank);
@@ -360,22 +366,23 @@ impl World {
         }
     }
 
-    /// An entry changes behind the core's back: that is noticed, said, and mended.
+    /// An entry changes without the core's knowledge. The herd must detect, report and repair it.
     fn prove_repair(&mut self) {
         let (host, differs) = (self.rng.usize(0..self.plan.nodes), self.differs);
         let client = ClientId::parse(client_name(0).as_bytes()).expect("a token");
-        let mut held = self.hosts[host].held[0].expect("it was just checked");
+        let mut held = self.hosts[host].held[0].expect("the entry was checked before");
         self.spoil(&mut held.sighting);
         let spoilt = held.sighting;
         if !self.node(host).is_some_and(|node| node.sim_spoil(&client, |sighting| *sighting = spoilt)) {
             return self.fail("an entry that is held can be spoilt", String::new());
         }
-        self.say(|world| format!("{} holds {spoilt:?} behind its back", world.names[host]));
-        // The checks are in the know: a larger one goes for an honest update, a smaller one is mended.
+        self.say(|world| format!("{} holds the spoilt entry {spoilt:?}", world.names[host]));
+        // The checks accept the change: a larger entry counts as an honest update, and a smaller one is
+        // repaired.
         self.hosts[host].held[0] = Some(held);
         let at = self.issued[0].last().map_or(0, |(_, at)| *at);
         self.issued[0].push((held.sighting, at));
-        let union = self.union[0].expect("it was just reported");
+        let union = self.union[0].expect("the client has just sent an update");
         self.union[0] = Some(if held.sighting.compare(&union).is_gt() { held.sighting } else { union });
         let asked = self.rng.usize(0..self.plan.nodes);
         if self.differs == differs

@@ -1,4 +1,4 @@
-//! A board of the herd: its node, its clocks, its keys, and what the checks remember of it.
+//! A board: its node, clocks and keys, and the state that the checks record about it.
 
 use super::disks::Disk;
 use super::plan::{CLIENTS_MAX, SLOTS};
@@ -9,40 +9,40 @@ use crate::proto::node::Node;
 use crate::proto::time::{Mono, Now, Timestamp};
 use crate::proto::update::Sighting;
 
-/// What a right wall clock shows when the world begins.
+/// The time of a correct wall clock at the start of the world.
 pub(super) const WALL_NS: i64 = 1_700_000_000_000_000_000;
 
-/// Addresses that clients come from where quotas are tight.
+/// Number of client addresses with tight quotas.
 pub(super) const ADDRESSES: usize = 3;
-/// Clients that each of them may hold there.
+/// Number of clients that each of these addresses may hold.
 pub(super) const TIGHT_QUOTA: u32 = 3;
 
-/// An entry as it was when the node was last touched.
+/// An entry at the last check of the node.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
     pub(super) sighting: Sighting,
     pub(super) heard_s: i32,
-    /// By so much its age may be short of the truth: the time it was on its way, and what whole seconds cut off.
+    /// The largest error of its age: transit time and rounding to whole seconds.
     pub(super) hidden_ms: u64,
 }
 
 pub(super) struct Host {
-    /// None while it is down.
+    /// `None` while the board is down.
     pub(super) node: Option<Box<Node<SLOTS>>>,
-    /// When its steady clock was 0.
+    /// The world's time when the board's steady clock was 0.
     pub(super) started_at: u64,
-    /// Starts so far.
+    /// Number of starts.
     pub(super) life: u64,
-    /// Changes when dials that are under way count no more.
+    /// Changes when the dials that are under way become invalid.
     pub(super) epoch: u64,
     pub(super) paused_until: u64,
     pub(super) wall_off_ns: i64,
     pub(super) wall_is_trusted: bool,
     pub(super) disk: Disk,
-    /// Numbers of its keys, the current first: its key file.
+    /// The numbers of its keys, the current one first. They stand for its key file.
     pub(super) keys: Vec<u8>,
     pub(super) tick_at: u64,
-    /// Ticks at one and the same millisecond.
+    /// Ticks within the current millisecond.
     pub(super) spins: u32,
     pub(super) ticked_at: u64,
     /// Connection and end of each session.
@@ -52,7 +52,7 @@ pub(super) struct Host {
     pub(super) evicted: u64,
     /// By client: the address that holds its entry.
     pub(super) holders: [Option<usize>; CLIENTS_MAX],
-    /// By neighbour, a bit for each client: what must be pending for it.
+    /// By neighbour, one bit for each client: the updates that must be pending.
     pub(super) owes: [u64; NEIGHBOURS_MAX],
 }
 
@@ -79,7 +79,7 @@ impl Host {
         }
     }
 
-    /// The node's clocks at a moment of the world.
+    /// The node's clocks at a time of the world.
     pub(super) fn now(&self, at: u64) -> Now {
         let world_ns = i64::try_from(at).expect("a world lasts minutes") * 1_000_000;
         Now {
@@ -109,7 +109,7 @@ impl Host {
     }
 }
 
-/// Keys of these numbers.
+/// The keys of these numbers.
 pub(super) fn keys(numbers: &[u8]) -> Option<Keys> {
     let key = |number: &u8| [*number; KEY_BYTES];
     numbers.first().map(|current| Keys::new(key(current), numbers.get(1).map(key)))
@@ -120,7 +120,7 @@ pub(super) fn client_name(number: usize) -> String {
     format!("c{number}")
 }
 
-/// Its number; none for a client that nobody has made up.
+/// The number of a client's name. `None` for other names.
 pub(super) fn client_number(client: &ClientId) -> Option<usize> {
     let digits = std::str::from_utf8(client.as_bytes()).ok()?.strip_prefix('c')?;
     digits.parse().ok().filter(|number| *number < CLIENTS_MAX)

@@ -1,11 +1,11 @@
-//! Strangers at the link port, and somebody on the way between two nodes.
+//! Attackers without the key: strangers at the link port, and a man in the middle of a connection.
 
 use super::net::{Conn, End, Kind, Meta, State};
 use super::plan::{GOOD_WAYS, pick};
 use super::world::{Event, World};
 use crate::proto::limits::LINK_LINE_BYTES_MAX;
 
-/// Lines that somebody on the way keeps to replay.
+/// Lines that the man in the middle records for a replay.
 const RECORDED_MAX: usize = 64;
 
 impl World {
@@ -13,7 +13,7 @@ impl World {
         Meta { kind: Kind::Wild, pulled_at: 0, tampered: true }
     }
 
-    /// Somebody connects to a board's link port and says what he likes.
+    /// A stranger connects to a board's link port and sends arbitrary bytes.
     pub(super) fn stranger(&mut self, host: usize) {
         let echoes = self.rng.u8(0..4) == 0;
         let ends = [End::of(None, State::Stranger { echoes }), End::of(Some(host), State::Waiting)];
@@ -22,7 +22,7 @@ impl World {
         let bytes = match () {
             () if !echoes => self.draw_words(host),
             () if self.rng.bool() => {
-                self.conns[conn].ends[0].said_hello = true;
+                self.conns[conn].ends[0].sent_hello = true;
                 self.false_hello(host)
             }
             () => vec![],
@@ -45,20 +45,21 @@ impl World {
         self.at(at, Event::Arrive { conn, end });
     }
 
-    /// Says back what a node has said, but its HELLO if there was another: its own words must not let anybody in.
+    /// Echoes the node's lines, except its HELLO after a false one. A node's own lines must not authenticate a
+    /// stranger.
     pub(super) fn echo(&mut self, conn: usize, end: usize, bytes: &[u8]) {
         let mut held = std::mem::take(&mut self.conns[conn].ways[end].held);
         held.extend_from_slice(bytes);
         while let Some(at) = held.iter().position(|&byte| byte == b'\n') {
             let line: Vec<u8> = held.drain(..=at).collect();
-            if !(self.conns[conn].ends[end].said_hello && line.starts_with(b"HELLO ")) {
+            if !(self.conns[conn].ends[end].sent_hello && line.starts_with(b"HELLO ")) {
                 self.shout(conn, 1 - end, &line);
             }
         }
         self.conns[conn].ways[end].held = held;
     }
 
-    /// In the name of a neighbour.
+    /// A HELLO under a neighbour's name.
     fn false_hello(&mut self, host: usize) -> Vec<u8> {
         let neighbours = self.plan.neighbours(host);
         let name = &self.names[*pick(&mut self.rng, &neighbours)];
@@ -79,14 +80,14 @@ impl World {
             5 => hello.into_bytes(),
             6 => vec![],
             _ => {
-                // What true neighbours have said once, in order.
+                // Lines that real neighbours have sent, in order.
                 let from = self.rng.usize(0..=self.recorded.len());
                 self.recorded[from..].concat()
             }
         }
     }
 
-    /// Somebody on the way between two nodes has a hand on this line.
+    /// The man in the middle may change, drop, repeat or replay this line.
     pub(super) fn meddle(&mut self, conn: usize, end: usize, line: &[u8], mut meta: Meta) {
         meta.tampered |= std::mem::take(&mut self.conns[conn].ways[1 - end].has_lost);
         match self.rng.u8(0..160) {
@@ -102,7 +103,8 @@ impl World {
             }
             1 => {
                 self.conns[conn].ways[1 - end].has_lost = true;
-                // Nor is it written down: to say it next would be to say it in its place, and nothing would be wrong.
+                // The line is not recorded either. A replay of it as the next line would put it in its correct
+                // place.
                 return;
             }
             2 => {

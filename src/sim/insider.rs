@@ -1,8 +1,9 @@
-//! Somebody who has the herd's key and says what no node would: a board that was taken over, or a fault of its software.
+//! The insider: an attacker that has the herd's key, such as a captured board, and sends lines that a node
+//! would not send.
 //!
-//! He calls a node's link port in a neighbour's name. What makes no sense must end the link; what only another configuration, another
-//! clock or another life would make sense of is counted and leaves no trace. An update that makes sense is as good as
-//! a true one, as nobody can tell: it counts as issued.
+//! It connects to a node's link port under a neighbour's name. A malformed line must end the link. A line that
+//! would be valid for another configuration, clock or life is counted and changes nothing. The core cannot
+//! detect a false update that is well formed, so such an update counts as issued.
 
 use super::net::{Conn, End, Kind, Meta, State};
 use super::plan::{Fault, GOOD_WAYS, pick};
@@ -15,57 +16,57 @@ use crate::proto::wire::{self, Line};
 
 use super::host::{client_name, keys};
 
-/// Lines that he says before he goes.
+/// The largest number of lines before it disconnects.
 const WORDS_MAX: u8 = 12;
 
 #[derive(Clone, Debug)]
 pub(super) struct Insider {
-    /// The neighbour that he says he is.
-    pub(super) who: usize,
+    /// The neighbour whose name it uses.
+    pub(super) identity: usize,
     nonce: [u8; NONCE_BYTES],
-    /// The numbers of the keys that he has.
+    /// The numbers of its keys.
     numbers: Vec<u8>,
     lines: Option<LineKeys>,
     /// The node's HELLO.
     peer: Option<(u64, u32, [u8; NONCE_BYTES])>,
     words: u8,
     manner: Manner,
-    /// Updates that the node has sent it.
+    /// Number of updates that the node has sent to it.
     updates: usize,
 }
 
-/// What an insider does once it is in.
+/// The behaviour of an insider after authentication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manner {
-    /// It says this and that.
+    /// It sends lines of all kinds.
     Talks,
-    /// It sends one digest after another, each of another table.
+    /// It sends digests without pause, each of another table.
     ComparesAllTheTime,
-    /// It is a second board with the neighbour's name, and says nothing wrong.
+    /// It is a second board with the neighbour's name, and all its lines are valid.
     IsAClone,
 }
 
 impl Manner {
-    fn boot(self, who: usize) -> u64 {
-        if self == Manner::IsAClone { BOOT + 1 + who as u64 } else { BOOT }
+    fn boot(self, identity: usize) -> u64 {
+        if self == Manner::IsAClone { BOOT + 1 + identity as u64 } else { BOOT }
     }
 }
 
-/// An insider's boot number. A clone has one of its own.
+/// An insider's boot number. A clone has its own.
 const BOOT: u64 = 7;
-/// Digests of a storm.
+/// Number of digests in a storm.
 const STORM_WORDS: u8 = 200;
 const CAPACITY: u32 = 16;
 
 impl World {
-    /// He calls a board, in the name of a neighbour that may make this link.
+    /// Connects to a board under the name of a neighbour that may make this link.
     pub(super) fn insider(&mut self, host: usize, manner: Manner) {
         let neighbours: Vec<usize> =
-            self.plan.neighbours(host).into_iter().filter(|&who| who < host).collect();
+            self.plan.neighbours(host).into_iter().filter(|&neighbour| neighbour < host).collect();
         if neighbours.is_empty() || !self.hosts[host].is_up() {
             return;
         }
-        let who = *pick(&mut self.rng, &neighbours);
+        let identity = *pick(&mut self.rng, &neighbours);
         let (nonce, words) = (self.nonce(), self.rng.u8(1..=WORDS_MAX));
         let words = match manner {
             Manner::Talks => words,
@@ -76,7 +77,7 @@ impl World {
         let ends = [End::of(None, State::Insider), End::of(Some(host), State::Waiting)];
         let mut conn = Conn::new(ends, None, GOOD_WAYS, 0);
         conn.insider = Some(Box::new(Insider {
-            who,
+            identity,
             nonce,
             numbers,
             lines: None,
@@ -87,8 +88,9 @@ impl World {
         }));
         self.conns.push(conn);
         let conn = self.conns.len() - 1;
-        let name = self.names[who].clone();
-        let hello = line(|out| wire::put_hello(&said(&name, manner.boot(who), CAPACITY, &nonce), out));
+        let name = self.names[identity].clone();
+        let hello =
+            line(|out| wire::put_hello(&hello_fields(&name, manner.boot(identity), CAPACITY, &nonce), out));
         self.utter(conn, hello, Kind::Hello);
         self.at(self.now, Event::Accept { conn });
     }
@@ -100,7 +102,7 @@ impl World {
         self.send(conn, 0, &line, Meta { kind, pulled_at: self.now, tampered: false });
     }
 
-    /// Takes what the node says: its HELLO and its PROOF, to go on; the rest is of no interest.
+    /// Reads the node's HELLO and PROOF to continue the handshake. It ignores other lines.
     pub(super) fn insider_reads(&mut self, conn: usize, bytes: &[u8]) {
         let mut held = std::mem::take(&mut self.conns[conn].ways[0].held);
         held.extend_from_slice(bytes);
@@ -123,10 +125,10 @@ impl World {
             insider.peer = Some((boot, capacity, nonce));
         }
         let (boot, capacity, nonce) = insider.peer?;
-        let (me, other) = (&self.names[insider.who], &self.names[host]);
+        let (me, other) = (&self.names[insider.identity], &self.names[host]);
         let transcript = Transcript([
-            said(me, insider.manner.boot(insider.who), CAPACITY, &insider.nonce),
-            said(other, boot, capacity, &nonce),
+            hello_fields(me, insider.manner.boot(insider.identity), CAPACITY, &insider.nonce),
+            hello_fields(other, boot, capacity, &nonce),
         ]);
         match line_heard {
             Line::Hello { .. } => {
@@ -147,7 +149,7 @@ impl World {
         Some(())
     }
 
-    /// However many digests come, the node sends its table a few times at most.
+    /// Checks that the node sends a bounded number of updates, however many digests arrive.
     fn count_answer(&mut self, conn: usize, host: usize) -> Option<()> {
         let table = self.hosts[host].node.as_ref()?.table().capacity();
         let insider = self.conns[conn].insider.as_mut()?;
@@ -160,7 +162,7 @@ impl World {
         None
     }
 
-    /// He says one thing more, or goes.
+    /// Sends one more line, or disconnects.
     pub(super) fn insider_speaks(&mut self, conn: usize) {
         if self.conns[conn].ends[0].state != State::Insider {
             return;
@@ -198,10 +200,10 @@ impl World {
         let life_s = self.plan.age_s_max;
         match self.rng.u8(0..8) {
             0 | 1 => (self.draw_nonsense(&at_line), Kind::Nonsense),
-            // Of a node that is in no configuration.
+            // The origin is a node outside the configuration.
             2 => (format!("U 0 {}", at_line.replacen(&origin, "mallory", 1)).into_bytes(), Kind::Wild),
             3 => (format!("U {} {at_line}", life_s + self.rng.u32(0..10)).into_bytes(), Kind::Wild),
-            // A node whose clock is not trusted believes what others' clocks show.
+            // Excluded for untrusted clocks: such a node learns the time from updates.
             4 if !self.plan.has(Fault::WallSteps) && !self.plan.has(Fault::UntrustedClocks) => {
                 let ahead_s = self.rng.i64(2 * 86_400..86_400 * 365 * 30);
                 let (time, _) = self.time(ahead_s);
@@ -214,7 +216,7 @@ impl World {
         }
     }
 
-    /// An update that makes sense. When a node would take it, it counts as issued: see [`Kind::Claim`].
+    /// A well-formed update. If a node accepts it, it counts as issued: see [`Kind::Claim`].
     fn issue(&mut self, at_line: &str) -> (Vec<u8>, Kind) {
         let names = self.hosts.iter().find_map(|board| board.node.as_ref()).map(|node| node.names());
         let update = names.and_then(|names| Update::parse_at_line(at_line.as_bytes(), names).ok());
@@ -225,7 +227,7 @@ impl World {
         (format!("U 0 {at_line}").into_bytes(), kind)
     }
 
-    /// Of a herd that is not, or that he has made up.
+    /// A census line with invented numbers.
     fn draw_census(&mut self) -> Vec<u8> {
         let number = self.rng.u64(..);
         if self.rng.bool() {
@@ -248,13 +250,18 @@ impl World {
             6 => (*pick(&mut self.rng, &[&b"D 1 00 -"[..], b"Q 1 2 -", b"Q 1 2 3 ?", b"R 1 0 0 - - - - -"]))
                 .to_vec(),
             7 => format!("HELLO 1 n0000 1 1 {}", "00".repeat(NONCE_BYTES)).into_bytes(),
-            // No byte of it is a line end.
+            // These bytes include no line end.
             _ => (0..self.rng.usize(1..200)).map(|_| self.rng.u8(128..)).collect(),
         }
     }
 }
 
-fn said<'a>(name: &'a str, boot: u64, capacity: u32, nonce: &'a [u8; NONCE_BYTES]) -> HelloFields<'a> {
+fn hello_fields<'a>(
+    name: &'a str,
+    boot: u64,
+    capacity: u32,
+    nonce: &'a [u8; NONCE_BYTES],
+) -> HelloFields<'a> {
     HelloFields { name: name.as_bytes(), boot, capacity, nonce }
 }
 

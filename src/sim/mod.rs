@@ -1,104 +1,110 @@
-//! A herd under a false clock and false links, with everything going wrong that a seed asks for.
+//! The simulator: a herd with simulated clocks and links, and the faults that a seed selects.
 //!
-//! [`run`] builds a world from a seed: the real core ([`crate::proto::node::Node`], with small tables), byte pipes between
-//! its nodes, clients, strangers, and a queue of events by (time, number). No socket, thread or clock is in
-//! it, so a seed repeats a run to the last byte, and a failing seed is a test case.
+//! [`run`] builds a world from a seed: the real core ([`crate::proto::node::Node`], with small tables), byte
+//! pipes between its nodes, clients, strangers, and a queue of events ordered by (time, number). A world uses
+//! no socket, thread or clock. So a seed reproduces a run to the last byte, and a failing seed is a test case.
 //!
-//! A run has two phases. In the first everything may go wrong that the seed has switched on (`plan.rs` lists the
-//! faults), and what must hold always is checked at every step, on the node that was touched. Then the
-//! herd is healed, and within a bound it must hold the same everywhere, say so, and fall silent.
+//! A run has two phases. In the first phase, the faults of the seed occur (`plan.rs` lists them). After every
+//! step, the simulator checks the invariants of the node that the step touched. Then the simulator heals the
+//! herd. Within a bound, all tables must agree, all nodes must report that they are in sync, and the traffic
+//! must stop.
 //!
-//! | file | what it is for |
+//! | file | purpose |
 //! |---|---|
 //! | `plan.rs` | what a seed decides: the herd's shape, the faults |
-//! | `world.rs`, `wires.rs` | nodes and events; connections between them |
-//! | `net.rs` | byte pipes: late, thin, in pieces, stalled, cut |
-//! | `faults.rs`, `hostile.rs`, `insider.rs` | what goes wrong; strangers, and somebody on the way; one who has the key |
-//! | `disks.rs` | what comes back from a snapshot after a crash |
-//! | `clients.rs` | what clients say, and what they must be told |
-//! | `check.rs` | what must hold at every step |
-//! | `heal.rs` | what must hold once nothing goes wrong any more |
-//! | `many.rs` | the program: one seed, or many on all cores |
-//! | `siege.rs` | one address that does all it can to take the table, for 30 days |
-//! | `scale.rs`, `plot.rs` | what an update costs as a herd grows, in figures and as a picture |
+//! | `world.rs`, `connections.rs` | nodes and events; connections between them |
+//! | `net.rs` | byte pipes: delayed, slow, fragmented, stalled, cut |
+//! | `faults.rs`, `hostile.rs`, `insider.rs` | faults; strangers and a man in the middle; an attacker with the key |
+//! | `disks.rs` | the snapshot of a board across a crash |
+//! | `clients.rs` | the lines of clients and their expected answers |
+//! | `check.rs` | the checks after every step |
+//! | `heal.rs` | the checks after the faults |
+//! | `runner.rs` | the program: one seed, or many on all cores |
+//! | `siege.rs` | one address that tries to take over the table for 30 days |
+//! | `scale.rs`, `plot.rs` | the cost of an update as a herd grows, as figures and as a picture |
 //! | `trace.rs` | a run as one number |
 //!
-//! # Is it blind?
+//! # Does it detect faults?
 //!
-//! Faults put into the core by hand, one at a time, without the core's own assertions, and the first of the seeds from 0 on
-//! that failed, by which check. 58 of 63 were caught, 57 of them by the 2,000 seeds that CI runs; of the others the table says why
-//! not. Each was tried when its check was written: since then the same seeds are other worlds.
+//! Each row is a fault put into the core by hand, one at a time, with the core's own assertions off. The row
+//! names the check that failed and the first failing seed from 0 on. The simulator caught 58 of 63 faults, 57
+//! of them within the 2,000 seeds that CI runs. For the others, the table gives the reason. The seeds are from
+//! the time when each check was written. The same seeds give other worlds today.
 //!
 //! | fault | the check that failed | seed |
 //! |---|---|---|
 //! | client time alone decides (no tie-break) | all tables hold the newest of all | 0 |
 //! | no tie-break by origin | all tables hold the newest of all | 1 |
-//! | no tie-break by the text of a time | **not caught**: an origin takes two texts of one time for one update, so no herd has both; a test of `report.rs` catches it | |
-//! | no split horizon | who tells it has it | 0 |
-//! | an update is pending back to who has just sent it | who tells it has it | 2 |
-//! | the entry heard longest ago gives way | only the smallest of a full table gives way | 6 |
-//! | newcomers below the floor are taken | only the smallest of a full table gives way | 6 |
+//! | no tie-break by the text of a time | **not caught**: an origin takes two texts of one time as one update, so a herd never has both; a test of `update.rs` catches it | |
+//! | no split horizon | the sender of an update has it | 0 |
+//! | an update is pending back to its sender | the sender of an update has it | 2 |
+//! | the entry heard longest ago is evicted | only the smallest entry of a full table is evicted | 6 |
+//! | new clients below the floor are accepted | only the smallest entry of a full table is evicted | 6 |
 //! | older updates replace newer ones | a client's update never goes back | 0 |
-//! | skew is lost on the way | the answer is the right one | 0 |
+//! | skew is lost on the way | the answer is correct | 0 |
 //! | digest leaves out the skew | a spoilt entry is noticed | 4 |
 //! | digest leaves out the position | a spoilt entry is noticed | 0 |
 //! | digest leaves out its last bucket | a spoilt entry is noticed | 321 |
 //! | digests at different floors are compared | a quiet herd is silent | 14 |
 //! | no digest when a link comes up | all tables hold the newest of all | 2433 |
 //! | digests are sent once and never again | a spoilt entry is noticed | 0 |
-//! | what differs is not sent | all tables hold the newest of all | 0 |
+//! | differing entries are not sent | all tables hold the newest of all | 0 |
 //! | a link stays in sync though digests differ | out of sync once digests differ | 18 |
-//! | a digest waits for ever for pending updates | **not caught**: it goes out as soon as nothing is pending, and the links of a healed herd are idle at times | |
-//! | tag leaves out the line counter | nobody but a neighbour is let in | 2 |
-//! | tags are not checked | nobody but a neighbour is let in | 2 |
-//! | any PROOF will do, to the dialler | no line before its time | 4 |
-//! | any PROOF will do, to the acceptor | no line before its time | 4 |
-//! | proof leaves out the nonces | nobody but a neighbour is let in | 21 |
-//! | proof leaves out the role | nobody but a neighbour is let in | 10 |
-//! | a withdrawn key keeps its links | no link outlives its key | 4 |
+//! | a digest waits for ever for pending updates | **not caught**: it is sent as soon as nothing is pending, and the links of a healed herd are idle at times | |
+//! | tag leaves out the line counter | only a neighbour authenticates | 2 |
+//! | tags are not checked | only a neighbour authenticates | 2 |
+//! | the dialler accepts any PROOF | lines come in the order of the handshake | 4 |
+//! | the acceptor accepts any PROOF | lines come in the order of the handshake | 4 |
+//! | proof leaves out the nonces | only a neighbour authenticates | 21 |
+//! | proof leaves out the role | only a neighbour authenticates | 10 |
+//! | a withdrawn key leaves its links up | no link outlives its key | 4 |
 //! | an old key is accepted for ever | all tables hold the newest of all | 4 |
-//! | what makes no sense is passed over | what makes no sense ends the link | 14 |
-//! | a malformed update is passed over | what makes no sense ends the link | 35 |
-//! | an update of an unknown origin is taken for the first node's | every stored update was issued | 14 |
-//! | updates past their age are taken | every stored update was issued | 14 |
+//! | malformed lines are ignored | a malformed line ends the link | 14 |
+//! | a malformed update is ignored | a malformed line ends the link | 35 |
+//! | an update of an unknown origin counts as the first node's | every stored update was issued | 14 |
+//! | expired updates are accepted | every stored update was issued | 14 |
 //! | an address has no quota | an address holds no more than its quota | 5 |
-//! | an entry that goes still counts | the answer is the right one | 5 |
-//! | an entry that a neighbour has updated still counts | the answer is the right one | 5 |
+//! | a removed entry still counts | the answer is correct | 5 |
+//! | an entry that a neighbour has updated still counts | the answer is correct | 5 |
 //! | an update takes an entry over from another address | an address holds no more than its quota | 4 |
-//! | the rank of an update is the client's time, by a trusted clock | a time ahead holds an id until the next update | 0 |
-//! | the same, by a clock that is not trusted | a receive time is one that a clock shows | 3 |
+//! | the rank is the client's time, with a trusted clock | a time ahead holds an id until the next update | 0 |
+//! | the rank is the client's time, without a trusted clock | a receive time is one that a clock shows | 3 |
 //! | without a trusted clock the receive time is the wall clock | a time ahead holds an id until the next update | 3 |
-//! | a clock that was learned is not used, or not bounded | **not caught**: it matters where trust is mixed for hours; tests of `receive_time.rs` catch both | |
-//! | a rank is lost on the way | what is sent is what is held | 0 |
+//! | a learned clock is not used, or not bounded | **not caught**: it matters if trust is mixed for hours; tests of `receive_time.rs` catch both | |
+//! | a rank is lost on the way | a node sends the entries that it holds | 0 |
 //! | digest leaves out the rank and the trust | a census notices a spoilt entry | 9 |
-//! | the heap goes by the client's time | only the smallest of a full table gives way | 5 |
-//! | a question that crosses takes this node's own back | censuses that cross end by themselves | 12 |
-//! | a question that comes late is not answered | **not caught**: only a link that came up during a census asks late, and its node waits no longer than it was given | |
+//! | the heap uses the client's time | only the smallest entry of a full table is evicted | 5 |
+//! | a crossing question cancels this node's own | crossing censuses end by themselves | 12 |
+//! | a late question is not answered | **not caught**: only a link that came up during a census asks late, and its node waits for a bounded time | |
 //! | digests have no rate limit | answers to digests are bounded | 2 |
-//! | what a digest makes a node send costs nothing | answers to digests are bounded | 741 |
-//! | pending bits do not move with `swap_remove` | news is pending until it is sent | 6 |
-//! | pending bits stay when their entry goes | a pending bit implies an entry | 89 |
-//! | heap does not move with `swap_remove` | only the smallest of a full table gives way | 6 |
-//! | heap is not told of a new time | only the smallest of a full table gives way | 6 |
-//! | the last tenth of a life is told | nothing is told in the last tenth of its life | 18 |
-//! | an age starts anew at each node | an age is true, and within a life | 0 |
-//! | nothing is swept | what has outlived its age is gone | 6 |
-//! | what has outlived its age is answered | the answer is the right one | 18 |
-//! | updates ahead of a trusted clock are taken from neighbours | every stored update was issued | 21 |
-//! | a clock that comes right sweeps nothing | all tables hold the newest of all | 102 |
-//! | writers are not woken for news | an update reaches every node | 0 |
-//! | the last neighbour is pending nothing | news is pending until it is sent | 0 |
-//! | silent links are not cut | a timer that is due does something | 0 |
+//! | the answer to a digest has no cost | answers to digests are bounded | 741 |
+//! | pending bits do not move with `swap_remove` | a new update is pending until it is sent | 6 |
+//! | pending bits stay when their entry is removed | a pending bit implies an entry | 89 |
+//! | heap does not move with `swap_remove` | only the smallest entry of a full table is evicted | 6 |
+//! | heap does not learn of a new time | only the smallest entry of a full table is evicted | 6 |
+//! | entries in the last tenth of their life are advertised | no update is sent in the last tenth of its life | 18 |
+//! | an age starts anew at each node | an age is correct and within a lifetime | 0 |
+//! | nothing is swept | expired entries are removed | 6 |
+//! | expired entries are answered | the answer is correct | 18 |
+//! | updates ahead of a trusted clock are accepted from neighbours | every stored update was issued | 21 |
+//! | a clock that becomes trusted causes no sweep | all tables hold the newest of all | 102 |
+//! | writers are not woken for new updates | an update reaches every node | 0 |
+//! | nothing is pending for the last neighbour | a new update is pending until it is sent | 0 |
+//! | silent links are not cut | a timer that is due causes an action | 0 |
 //! | pings are not echoed | all links are in sync | 1 |
-//! | a dial that failed is not tried again | all tables hold the newest of all | 0 |
-//! | dial_back_requests are not answered | **not caught**: the next dial comes within 30 s, so only time is lost, and the bounds allow for it | |
+//! | a failed dial is not retried | all tables hold the newest of all | 0 |
+//! | dial-back requests are not answered | **not caught**: the next dial comes within 30 s, so this only costs time, and the bounds allow for it | |
 //! | a newer link does not replace an older one | a neighbour has one link | 2 |
-//! | an IAMAT is answered twice | the answer is the right one | 0 |
+//! | an IAMAT is answered twice | the answer is correct | 0 |
 //!
-//! What no seed has: steady clocks that drift against each other, configurations that differ or change by more than their keys, a trusted
-//! clock that is wrong by years while clients claim times ahead (what it took then stays for up to a tenth of a life), an insider
-//! where no clock is trusted, or where some are not and it says that one shows a time years ahead, and
-//! nodes that let entries live for unlike times.
+//! The seeds do not cover these cases:
+//! - steady clocks that drift against each other;
+//! - configurations that differ, or change by more than their keys;
+//! - a trusted clock that is wrong by years while clients claim times ahead (entries that it accepted stay for
+//!   up to a tenth of a lifetime);
+//! - an insider in a herd without trusted clocks, or one that claims a trusted clock years ahead in a mixed
+//!   herd;
+//! - nodes with different lifetimes of entries.
 
 mod check;
 mod clients;
@@ -128,50 +134,51 @@ pub use runner::main;
 
 use world::World;
 
-/// What is asked of a run beside its seed.
+/// The options of a run besides its seed.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Nodes; the seed decides without.
+    /// Number of nodes. Without it the seed decides.
     pub nodes: Option<usize>,
-    /// Updates that clients make while things go wrong; the seed decides without.
+    /// Number of client updates during the faults. Without it the seed decides.
     pub updates: Option<usize>,
-    /// Print every line that crosses.
+    /// Print every line between nodes.
     pub trace: bool,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// What the seed had asked for, in words.
+    /// The plan of the seed, as text.
     pub plan: String,
-    /// A hash of everything that crossed: the same for the same seed.
+    /// A hash of all lines. The same seed gives the same hash.
     pub hash: u64,
     /// Simulated time, in milliseconds.
     pub simulated_ms: u64,
-    /// Lines between nodes.
+    /// Number of lines between nodes.
     pub lines: u64,
-    /// Updates among them.
+    /// Number of updates among them.
     pub updates: u64,
-    /// Connections, strangers' included.
+    /// Number of connections, including strangers'.
     pub connections: u64,
-    /// How long after the healing all tables held what they should, in milliseconds, by the second; 0 with short ages.
+    /// Time from the healing until all tables agreed, in milliseconds, measured once a second. 0 with short
+    /// ages.
     pub converged_ms: u64,
-    /// The counters of all nodes, each life of them, added up: what was reached at all.
+    /// The sums of the counters of all nodes over all their lives. They show which events the run reached.
     pub counters: Vec<(&'static str, u64)>,
 }
 
-/// What did not hold.
+/// A check that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The seed.
     pub seed: u64,
-    /// What the seed had asked for, in words.
+    /// The plan of the seed, as text.
     pub plan: String,
     /// The check that failed.
     pub check: &'static str,
-    /// What it saw.
+    /// The observed state.
     pub detail: String,
-    /// When, in simulated milliseconds.
+    /// Simulated time in milliseconds.
     pub at_ms: u64,
 }
 
@@ -185,7 +192,7 @@ impl fmt::Display for Failure {
 /// Runs the world of a seed to its end.
 ///
 /// # Errors
-/// [`Failure`]: the first thing that did not hold.
+/// [`Failure`]: the first check that failed.
 pub fn run(seed: u64, options: &Options) -> Result<Summary, Box<Failure>> {
     World::new(seed, options).run()
 }

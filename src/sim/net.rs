@@ -1,7 +1,7 @@
-//! False connections: bytes on their way, in order, late, in pieces, or lost from some byte on.
+//! Simulated connections: bytes arrive in order, late, in pieces, or not at all after some byte.
 //!
-//! Like TCP: what arrives is a beginning of what was sent. Beside the bytes goes what the checks want to
-//! know of each line ([`Meta`]). Nothing here knows a node.
+//! As with TCP, the received bytes are a prefix of the sent bytes. Each line also carries data for the checks
+//! ([`Meta`]). This file does not use nodes.
 
 use std::collections::VecDeque;
 
@@ -10,37 +10,37 @@ use super::plan::Ways;
 use crate::proto::node::SessionId;
 use crate::proto::update::Sighting;
 
-/// Bytes that fit between two ends: a writer waits beyond that, as at a full socket.
+/// Bytes in flight between two ends. Beyond that a writer waits, as at a full socket.
 const WINDOW_BYTES: usize = 8 * 1024;
 
-/// What a line was, for the checks at its other end.
+/// The origin of a line, for the checks at its receiver.
 #[derive(Clone, Debug)]
 pub(super) struct Meta {
     pub(super) kind: Kind,
     pub(super) pulled_at: u64,
-    /// It is not what the sender's core has written next.
+    /// The line is not the next line of the sender's core.
     pub(super) tampered: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Hello,
-    /// With the numbers of the keys that the sender holds.
+    /// Carries the numbers of the sender's keys.
     Proof(Vec<u8>),
-    /// An update, whose age at the sender was short of the truth by up to so much.
+    /// An update. `hidden_ms` is the largest error of its age at the sender.
     Update {
         client: usize,
         sighting: Sighting,
         hidden_ms: u64,
     },
     Digest,
-    /// Or a line of a census.
+    /// A ping or a census line.
     Ping,
-    /// From a stranger, or of no consequence.
+    /// A stranger's line, or one without consequence.
     Wild,
-    /// An insider's: it must end the link.
+    /// An insider's malformed line. It must end the link.
     Nonsense,
-    /// An insider's update, which counts as issued unless its time is refused.
+    /// An insider's update. It counts as issued unless its time is rejected.
     Claim {
         client: usize,
         sighting: Sighting,
@@ -54,14 +54,14 @@ enum Chunk {
     Fin,
 }
 
-/// What comes next out of a direction.
+/// The next item from a direction.
 #[derive(Debug)]
 pub(super) enum Arrival {
     Bytes(Vec<u8>),
     Fin,
 }
 
-/// The bytes on their way to one end.
+/// The bytes in flight to one end.
 #[derive(Debug, Default)]
 pub(super) struct Direction {
     chunks: VecDeque<(u64, Chunk)>,
@@ -70,12 +70,12 @@ pub(super) struct Direction {
     /// When its writer may write the next line.
     pub(super) free_at: u64,
     pub(super) stalled_until: u64,
-    /// The line that is not whole yet, at the reader.
+    /// The incomplete line at the reader.
     pub(super) held: Vec<u8>,
-    /// Of the lines that are not whole at the reader, the first in front.
+    /// The data of the lines in flight, the next one first.
     pub(super) metas: VecDeque<Meta>,
     finished: bool,
-    /// A line has been lost: the next one is not what the sender wrote next.
+    /// A line was dropped, so the next one is not the sender's next line.
     pub(super) has_lost: bool,
     pub(super) pump_at: Option<u64>,
 }
@@ -85,7 +85,7 @@ impl Direction {
         !self.finished && self.in_flight < WINDOW_BYTES
     }
 
-    /// Sends `bytes` to arrive at `at`, or when those before them do.
+    /// Sends `bytes`. They arrive at `at`, or later with the bytes before them.
     pub(super) fn send(&mut self, at: u64, bytes: &[u8]) -> u64 {
         self.last_at = self.last_at.max(at);
         if !self.finished && !bytes.is_empty() {
@@ -104,14 +104,14 @@ impl Direction {
         self.last_at
     }
 
-    /// Loses everything behind the first `keep` bytes that are on their way, and what follows.
+    /// Drops all bytes in flight after the first `keep`, and everything sent later.
     pub(super) fn cut_after(&mut self, mut keep: usize) {
         for (_, chunk) in &mut self.chunks {
             if let Chunk::Bytes(bytes) = chunk {
-                let kept = keep.min(bytes.len());
-                keep -= kept;
-                self.in_flight -= bytes.len() - kept;
-                bytes.truncate(kept);
+                let retained = keep.min(bytes.len());
+                keep -= retained;
+                self.in_flight -= bytes.len() - retained;
+                bytes.truncate(retained);
             }
         }
         self.chunks.retain(|(_, chunk)| !matches!(chunk, Chunk::Bytes(bytes) if bytes.is_empty()));
@@ -126,7 +126,7 @@ impl Direction {
         self.chunks.front().map(|(at, _)| *at)
     }
 
-    /// What has arrived by `now`. A direction that is stalled gives nothing.
+    /// The next item that has arrived by `now`. A stalled direction returns nothing.
     pub(super) fn arrived(&mut self, now: u64) -> Option<Arrival> {
         if self.stalled_until > now || self.next_at()? > now {
             return None;
@@ -152,14 +152,14 @@ impl Direction {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// Not accepted, or not known to be accepted, yet.
+    /// Not accepted yet, or the dialler does not know of it yet.
     Waiting,
     Open(SessionId),
-    /// Somebody who is no node. Says back what is said to it if `echoes`.
+    /// A peer that is not a node. It echoes all lines if `echoes`.
     Stranger {
         echoes: bool,
     },
-    /// Somebody who is no node and has the key.
+    /// A peer that is not a node and has the key.
     Insider,
     Gone,
 }
@@ -167,20 +167,20 @@ pub(super) enum State {
 /// One end of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct End {
-    /// The node whose end it is.
+    /// The node at this end.
     pub(super) host: Option<usize>,
     pub(super) state: State,
-    /// The other end's proof has arrived here, made with a key that is known here.
+    /// The other end's proof has arrived, made with a key of this end.
     pub(super) proved: bool,
-    /// A line has arrived here that the other end has not written.
+    /// A line has arrived that the other end did not write.
     pub(super) poisoned: bool,
-    pub(super) said_hello: bool,
-    pub(super) said_proof: bool,
+    pub(super) sent_hello: bool,
+    pub(super) sent_proof: bool,
 }
 
 impl End {
     pub(super) fn of(host: Option<usize>, state: State) -> Self {
-        End { host, state, proved: false, poisoned: false, said_hello: false, said_proof: false }
+        End { host, state, proved: false, poisoned: false, sent_hello: false, sent_proof: false }
     }
 
     pub(super) fn is_stranger(&self) -> bool {
@@ -192,14 +192,14 @@ impl End {
 #[derive(Debug)]
 pub(super) struct Conn {
     pub(super) ends: [End; 2],
-    /// By the end that they go to.
+    /// Indexed by the receiving end.
     pub(super) ways: [Direction; 2],
-    /// Number of the edge it runs along; none for a stranger's.
+    /// The number of the edge. `None` for a stranger's connection.
     pub(super) edge: Option<usize>,
     pub(super) quality: Ways,
-    /// The number of reloads at the dialling node when it dialled.
+    /// The epoch of the dialling node at the time of the dial.
     pub(super) epoch: u64,
-    /// Who end 0 is, if he is that.
+    /// The insider at end 0, if any.
     pub(super) insider: Option<Box<Insider>>,
 }
 
@@ -208,12 +208,14 @@ impl Conn {
         Conn { ends, ways: Default::default(), edge, quality, epoch, insider: None }
     }
 
-    /// The node at an end, or the one that an insider says he is.
+    /// The node at an end, or the node whose name an insider uses.
     pub(super) fn node_at(&self, end: usize) -> Option<usize> {
-        self.ends[end].host.or_else(|| self.insider.as_ref().filter(|_| end == 0).map(|insider| insider.who))
+        self.ends[end]
+            .host
+            .or_else(|| self.insider.as_ref().filter(|_| end == 0).map(|insider| insider.identity))
     }
 
-    /// Both ends are gone: nothing of it matters any more.
+    /// Whether both ends have closed.
     pub(super) fn is_over(&self) -> bool {
         self.ends.iter().all(|end| matches!(end.state, State::Gone | State::Stranger { .. } | State::Insider))
     }

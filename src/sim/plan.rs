@@ -1,4 +1,4 @@
-//! What a seed decides before anything runs: the herd's shape, and which faults are switched on.
+//! The plan: what a seed decides before the run, namely the herd's shape and the faults.
 
 use std::fmt;
 
@@ -7,33 +7,33 @@ use fastrand::Rng;
 use super::Options;
 use crate::proto::limits::{AGE_S_MAX, NEIGHBOURS_MAX};
 
-/// Slots of each node's table: small, so that full tables are common and a world is cheap.
+/// Slots of each node's table. The small size makes full tables common and runs fast.
 pub(super) const SLOTS: usize = 64;
-/// Entries that a node of so many slots may hold.
+/// Largest number of entries in a table of this size.
 const CAPACITY_MAX: usize = SLOTS / 2;
-/// Clients at most: more than a table holds.
+/// Largest number of clients: more than a table holds.
 pub(super) const CLIENTS_MAX: usize = 2 * CAPACITY_MAX;
 
-/// One thing that may go wrong. A seed switches on any number of them.
+/// A fault. A seed enables any number of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Up to 3 s each way.
+    /// Latency of up to 3 s in each direction.
     SlowLinks,
-    /// From 1 line a second on.
+    /// Bandwidth down to one line per second.
     ThinLinks,
     /// Lines arrive in pieces.
     Splits,
     /// Connections are cut between any two bytes.
     Cuts,
-    /// One direction of a connection stands still.
+    /// One direction of a connection stalls.
     Stalls,
     /// Two neighbours cannot reach each other.
     Partitions,
-    /// One edge goes up and down for the whole time.
+    /// One edge goes up and down during all of the first phase.
     Flapping,
-    /// A process dies: its connections are reset, its table is gone.
+    /// A process ends: its connections are reset and its table is lost.
     Crashes,
-    /// A board dies: nobody is told.
+    /// A board loses power: its peers get no signal.
     PowerCuts,
     /// A process is stopped for a while.
     Pauses,
@@ -43,35 +43,35 @@ pub(super) enum Fault {
     WallSkew,
     /// Some nodes do not trust their wall clock.
     UntrustedClocks,
-    /// No clock is ever trusted, and once the herd is healed all are behind the truth by up to three years.
+    /// No clock is ever trusted. After the healing, all are behind the true time by up to three years.
     NoTrustedClocks,
     /// Clients claim times days and years ahead.
     FutureTimes,
-    /// Clients claim few different times, written in more ways than one.
+    /// Clients claim few different times, written in several ways.
     EqualTimes,
     /// Some nodes start with a key that is not the herd's.
     WrongKeys,
-    /// The herd's key is changed, one node after another.
+    /// The operator rotates the herd's key, node by node.
     KeyRotation,
-    /// Strangers connect to link ports and say what they like.
+    /// Strangers connect to link ports and send arbitrary bytes.
     Strangers,
-    /// Somebody who has the key calls link ports in a neighbour's name, and says what no node would.
+    /// An attacker with the key connects under a neighbour's name and sends invalid lines.
     Insiders,
-    /// Whoever has the key sends one digest after another.
+    /// An attacker with the key sends digests without pause.
     DigestStorms,
     /// A second board has a neighbour's name and key.
     Clones,
     /// An address may hold few clients.
     TightQuotas,
-    /// Somebody on the way changes, repeats, drops and replays lines.
+    /// A man in the middle changes, repeats, drops and replays lines.
     Middleman,
     /// More clients than a table holds.
     FullTables,
     /// Boards of unlike capacity.
     UnlikeCapacities,
-    /// Entries live for seconds, so that they are at the edge of their age all the time.
+    /// Entries live for seconds, so that many are about to expire.
     ShortAges,
-    /// Boards keep their tables on a disk, some of them long ago: what comes back is old.
+    /// Boards write snapshots and restore them, some of them old.
     Snapshots,
 }
 
@@ -106,7 +106,7 @@ pub(super) const FAULTS: [Fault; 28] = [
     Fault::Snapshots,
 ];
 
-/// How the nodes are joined.
+/// The topology of the herd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     Line,
@@ -117,34 +117,34 @@ pub(super) enum Shape {
     Star,
 }
 
-/// A connection's ways: both latencies and the pause between lines in milliseconds.
+/// The quality of a connection: the range of its latency and the pause between lines, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ways {
     pub(super) latency_ms: (u64, u64),
     pub(super) line_every_ms: u64,
 }
 
-/// Links once the herd is healed: a local network.
+/// The links of a healed herd: a local network.
 pub(super) const GOOD_WAYS: Ways = Ways { latency_ms: (1, 20), line_every_ms: 1 };
 
-/// What one seed asks for.
+/// The plan of one seed.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     faults: u32,
     pub(super) shape: Shape,
     pub(super) nodes: usize,
-    /// Each with the smaller node first.
+    /// The edges, each with the smaller node first.
     pub(super) edges: Vec<(usize, usize)>,
     pub(super) ways: Vec<Ways>,
     pub(super) capacities: Vec<usize>,
     pub(super) age_s_max: u32,
-    /// Whether the herd has a key at all.
+    /// Whether the herd has a key.
     pub(super) keyed: bool,
     pub(super) clients: usize,
     pub(super) updates: usize,
-    /// How long things go wrong.
+    /// Duration of the first phase, in milliseconds.
     pub(super) faulty_ms: u64,
-    /// Whether all connections are dropped when the herd is healed: half of the herds are not.
+    /// Whether the healing drops all connections. It does in half of the seeds.
     pub(super) fresh_start: bool,
 }
 
@@ -174,7 +174,8 @@ impl Plan {
             nodes,
             capacities: capacities.collect(),
             age_s_max: if has(Fault::ShortAges) { rng.u32(20..=90) } else { AGE_S_MAX },
-            // Without a key nothing guards a link: the configuration allows it on loopback only, where nobody is.
+            // Without a key, links are not authenticated. The configuration allows this only on loopback,
+            // without attackers.
             keyed: has(Fault::WrongKeys)
                 || has(Fault::KeyRotation)
                 || has(Fault::Strangers)
@@ -192,7 +193,7 @@ impl Plan {
         }
     }
 
-    /// A herd of which nothing goes wrong.
+    /// A herd without faults.
     pub(super) fn calm(shape: Shape, nodes: usize, edges: Vec<(usize, usize)>) -> Self {
         Plan {
             faults: 0,
@@ -249,20 +250,21 @@ pub(super) fn pick<'a, T>(rng: &mut Rng, list: &'a [T]) -> &'a T {
     &list[rng.usize(0..list.len())]
 }
 
-/// A few faults in most seeds, so that each has the room to show; all that may be in some.
+/// Enables a few faults in most seeds, so that each can take effect, and many in some seeds.
 fn draw_faults(rng: &mut Rng) -> u32 {
     let one_in = *pick(rng, &[2, 4, 4, 8, 16]);
     let drawn = FAULTS.iter().filter(|_| rng.u8(0..one_in) == 0);
     let mut faults = drawn.fold(0, |mask, fault| mask | 1 << *fault as u32);
-    // A clock that is trusted and wrong refuses clients that are right; claims from the future on top of
-    // that would ask for what nobody promises. Untrusted clocks step with both.
+    // A trusted clock that is wrong rejects correct clients. Combined with claims ahead of time, the herd
+    // promises nothing. Untrusted clocks may step together with both.
     let bit = |fault: Fault| 1_u32 << fault as u32;
     if faults & bit(Fault::FutureTimes) != 0 && faults & bit(Fault::WallSteps) != 0 {
         faults &= !bit(Fault::WallSteps);
     }
     if faults & bit(Fault::NoTrustedClocks) != 0 {
-        // A clock that is not trusted and ahead by years lets clients claim as much: that is said, and not mended.
-        // An insider can say that a trusted clock showed any time, and no clock of this herd knows better.
+        // An untrusted clock that is years ahead allows claims up to its time. This is documented and not
+        // corrected. An insider can also claim any time of a trusted clock, and no node of such a herd can
+        // detect that.
         faults &= !(bit(Fault::UntrustedClocks) | bit(Fault::WallSteps) | bit(Fault::Insiders));
     }
     faults
@@ -276,7 +278,7 @@ pub(super) fn draw_edges(rng: &mut Rng, shape: Shape, nodes: usize) -> Vec<(usiz
         Shape::Star => {
             let centre = rng.usize(0..nodes);
             let others: Vec<usize> = (0..nodes).filter(|&n| n != centre).collect();
-            // What has no room at the centre hangs on those that have.
+            // Nodes that exceed the neighbours of the centre connect to the first outer nodes.
             let hub = |i: usize| if i < NEIGHBOURS_MAX { centre } else { others[i - NEIGHBOURS_MAX] };
             others.iter().enumerate().map(|(i, &n)| (n.min(hub(i)), n.max(hub(i)))).collect()
         }
@@ -303,7 +305,7 @@ pub(super) fn draw_edges(rng: &mut Rng, shape: Shape, nodes: usize) -> Vec<(usiz
 fn draw_ways(rng: &mut Rng, slow: bool, thin: bool) -> Ways {
     let low = if slow { rng.u64(1..=2_000) } else { rng.u64(1..=20) };
     let high = if slow { rng.u64(low..=3_000) } else { low + 10 };
-    // A line every second to a line every millisecond.
+    // From one line per second to one line per millisecond.
     let line_every_ms = if thin { 1_000 / rng.u64(1..=1_000) } else { 1 };
     Ways { latency_ms: (low, high), line_every_ms }
 }
@@ -313,14 +315,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_herd_is_connected_and_every_fault_comes_up() {
+    fn every_herd_is_connected() {
         let mut seen = 0;
         for seed in 0..500 {
             let plan = Plan::of(&mut Rng::with_seed(seed), &Options::default());
             seen |= plan.faults;
             let mut reached = vec![0];
             for i in 0..plan.nodes {
-                let from = *reached.get(i).unwrap_or_else(|| panic!("{seed}: {plan} is in parts"));
+                let from = *reached.get(i).unwrap_or_else(|| panic!("{seed}: {plan} is partitioned"));
                 let next: Vec<usize> =
                     plan.neighbours(from).into_iter().filter(|n| !reached.contains(n)).collect();
                 reached.extend(next);

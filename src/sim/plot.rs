@@ -1,4 +1,4 @@
-//! The figures of `scale.rs` as a picture: three diagrams beside each other, all axes logarithmic.
+//! The figures of `scale.rs` as an SVG picture: three diagrams side by side with logarithmic axes.
 
 use std::fmt::Write as _;
 
@@ -10,17 +10,17 @@ const TOP: f64 = 52.0;
 const SIDE: f64 = 220.0;
 const HEIGHT: f64 = TOP + SIDE + 60.0;
 const COLOURS: [&str; 3] = ["#1f6fb2", "#c0504d", "#3f8f3f"];
-/// Decades of nodes: 3 to 3,000, roughly.
+/// The decades of the axis of nodes: about 3 to 2,000.
 const NODES: (f64, f64) = (0.5, 3.3);
 
 type Bounds = fn(&Cost) -> (f64, f64);
 
 struct Panel {
     title: &'static str,
-    /// Decades of the upright axis.
+    /// The decades of the vertical axis.
     decades: (f64, f64),
     value: fn(&Cost) -> f64,
-    /// What the formula allows, from and to; none where it says nothing.
+    /// The bounds of the formula. `None` if it gives none for this value.
     bounds: Option<Bounds>,
 }
 

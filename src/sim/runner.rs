@@ -1,4 +1,4 @@
-//! The program: one seed, or many on all cores.
+//! The program `herd-sim`: it runs one seed, or many seeds on all cores.
 
 use std::cell::Cell;
 use std::ffi::OsString;
@@ -29,7 +29,7 @@ hold. The same seed gives the same run. --from takes the first of many seeds fro
 printed. --scale measures what an update costs in herds of 5 to 1,000 nodes, and writes a picture. Exit status: 0 all
 held, 1 something did not, 2 wrong usage.";
 
-/// Seeds that a word may begin at: what is left above is more than any run gets through.
+/// The range of first seeds that `--from` selects. A run never reaches its end.
 const FRESH_SEEDS: u64 = 1 << 48;
 
 thread_local! {
@@ -44,7 +44,7 @@ enum Task {
 struct Asked {
     first: u64,
     end: u64,
-    /// When no further seed is begun.
+    /// The time after which no further seed starts.
     until: Option<Duration>,
     keeps_going: bool,
     options: Options,
@@ -56,7 +56,7 @@ impl Asked {
     }
 }
 
-/// Runs what the arguments ask for.
+/// Runs the task of the arguments.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let asked = match parse(args) {
         Ok(Some(Task::Seeds(asked))) => asked,
@@ -70,7 +70,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // An assertion of the core that fails is a finding like any other: say of which seed.
+    // A failed assertion of the core is a finding too: the hook reports its seed.
     let (before, options, keeps_going) = (panic::take_hook(), asked.options.clone(), asked.keeps_going);
     panic::set_hook(Box::new(move |info| {
         before(info);
@@ -88,41 +88,41 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Task>, String> {
     let mut parser = Parser::from_args(args);
     let (mut seeds, mut options) = (None, Options::default());
     let (mut from, mut until, mut keeps_going) = (None, None, false);
-    let told = |error: lexopt::Error| error.to_string();
-    while let Some(arg) = parser.next().map_err(told)? {
+    let text = |error: lexopt::Error| error.to_string();
+    while let Some(arg) = parser.next().map_err(text)? {
         match arg {
             Arg::Long("seed") => {
-                let seed: u64 = parser.value().and_then(|value| value.parse()).map_err(told)?;
+                let seed: u64 = parser.value().and_then(|value| value.parse()).map_err(text)?;
                 seeds = Some((seed, seed.checked_add(1).ok_or("--seed: this one is too large")?));
             }
             Arg::Long("seeds") => {
-                let value = parser.value().and_then(ValueExt::string).map_err(told)?;
+                let value = parser.value().and_then(ValueExt::string).map_err(text)?;
                 let ends = value.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
                 let rising = ends.filter(|(first, end): &(u64, u64)| first < end);
                 seeds = Some(rising.ok_or("--seeds: give a range such as 0..2000")?);
             }
             Arg::Long("from") => {
-                let word = parser.value().and_then(ValueExt::string).map_err(told)?;
+                let word = parser.value().and_then(ValueExt::string).map_err(text)?;
                 let mut hasher = SipHasher13::new();
                 hasher.write(word.as_bytes());
                 from = Some(hasher.finish() % FRESH_SEEDS);
             }
             Arg::Long("for") => {
-                let seconds: u32 = parser.value().and_then(|value| value.parse()).map_err(told)?;
+                let seconds: u32 = parser.value().and_then(|value| value.parse()).map_err(text)?;
                 until = Some(Duration::from_secs(seconds.into()));
             }
             Arg::Long("keep-going") => keeps_going = true,
             Arg::Long("nodes") => {
-                let nodes: usize = parser.value().and_then(|value| value.parse()).map_err(told)?;
+                let nodes: usize = parser.value().and_then(|value| value.parse()).map_err(text)?;
                 let fits = (2..=NODES_MAX).contains(&nodes);
                 options.nodes = Some(Some(nodes).filter(|_| fits).ok_or("--nodes: give 2 to 1024")?);
             }
             Arg::Long("updates") => {
-                options.updates = Some(parser.value().and_then(|value| value.parse()).map_err(told)?);
+                options.updates = Some(parser.value().and_then(|value| value.parse()).map_err(text)?);
             }
             Arg::Long("scale") => {
-                let file = PathBuf::from(parser.value().map_err(told)?);
-                return match parser.next().map_err(told)? {
+                let file = PathBuf::from(parser.value().map_err(text)?);
+                return match parser.next().map_err(text)? {
                     None if seeds.is_none() => Ok(Some(Task::Scale(file))),
                     _ => Err("--scale: give nothing else".to_string()),
                 };
@@ -159,7 +159,7 @@ fn scale(file: &Path) -> ExitCode {
     }
 }
 
-/// The command that shows the seed once more, as this program was built and called.
+/// The command that runs the seed again, with the options of this program.
 fn replay(seed: u64, options: &Options) -> String {
     let profile = if cfg!(debug_assertions) { "--profile sim" } else { "--release" };
     let nodes = options.nodes.map_or(String::new(), |nodes| format!(" --nodes {nodes}"));
@@ -186,7 +186,7 @@ fn one(asked: &Asked) -> ExitCode {
     }
 }
 
-/// What many seeds came to.
+/// The results of many seeds.
 #[derive(Default)]
 struct Tally {
     ran: AtomicU64,
@@ -197,11 +197,11 @@ struct Tally {
 }
 
 impl Tally {
-    /// The first seed that has failed, of those that have run.
+    /// The smallest seed that has failed so far.
     fn first_failed(&self) -> Option<u64> {
         self.failures
             .lock()
-            .expect("a thread panics outside of this")
+            .expect("the lock is not held during a panic")
             .iter()
             .map(|failure| failure.seed)
             .min()
@@ -213,7 +213,7 @@ impl Tally {
                 self.lines.fetch_add(summary.lines, Ordering::Relaxed);
                 self.slowest_ms.fetch_max(summary.converged_ms, Ordering::Relaxed);
             }
-            Err(failure) => self.failures.lock().expect("a thread panics outside of this").push(*failure),
+            Err(failure) => self.failures.lock().expect("the lock is not held during a panic").push(*failure),
         }
         self.ran.fetch_add(1, Ordering::Relaxed);
     }
@@ -225,13 +225,13 @@ fn many(asked: &Asked) -> ExitCode {
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            // Seeds below one that has failed are still run: the first is the one to look at.
+            // Seeds below a failed one still run, because the program reports the smallest failing seed.
             let end = if asked.keeps_going { asked.end } else { tally.first_failed().unwrap_or(asked.end) };
             if seed >= end || asked.is_over(began) {
                 return;
             }
             RUNNING.set(Some(seed));
-            // The hook has said which seed it was, and has ended the program unless it is to go on.
+            // The hook has reported the seed. Without --keep-going it has also ended the program.
             match panic::catch_unwind(|| run(seed, &asked.options)) {
                 Ok(outcome) => tally.take(outcome),
                 Err(_) => drop(tally.panicked.fetch_add(1, Ordering::Relaxed)),
@@ -249,7 +249,7 @@ fn update(asked: &Asked, tally: Tally, cores: usize, seconds: f64) -> ExitCode {
     let rate = format!("{ran} seeds from {first} in {seconds:.1} s on {cores} cores");
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let per_s = ran as f64 / seconds;
-    let mut failures = tally.failures.into_inner().expect("a thread panics outside of this");
+    let mut failures = tally.failures.into_inner().expect("the lock is not held during a panic");
     if failures.is_empty() && panicked == 0 {
         let (lines, slowest) = (tally.lines.into_inner(), tally.slowest_ms.into_inner());
         println!("{rate}, {per_s:.0} a second: all held. {lines} lines; slowest to one table: {slowest} ms");
@@ -281,14 +281,18 @@ mod tests {
     }
 
     #[test]
-    fn arguments_are_taken_or_refused() {
-        let asked = parsed("--seeds 3..9 --nodes 5 --updates 0").ok().flatten().expect("all is well");
+    fn arguments_are_parsed_or_rejected() {
+        let asked =
+            parsed("--seeds 3..9 --nodes 5 --updates 0").ok().flatten().expect("the arguments are valid");
         assert_eq!((asked.first, asked.end), (3, 9));
         assert_eq!((asked.options.nodes, asked.options.updates), (Some(5), Some(0)));
-        let one = parsed("--seed 7 --trace").ok().flatten().expect("all is well");
+        let one = parsed("--seed 7 --trace").ok().flatten().expect("the arguments are valid");
         assert_eq!((one.first, one.end, one.options.trace), (7, 8, true));
         let fresh = |word| {
-            parsed(&format!("--from {word} --for 60 --keep-going")).ok().flatten().expect("all is well")
+            parsed(&format!("--from {word} --for 60 --keep-going"))
+                .ok()
+                .flatten()
+                .expect("the arguments are valid")
         };
         assert!(fresh("a").first != fresh("b").first && fresh("a").first < FRESH_SEEDS);
         assert_eq!((fresh("a").until, fresh("a").keeps_going), (Some(Duration::from_secs(60)), true));

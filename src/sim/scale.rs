@@ -1,9 +1,10 @@
-//! What flooding costs as a herd grows: lines, bytes and time for one update, by the core itself, against the formula.
+//! The cost of flooding as a herd grows: lines, bytes and time of one update, measured with the core and
+//! compared with the formula.
 //!
-//! With n nodes and m edges an update crosses each edge once at least, where it is news to one end, and twice at most,
-//! where both ends have heard of it on other ways and their lines cross; on the n - 1 edges by which a node first heard
-//! of it it is not sent back. So an update costs m to 2m - n + 1 lines, and a node sends its degree less one of them on
-//! average, however large the herd is.
+//! Let the herd have n nodes and m edges. An update crosses each edge at least once. It crosses an edge twice
+//! if both ends got it by other paths and their lines cross. On the n - 1 edges by which the nodes first got
+//! it, it is not sent back. So an update costs m to 2m - n + 1 lines. On average, a node sends its degree minus
+//! one lines, whatever the herd's size.
 //!
 //! The same seed gives the same figures and the same picture to the last byte.
 
@@ -20,25 +21,25 @@ use crate::proto::limits::NEIGHBOURS_MAX;
 
 const SEED: u64 = 1;
 const SIZES: [usize; 8] = [5, 10, 20, 50, 100, 200, 500, 1000];
-/// One after another, each by another node.
+/// Number of updates, sent one after another, each to another node.
 const REPORTS: usize = 20;
-/// All links are up and have compared their tables by then, in milliseconds.
+/// Time after which all links are up and in sync, in milliseconds.
 const SETTLED_MS: u64 = 60_000;
-/// An update that has not reached every node by then never will, in milliseconds.
+/// Time after which an update counts as lost, in milliseconds.
 const LOST_MS: u64 = 60_000;
-/// Until the last lines of an update have arrived, in milliseconds.
+/// Time until the last lines of an update have arrived, in milliseconds.
 const AFTER_MS: u64 = 1_000;
 
-/// How one herd did, for one update on average.
+/// The average cost of one update in one herd.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cost {
     pub(super) nodes: usize,
     pub(super) edges: usize,
-    /// Lines on all edges together.
+    /// Lines on all edges.
     pub(super) lines: f64,
-    /// Their bytes, tags and line ends included.
+    /// Bytes of these lines, with tags and newlines.
     pub(super) bytes: f64,
-    /// Until the last node had it, in milliseconds.
+    /// Time until the last node had the update, in milliseconds.
     pub(super) reached_ms: f64,
 }
 
@@ -52,10 +53,10 @@ impl Cost {
 /// A shape and its herds, the smallest first.
 pub(super) type Series = (&'static str, Vec<Cost>);
 
-/// Measures all shapes and sizes: a table for people, and the picture.
+/// Measures all shapes and sizes. Returns a table as text, and the picture.
 ///
 /// # Errors
-/// [`Failure`]: an update went nowhere, or cost more than it may.
+/// [`Failure`]: an update was lost, or cost more lines than the formula allows.
 pub(super) fn run() -> Result<(String, String), Box<Failure>> {
     let shapes = [("ring", Shape::Ring), ("grid", Shape::Grid), ("random, degree 4", Shape::Random)];
     let mut series: Vec<Series> = vec![];
@@ -87,7 +88,7 @@ fn cost(shape: Shape, nodes: usize) -> Result<Cost, Box<Failure>> {
     Ok(Cost { nodes, edges, lines, bytes, reached_ms: each(reached_ms) })
 }
 
-/// A tree that grows at random, and edges at random until the nodes have four neighbours on average.
+/// A random tree plus random edges, until the nodes have four neighbours on average.
 fn random_edges(rng: &mut Rng, nodes: usize) -> Vec<(usize, usize)> {
     let mut edges: Vec<(usize, usize)> = vec![];
     let mut degrees = vec![0; nodes];
@@ -114,18 +115,18 @@ fn random_edges(rng: &mut Rng, nodes: usize) -> Vec<(usize, usize)> {
 impl World {
     /// A client updates, and the whole herd hears of it. Gives how long that took, in milliseconds.
     fn flood(&mut self, number: usize) -> Result<u64, Box<Failure>> {
-        let (host, said_at) = (self.rng.usize(0..self.plan.nodes), self.now);
+        let (host, sent_at) = (self.rng.usize(0..self.plan.nodes), self.now);
         let (lines, differs) = (self.updates, self.differs);
         let (time, time_ns) = self.time(0);
         let client = number % self.plan.clients;
         self.say_all(host, &[ClientLine::iamat(client, "+34.068930-118.445127", &time, time_ns)]);
         let newest = self.issued[client].last().map(|(sighting, _)| *sighting);
         let mut waiting: Vec<usize> = (0..self.plan.nodes).collect();
-        while !waiting.is_empty() && self.now < said_at + LOST_MS {
+        while !waiting.is_empty() && self.now < sent_at + LOST_MS {
             self.run_until(self.now + 1);
             waiting.retain(|&host| self.hosts[host].held[client].map(|held| held.sighting) != newest);
         }
-        let reached_ms = self.now - said_at;
+        let reached_ms = self.now - sent_at;
         self.run_until(self.now + AFTER_MS);
         let most = (2 * self.plan.edges.len() + 1 - self.plan.nodes) as u64;
         let lines = self.updates - lines;
@@ -133,7 +134,7 @@ impl World {
         let too_many = lines > most && self.differs == differs;
         if !waiting.is_empty() || lines < self.plan.edges.len() as u64 || too_many {
             let detail = format!("{lines} lines, at most {most}; {} nodes do not hold it", waiting.len());
-            self.fail("an update reaches every node, for what the formula says", detail);
+            self.fail("an update reaches every node within the formula", detail);
         }
         self.failure.take().map_or(Ok(reached_ms), Err)
     }
@@ -181,8 +182,8 @@ mod tests {
     }
 
     #[test]
-    fn an_update_costs_what_the_formula_says() {
-        // On a line nothing can cross: exactly one line an edge.
+    fn the_cost_matches_the_formula() {
+        // On a line, lines cannot cross: exactly one line for each edge.
         let line = cost(Shape::Line, 12).unwrap_or_else(|failure| panic!("{failure}"));
         assert_eq!((line.edges, line.bounds()), (11, (11, 11)));
         assert!((line.lines - 11.0).abs() < 1e-9, "{line:?}");

@@ -1,8 +1,9 @@
-//! One address that does all it can to take the table of a whole herd, at every node, for 30 days.
+//! A siege: one address tries to take over the table of a whole herd, at every node, for 30 days.
 //!
-//! Five nodes as in PROTOCOL.md under a false clock, an hour a step. Each honest client has an address of its own, and tells
-//! any node where it is each hour. The stranger brings as many new ids as each node takes, with times a day ahead, and
-//! refreshes those that it has, at this node or at another.
+//! The test runs the five nodes of PROTOCOL.md under a simulated clock, in steps of one hour. Each honest
+//! client has its own address and sends its position to some node each hour. The stranger registers as many new
+//! ids as each node accepts, with times a day ahead. It also refreshes the ids that it has, at the same node or
+//! at another.
 
 use core::net::{IpAddr, Ipv4Addr};
 
@@ -18,7 +19,7 @@ const EDGES: [(usize, usize); 6] = [(1, 2), (1, 4), (2, 3), (3, 4), (0, 4), (0, 
 const STEP_S: u64 = 3_600;
 const DAYS: u64 = 30;
 const START_S: u64 = 1_700_000_000;
-/// New ids that the stranger tries at each node each hour.
+/// New ids that the stranger tries at each node in each step.
 const TRIES: usize = 40;
 
 struct Siege<const SLOTS: usize> {
@@ -26,7 +27,7 @@ struct Siege<const SLOTS: usize> {
     rng: Rng,
     step: u64,
     honest: usize,
-    /// Ids that the stranger has had stored.
+    /// The ids that the stranger has in the table.
     stolen: Vec<String>,
 }
 
@@ -47,7 +48,7 @@ impl<const SLOTS: usize> Siege<SLOTS> {
             let setup =
                 Setup { names, me, neighbours: &neighbours, keys, capacity, age_s_max: AGE_S_MAX, seed };
             node.start(&setup).expect("the setup is right");
-            node.set_clients_per_address(u32::try_from(capacity / 20).expect("it is small"));
+            node.set_clients_per_address(u32::try_from(capacity / 20).expect("the capacity is small"));
             node
         });
         Siege { nodes: nodes.collect(), rng: Rng::with_seed(5), step: 0, honest, stolen: vec![] }
@@ -66,7 +67,7 @@ impl<const SLOTS: usize> Siege<SLOTS> {
         matches!(answer, Answer::Places(_))
     }
 
-    /// All that a node has for the others crosses, over links that are made anew: an hour of silence has ended the old ones.
+    /// Delivers all pending lines over new links. An hour of silence has ended the old ones.
     fn flood(&mut self) {
         let now = self.now();
         for node in &mut self.nodes {
@@ -76,8 +77,8 @@ impl<const SLOTS: usize> Siege<SLOTS> {
         let mut links: Vec<[(usize, SessionId); 2]> = vec![];
         for (a, b) in EDGES {
             let to = self.nodes[a].names().id(b).expect("it is listed");
-            let one = self.nodes[a].open(now.mono, Some(to), [1; 16]).expect("there is no link");
-            let other = self.nodes[b].open(now.mono, None, [2; 16]).expect("anyone may come");
+            let one = self.nodes[a].open(now.mono, Some(to), [1; 16]).expect("the link is down");
+            let other = self.nodes[b].open(now.mono, None, [2; 16]).expect("any host may connect");
             links.push([(a, one), (b, other)]);
         }
         let mut crossed = true;
@@ -114,11 +115,11 @@ impl<const SLOTS: usize> Siege<SLOTS> {
             let node = self.rng.usize(0..NAMES.len());
             self.say(node, stranger, &format!("IAMAT {id} +0+0 {}", now_s + 86_001));
         }
-        // What no node holds any more is of no use to it.
+        // The stranger forgets ids that the herd does not hold.
         self.flood();
-        let kept =
+        let present =
             self.stolen.clone().into_iter().filter(|id| self.say(0, stranger, &format!("WHATSAT {id} 0 0")));
-        self.stolen = kept.collect();
+        self.stolen = present.collect();
         self.step += 1;
     }
 
@@ -140,8 +141,8 @@ fn pull<const SLOTS: usize>(node: &mut Node<SLOTS>, now: &Now, id: SessionId) ->
 }
 
 #[test]
-fn one_address_holds_a_quarter_of_the_herds_table_at_most() {
-    // As 3,000 clients are to a table of 4,096.
+fn one_address_holds_at_most_a_quarter() {
+    // The ratio of 3,000 clients to a table of 4,096.
     const SLOTS: usize = 512;
     let (capacity, honest) = (SLOTS / 2, SLOTS / 2 * 3_000 / 4_096);
     let mut siege = Siege::<SLOTS>::new(honest);
@@ -152,8 +153,8 @@ fn one_address_holds_a_quarter_of_the_herds_table_at_most() {
         assert!(known * 100 >= honest * 95, "{known} of {honest} known after {hour} hours");
         assert!(siege.stolen.len() <= NAMES.len() * (capacity / 20), "{} ids", siege.stolen.len());
     }
-    assert!(siege.stolen.len() > capacity / 20, "the stranger has tried");
-    // No client is locked out: its next update is stored.
+    assert!(siege.stolen.len() > capacity / 20, "the stranger holds more than one node's quota");
+    // Each honest client still gets its next update stored.
     for client in 0..honest {
         let before = siege.nodes[0].counters().updates_new;
         let now_s = START_S + siege.step * STEP_S;

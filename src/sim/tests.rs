@@ -1,4 +1,4 @@
-//! The simulator itself: that it repeats, and that it is not blind.
+//! Tests of the simulator itself: a run is reproducible, and the seeds reach every counter.
 
 use super::{Options, Summary, run};
 
@@ -16,7 +16,7 @@ fn a_seed_repeats_to_the_last_byte() {
 }
 
 #[test]
-fn two_hundred_seeds_hold_and_reach_all_that_a_node_counts() {
+fn two_hundred_seeds_reach_every_counter() {
     let mut sums: Vec<(&str, u64)> = vec![];
     for seed in 0..200 {
         let counters = held(seed, &Options::default()).counters;

@@ -1,6 +1,6 @@
-//! What happened in a run, as one number: the same seed gives the same, or the run is not deterministic.
+//! A run as one number. If two runs of a seed give different numbers, the run is not deterministic.
 
-/// A running hash of everything that crossed.
+/// A running hash of all lines and events.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Trace(u64);
 
@@ -10,7 +10,7 @@ impl Trace {
     }
 
     pub(super) fn number(&mut self, value: u64) {
-        // The finalizer of SplitMix64 (Steele, Lea, Flood 2014) over what was there and what comes.
+        // The finalizer of SplitMix64 (Steele, Lea, Flood 2014) over the state and the new value.
         let mut z = (self.0 ^ value).wrapping_add(0x9e37_79b9_7f4a_7c15);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,7 +1,7 @@
-//! The world: boards, connections, and a queue of what happens next.
+//! The world: boards, connections, and a queue of events.
 //!
-//! Whatever a node is told, [`World::settle`] follows: it does what the node asks for, as the contract at the
-//! head of `proto/node/mod.rs` says, and sets the node's next tick.
+//! After every input to a node, [`World::settle`] performs the actions that the node requests, as the head of
+//! `proto/node/mod.rs` requires, and schedules the node's next tick.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -22,9 +22,9 @@ use crate::proto::node::{Node, Seed, Setup};
 use crate::proto::time::Mono;
 use crate::proto::update::Sighting;
 
-/// Ticks that may follow each other within one millisecond: more, and a node keeps the clock busy.
+/// Ticks of one node within one millisecond. More mean that a due timer causes no action.
 const SPINS_MAX: u32 = 20;
-/// Key of the herd when it starts; the one after a rotation is the next number.
+/// The herd's key at the start. A rotation replaces it by [`SECOND_KEY`].
 pub(super) const FIRST_KEY: u8 = 1;
 pub(super) const SECOND_KEY: u8 = 2;
 pub(super) const WRONG_KEY: u8 = 9;
@@ -42,7 +42,7 @@ pub(super) enum Event {
         conn: usize,
         end: usize,
     },
-    /// Bytes have come for the end.
+    /// Bytes have arrived for the end.
     Arrive {
         conn: usize,
         end: usize,
@@ -65,7 +65,7 @@ pub(super) enum Event {
     Client {
         host: usize,
     },
-    /// An insider says something.
+    /// An insider sends a line.
     Insider {
         conn: usize,
     },
@@ -82,20 +82,20 @@ pub(super) struct World {
     pub(super) hosts: Vec<Host>,
     pub(super) names: Vec<String>,
     pub(super) conns: Vec<Conn>,
-    /// By edge: how good a new connection is, and until when none gets through.
+    /// By edge: the quality of a new connection, and the end of a partition.
     pub(super) ways: Vec<Ways>,
-    pub(super) parted_until: Vec<u64>,
-    /// By client: every update a client was answered, and when.
+    pub(super) partitioned_until: Vec<u64>,
+    /// By client: every update that a node answered, and its time.
     pub(super) issued: Vec<Vec<(Sighting, u64)>>,
     /// By client: the newest update that any table has held since the healing.
     pub(super) union: [Option<Sighting>; CLIENTS_MAX],
     pub(super) heal_at: u64,
     pub(super) healed: bool,
-    /// By so much the calendar is ahead of the world's own time, in seconds.
+    /// How far the calendar is ahead of the world's time, in seconds.
     pub(super) later_s: i64,
-    /// By how much a wall clock has been ahead of the world's own time at most, in nanoseconds.
+    /// The largest lead of a wall clock over the world's time, in nanoseconds.
     pub(super) farthest_ns: i64,
-    /// Comparisons of digests since the healing that differed.
+    /// Comparisons since the healing in which digests differed.
     pub(super) differs: u64,
     pub(super) lines: u64,
     pub(super) updates: u64,
@@ -103,7 +103,7 @@ pub(super) struct World {
     pub(super) census_lines: u64,
     pub(super) converged_ms: u64,
     pub(super) counters: Vec<(&'static str, u64)>,
-    /// Lines that somebody on the way has written down.
+    /// Lines that the man in the middle has recorded.
     pub(super) recorded: Vec<Vec<u8>>,
     pub(super) failure: Option<Box<Failure>>,
     pub(super) trace: Trace,
@@ -127,7 +127,7 @@ impl World {
             names: (0..plan.nodes).map(|n| format!("n{n:04}")).collect(),
             conns: vec![],
             ways: plan.ways.clone(),
-            parted_until: vec![0; plan.edges.len()],
+            partitioned_until: vec![0; plan.edges.len()],
             issued: vec![vec![]; CLIENTS_MAX],
             union: [None; CLIENTS_MAX],
             heal_at: 3_000 + plan.faulty_ms,
@@ -152,7 +152,7 @@ impl World {
         world
     }
 
-    /// Boards start within two seconds of each other, so that their seconds do not begin together.
+    /// Boards start within two seconds of each other, so that their seconds do not start at the same time.
     fn set_out(&mut self) {
         for host in 0..self.plan.nodes {
             let (at, wrong) = (self.now + self.rng.u64(0..2_000), self.rng.u8(0..3) == 0);
@@ -222,7 +222,7 @@ impl World {
     }
 
     fn happen(&mut self, event: Event) {
-        // A board that stands still takes everything later, in order.
+        // A paused board handles all events later, in order.
         let host = match event {
             Event::Tick { host } | Event::DialFailed { host, .. } | Event::Client { host } => Some(host),
             Event::Pump { conn, end } | Event::Arrive { conn, end } => self.conns[conn].ends[end].host,
@@ -270,7 +270,7 @@ impl World {
                 boot: self.rng.u64(..),
             },
         };
-        node.start(&setup).expect("the plan keeps to the limits");
+        node.start(&setup).expect("the plan respects the limits");
         if self.plan.has(Fault::TightQuotas) {
             node.set_clients_per_address(TIGHT_QUOTA);
         }
@@ -298,13 +298,13 @@ impl World {
         board.ticked_at = self.now;
         if board.spins > SPINS_MAX {
             let detail = format!("{} ticks again and again", self.names[host]);
-            return self.fail("a timer that is due does something", detail);
+            return self.fail("a timer that is due causes an action", detail);
         }
         self.check(host, None);
         self.settle(host);
     }
 
-    /// Does what the node asks for.
+    /// Performs the actions that the node requests.
     pub(super) fn settle(&mut self, host: usize) {
         self.close_cut(host);
         let mono = self.hosts[host].now(self.now).mono;
@@ -339,21 +339,22 @@ impl World {
     }
 
     pub(super) fn id(&self, host: usize, of: usize) -> NodeId {
-        let node = self.hosts[host].node.as_ref().expect("asked of a node that is up");
-        node.names().id(of).expect("all configurations of a world are one")
+        let node = self.hosts[host].node.as_ref().expect("the caller checks that the node is up");
+        node.names().id(of).expect("all nodes of a world have one configuration")
     }
 
     pub(super) fn nonce(&mut self) -> [u8; NONCE_BYTES] {
         self.rng.u128(..).to_be_bytes()
     }
 
-    /// What a comparison of digests says must show at once.
+    /// The result of a comparison must show in the link's state at once.
     pub(super) fn note(&mut self, host: usize, event: LinkEvent) {
         let LinkEvent::Differs { node, .. } = event else { return };
         self.differs += u64::from(self.healed);
         let link = self.node(host).and_then(|up| up.links().find(|link| link.node == node));
         if link.is_some_and(|link| link.is_in_sync()) {
-            let detail = format!("{} says so of {}", self.names[host], self.names[node.index()]);
+            let detail =
+                format!("{} reports to be in sync with {}", self.names[host], self.names[node.index()]);
             self.fail("out of sync once digests differ", detail);
         }
     }
