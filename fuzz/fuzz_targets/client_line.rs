@@ -1,4 +1,4 @@
-//! `herd_fuzz::client_line`, for cargo-fuzz; built otherwise, it plays the files that it is given.
+//! `herd_fuzz::client_line` as a target of cargo-fuzz. A build without cargo-fuzz runs it on the files that the arguments name.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,9 +1,10 @@
-//! A client's bytes, through the splitter and a node, against the rules of PROTOCOL and a plain table.
+//! A client's bytes: the target sends them through the splitter and a node, and compares the answers with
+//! PROTOCOL and a simple table.
 //!
-//! Input: a line of sizes, each byte the length of a read, over and over (255 stands for 2,000); then all that
-//! the client sends. Checked: what comes out is, byte for byte, what the rules of the protocol and a table of
-//! the newest updates say; it does not depend on how the bytes were cut; nothing is held back that could be said; the table
-//! keeps to its capacity.
+//! Input: a line of sizes, each byte the length of a read, cyclically (255 stands for 2,000); then all bytes of
+//! the client. Checks: the output equals, byte for byte, the output of the rules and of a table of the newest
+//! updates. It does not depend on how the bytes are split. The node answers each line as soon as it is
+//! complete. The table respects its capacity.
 
 use std::fmt::Write;
 
@@ -16,11 +17,11 @@ use herd::proto::time::{Mono, Now, Timestamp};
 
 use crate::grammar::{self, Fix, Request};
 
-/// So few that a short input fills the table.
+/// A small capacity, so that a short input fills the table.
 const CAPACITY: usize = 4;
 const WALL_NS: i64 = 1_700_000_000_123_456_789;
 const NOW: Now = Now { mono: Mono(5_000), wall: Timestamp(WALL_NS), wall_is_trusted: true };
-/// The size of a read that holds more than a line may have.
+/// The size of a read that is longer than the longest line.
 const LONG_READ: usize = 2_000;
 
 /// See the head of the file.
@@ -55,7 +56,7 @@ fn node() -> Box<Node<16>> {
     node
 }
 
-/// What a server would send back when the bytes come in reads of these sizes.
+/// The bytes that a server sends back if the input arrives in reads of these sizes.
 fn answers(input: &[u8], sizes: &[usize]) -> Vec<u8> {
     let mut node = node();
     let (mut splitter, mut held, mut sent) = (Splitter::default(), Vec::new(), Vec::new());
@@ -69,10 +70,13 @@ fn answers(input: &[u8], sizes: &[usize]) -> Vec<u8> {
             if answer(&mut node, piece, &mut in_http, &mut sent) {
                 return sent;
             }
-            assert!(node.table().len() <= CAPACITY, "the table keeps to its capacity");
+            assert!(node.table().len() <= CAPACITY, "the table respects its capacity");
             held.drain(..taken);
         }
-        assert!(held.len() <= CLIENT_LINE_BYTES_MAX && !held.contains(&b'\n'), "a line is held back");
+        assert!(
+            held.len() <= CLIENT_LINE_BYTES_MAX && !held.contains(&b'\n'),
+            "the splitter returns every complete line"
+        );
         if rest.is_empty() {
             assert!(held.is_empty(), "the end of input ends the last line");
             return sent;
@@ -80,9 +84,9 @@ fn answers(input: &[u8], sizes: &[usize]) -> Vec<u8> {
     }
 }
 
-/// Whether the connection ends behind the answer: what came is HTTP.
+/// Appends the answer to `sent`. Returns whether the connection ends after it, because the line is HTTP.
 fn answer(node: &mut Node<16>, piece: Piece, in_http: &mut bool, sent: &mut Vec<u8>) -> bool {
-    // As the contract of `client_line` has it: a line over the limit that came in one read needs room for itself.
+    // The contract of `client_line`: a line over the limit that came in one read needs room for itself.
     let line_bytes = if let Piece::Line(line) = piece { line.len() } else { 0 };
     let mut bytes = vec![0; ANSWER_BYTES_MAX.max(line_bytes + 3)];
     let mut out = Out::new(&mut bytes);
@@ -93,7 +97,7 @@ fn answer(node: &mut Node<16>, piece: Piece, in_http: &mut bool, sent: &mut Vec<
                 return matches!(answer, Answer::Close);
             }
             Answer::Places(query) => {
-                assert!(out.is_empty(), "the answer is the places' to give");
+                assert!(out.is_empty(), "places give the answer");
                 sent.extend_from_slice(&query.at_line);
                 sent.extend_from_slice(near(query.radius.metres(), query.items.get()).as_bytes());
             }
@@ -113,18 +117,18 @@ fn answer(node: &mut Node<16>, piece: Piece, in_http: &mut bool, sent: &mut Vec<
     false
 }
 
-/// What stands for the JSON of an answer.
+/// A substitute for the JSON of an answer.
 fn near(radius_m: f64, items: u8) -> String {
-    // To the metre: how the last millimetre is rounded is nobody's concern.
+    // Rounded to the metre, because the last millimetre does not matter.
     format!("\nnear {radius_m:.0} {items}\n")
 }
 
-/// What the rules say.
+/// The expected output by the rules.
 fn expected(input: &[u8]) -> Vec<u8> {
     let mut sent = Vec::new();
     let mut table: Vec<Fix> = Vec::new();
     let mut lines: Vec<&[u8]> = input.split(|&byte| byte == b'\n').collect();
-    // What follows the last newline is a line only if it is anything.
+    // The bytes after the last newline are a line unless they are empty.
     lines.pop_if(|last| last.is_empty());
     for line in lines {
         let at_line = |fix: &Fix| {
@@ -159,7 +163,7 @@ fn expected(input: &[u8]) -> Vec<u8> {
     sent
 }
 
-/// A method and a blank, a `Host` header, or the version at the end.
+/// Whether a line is HTTP: a method and a blank, a `Host` header, or the version at its end.
 fn speaks_http(line: &[u8]) -> bool {
     let text = String::from_utf8_lossy(line);
     let words = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"];
@@ -170,17 +174,18 @@ fn speaks_http(line: &[u8]) -> bool {
     is_request || is_version || text.to_ascii_lowercase().starts_with("host:")
 }
 
-/// The newest of each client, and of those the newest that there is room for.
+/// Stores the newest update of each client, and of these the newest ones up to the capacity.
 fn admit(table: &mut Vec<Fix>, fix: Fix) {
     if let Some(old) = table.iter_mut().find(|old| old.client == fix.client) {
-        if fix.compare(old).is_gt() && !fix.is_said_before(old) {
+        if fix.compare(old).is_gt() && !fix.is_repeat(old) {
             *old = fix;
         }
         return;
     }
     table.push(fix);
     if table.len() > CAPACITY {
-        let smallest = (0..table.len()).min_by(|&a, &b| table[a].compare(&table[b])).expect("it is full");
+        let smallest =
+            (0..table.len()).min_by(|&a, &b| table[a].compare(&table[b])).expect("the table is full");
         table.remove(smallest);
     }
 }

@@ -1,7 +1,7 @@
-//! What a client may say, written down a second time, with nothing of the core but its limits: the plain way, which
-//! allocates and compares numbers of any size as text.
+//! The grammar of client lines, implemented independently of the core except for its limits. This simple
+//! version allocates and compares numbers of any size as text.
 //!
-//! Source: docs/PROTOCOL.md. Knows no node and no table.
+//! Source: docs/PROTOCOL.md. This file does not use nodes or tables.
 
 use std::cmp::Ordering;
 
@@ -11,16 +11,16 @@ use herd::proto::limits::{
 };
 
 const WHITE_SPACE: &[u8] = b" \t\n\r\x0b\x0c";
-/// The characters of positions and times in the order of the herd.
+/// The characters of positions and times in the order of the packed form.
 const ORDER: &[u8] = b"+-.0123456789";
 
-/// A command that is valid.
+/// A valid command.
 pub(crate) enum Request {
     Iamat(Fix),
     Whatsat { client: Vec<u8>, radius_km: f64, items: u8 },
 }
 
-/// Where and when a client was, as it said so.
+/// A client's position and time, as the client sent them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fix {
     pub(crate) client: Vec<u8>,
@@ -31,7 +31,7 @@ pub(crate) struct Fix {
 }
 
 impl Fix {
-    /// The strict order of two updates that one node has heard at one and the same time.
+    /// The strict order of two updates that one node heard at the same time.
     pub(crate) fn compare(&self, other: &Self) -> Ordering {
         let ranks = |text: &[u8]| -> Vec<Option<usize>> {
             text.iter().map(|c| ORDER.iter().position(|o| o == c)).collect()
@@ -43,8 +43,8 @@ impl Fix {
             .then_with(|| self.client.cmp(&other.client))
     }
 
-    /// At its origin the same time and place is nothing new.
-    pub(crate) fn is_said_before(&self, other: &Self) -> bool {
+    /// At its origin the same time and place is a duplicate.
+    pub(crate) fn is_repeat(&self, other: &Self) -> bool {
         self.value == other.value && self.position == other.position
     }
 
@@ -69,7 +69,7 @@ impl Fix {
     }
 }
 
-/// What a line says, by a clock that is right; nothing if the line is invalid.
+/// The command of a line, by a correct clock. `None` if the line is invalid.
 pub(crate) fn read(line: &[u8], wall_ns: i64) -> Option<Request> {
     if line.len() > CLIENT_LINE_BYTES_MAX {
         return None;
@@ -101,14 +101,14 @@ pub(crate) fn read(line: &[u8], wall_ns: i64) -> Option<Request> {
     }
 }
 
-/// Digits, then perhaps a point and digits: both, without the point.
+/// Splits digits and optionally a point and digits into both runs of digits.
 fn decimal(text: &str) -> Option<(&str, &str)> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     (is_number(whole) && is_number(fraction)).then_some((whole, fraction))
 }
 
-/// Whether a number is at most `most`, however many digits it has.
+/// Whether a number with any number of digits is at most `most`.
 fn is_within(whole: &str, fraction: &str, most: u64) -> bool {
     let (whole, most) = (whole.trim_start_matches('0'), most.to_string());
     match whole.len().cmp(&most.len()).then_with(|| whole.cmp(&most)) {
@@ -130,7 +130,7 @@ fn is_position(text: &str) -> bool {
         && is_coordinate(&rest[sign + 1..], 3, 180)
 }
 
-/// The value of a time, cut off below a nanosecond.
+/// The value of a time, truncated to nanoseconds.
 fn time_value(text: &str) -> Option<(i128, i128)> {
     let (sign, number) = text.strip_prefix('-').map_or((1, text), |number| (-1, number));
     let (whole, fraction) = decimal(number)?;

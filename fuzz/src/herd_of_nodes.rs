@@ -1,10 +1,11 @@
-//! A few nodes joined by pipes in memory, where lines wait until they are delivered, and what must hold of each node after
-//! every single thing that it is told. Unlike the simulator (`src/sim`), which draws its faults from a seed, the order of
-//! all that happens is the input's, and so it is the fuzzer that looks for the order that breaks something; a configuration may change,
-//! which the simulator's do not.
+//! A few nodes joined by pipes in memory, and the checks of each node after every event.
 //!
-//! Invariants: what a node wrote is delivered whole and in order, or its pipe ends; steady clocks run alike, from
-//! each node's own start.
+//! The simulator (`src/sim`) draws its faults from a seed. Here the input gives the order of all events, so the
+//! fuzzer searches for an order that breaks an invariant. Configurations may change here; in the simulator they
+//! do not.
+//!
+//! Invariants: a written line is delivered whole and in order, or its pipe ends; all steady clocks run at the
+//! same rate, each from its node's start.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -26,10 +27,10 @@ pub(crate) const SLOTS: usize = 16;
 pub(crate) const NAMES: [&str; 3] = ["Hill", "Jaquez", "Smith"];
 pub(crate) const CLIENTS: [&str; 10] = ["c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9"];
 pub(crate) const WALL_NS: i64 = 1_700_000_000_000_000_000;
-/// What whole seconds may add to an age on its way over a few links.
+/// The largest rounding error of an age over a few links, in milliseconds.
 const ROUNDED_MS: u64 = 10_000;
 
-/// How the nodes are joined, and what they remember.
+/// The topology, key and capacities of the herd.
 #[derive(Clone, Debug)]
 pub(crate) struct Shape {
     pub(crate) nodes: usize,
@@ -47,20 +48,20 @@ impl Shape {
     }
 }
 
-/// A node, its clocks, and what it was last seen to hold.
+/// A node, its clocks, and its state at the last check.
 pub(crate) struct Board {
     pub(crate) node: Box<Node<SLOTS>>,
     started_ms: u64,
     pub(crate) wall_off_ns: i64,
     pub(crate) is_trusted: bool,
-    /// The node that its configuration leaves out.
+    /// The node that its configuration omits.
     pub(crate) without: Option<usize>,
     held: BTreeMap<&'static str, Vec<u8>>,
     counters: Counters,
     evicted: u64,
 }
 
-/// A connection: lines wait at the end of the same number.
+/// A connection. Undelivered lines wait in the queue of the receiving end's number.
 struct Pipe {
     ends: [(usize, SessionId); 2],
     queues: [VecDeque<Vec<u8>>; 2],
@@ -72,9 +73,9 @@ pub(crate) struct Herd {
     pipes: Vec<Pipe>,
     pub(crate) now_ms: u64,
     starts: u64,
-    /// A node that knows all names, to read any AT line by.
+    /// A node with all names, for parsing any AT line.
     reader: Box<Node<SLOTS>>,
-    /// Each AT line that a client was answered, and when it was first.
+    /// Each AT line that a node sent to a client, and when it first did.
     issued: BTreeMap<Vec<u8>, u64>,
     pub(crate) is_reachable: bool,
 }
@@ -126,7 +127,7 @@ impl Herd {
         }
     }
 
-    /// A client says a line; what it is told.
+    /// Sends a client's line and returns the AT line of the answer.
     pub(crate) fn client(&mut self, node: usize, line: &str) -> Option<Vec<u8>> {
         let mut bytes = [0; ANSWER_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
@@ -146,7 +147,7 @@ impl Herd {
         is_known.then_some(at_line)
     }
 
-    /// The power goes and comes back. With `silently` nobody is told.
+    /// Restarts a node after a power cut. If `silently`, its peers do not notice.
     pub(crate) fn crash(&mut self, node: usize, silently: bool) {
         let gone: Vec<Pipe> =
             self.pipes.extract_if(.., |pipe| pipe.ends.iter().any(|(n, _)| *n == node)).collect();
@@ -158,7 +159,7 @@ impl Herd {
         }
     }
 
-    /// The cable is cut. With `silently` neither end is told.
+    /// Cuts a cable. If `silently`, neither end notices.
     pub(crate) fn cut(&mut self, pipe: usize, silently: bool) {
         if pipe < self.pipes.len() {
             let pipe = self.pipes.remove(pipe);
@@ -170,7 +171,7 @@ impl Herd {
         }
     }
 
-    /// A configuration without one of the nodes, or with all.
+    /// Reloads a configuration that lists all nodes except `without`.
     pub(crate) fn reload(&mut self, node: usize, without: Option<usize>) {
         let without = without.filter(|&other| other != node && other < self.shape.nodes);
         let listed: Vec<usize> = (0..self.shape.nodes).filter(|&n| Some(n) != without).collect();
@@ -183,7 +184,7 @@ impl Herd {
         let done = self.boards[node].node.reload(&now, &reload).expect("the configuration is right");
         assert_eq!(done.retained + done.added, neighbours.len());
         let is_in_sync = self.boards[node].node.links().any(|link| link.is_in_sync());
-        assert!(done.entries_dropped == 0 || !is_in_sync, "what was dropped here the others may hold");
+        assert!(done.entries_dropped == 0 || !is_in_sync, "a node that drops entries is not in sync");
         self.boards[node].without = without;
         self.check(node, true);
         self.settle();
@@ -198,13 +199,13 @@ impl Herd {
         self.settle();
     }
 
-    /// When the next node wants to be woken.
+    /// The next time at which a node requests a tick, in milliseconds.
     pub(crate) fn wake_ms(&self) -> u64 {
         let at = |board: &Board| board.node.wake_at().0.saturating_add(board.started_ms);
         self.boards.iter().map(at).min().unwrap_or(u64::MAX)
     }
 
-    /// Does what the nodes ask for: cuts, then dials.
+    /// Performs the actions that the nodes request: cuts, then dials.
     pub(crate) fn settle(&mut self) {
         for (node, name) in NAMES.iter().enumerate().take(self.boards.len()) {
             while let Some((id, ended)) = self.boards[node].node.take_cut() {
@@ -219,7 +220,7 @@ impl Herd {
                         | Cut::Nonsense
                         | Cut::TooLong
                 );
-                assert!(is_honest, "{name} says of a node that {}", ended.cut.reason());
+                assert!(is_honest, "{name} ends the link of an honest node: {}", ended.cut.reason());
                 if let Some(at) = self.pipes.iter().position(|pipe| pipe.ends.contains(&(node, id))) {
                     self.cut(at, false);
                 }
@@ -242,13 +243,13 @@ impl Herd {
                 let there = self.boards[other]
                     .node
                     .open(mono, None, nonce.map(|byte| !byte))
-                    .expect("anyone may come");
+                    .expect("any host may connect");
                 self.pipes.push(Pipe { ends: [(node, here), (other, there)], queues: Default::default() });
             }
         }
     }
 
-    /// One end of a pipe writes up to so many lines. Whether it wrote any.
+    /// One end of a pipe writes up to `lines` lines. Returns whether it wrote any.
     pub(crate) fn write(&mut self, pipe: usize, end: usize, lines: usize) -> bool {
         let Some(&Pipe { ends, .. }) = self.pipes.get(pipe) else { return false };
         let (node, id) = ends[end];
@@ -265,7 +266,7 @@ impl Herd {
         wrote
     }
 
-    /// One line is delivered to an end of a pipe. Whether there was one.
+    /// Delivers one line to an end of a pipe. Returns whether a line was waiting.
     pub(crate) fn deliver(&mut self, pipe: usize, end: usize) -> bool {
         let Some(line) = self.pipes.get_mut(pipe).and_then(|pipe| pipe.queues[end].pop_front()) else {
             return false;
@@ -294,19 +295,20 @@ impl Herd {
         known.collect()
     }
 
-    /// An AT line with its rank as an update, by the names of all nodes: numbers of nodes are each map's own.
+    /// Parses an AT line with its rank, by the names of all nodes, because node numbers depend on the
+    /// configuration.
     pub(crate) fn read(&self, at_line: &[u8]) -> Update {
         Update::parse_ranked_line(at_line, self.reader.names()).expect("an AT line of the herd")
     }
 
-    /// What must hold of a node after whatever it was told.
+    /// Checks a node after an event.
     fn check(&mut self, node: usize, is_reloaded: bool) {
         let lines = self.at_lines(node);
         let now_ms = self.now_ms;
         let counters = *self.boards[node].node.counters();
         let board = &self.boards[node];
         let table = board.node.table();
-        assert!(table.len() <= self.shape.capacities[node], "the table keeps to its capacity");
+        assert!(table.len() <= self.shape.capacities[node], "the table respects its capacity");
         let grew = |(was, is): ((&str, u64), (&str, u64))| is.1 >= was.1;
         assert!(board.counters.each().zip(counters.each()).all(grew), "a counter only grows");
         let links = board.node.links().count();
@@ -314,12 +316,12 @@ impl Herd {
         for neighbour in 0..links {
             let bits = (0..SLOTS).filter(|&slot| pending.is_set(neighbour, slot));
             let (count, last) = bits.fold((0, None), |(count, _), slot| (count + 1, Some(slot)));
-            assert_eq!(count, pending.count(neighbour), "the count of what is pending is right");
-            assert!(last.is_none_or(|slot| slot < table.len()), "what is pending is an entry");
+            assert_eq!(count, pending.count(neighbour), "the count of pending entries is correct");
+            assert!(last.is_none_or(|slot| slot < table.len()), "a pending bit implies an entry");
         }
         assert!(
-            (links..NEIGHBOURS_MAX).all(|nobody| pending.count(nobody) == 0),
-            "it is pending for a neighbour"
+            (links..NEIGHBOURS_MAX).all(|unused| pending.count(unused) == 0),
+            "a pending bit implies a neighbour"
         );
         let may_lose = is_reloaded
             || table.evicted() > board.evicted
@@ -336,9 +338,10 @@ impl Herd {
             assert!(is_newer || may_lose || is_old, "{client} goes back: {is:?} after {was:?}");
         }
         for (client, line) in &lines {
-            let issued_ms = self.issued.get(unranked(line)).unwrap_or_else(|| panic!("nobody said {line:?}"));
+            let issued_ms =
+                self.issued.get(unranked(line)).unwrap_or_else(|| panic!("a client never sent {line:?}"));
             let is_alive = now_ms < issued_ms + u64::from(self.shape.age_s_max) * 1_000 + ROUNDED_MS;
-            assert!(is_alive, "{client} has outlived its age");
+            assert!(is_alive, "{client} has expired");
         }
         let evicted = table.evicted();
         let board = &mut self.boards[node];
@@ -359,7 +362,7 @@ fn start(node: &mut Node<SLOTS>, shape: &Shape, me: usize, boot: u64) {
     node.start(&setup).expect("the setup is right");
 }
 
-/// The AT line alone: what a client is told.
+/// The AT line without its rank, as a client gets it.
 pub(crate) fn unranked(line: &[u8]) -> &[u8] {
     let at = line.windows(3).position(|part| part == b"AT ").expect("an AT line");
     &line[at..]

@@ -1,9 +1,10 @@
-//! An upstream's answer cut to the item count, and tidied, against `serde_json`'s own reading.
+//! An upstream's answer: the target truncates it to the item count, tidies it, and compares it with the reading
+//! of `serde_json`.
 //!
-//! Input: a byte, less `0`, for the item count (modulo 32); then the answer. Checked: a text of the right shape is taken,
-//! and what is taken is JSON; what is left is the old text less one gap, which lies in `results`; the elements that are
-//! left are the first ones, byte for byte; what is refused is left alone. After the tidying no two newlines follow each
-//! other, none stands at the end, and nothing else has changed.
+//! Input: a byte minus `0` for the item count (modulo 32); then the answer. Checks: a text of the correct shape
+//! is accepted, and an accepted text is JSON. The result is the text without one gap, which lies in `results`.
+//! The remaining elements are the first ones, byte for byte. A refused text is unchanged. After tidying, two
+//! newlines never follow each other, the text does not end in a newline, and nothing else has changed.
 
 use std::collections::BTreeMap;
 
@@ -21,13 +22,13 @@ pub fn json_cut(data: &[u8]) {
     let mut body = text.to_vec();
     match cut(&mut body, items) {
         Ok(reply) => {
-            assert!(!is_unfit(text), "no answer is let through");
-            assert_eq!(reply.has_results, results(text).is_some(), "whether there are results");
+            assert!(!is_unfit(text), "an unfit answer is refused");
+            assert_eq!(reply.has_results, results(text).is_some(), "`has_results` is correct");
             check_cut(text, &body, items);
             check_words(text, &reply);
         }
         Err(why) => {
-            assert_eq!(body, text, "what is refused is left alone");
+            assert_eq!(body, text, "a refused text is unchanged");
             assert!(!why.is_empty() && is_unfit(text), "refused: {why}");
         }
     }
@@ -40,34 +41,34 @@ fn object(text: &[u8]) -> Option<Object<'_>> {
     serde_json::from_slice(text).ok()
 }
 
-/// The elements of `results`, as they stand in the text.
+/// The elements of `results`, as text.
 fn results(text: &[u8]) -> Option<Vec<&RawValue>> {
     serde_json::from_str(object(text)?.get("results")?.get()).ok()
 }
 
 fn check_cut(text: &[u8], cut: &[u8], items: usize) {
-    assert!(serde_json::from_slice::<IgnoredAny>(cut).is_ok(), "what is passed on is JSON");
+    assert!(serde_json::from_slice::<IgnoredAny>(cut).is_ok(), "an accepted text is JSON");
     let begin = text.iter().zip(cut).take_while(|(a, b)| a == b).count();
     let end = text.iter().rev().zip(cut.iter().rev()).take_while(|(a, b)| a == b).count();
-    assert!(begin + end >= cut.len(), "there is one gap");
-    let (was, is) = (object(text).expect("it was taken"), object(cut).expect("it is JSON"));
+    assert!(begin + end >= cut.len(), "the cut leaves one gap");
+    let (was, is) = (object(text).expect("the text was accepted"), object(cut).expect("the result is JSON"));
     assert!(was.keys().eq(is.keys()));
     for (name, value) in &was {
         assert!(name == "results" || value.get() == is[name].get(), "{name} is as it was");
     }
     if let Some(was) = results(text) {
         let is = results(cut).expect("an array is left");
-        let kept = was.iter().take(items).map(|element| element.get());
-        assert!(kept.eq(is.iter().map(|element| element.get())), "the first {items} are left");
-        // With nothing to cut nothing is changed, but for white space where no item is wanted.
-        assert!(was.len() > items || items == 0 || text == cut, "nothing had to go");
+        let first = was.iter().take(items).map(|element| element.get());
+        assert!(first.eq(is.iter().map(|element| element.get())), "the first {items} are left");
+        // Without a cut nothing changes, except white space if the item count is 0.
+        assert!(was.len() > items || items == 0 || text == cut, "a text without a cut is unchanged");
     } else {
-        assert_eq!(text, cut, "without results nothing goes");
+        assert_eq!(text, cut, "a text without results is unchanged");
     }
 }
 
 fn check_words(text: &[u8], reply: &herd::places::upstream::truncate::Reply) {
-    let members = object(text).expect("it was taken");
+    let members = object(text).expect("the text was accepted");
     let word = |name: &str| serde_json::from_str::<String>(members.get(name)?.get()).ok();
     let is_status = |word: &String| {
         let is_word = word.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_');
@@ -77,7 +78,7 @@ fn check_words(text: &[u8], reply: &herd::places::upstream::truncate::Reply) {
     assert_eq!(reply.error_message, word("error_message"));
 }
 
-/// Whether a text is to be refused: no JSON, no object, too deep, or with a member twice that must be there once.
+/// Whether the text must be refused: not JSON, not an object, too deep, or with a duplicate of a unique member.
 fn is_unfit(text: &[u8]) -> bool {
     object(text).is_none()
         || depth(text) > DEPTH_MAX
@@ -85,7 +86,7 @@ fn is_unfit(text: &[u8]) -> bool {
         || is_double(text, "status")
 }
 
-/// Brackets within brackets of a text that is JSON.
+/// The nesting depth of a JSON text.
 fn depth(text: &[u8]) -> usize {
     let (mut depth, mut most, mut at) = (0_usize, 0, 0);
     while at < text.len() {
@@ -106,7 +107,7 @@ fn depth(text: &[u8]) -> usize {
     most
 }
 
-/// Whether the object has this member twice: a list of members, which an object's text is with other brackets, has both.
+/// Whether the object has this member twice. A visitor counts them, because a map would merge duplicates.
 fn is_double(text: &[u8], name: &str) -> bool {
     struct Count<'n>(&'n str);
     impl<'de> serde::de::Visitor<'de> for Count<'_> {
@@ -130,9 +131,9 @@ fn is_double(text: &[u8], name: &str) -> bool {
 
 fn check_tidy(was: &[u8], is: &[u8]) {
     assert!(!is.windows(2).any(|pair| pair == b"\n\n"), "no two newlines follow each other");
-    assert!(!is.ends_with(b"\n"), "none stands at the end");
+    assert!(!is.ends_with(b"\n"), "the text does not end in a newline");
     let mut lines: Vec<&[u8]> = was.split(|&byte| byte == b'\n').collect();
-    // An empty line at the beginning is one newline that is no run.
+    // A newline at the beginning stays: it does not follow another one.
     let first = lines.remove(0);
     lines.retain(|line| !line.is_empty());
     lines.insert(0, first);

@@ -1,11 +1,12 @@
-//! What strangers may send, and what must hold whatever they send: one function a target, input in, panic on a finding.
+//! Fuzz targets for remote input. A target is a function: input in, panic on a finding.
 //!
-//! A target holds the whole check: not only that nothing panics, but what the answer must be, by rules written down
-//! a second time here. `fuzz_targets` hands them to libFuzzer, `tests/corpora.rs` plays the inputs that were kept, on
-//! any Rust. Must not know libFuzzer. Invariants: the same input gives the same run; no network, no thread, and of files
-//! one in the folder for temporary ones.
+//! A target checks more than the absence of panics. It computes the expected answer by an independent
+//! implementation of the rules. `fuzz_targets` passes the targets to libFuzzer. `tests/corpora.rs` runs the
+//! stored inputs on any Rust toolchain. This crate does not depend on libFuzzer. Invariants: the same input
+//! gives the same run; a target uses no network and no thread, and writes one temporary file only.
 //!
-//! Inputs are text where that can be, so that one can be written by hand; each file says how its input is read.
+//! Inputs are text where possible, so that one can be written by hand. The head of each file describes its
+//! input.
 
 mod client_line;
 mod grammar;
@@ -28,7 +29,7 @@ pub use places_dat::places_dat;
 /// A target: it panics on a finding.
 pub type Target = fn(&[u8]);
 
-/// All targets by name: each has a folder of that name in `corpus`.
+/// All targets by name. Each has a folder of that name in `corpus`.
 pub const TARGETS: [(&str, Target); 6] = [
     ("client_line", client_line),
     ("link_line", link_line),
@@ -43,11 +44,11 @@ pub fn clean_up() {
     scratch::remove();
 }
 
-/// Plays the files that the program was given: a finding without the fuzzer around it.
+/// Runs the target on the files that the arguments name, to reproduce a finding without the fuzzer.
 pub fn replay(target: Target) {
     let files: Vec<_> = std::env::args_os().skip(1).collect();
     if files.is_empty() {
-        eprintln!("no input: name the files to play, such as fuzz/artifacts/TARGET/crash-*");
+        eprintln!("no input: name the files to run, such as fuzz/artifacts/TARGET/crash-*");
         std::process::exit(2);
     }
     for file in files {

@@ -1,22 +1,23 @@
-//! A neighbour with the right key, which says anything at all, and somebody on the way, who changes lines.
+//! A neighbour with the correct key that sends any lines, and a man in the middle that changes lines.
 //!
-//! Input: text. The first line holds letters: `d` the node dials (else it is dialled), `t` its wall clock is trusted, `s`
-//! updates live for 100 s. Then a step a line, by its first character:
+//! Input: text. The first line holds letters: `d` the node dials (else the neighbour dials), `t` the wall clock
+//! is trusted, `s` updates live for 100 s. Each further line is a step. Its first character selects the kind:
 //!
 //! | | |
 //! |---|---|
-//! | `=` | the rest comes signed; in `D 7 @ -`, `@` stands for the hashes that the node itself would send, `#` for others |
-//! | `!` | the rest comes with a tag of which one bit is wrong |
-//! | `?` | the rest comes without a tag |
-//! | `r` | of the lines that came with a right tag, the last but so many comes again |
-//! | `c` | a client of the node says the rest |
-//! | `p` | the node is asked for all that it has to write |
-//! | `t` | so many seconds pass |
-//! | `w` | the wall clock is trusted from now on, or no longer |
+//! | `=` | the rest is sent with its tag; in `D 7 @ -`, `@` stands for the hashes of the node itself, `#` for others |
+//! | `!` | the rest is sent with a tag that has one wrong bit |
+//! | `?` | the rest is sent without a tag |
+//! | `r` | an earlier line is sent again: the digit counts back from the last one |
+//! | `c` | a client of the node sends the rest |
+//! | `p` | the target reads all lines of the node |
+//! | `t` | this many seconds pass |
+//! | `w` | switches whether the wall clock is trusted |
 //!
-//! Checked: a wrong tag changes nothing and ends the link, with its counter; a signed line that is none ends it too; any
-//! other does to table and counters just what a plain table says, and the link stays; no update names a node that
-//! the configuration does not list; what the node writes is signed and can be read; the table keeps to its capacity.
+//! Checks: a wrong tag changes nothing, ends the link and is counted. A signed line outside the grammar also
+//! ends the link. Any other line changes the table and the counters as a simple table predicts, and the link
+//! stays. No update names a node outside the configuration. The node's lines are signed and valid. The table
+//! respects its capacity.
 
 use herd::proto::counters::Counters;
 use herd::proto::digest::{Salt, buckets};
@@ -42,7 +43,7 @@ const ME: usize = 2;
 const CAPACITY: usize = 4;
 const WALL_NS: i64 = 1_700_000_000_000_000_000;
 const SHORT_AGE_S: u32 = 100;
-/// Steps of an input that are played.
+/// The largest number of steps of an input.
 const STEPS_MAX: usize = 200;
 
 /// See the head of the file.
@@ -52,13 +53,13 @@ pub fn link_line(data: &[u8]) {
     let mut play = Play::new(head);
     for step in steps.take(STEPS_MAX) {
         let Some((&what, rest)) = step.split_first() else { continue };
-        // The server cuts the link at a longer line, and shows the core none of it.
+        // The server ends the link at a longer line and does not pass it to the core.
         let rest = &rest[..rest.len().min(LINK_LINE_BYTES_MAX - TAG_FIELD_BYTES)];
         match what {
-            b'=' => play.say_signed(rest),
-            b'!' => play.say_tampered(rest),
-            b'?' => play.say_unsigned(rest),
-            b'r' => play.say_again(rest),
+            b'=' => play.send_signed(rest),
+            b'!' => play.send_tampered(rest),
+            b'?' => play.send_unsigned(rest),
+            b'r' => play.send_again(rest),
             b'c' => play.hear_client(rest),
             b'p' => play.read_all(),
             b't' => play.pass_seconds(rest),
@@ -73,32 +74,32 @@ pub fn link_line(data: &[u8]) {
 struct Play {
     node: Box<Node<16>>,
     neighbour: Neighbour,
-    /// Lines that came on this link, with their tags.
+    /// Lines sent on this link, with their tags.
     came: Vec<Vec<u8>>,
     node_dials: bool,
     trusted: bool,
     age_s_max: u32,
     now_ms: u64,
-    /// When the node last heard of the neighbour.
+    /// When the node last received a line, in milliseconds.
     heard_ms: u64,
-    /// When the neighbour may have as many digests compared as it ever may.
+    /// When the quota of digests is full again, in milliseconds.
     digests_whole_ms: u64,
-    /// Digests in a row that were passed over.
+    /// Digests ignored in a row.
     digests_excess: u32,
 }
 
-/// What a signed line must come to.
+/// The expected effect of a signed line.
 #[derive(Debug, PartialEq)]
 enum Effect {
     Nonsense,
     /// This counter grows by one, and the table holds these updates.
     Counted(&'static str, Vec<Update>),
     Ping(u64),
-    /// There were too many digests, and the link ends if this is one of many too many.
+    /// A digest over the rate limit. The link ends if `is_flood`.
     DigestTooMany {
         is_flood: bool,
     },
-    /// The table stays as it is; the node takes part, or counts that it does not.
+    /// The table does not change. The node takes part in the census, or counts that it declines.
     Question,
 }
 
@@ -139,18 +140,18 @@ impl Play {
         Now { mono: Mono(self.now_ms), wall, wall_is_trusted: self.trusted }
     }
 
-    /// All that the table holds, by rising order; what has outlived its age is in it until it is swept.
+    /// All entries in rising order, including expired ones that are not swept yet.
     fn updates(&self) -> Vec<Update> {
-        // At the beginning of time nothing is too old to be told.
+        // At the earliest time, every entry is young enough to be advertised.
         let all = self.node.table().advertised(i32::MIN);
         sorted(all.map(|v| Update { client: v.client.clone(), sighting: *v.sighting }).collect())
     }
 
-    /// The link is to be gone, for this reason; it is made anew.
+    /// Checks that the node has ended the link for this reason, then brings up a new one.
     fn expect_cut(&mut self, cut: Cut) {
         let (id, ended) = self.node.take_cut().expect("the link is cut");
         assert_eq!((id, ended.cut), (self.neighbour.id, cut));
-        assert!(!self.node.is_open(id) && self.node.peer(id).is_none(), "nothing more is heard on it");
+        assert!(!self.node.is_open(id) && self.node.peer(id).is_none(), "the session has ended");
         let now = self.now();
         assert_eq!(self.node.link_line(&now, id, b"P 1"), LinkEvent::None);
         assert!(pull(&mut self.node, &now, id).is_none());
@@ -166,23 +167,23 @@ impl Play {
         while self.node.take_cut().is_some() {}
     }
 
-    fn say_tampered(&mut self, line: &[u8]) {
+    fn send_tampered(&mut self, line: &[u8]) {
         let mut whole = self.neighbour.signed(line);
         let last = whole.last_mut().expect("a tag has digits");
         *last = if *last == b'0' { b'1' } else { b'0' };
-        self.say_unsigned(&whole);
+        self.send_unsigned(&whole);
     }
 
-    fn say_again(&mut self, digits: &[u8]) {
+    fn send_again(&mut self, digits: &[u8]) {
         let back = usize::from(digits.first().unwrap_or(&b'0').wrapping_sub(b'0'));
         if let Some(at) = self.came.len().checked_sub(1 + back) {
             let line = self.came[at].clone();
-            self.say_unsigned(&line);
+            self.send_unsigned(&line);
         }
     }
 
-    /// A line whose tag is not the one that must come now.
-    fn say_unsigned(&mut self, whole: &[u8]) {
+    /// Sends a line with a wrong tag.
+    fn send_unsigned(&mut self, whole: &[u8]) {
         let (before, counters) = (self.updates(), *self.node.counters());
         let now = self.now();
         assert_eq!(self.node.link_line(&now, self.neighbour.id, whole), LinkEvent::None);
@@ -197,7 +198,7 @@ impl Play {
         }
     }
 
-    fn say_signed(&mut self, line: &[u8]) {
+    fn send_signed(&mut self, line: &[u8]) {
         let line = self.filled(line);
         let now = self.now();
         let effect = self.effect(&line, &now);
@@ -220,9 +221,9 @@ impl Play {
                 assert_eq!(self.updates(), updates, "after {}", shown());
                 self.expect_growth(&counters, &[name]);
                 let pending_now = |neighbour| self.node.table().pending().count(neighbour);
-                let is_update = name.starts_with("reports_");
-                assert!(!is_update || pending_now(here) <= pending, "who tells it has it");
-                assert!(name != "updates_new" || pending_now(there) > 0, "the other neighbour is pending it");
+                let is_update = name.starts_with("updates_");
+                assert!(!is_update || pending_now(here) <= pending, "its sender has it");
+                assert!(name != "updates_new" || pending_now(there) > 0, "pending for the other one");
             }
             Effect::DigestTooMany { is_flood } => {
                 assert!(self.updates() == before, "a digest changes nothing");
@@ -256,7 +257,7 @@ impl Play {
         assert!(self.node.take_cut().is_none() && self.node.is_open(self.neighbour.id), "{}", shown());
     }
 
-    /// What a line must come to, by the rules at the head of `table.rs` and a plain list.
+    /// The expected effect of a line, by the rules in `table.rs` and a simple list.
     fn effect(&self, line: &[u8], now: &Now) -> Effect {
         let updates = self.updates();
         match Line::parse(line, self.node.names()) {
@@ -276,7 +277,7 @@ impl Play {
             ) => Effect::Counted("origins_unknown", updates),
             Some(Line::Ping(number)) => Effect::Ping(number),
             Some(Line::Question { .. }) => Effect::Question,
-            // The node has asked for none.
+            // The node has not started a census.
             Some(Line::Sum { .. }) => Effect::Counted("census_late_replies", updates),
             Some(Line::Digest { .. })
                 if self.digests_whole_ms.saturating_sub(self.now_ms)
@@ -298,7 +299,7 @@ impl Play {
             return Effect::Counted("updates_ahead", updates);
         }
         let heard_s = i64::from(now.mono.seconds()) - i64::from(age_s);
-        // Whatever is older than a node's life is too old, and a life fits 32 bits.
+        // An age beyond the lifetime is too old. A lifetime fits 32 bits.
         if i64::from(now.mono.seconds()) - heard_s >= i64::from(self.age_s_max) {
             return Effect::Counted("updates_expired", updates);
         }
@@ -321,7 +322,7 @@ impl Play {
         Effect::Counted("updates_new", sorted(updates))
     }
 
-    /// A digest was taken up: it costs by what it makes the node send.
+    /// Charges the quota for a digest that the node has compared, by the size of its answer.
     fn spend_digest(&mut self, event: LinkEvent) {
         let answer = if let LinkEvent::Differs { pending, .. } = event { pending as u64 } else { 0 };
         let cost = 1 + answer * DIGEST_ANSWER_COST / CAPACITY as u64;
@@ -329,12 +330,12 @@ impl Play {
         self.digests_excess = 0;
     }
 
-    /// Whether this is a digest that a node takes up.
+    /// Whether the line is a valid digest.
     fn is_digest(&self, line: &[u8]) -> bool {
         matches!(Line::parse(line, self.node.names()), Some(Line::Digest { floor: Ok(_), .. }))
     }
 
-    /// Whether a digest equals the node's; nothing where the two cannot be compared.
+    /// Whether a digest equals the node's. `None` if the two are not comparable.
     fn digest_event(&self, line: &[u8], now: &Now) -> Option<bool> {
         let Some(Line::Digest { round, buckets: theirs, floor: Ok(floor) }) =
             Line::parse(line, self.node.names())
@@ -350,7 +351,7 @@ impl Play {
         reaches.then(|| buckets(table, self.node.names(), seconds, floor.as_ref(), salt) == theirs)
     }
 
-    /// The line with its hashes, where it leaves them to this target.
+    /// The line with its hashes, if it has a placeholder.
     fn filled(&self, line: &[u8]) -> Vec<u8> {
         let Some(at) = line.iter().position(|byte| b"@#".contains(byte)) else { return line.to_vec() };
         let zeros = [b'0'; 16 * DIGEST_BUCKETS];
@@ -381,8 +382,8 @@ impl Play {
             let held = self.updates();
             match Line::parse(&line, self.node.names()) {
                 Some(Line::Update { age_s, update: Ok(update) }) => {
-                    assert!(held.contains(&update), "what is sent is what is held");
-                    assert!(age_s < self.age_s_max - self.age_s_max / 10, "{age_s} s is too old to be told");
+                    assert!(held.contains(&update), "a node sends the entries that it holds");
+                    assert!(age_s < self.age_s_max - self.age_s_max / 10, "{age_s} s is too old to be sent");
                 }
                 Some(
                     Line::Digest { floor: Ok(_), .. }
@@ -390,7 +391,7 @@ impl Play {
                     | Line::Question { question: Ok(_), .. }
                     | Line::Sum { sum: Ok(_), .. },
                 ) => {}
-                _ => panic!("what a node writes can be read: {}", String::from_utf8_lossy(&line)),
+                _ => panic!("a node writes valid lines: {}", String::from_utf8_lossy(&line)),
             }
         }
     }
@@ -411,13 +412,13 @@ impl Play {
 
     fn check(&self) {
         let table = self.node.table();
-        assert!(table.len() <= CAPACITY, "the table keeps to its capacity");
+        assert!(table.len() <= CAPACITY, "the table respects its capacity");
         for version in table.advertised(i32::MIN) {
             let origin = version.sighting.origin;
             assert_eq!(
                 self.node.names().id(origin.index()),
                 Some(origin),
-                "an origin is of the configuration"
+                "the configuration lists the origin"
             );
         }
         let slots =
@@ -426,7 +427,7 @@ impl Play {
             assert_eq!(
                 slots(neighbour).count(),
                 table.pending().count(neighbour),
-                "what is pending is there"
+                "a pending bit implies an entry"
             );
         }
     }

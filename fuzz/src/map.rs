@@ -1,9 +1,10 @@
-//! A configuration file of any bytes, read and checked, against what is promised of findings and of a configuration without errors.
+//! A configuration file of arbitrary bytes: the target reads and checks it, and compares the result with the
+//! promises about findings and valid configurations.
 //!
-//! Input: the file. Files that it names are looked for in a folder that is not there; this program's own stands for a
-//! places file. Checked: each finding is one line
-//! of text and has a line of the file; errors and a configuration to start from exclude each other; the configuration that nodes are built
-//! from is as `Checked` promises, and a node of it starts; the same bytes give the same findings.
+//! Input: the file. The folder of the files that it names does not exist. The fuzzer's own program stands for a
+//! places file. Checks: each finding is one line of text and has a line number of the file. The check returns a
+//! configuration exactly if it finds no error. That configuration satisfies the promises of `Checked`, and a node
+//! starts with it. The same bytes give the same findings.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,17 +17,17 @@ use herd::proto::node::{Node, Seed, Setup};
 
 use crate::scratch;
 
-/// Where relative paths of the configuration lead: nowhere.
+/// Relative paths of the configuration start here. The folder does not exist.
 const FILE: &str = "/nonexistent/herd.json";
 
 /// See the head of the file.
 pub fn map(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return not_utf8(data) };
-    // An absolute path leads out of the folder, to what this machine happens to have.
+    // An absolute path would depend on the files of this machine.
     if text.contains("\"/") || text.contains("\\") && text.contains("file") {
         return;
     }
-    let check = || Config::parse(text, Path::new(FILE)).check_in(&surroundings());
+    let check = || Config::parse(text, Path::new(FILE)).check_in(&environment());
     let (checked, findings) = check();
     check_findings(text, &findings);
     let is_wrong = findings.iter().any(|finding| finding.severity == Severity::Error);
@@ -40,14 +41,14 @@ pub fn map(data: &[u8]) {
     }
 }
 
-/// Where nothing is but a file that may be taken for a places file: its kind is all that a check looks at.
-fn surroundings() -> Environment {
+/// An environment with one file that passes as a places file. The check only looks at the kind of the file.
+fn environment() -> Environment {
     Environment { credentials: None, places_files: vec![PathBuf::from("/proc/self/exe")] }
 }
 
 fn not_utf8(data: &[u8]) {
-    let (checked, findings) = Config::read(scratch::file_of(data)).check_in(&surroundings());
-    let bad = std::str::from_utf8(data).expect_err("it is not").valid_up_to();
+    let (checked, findings) = Config::read(scratch::file_of(data)).check_in(&environment());
+    let bad = std::str::from_utf8(data).expect_err("the text is not UTF-8").valid_up_to();
     let line = 1 + data[..bad].iter().filter(|byte| **byte == b'\n').count();
     assert!(checked.is_none());
     assert_eq!(findings.iter().map(|finding| finding.line).collect::<Vec<_>>(), [Some(line)]);
@@ -56,13 +57,13 @@ fn not_utf8(data: &[u8]) {
 
 fn check_findings(text: &str, findings: &[Finding]) {
     let lines = 1 + text.matches('\n').count();
-    assert!(findings.len() <= FINDINGS_MAX + 1, "a file of mistakes gives a bounded list");
+    assert!(findings.len() <= FINDINGS_MAX + 1, "the list of findings is bounded");
     for finding in findings {
         let shown = finding.to_string();
         assert!(finding.line.is_none_or(|line| (1..=lines).contains(&line)), "{lines} lines: {shown}");
         assert!(!finding.message.trim().is_empty() && finding.file == FILE, "{shown:?}");
         assert!(!shown.contains(char::is_control), "a finding is printed on one line: {shown:?}");
-        // Quoted pieces are cut; what the text names in full is a name or a path.
+        // A finding truncates quotations. Only names and paths appear in full.
         assert!(shown.len() <= 4 * 1024, "a finding is short: {} bytes", shown.len());
     }
 }
@@ -97,17 +98,20 @@ fn check_addresses(checked: &Checked) {
     let is_loopback = all().all(|address| address.ip().to_canonical().is_loopback());
     assert!(checked.keys.is_some() || is_loopback, "without keys the herd is on loopback");
     assert!(all().all(|address| address.port() != 0));
-    // Those of loopback are on one machine for certain.
+    // Loopback addresses are on one machine for certain.
     let local: Vec<_> = all().filter(|address| address.ip().to_canonical().is_loopback()).collect();
     let distinct: BTreeSet<_> =
         local.iter().map(|address| (address.ip().to_canonical(), address.port())).collect();
     assert_eq!(distinct.len(), local.len(), "no two listeners want the same port");
     for &(_, dialled) in &checked.edges {
-        assert!(!checked.nodes[dialled].links.ip().to_canonical().is_unspecified(), "it can be dialled");
+        assert!(
+            !checked.nodes[dialled].links.ip().to_canonical().is_unspecified(),
+            "a dialled address is specified"
+        );
     }
 }
 
-/// The core takes what the configuration's checks let through, for the node with the most neighbours.
+/// The core accepts a checked configuration. The test uses the node with the most neighbours.
 fn check_start(checked: &Checked) {
     let names: Vec<&str> = checked.nodes.iter().map(|node| node.name.as_str()).collect();
     let me = (0..names.len()).max_by_key(|&node| checked.neighbours(node).len()).expect("one at least");

@@ -1,6 +1,6 @@
-//! A neighbour that is no node: it knows the herd's key, brings a link up, and then says what it is told to say.
+//! A simulated neighbour: it has the herd's key, brings a link up, and then sends the lines of the input.
 //!
-//! Invariant: until the link is up it does everything right; a tag is wrong only where that is asked for.
+//! Invariant: until the link is up it follows the protocol. A tag is wrong only if the input requests it.
 
 use herd::proto::auth::{HelloFields, KEY_BYTES, Keys, LineKeys, Role, Transcript};
 use herd::proto::limits::{LINK_LINE_BYTES_MAX, NONCE_BYTES};
@@ -18,20 +18,20 @@ pub(crate) fn keys() -> Keys {
     Keys::new([7; KEY_BYTES], None)
 }
 
-/// What a node writes next, without its newline.
+/// The next line of a node, without its newline.
 pub(crate) fn pull<const SLOTS: usize>(node: &mut Node<SLOTS>, now: &Now, id: SessionId) -> Option<Vec<u8>> {
     let mut bytes = [0; LINK_LINE_BYTES_MAX + 1];
     let mut out = Out::new(&mut bytes);
     if !node.pull(now, id, &mut out) {
-        assert!(out.is_empty(), "nothing is written where there is nothing to say");
+        assert!(out.is_empty(), "`pull` writes nothing if it returns false");
         return None;
     }
     let line = out.written().strip_suffix(b"\n").expect("a line ends in a newline");
-    assert!(!line.contains(&b'\n'), "a line is one");
+    assert!(!line.contains(&b'\n'), "`pull` writes one line");
     Some(line.to_vec())
 }
 
-/// What is written into a line of a link.
+/// The bytes that `write` puts into a link line.
 pub(crate) fn written(write: impl FnOnce(&mut Out)) -> Vec<u8> {
     let mut bytes = [0; LINK_LINE_BYTES_MAX];
     let mut out = Out::new(&mut bytes);
@@ -46,7 +46,8 @@ pub(crate) struct Neighbour {
 }
 
 impl Neighbour {
-    /// Brings a link up: the node has dialled this neighbour, or the neighbour the node.
+    /// Brings a link up. If `node_dials`, the node has dialled this neighbour, else the neighbour has dialled
+    /// the node.
     pub(crate) fn meet<const SLOTS: usize>(
         node: &mut Node<SLOTS>,
         now: &Now,
@@ -55,7 +56,7 @@ impl Neighbour {
     ) -> Self {
         let peer = node.names().find(name.as_bytes()).expect("the configuration lists the neighbour");
         let nonce = [5; NONCE_BYTES];
-        let id = node.open(now.mono, node_dials.then_some(peer), nonce).expect("there is no link yet");
+        let id = node.open(now.mono, node_dials.then_some(peer), nonce).expect("the link is down");
         let hello = pull(node, now, id).expect("a HELLO comes first");
         let mine =
             HelloFields { name: name.as_bytes(), boot: BOOT, capacity: CAPACITY, nonce: &[6; NONCE_BYTES] };
@@ -80,7 +81,7 @@ impl Neighbour {
         Neighbour { id, line_keys }
     }
 
-    /// A line with the tag that it must have.
+    /// The line with its correct tag.
     pub(crate) fn signed(&mut self, line: &[u8]) -> Vec<u8> {
         let tag = self.line_keys.sign(line);
         let mut whole = line.to_vec();
@@ -88,14 +89,14 @@ impl Neighbour {
         whole
     }
 
-    /// Takes the tag off what the node has written; it must be right.
+    /// Removes the tag from a line of the node. The tag must be correct.
     pub(crate) fn opened(&mut self, line: &[u8]) -> Vec<u8> {
         let (line, tag) = wire::split_tag(line).expect("each line of a link that is up has a tag");
-        assert!(self.line_keys.check(line, &tag), "the tag is right");
+        assert!(self.line_keys.check(line, &tag), "the tag is correct");
         line.to_vec()
     }
 
-    /// The secret that the digests of the link are hashed with.
+    /// The secret that keys the digests of the link.
     pub(crate) fn digest_secret(&self) -> u64 {
         self.line_keys.digest_secret()
     }

@@ -1,26 +1,28 @@
-//! Anything that may happen to two or three nodes, in any order, and that all is well once it is over.
+//! Events of two or three nodes in any order. The herd must recover after the last one.
 //!
-//! Input: text. The first line holds letters: `3` three nodes (else two), `o` in a ring, `k` with a key, `s` updates live
-//! for 60 s, `f` tables of 3, `u` tables of 2, 4 and 8 (else 8, the most there is room for). Then steps, a letter and its digits each; what
-//! is no letter of a step is skipped, a digit that is too large or none counts modulo what there is:
+//! Input: text. The first line holds letters: `3` three nodes (else two), `o` in a ring, `k` with a key, `s`
+//! updates live for 60 s, `f` tables of 3, `u` tables of 2, 4 and 8 (else 8, the largest size). Then come the
+//! steps: a letter and its digits each. The target skips a byte that is not a letter of a step. A number is
+//! taken modulo its range:
 //!
 //! | | |
 //! |---|---|
-//! | `i` node client time place | a client says where it is |
-//! | `q` node client | a client asks about another |
-//! | `t` amount | time passes, 1 ms to 70 s; nodes are woken when they want to be |
-//! | `j` node amount | its wall clock jumps, back by a day or so, or ahead by years, which it does not trust then |
-//! | `z` node | its wall clock is right and trusted from now on |
-//! | `w` pipe end lines | an end writes so many lines |
+//! | `i` node client time place | a client sends its position |
+//! | `q` node client | a client asks about another client |
+//! | `t` amount | time passes, 1 ms to 70 s; nodes tick when they request it |
+//! | `j` node amount | its wall clock jumps: back by about a day, or ahead by years and untrusted |
+//! | `z` node | its wall clock is correct and trusted from now on |
+//! | `w` pipe end lines | an end writes up to this many lines |
 //! | `d` pipe end | a line is delivered to an end |
-//! | `a` | everything is written and delivered, over and over |
-//! | `x` pipe / `y` pipe | a connection is cut; nobody is told of it |
-//! | `c` node / `p` node | a node is started anew; nobody is told of it |
-//! | `r` node other | its configuration leaves the other node out; its own number: it lists all |
-//! | `n` | nobody can be reached any more, or again |
+//! | `a` | all lines are written and delivered, repeatedly |
+//! | `x` pipe / `y` pipe | a connection is cut; with `y` neither end notices |
+//! | `c` node / `p` node | a node restarts; with `p` its peers do not notice |
+//! | `r` node other | its configuration omits the other node; with its own number it lists all |
+//! | `n` | switches whether nodes can reach each other |
 //!
-//! Checked at each step: see `herd_of_nodes.rs`. At the end every configuration is whole, every clock right, all can be reached: within
-//! five minutes all links must be in sync, and all tables hold the same from the highest floor on.
+//! Checks after each step: see `herd_of_nodes.rs`. At the end, all configurations are complete, all clocks
+//! correct, and all nodes reachable. Then within five minutes all links must be in sync, and all tables must
+//! agree above the highest floor.
 
 use std::collections::BTreeSet;
 
@@ -30,14 +32,15 @@ use herd::proto::update::Update;
 use crate::herd_of_nodes::{CLIENTS, Herd, NAMES, Shape, WALL_NS, unranked};
 
 const SHORT_AGE_S: u32 = 60;
-/// Steps of an input that are played.
+/// The largest number of steps of an input.
 const STEPS_MAX: usize = 300;
-/// Silence is noticed after 30 s, the next dial follows within 30 s, and a digest that differs by the next but one.
+/// A node detects silence after 30 s and dials again within 30 s. The next but one digest resolves a
+/// difference.
 const HEALED_WITHIN_MS: u64 = 300_000;
 const AMOUNTS_MS: [u64; 8] = [1, 100, 500, 1_100, 5_000, 11_000, 31_000, 70_000];
 const AMOUNTS_NS: [i64; 4] =
     [-90_000_000_000_000, -1_000_000_000, 3_600_000_000_000, 300_000_000_000_000_000];
-/// Seconds from the beginning: one time in three forms, some near it, and two that a right clock does not take.
+/// One time in three forms, some times near it, and two times that a correct clock rejects.
 const TIMES: [&str; 8] = [
     "1700000000",
     "1700000000.0",
@@ -92,7 +95,7 @@ impl Steps<'_> {
         Some(first)
     }
 
-    /// The next byte as a number below `count`; `0` is 0.
+    /// The next byte as a number below `count`. `0` is 0.
     fn number(&mut self, count: usize) -> usize {
         usize::from(self.next().unwrap_or(b'0').wrapping_sub(b'0')) % count.max(1)
     }
@@ -111,10 +114,10 @@ impl Steps<'_> {
             }
             b'q' => {
                 let (node, client) = (self.node(), CLIENTS[self.number(CLIENTS.len())]);
-                let told = self.herd.client(node, &format!("WHATSAT {client} 10 5"));
+                let answer = self.herd.client(node, &format!("WHATSAT {client} 10 5"));
                 let held = self.herd.at_lines(node).remove(client);
                 let held = held.as_deref().map(unranked);
-                assert_eq!(told.as_deref(), held, "a query tells what is held");
+                assert_eq!(answer.as_deref(), held, "a query returns the entry");
             }
             b't' => {
                 let amount_ms = AMOUNTS_MS[self.number(AMOUNTS_MS.len())];
@@ -124,7 +127,8 @@ impl Steps<'_> {
                 let (node, amount_ns) = (self.node(), AMOUNTS_NS[self.number(AMOUNTS_NS.len())]);
                 let board = &mut self.herd.boards[node];
                 board.wall_off_ns = amount_ns;
-                // What a clock that is trusted and years ahead takes stays: the herd does not promise otherwise.
+                // A trusted clock that is years ahead accepts entries that then stay. The herd does not promise
+                // otherwise.
                 board.is_trusted &= amount_ns < 0;
             }
             b'z' => {
@@ -158,10 +162,10 @@ impl Steps<'_> {
     }
 }
 
-/// Writes and delivers until there is nothing more to be said.
+/// Writes and delivers lines until all nodes are silent.
 fn pump(herd: &mut Herd) {
     for turn in 0.. {
-        assert!(turn < 2_000, "nodes talk without end");
+        assert!(turn < 2_000, "the traffic does not end");
         herd.settle();
         let mut moved = false;
         for pipe in (0..herd.pipes()).rev() {
@@ -176,7 +180,7 @@ fn pump(herd: &mut Herd) {
     }
 }
 
-/// Time passes, and nodes are woken when they want to be; with `talking`, lines get through at once.
+/// Lets time pass and ticks the nodes when they request it. With `talking`, lines are delivered at once.
 fn pass(herd: &mut Herd, ms: u64, talking: bool) {
     let end = herd.now_ms + ms;
     for turn in 0.. {
@@ -185,7 +189,7 @@ fn pass(herd: &mut Herd, ms: u64, talking: bool) {
             pump(herd);
         }
         let wake = herd.wake_ms();
-        // A timer that is due waits for a line to be written, and is no reason to wait.
+        // A timer that is due may wait for a line to be written. Time goes on meanwhile.
         herd.now_ms = wake.max(herd.now_ms + 1).min(end);
         herd.tick();
         if herd.now_ms == end {
@@ -213,14 +217,14 @@ fn heal(herd: &mut Herd) {
     check_tables(herd);
 }
 
-/// All hold the same at and above the highest floor; below it a table that was full has passed nothing on.
+/// Checks that all tables agree at and above the highest floor. Below it, a full table did not flood.
 fn check_tables(herd: &Herd) {
-    assert!(herd.now_ms < u64::from(AGE_S_MAX) * 800, "no update may be in the last tenth of its life");
+    assert!(herd.now_ms < u64::from(AGE_S_MAX) * 800, "the run is too short for the last tenth of a life");
     let tables: Vec<Vec<Update>> = (0..herd.shape.nodes)
         .map(|node| herd.at_lines(node).values().map(|line| herd.read(line)).collect())
         .collect();
     if herd.shape.age_s_max == SHORT_AGE_S {
-        assert!(tables.iter().all(Vec::is_empty), "what has outlived its age is forgotten");
+        assert!(tables.iter().all(Vec::is_empty), "expired entries are removed");
         return;
     }
     let floors = tables.iter().enumerate().filter_map(|(node, updates)| {
@@ -236,7 +240,7 @@ fn check_tables(herd: &Herd) {
     for (node, table) in tables.iter().enumerate() {
         assert_eq!(above(table), above(&tables[0]), "{} and {} differ", NAMES[node], NAMES[0]);
     }
-    // A clock that is right takes nothing that is more than a day ahead.
+    // A correct clock rejects a time that is more than a day ahead.
     let ahead_ns = WALL_NS + i64::try_from(herd.now_ms).expect("days") * 1_000_000 + 86_400_000_000_000;
     assert!(tables.iter().flatten().all(|update| update.sighting.rank.0 <= ahead_ns));
 }

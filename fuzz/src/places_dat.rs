@@ -1,11 +1,14 @@
-//! A places file of any bytes, and a query to it, with a checksum that is right.
+//! A places file of arbitrary bytes, and a query to it. The target corrects the checksum.
 //!
-//! Input: 14 bytes, then the file. A byte of bits: 1 leave magic, length and checksum as they are (else they are mended), 2
-//! leave where the texts begin, 4 leave the order of blocks (else blocks are numbered as they come, 32 places each); a
-//! byte: items (modulo 21); i32 latitude and i32 longitude in millionths of a degree; u32 radius in metres (modulo
-//! 50,001). Checked: a file that opens is what it says; all its places, names, areas and regions are read, each to its text
-//! or to an error; places come by number, and no more of them than there are; the answer is JSON of no more
-//! items than wanted; where the file is in order the nearest are the ones that measuring each place finds.
+//! Input: 14 bytes, then the file. The first byte holds bits: 1 leave magic, length and checksum unchanged
+//! (else the target corrects them), 2 leave the start of the texts, 4 leave the order of blocks (else the
+//! target numbers them in order, 32 places each). Then a byte: items (modulo 21); i32 latitude and i32
+//! longitude in millionths of a degree; u32 radius in metres (modulo 50,001).
+//!
+//! Checks: a file that opens has consistent sections. All places, names, areas and regions can be read, each as
+//! text or as an error. Places come in order of their numbers, and there are not more than the header states.
+//! The answer is JSON with at most the requested items. If the file is in order, the nearest places equal the
+//! result of measuring each place.
 
 use std::hash::Hasher;
 
@@ -26,9 +29,9 @@ const BLOCK_PLACES: u32 = 32;
 const MAGIC: &[u8; 8] = b"HERDPLCS";
 /// The longest text of a file, unpacked.
 const TEXT_BYTES_MAX: usize = 255;
-/// The longest answer: three texts a result, each byte escaped as six, and what is around them.
+/// The longest answer: three texts for each result, each byte escaped as six, and the JSON around them.
 const ANSWER_BYTES_MAX: usize = 256 + 20 * (512 + 3 * 6 * TEXT_BYTES_MAX);
-/// Two formulas differ in their last digits: so near to the rim either may be right.
+/// The two formulas differ in their last digits. Within this distance of the rim, either result is correct.
 const RIM_M: f64 = 1e-3;
 
 /// See the head of the file.
@@ -62,7 +65,7 @@ pub fn places_dat(data: &[u8]) {
     check_nearest(&dat, &query, spots.as_deref(), &mut scratch);
 }
 
-/// Puts right what a change would otherwise be caught by before it is looked at.
+/// Corrects fields of the header, so that a mutation reaches the code behind the first checks.
 fn mend(file: &mut [u8], bits: u8) {
     let length = file.len();
     if length < HEADER_BYTES + BLOCK_BYTES + CHECKSUM_BYTES {
@@ -78,7 +81,7 @@ fn mend(file: &mut [u8], bits: u8) {
         let texts_at =
             coordinates_at.saturating_add((u32_at(file, 12) as usize).saturating_mul(COORDINATE_BYTES));
         put(file, 20, texts_at);
-        // Sections in order, wherever they were meant to be.
+        // Puts the sections in order.
         let end = length - CHECKSUM_BYTES;
         let areas_at = (u32_at(file, 24) as usize).clamp(texts_at.min(end), end);
         let regions_at = (u32_at(file, 28) as usize).clamp(areas_at, end);
@@ -103,7 +106,7 @@ fn mend(file: &mut [u8], bits: u8) {
     }
 }
 
-/// A file that opens has its sections one behind the other, and the coordinates of all its places.
+/// Checks that the sections follow each other and that every place has coordinates.
 fn check_sections(file: &[u8]) {
     let (places, blocks) = (u64::from(u32_at(file, 12)), u64::from(u32_at(file, 16)));
     let coordinates_at = HEADER_BYTES as u64 + (blocks + 1) * BLOCK_BYTES as u64;
@@ -131,12 +134,12 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-/// All places of the file, if it can be read to its end.
+/// All places of the file, if the file can be read to its end.
 fn scan(dat: &Dat, scratch: &mut Scratch) -> Option<Vec<Spot>> {
     let mut spots: Vec<Spot> = Vec::new();
     let read = dat.scan_band(i32::MIN, i32::MAX, scratch, |spot| spots.push(spot));
     assert!(spots.is_sorted_by(|a, b| a.number < b.number), "places come by number, each once");
-    assert!(spots.iter().all(|spot| spot.number < dat.places()), "no more than there are");
+    assert!(spots.iter().all(|spot| spot.number < dat.places()), "a number is below the count of places");
     read.is_ok().then_some(spots)
 }
 
@@ -160,7 +163,7 @@ fn check_answer(json: &[u8], query: &Query) {
     assert!(!json.windows(2).any(|pair| pair == b"\n\n") && !json.ends_with(b"\n"));
 }
 
-/// Distance by unit vectors, which has nothing in common with the formula that is tested.
+/// Distance by unit vectors, a formula that is independent of the tested one.
 fn chord_m(query: &Query, spot: &Spot) -> f64 {
     let vector = |latitude: f64, longitude: f64| {
         let (y, z) = latitude.to_radians().sin_cos();
@@ -173,8 +176,8 @@ fn chord_m(query: &Query, spot: &Spot) -> f64 {
     2.0 * EARTH_RADIUS_M * (square.sqrt() / 2.0).min(1.0).asin()
 }
 
-/// Whether each block begins at the latitude of its first place, and the sentinel is at the end of the world, as the format
-/// has it. A reader takes their word for it: a forged file may hide places, and no more.
+/// Whether each block begins at the latitude of its first place and the sentinel is the largest latitude, as
+/// the format requires. A reader trusts these values: a forged file can hide places, and nothing else.
 fn are_blocks_true(file: &[u8], spots: &[Spot]) -> bool {
     let blocks = u32_at(file, 16) as usize;
     let head = |block: usize| {
@@ -191,7 +194,7 @@ fn check_nearest(dat: &Dat, query: &Query, spots: Option<&[Spot]>, scratch: &mut
     let distances: Vec<f64> = found.spots.iter().map(Found::distance_m).collect();
     assert!(distances.len() <= usize::from(query.items) && distances.is_sorted());
     assert!(distances.iter().all(|metres| *metres <= query.radius_m + RIM_M));
-    // What follows is promised of a file whose places lie by latitude, and on the globe.
+    // The next checks require that the places are sorted by latitude and lie on the globe.
     let Some(spots) = spots else { return };
     let is_on_globe = |spot: &Spot| {
         spot.latitude_udeg.unsigned_abs() <= 90_000_000 && spot.longitude_udeg.unsigned_abs() <= 180_000_000
@@ -204,7 +207,7 @@ fn check_nearest(dat: &Dat, query: &Query, spots: Option<&[Spot]>, scratch: &mut
     all.sort_by(f64::total_cmp);
     let within = all.iter().filter(|metres| **metres <= query.radius_m).count();
     let rim = all.iter().filter(|metres| (**metres - query.radius_m).abs() < RIM_M).count();
-    assert!(found.any == (within > 0) || rim > 0, "whether anything is near: {query:?}");
+    assert!(found.any == (within > 0) || rim > 0, "`any` is correct: {query:?}");
     let expected = within.min(usize::from(query.items));
     assert!(distances.len().abs_diff(expected) <= rim, "{} for {expected}: {query:?}", distances.len());
     for (metres, plain) in distances.iter().zip(&all) {

@@ -1,14 +1,14 @@
-//! One file of this process, written anew for each input: what is read by its path has to lie somewhere.
+//! A temporary file of this process, rewritten for each input, for code that reads by path.
 //!
-//! Invariant: one input at a time. A fuzzer and the corpora's test play one after the other.
+//! Invariant: one input at a time. The fuzzer and the test of the corpora run inputs one after another.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// Where a file costs no disk.
+/// A folder in memory.
 const IN_MEMORY: &str = "/dev/shm";
 
-/// Writes `bytes` to the file and gives its path.
+/// Writes `bytes` to the file and returns its path.
 pub(crate) fn file_of(bytes: &[u8]) -> &'static Path {
     static FILE: OnceLock<PathBuf> = OnceLock::new();
     let file = FILE.get_or_init(|| {
@@ -20,7 +20,7 @@ pub(crate) fn file_of(bytes: &[u8]) -> &'static Path {
     file
 }
 
-/// Removes the file: to be called when the last input was played.
+/// Removes the file. Called after the last input.
 pub(crate) fn remove() {
     let _ = std::fs::remove_file(file_of(b""));
 }

@@ -1,6 +1,7 @@
-//! Plays every input of every corpus through its target, on any Rust; says how many there were.
+//! Runs every input of every corpus through its target, on any Rust toolchain, and prints the number of inputs.
 //!
-//! Without a harness, because the numbers are to be seen. A target without a corpus and a corpus without a target fail.
+//! It has no harness, so that the numbers are visible. A target without a corpus fails, and so does a corpus
+//! without a target.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
