@@ -1,4 +1,5 @@
-//! `herd_fuzz::node_ops` as a target of cargo-fuzz. A build without cargo-fuzz runs it on the files that the arguments name.
+//! `herd_fuzz::node_ops` as a target of cargo-fuzz. A build without cargo-fuzz runs it on the files that the arguments
+//! name.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -145,12 +145,12 @@ impl Transcript<'_> {
     /// Checks the proofs of the other end. `role` is this end's role. `None` if the ends share no key.
     #[must_use]
     pub fn verify(&self, keys: &Keys, role: Role, proofs: &[[u8; PROOF_BYTES]]) -> Option<LineKeys> {
-        let proves =
+        let is_proof =
             |key: &&[u8; KEY_BYTES], proof: &[u8; PROOF_BYTES]| same(&self.proof(key, role.other()), proof);
         // The dialler's order decides, so both ends choose the same key.
         let key = match role {
-            Role::Dialler => keys.list().find(|key| proofs.iter().any(|proof| proves(key, proof))),
-            Role::Acceptor => proofs.iter().find_map(|proof| keys.list().find(|key| proves(key, proof))),
+            Role::Dialler => keys.list().find(|key| proofs.iter().any(|proof| is_proof(key, proof))),
+            Role::Acceptor => proofs.iter().find_map(|proof| keys.list().find(|key| is_proof(key, proof))),
         }?;
         let salt = self.mac(key, b"salts", Role::Dialler);
         Some(LineKeys {

@@ -54,7 +54,7 @@ impl World {
         let life_s = i64::from(self.plan.age_s_max);
         let now = self.hosts[host].now(self.now);
         let now_s = now.mono.seconds();
-        let Host { node, held, evicted, owes, holders, .. } = &mut self.hosts[host];
+        let Host { node, held, evicted, must_send, holders, .. } = &mut self.hosts[host];
         let node = node.as_ref()?;
         let table = node.table();
         if table.len() > table.capacity() || table.capacity() > SLOTS / 2 {
@@ -93,8 +93,8 @@ impl World {
             holders[client] = None;
             // A new update is pending for all neighbours except its sender.
             let from = delivered.and_then(|delivered| delivered.from);
-            for (neighbour, owes) in owes.iter_mut().enumerate().take(node.links().count()) {
-                *owes = *owes & !(1 << client) | u64::from(from != Some(neighbour)) << client;
+            for (neighbour, must_send) in must_send.iter_mut().enumerate().take(node.links().count()) {
+                *must_send = *must_send & !(1 << client) | u64::from(from != Some(neighbour)) << client;
             }
             if self.healed {
                 let union = &mut self.union[client];
@@ -109,7 +109,7 @@ impl World {
 
     /// Checks that every removed entry had a reason.
     fn check_gone(&mut self, host: usize, seen: u64, evictions: u64, now: &Now) -> Option<Broken> {
-        let Host { node, held, owes, holders, .. } = &mut self.hosts[host];
+        let Host { node, held, must_send, holders, .. } = &mut self.hosts[host];
         let table = node.as_ref()?.table();
         let now_s = now.mono.seconds();
         let mut evicted = 0;
@@ -133,7 +133,7 @@ impl World {
             }
             *slot = None;
             holders[client] = None;
-            owes.iter_mut().for_each(|owes| *owes &= !(1 << client));
+            must_send.iter_mut().for_each(|must_send| *must_send &= !(1 << client));
         }
         if evicted > evictions {
             return Some((
@@ -150,11 +150,11 @@ impl World {
         if is_ahead(&self.hosts[host].now(self.now), &delivered.sighting) {
             return None;
         }
-        let Host { node, held, owes, .. } = &mut self.hosts[host];
+        let Host { node, held, must_send, .. } = &mut self.hosts[host];
         let (table, Delivered { client, sighting, from, .. }) = (node.as_ref()?.table(), delivered);
         let order = held[*client].map(|held| held.sighting.compare(sighting));
         if let (Some(Ordering::Equal), Some(from)) = (order, from) {
-            owes[*from] &= !(1 << client);
+            must_send[*from] &= !(1 << client);
             let mut slots =
                 table.sim_entries().enumerate().filter(|(slot, _)| table.pending().is_set(*from, *slot));
             if slots.any(|(_, (version, _))| client_number(version.client) == Some(*client)) {
@@ -183,12 +183,12 @@ impl World {
     /// A pending bit implies an entry and a neighbour. An update that must be pending is pending, unless it is
     /// too old to send.
     fn check_pending(&self, host: usize) -> Option<Broken> {
-        let Host { node, owes, held, .. } = &self.hosts[host];
+        let Host { node, must_send, held, .. } = &self.hosts[host];
         let node = node.as_ref()?;
         let now_s = self.hosts[host].now(self.now).mono.seconds();
         let (table, pending) = (node.table(), node.table().pending());
         let advertised_s = i32::try_from(self.plan.age_s_max - self.plan.age_s_max / 10).unwrap_or(i32::MAX);
-        for (neighbour, must) in owes.iter().enumerate() {
+        for (neighbour, must) in must_send.iter().enumerate() {
             let count = pending.count(neighbour);
             if count == 0 && *must == 0 {
                 continue;
@@ -259,7 +259,7 @@ impl World {
             return None;
         }
         if let Some(to) = to {
-            self.hosts[host].owes[to] &= !(1 << client);
+            self.hosts[host].must_send[to] &= !(1 << client);
         }
         Some(Kind::Update { client, sighting: *sighting, hidden_ms: held.hidden_ms })
     }

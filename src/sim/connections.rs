@@ -270,7 +270,7 @@ impl World {
             _ => false,
         };
         let here = &mut self.conns[conn].ends[end];
-        here.proved |= knows;
+        here.authenticated |= knows;
         // A changed PROOF does not count as poisoned: it may contain another proof that is intact.
         here.poisoned |= meta.tampered && !matches!(meta.kind, Kind::Proof(_));
         let bad = here.poisoned || self.conns[conn].ends[1 - end].is_stranger();
@@ -316,7 +316,7 @@ impl World {
         let fits = match () {
             () if hello => !std::mem::replace(&mut here.sent_hello, true),
             () if proof => keyed && here.sent_hello && !std::mem::replace(&mut here.sent_proof, true),
-            () => here.sent_hello && here.sent_proof == keyed && here.proved && !here.poisoned,
+            () => here.sent_hello && here.sent_proof == keyed && here.authenticated && !here.poisoned,
         };
         let tag = wire::split_tag(line);
         if !fits || tag.is_some() != (keyed && !hello && !proof) {

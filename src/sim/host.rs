@@ -53,7 +53,7 @@ pub(super) struct Host {
     /// By client: the address that holds its entry.
     pub(super) holders: [Option<usize>; CLIENTS_MAX],
     /// By neighbour, one bit for each client: the updates that must be pending.
-    pub(super) owes: [u64; NEIGHBOURS_MAX],
+    pub(super) must_send: [u64; NEIGHBOURS_MAX],
 }
 
 impl Host {
@@ -75,7 +75,7 @@ impl Host {
             held: [None; CLIENTS_MAX],
             evicted: 0,
             holders: [None; CLIENTS_MAX],
-            owes: [0; NEIGHBOURS_MAX],
+            must_send: [0; NEIGHBOURS_MAX],
         }
     }
 
@@ -101,7 +101,7 @@ impl Host {
         self.held = [None; CLIENTS_MAX];
         self.evicted = 0;
         self.holders = [None; CLIENTS_MAX];
-        self.owes = [0; NEIGHBOURS_MAX];
+        self.must_send = [0; NEIGHBOURS_MAX];
     }
 
     pub(super) fn shares_a_key_with(&self, numbers: &[u8]) -> bool {

@@ -171,7 +171,7 @@ pub(super) struct End {
     pub(super) host: Option<usize>,
     pub(super) state: State,
     /// The other end's proof has arrived, made with a key of this end.
-    pub(super) proved: bool,
+    pub(super) authenticated: bool,
     /// A line has arrived that the other end did not write.
     pub(super) poisoned: bool,
     pub(super) sent_hello: bool,
@@ -180,7 +180,7 @@ pub(super) struct End {
 
 impl End {
     pub(super) fn of(host: Option<usize>, state: State) -> Self {
-        End { host, state, proved: false, poisoned: false, sent_hello: false, sent_proof: false }
+        End { host, state, authenticated: false, poisoned: false, sent_hello: false, sent_proof: false }
     }
 
     pub(super) fn is_stranger(&self) -> bool {

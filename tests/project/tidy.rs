@@ -224,7 +224,7 @@ const NOT_PLAIN: [&str; 13] = [
     "kept",
 ];
 
-/// Pieces of lines that [`NOT_PLAIN`] does not apply to: `tests/links.rs` waits for this text in a log.
+/// Pieces of lines that [`NOT_PLAIN`] does not apply to: `tests/e2e/links.rs` waits for this text in a log.
 const PLAIN_EXCEPT: [&str; 1] = ["its first line is no HELLO"];
 
 #[test]

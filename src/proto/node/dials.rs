@@ -43,7 +43,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         let link = &mut self.links[neighbour];
         link.dialling = false;
         link.backoff_ms = (link.backoff_ms * 2).clamp(BACKOFF_MS_MIN, BACKOFF_MS_MAX);
-        // Half of the pause is random, so that the nodes of a herd do not dial in step after a power cut.
+        // Half of the pause is random, so that the nodes of a herd do not dial at the same moments after a power cut.
         let pause_ms = self.jitter.between(link.backoff_ms / 2, link.backoff_ms);
         link.dial_at = if core::mem::take(&mut link.dial_back_asked) { now } else { now.after_ms(pause_ms) };
     }
@@ -55,7 +55,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         if self.sessions.iter().any(|session| session.phase == Phase::Free) {
             return Mono(0);
         }
-        self.oldest_unproven().map_or(Mono(0), |index| {
+        self.oldest_unauthenticated().map_or(Mono(0), |index| {
             let Session { is_expected, opened_at, .. } = self.sessions[index];
             opened_at.after_ms(if is_expected { EXPECTED_MS_MIN } else { STRANGER_MS_MIN })
         })
@@ -94,7 +94,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
         if let Some(free) = self.sessions.iter().position(|session| session.phase == Phase::Free) {
             return free;
         }
-        let oldest = self.oldest_unproven().expect("a neighbour has one link, and there are more sessions");
+        let oldest =
+            self.oldest_unauthenticated().expect("a neighbour has one link, and there are more sessions");
         self.counters.handshakes_evicted += 1;
         self.end(now, oldest, Some(Cut::PushedOut));
         oldest
@@ -102,9 +103,10 @@ impl<const SLOTS: usize> Node<SLOTS> {
 
     /// The session to close for a new one. First come incoming ones from other addresses, then incoming ones
     /// from neighbours' addresses, then dialled ones. The oldest of its kind goes first.
-    fn oldest_unproven(&self) -> Option<usize> {
-        let unproven = self.sessions.iter().enumerate().filter(|(_, session)| session.phase != Phase::Up);
-        unproven
+    fn oldest_unauthenticated(&self) -> Option<usize> {
+        let unauthenticated =
+            self.sessions.iter().enumerate().filter(|(_, session)| session.phase != Phase::Up);
+        unauthenticated
             .min_by_key(|(_, session)| (session.dialled, session.is_expected, session.opened_at))
             .map(|(index, _)| index)
     }

@@ -400,13 +400,13 @@ impl<const SLOTS: usize> Node<SLOTS> {
         };
         *counter += 1;
         if matches!(admission, Admission::News | Admission::Newcomer) {
-            self.wake_owing();
+            self.wake_pending();
         }
         admission
     }
 
     /// Wakes the writers of all links that are up and have pending updates.
-    pub(crate) fn wake_owing(&mut self) {
+    pub(crate) fn wake_pending(&mut self) {
         for (neighbour, link) in self.links.iter().enumerate() {
             if let Some(session) = link.session
                 && self.table.pending().count(neighbour) > 0
@@ -452,8 +452,9 @@ impl<const SLOTS: usize> Node<SLOTS> {
     #[must_use]
     pub fn wake_at(&self) -> Mono {
         let sessions = self.sessions.iter().map(|session| {
-            let owing = session.neighbour.is_some_and(|n| self.table.pending().count(usize::from(n)) > 0);
-            session.wake_at(owing)
+            let has_pending =
+                session.neighbour.is_some_and(|n| self.table.pending().count(usize::from(n)) > 0);
+            session.wake_at(has_pending)
         });
         let dials = self.links.iter().map(Link::dial_due_at);
         sessions.chain(dials).fold(self.sweep_at().min(self.census_wake_at()), Mono::min)

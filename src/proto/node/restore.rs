@@ -4,9 +4,9 @@
 //! The server reads entries by slot, from the highest down, and the table may change between two reads. The
 //! server misses no entry: a removal moves the last entry into the hole, and that entry was read already or
 //! stays below the current slot. New entries take higher slots and count as
-//! [`Counters::updates_new`](crate::counters::Counters::updates_new). The slots only decrease, so the server reads at most as
-//! many entries as the table held at the start. It may read a moved entry twice; restoring it twice is
-//! harmless.
+//! [`Counters::updates_new`](crate::counters::Counters::updates_new). The slots only decrease, so the server
+//! reads at most as many entries as the table held at the start. It may read a moved entry twice; restoring it
+//! twice is harmless.
 //!
 //! A restored entry passes the same checks as an update of a neighbour, with its age at that time. It is
 //! pending for no neighbour, because the first digest of each link finds what the other end lacks. After a
