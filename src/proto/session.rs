@@ -60,7 +60,7 @@ impl Cut {
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
-            Cut::NoHello => "its first line is no HELLO",
+            Cut::NoHello => "its first line is not a HELLO",
             Cut::Version => "it speaks another version of the link protocol: update both nodes",
             Cut::Stranger => {
                 "it is not the neighbour this configuration expects: give both nodes the same configuration"

@@ -59,7 +59,7 @@ fn no_hello() {
                 said.is_empty() || (said.starts_with("HELLO 1 Smith ") && said.lines().count() == 1);
             assert!(is_hello_at_most, "{}: {said}", line[..line.len().min(80)].escape_ascii());
         }
-        herd["Smith"].log.wait_for("a link connection was refused: its first line is no HELLO");
+        herd["Smith"].log.wait_for("a link connection was refused: its first line is not a HELLO");
         nobody_knows(&herd, "forged");
         assert!(!herd["Hill"].log.has("is down") && !herd["Smith"].log.has("is down"));
         is_in_sync(&herd, "after");
