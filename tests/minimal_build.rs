@@ -53,7 +53,7 @@ fn a_map_that_wants_another_server_is_refused_with_the_line_and_the_remedy() {
 fn a_herd_is_sent_to_a_pc_too() {
     let (status, said) = ran(&["up"]);
     assert_eq!(status, Some(1));
-    assert!(said.contains("this build runs single nodes alone"), "{said}");
+    assert!(said.contains("this build runs only single nodes"), "{said}");
     assert!(said.contains("herd serve"), "{said}");
 }
 
@@ -61,5 +61,5 @@ fn a_herd_is_sent_to_a_pc_too() {
 fn an_import_is_sent_to_a_pc() {
     let (status, said) = ran(&["places", "import", "--out", "/nowhere/own.dat", "/nowhere/own.csv"]);
     assert_eq!(status, Some(1));
-    assert!(said.contains("this build makes no places file; do it on a PC"), "{said}");
+    assert!(said.contains("this build cannot make places files (make the file on a PC"), "{said}");
 }

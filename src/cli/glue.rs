@@ -1,6 +1,7 @@
-//! Where the command line meets the rest of the program: one function for each command that others carry out.
+//! Connects the command line to the rest of the program: one function for each command that another module implements.
 //!
-//! Arguments are already checked. A message that comes back is printed after `herd: ` and the exit status is then 1.
+//! The arguments are checked. If a function returns a message, the program prints `herd: ` and the message, and exits
+//! with status 1.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -21,12 +22,12 @@ use crate::server::{self, Address, NodeConfig};
 pub(super) struct ServeOptions {
     pub(super) log_level: LevelFilter,
     pub(super) log_format: LogFormat,
-    /// Whether the node is to stop at the end of its standard input, which `herd up` holds open. The key has been read
-    /// from it already; nothing more will come.
+    /// Whether the node stops at the end of its standard input, which `herd up` holds open. `ready_to_serve` has
+    /// read the key from it; no more bytes follow.
     pub(super) stops_with_stdin: bool,
 }
 
-/// What `places near` asks for: degrees, kilometres from 0 to 50, 1 to 20 places.
+/// The query of `places near`: degrees, kilometres from 0 to 50, 1 to 20 places.
 #[derive(Debug)]
 pub(super) struct NearQuery {
     pub(super) lat_deg: f64,
@@ -35,7 +36,7 @@ pub(super) struct NearQuery {
     pub(super) items: usize,
 }
 
-/// What `places build` reads.
+/// The input files of `places build`.
 #[derive(Debug)]
 pub(super) struct BuildInputs {
     pub(super) cities: PathBuf,
@@ -44,7 +45,7 @@ pub(super) struct BuildInputs {
     pub(super) airports: PathBuf,
 }
 
-/// Runs the node of this index until it is told to stop. `reread` gives the configuration and the index anew.
+/// Runs the node of this index until a signal stops it. `reread` reads the configuration and the index again.
 pub(super) fn serve(
     checked: Checked,
     me: usize,
@@ -68,7 +69,7 @@ fn plan(checked: Checked, me: usize, supervised: bool) -> NodeConfig {
         links: node.links,
         http: node.http,
     };
-    // They cost memory, and nobody else needs them.
+    // Edges cost memory, and only the page shows them.
     let shown = if checked.nodes[me].http.is_some() { checked.edges.as_slice() } else { &[] };
     let number = |index: usize| u16::try_from(index).unwrap_or(u16::MAX);
     let edges = shown.iter().map(|&(a, b)| (number(a), number(b))).collect();
@@ -88,12 +89,12 @@ fn plan(checked: Checked, me: usize, supervised: bool) -> NodeConfig {
     }
 }
 
-/// The word that opens the pages of nodes that have these keys.
+/// The token that opens the pages of nodes that have these keys.
 pub(super) fn token(keys: &config::Keys) -> Option<Token> {
     Token::of(&auth::Keys::new(keys.current, keys.previous)).next()
 }
 
-/// Writes the answer of a places file and a line feed.
+/// Writes the answer from a places file, and a line feed.
 pub(super) fn places_near(file: &Path, query: &NearQuery, out: &mut dyn Write) -> Result<(), String> {
     let query = Query {
         latitude_deg: query.lat_deg,
@@ -104,12 +105,11 @@ pub(super) fn places_near(file: &Path, query: &NearQuery, out: &mut dyn Write) -
     places::near_command(file, query, out).map_err(|error| error.to_string())
 }
 
-/// What a build without the feature `import` says. It is asked for right where an import begins, so that the compiler
-/// sees that nothing comes after.
-const NO_IMPORT: &str =
-    "this build makes no places file; do it on a PC, with the feature \"import\", and copy the file";
+/// The error of a build without the feature `import`. Each function checks the feature first, so the compiler can drop
+/// the code that follows.
+const NO_IMPORT: &str = "this build cannot make places files (make the file on a PC, with the feature \"import\", and copy it here)";
 
-/// Imports places and writes to `out` what came of it; a bar and bad rows go to standard error.
+/// Imports places. Writes a summary to `out`, a progress bar and bad rows to standard error.
 pub(super) fn places_import(what: &Import, out: &mut dyn Write) -> Result<(), String> {
     if !cfg!(feature = "import") {
         return Err(NO_IMPORT.to_owned());
@@ -120,7 +120,7 @@ pub(super) fn places_import(what: &Import, out: &mut dyn Write) -> Result<(), St
         .map_err(|error| error.to_string())
 }
 
-/// Builds a places file and writes to `out` what went into it.
+/// Builds a places file and writes a summary to `out`.
 pub(super) fn places_build(inputs: &BuildInputs, file: &Path, out: &mut dyn Write) -> Result<(), String> {
     if !cfg!(feature = "import") {
         return Err(NO_IMPORT.to_owned());

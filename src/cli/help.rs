@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use super::table::{ABOUT, COMMANDS, Entry, Flag, NOTES};
 
-/// Help is at most this wide, in characters: a terminal of 80 columns shows it as it is.
+/// The largest width of help, in characters: it fits a terminal of 80 columns.
 const WIDTH: usize = 79;
 
-/// How much `-h` or `--help` tells.
+/// Which help: `-h` prints the short one, `--help` the long one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Detail {
     Short,
@@ -25,8 +25,8 @@ pub(super) fn program() -> String {
     wrap(&mut text, &format!("herd {}: {ABOUT}.", env!("CARGO_PKG_VERSION")), "");
     text.push_str("\nUsage: herd COMMAND ...\n\nCommands:\n");
     list(&mut text, COMMANDS.iter());
-    text.push_str("\nFlags:\n  -h, --help     this text; herd COMMAND --help for a command's flags\n");
-    text.push_str("  -V, --version  the version\n");
+    text.push_str("\nFlags:\n  -h, --help     print this text; for a command's flags: herd COMMAND --help\n");
+    text.push_str("  -V, --version  print the version\n");
     for note in NOTES {
         text.push('\n');
         wrap(&mut text, note, "");
@@ -74,7 +74,7 @@ pub(super) fn command(entry: &Entry, detail: Detail) -> String {
 fn usage(entry: &Entry) -> String {
     let mut text = format!("herd {}", entry.words.join(" "));
     for flag in entry.flags {
-        // A no-break space keeps a flag and its value on one line; `wrap_with` turns it back.
+        // A no-break space holds a flag and its value on one line; `wrap_with` replaces it.
         let spelled = spelled(flag).replace(' ', "\u{a0}");
         let shown = if flag.is_required { spelled } else { format!("[{spelled}]") };
         write!(text, " {shown}").expect("a String takes every write");
@@ -93,7 +93,7 @@ pub(super) fn spelled(flag: &Flag) -> String {
     }
 }
 
-/// One flag: in short help a line, in long help a paragraph below its name.
+/// One flag: a line in short help, a paragraph below its name in long help.
 fn flag_help(text: &mut String, flag: &Flag, width: usize, detail: Detail) {
     let spelled = spelled(flag);
     if detail == Detail::Short || flag.long.is_empty() {
@@ -105,7 +105,7 @@ fn flag_help(text: &mut String, flag: &Flag, width: usize, detail: Detail) {
     }
 }
 
-/// Commands with what they do, one below the other.
+/// A list of commands and what they do.
 fn list<'a>(text: &mut String, entries: impl Iterator<Item = &'a Entry> + Clone) {
     let spelled =
         |entry: &Entry| format!("{} {}", entry.words.join(" "), entry.operands).trim_end().to_owned();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn no_flag_is_said_twice_and_no_group_is_a_command() {
+    fn no_flag_is_listed_twice_and_no_group_is_a_command() {
         for entry in COMMANDS {
             let mut names: Vec<_> = entry.flags.iter().map(|flag| flag.name).collect();
             names.sort_unstable();

@@ -1,7 +1,7 @@
 //! The manual page herd(1), rendered from the table of commands and flags.
 //!
-//! It is no part of the program: a test renders it, compares it with `cross/package/herd.1`, and with
-//! `HERD_GOLDEN=write cargo test man` writes that file. So the page cannot say what `--help` does not.
+//! The program does not contain it. A test renders it and compares it with `cross/package/herd.1`;
+//! `HERD_GOLDEN=write cargo test man` writes that file. So the page and `--help` agree.
 
 use std::fmt::Write as _;
 
@@ -28,21 +28,21 @@ const FOOT: &str = r#".SH SIGNALS
 The node stops within a second, with status 0.
 .TP
 .B SIGHUP
-The node reads its configuration again; links that are in the old and the new one stay up. On a terminal it stops instead.
+The node reloads its configuration; links that are in both configurations stay up. A node on a terminal stops instead.
 .SH FILES
 .TP
 .I /etc/herd/herd.json
-The configuration of the herd for
+The configuration file of
 .IR herd@.service ;
 see
 .BR herd.json (5).
 .TP
 .IR /etc/herd/key ", " /etc/herd/places-key
-The key of the herd and that of a places service, for their owner alone to read. They reach a node as the credentials
+The herd's key and the key of a places service. Only their owner can read them. systemd passes them to a node as the credentials
 .BR key " and " places-key .
 .TP
 .I /usr/share/herd/places.dat
-The places that are used where the configuration names no other file.
+The default places file.
 .SH SEE ALSO
 .BR herd.json (5),
 .BR systemctl (1)
@@ -57,8 +57,8 @@ fn command(text: &mut String, entry: &Entry) {
     paragraphs(text, entry.long);
     for flag in entry.flags {
         let Flag { short, long, .. } = flag;
-        let told = if long.is_empty() { format!("{short}.") } else { format!("{short}. {long}") };
-        writeln!(text, ".TP\n.B {}\n{}", escaped(&spelled(flag)), escaped(&capitalised(&told)))
+        let full = if long.is_empty() { format!("{short}.") } else { format!("{short}. {long}") };
+        writeln!(text, ".TP\n.B {}\n{}", escaped(&spelled(flag)), escaped(&capitalised(&full)))
             .expect("a String takes every write");
     }
     if !entry.examples.is_empty() {
@@ -76,7 +76,7 @@ fn paragraphs(text: &mut String, paragraphs: &[&str]) {
     }
 }
 
-/// Text that is no request and holds no escape: dashes stay dashes when they are copied from the page.
+/// Escapes text for man(7). Without the escape, a dash copied from the page is a different character.
 fn escaped(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-");
     if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
@@ -89,5 +89,8 @@ fn the_manual_page_is_that_of_the_table() {
         std::fs::write(path, page()).expect("the page can be written");
     }
     let committed = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(committed == page(), "after a wanted change: HERD_GOLDEN=write cargo test man");
+    assert!(
+        committed == page(),
+        "herd.1 differs from the table (write it: HERD_GOLDEN=write cargo test man)"
+    );
 }

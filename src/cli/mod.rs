@@ -1,9 +1,8 @@
 //! The command line: arguments in, exit status out.
 //!
-//! [`run`] reads like the table of contents of the program. Exit status 0 is a clean end, 1 means that it could not be
-//! done, 2 that the arguments made no sense: a service manager may start again on 1, never on 2. Answers go to standard
-//! output, everything else to standard error. Nothing here knows what a node does; `glue.rs` is the way to it. On which
-//! runtime a node waits is the program's choice.
+//! Exit status 0 is success, 1 is failure, 2 is wrong usage: a service manager may restart after 1, never after 2.
+//! Answers go to standard output, all other messages to standard error. This module does not know what a node does;
+//! `glue.rs` connects it to the node. The program chooses the runtime.
 
 mod glue;
 mod help;
@@ -35,28 +34,28 @@ use parse::Command;
 /// The longest line that `serve --supervised` reads: two keys of 64 digits, a space and the line end.
 const KEY_LINE_BYTES_MAX: u64 = 130;
 
-/// Why a command did not end well.
+/// Why a command failed.
 #[derive(Debug)]
 enum Failure {
     /// Wrong usage: the whole message. Exit status 2.
     Usage(String),
     /// The message without the program's name. Exit status 1.
     CouldNotRun(String),
-    /// All has been said. Exit status 1.
-    Told,
+    /// The command has printed the reason already. Exit status 1.
+    Reported,
 }
 
-/// What runs a node until it is told to stop: [`server::run`](crate::server::run) on some runtime.
+/// Runs a node until a signal stops it: [`server::run`](crate::server::run) on some runtime.
 pub type RunNode = fn(NodeConfig, ReloadFn) -> Result<(), RunError>;
 
-/// Runs the program with the arguments that follow its name, and gives its exit status.
+/// Runs the program with the arguments that follow its name. Returns its exit status.
 pub fn run(args: impl IntoIterator<Item = OsString>, node: RunNode) -> ExitCode {
     let done = parse::parse(args)
         .map_err(|error| Failure::Usage(error.to_string()))
         .and_then(|command| carry_out(command, node));
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Told) => ExitCode::from(1),
+        Err(Failure::Reported) => ExitCode::from(1),
         Err(Failure::CouldNotRun(message)) => {
             tell(Level::Error, &format!("herd: {message}"));
             ExitCode::from(1)
@@ -77,7 +76,7 @@ fn carry_out(command: Command, node: RunNode) -> Result<(), Failure> {
     }
 }
 
-/// Every command but the one that a board runs for years, which is not to have their locals below it.
+/// Every command except `serve`. A separate function: a node must not hold the other commands' locals on its stack.
 #[inline(never)]
 fn carry_out_briefly(command: Command) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
@@ -85,7 +84,7 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
         Command::Print(text) => write(&mut out, &text),
         #[cfg(not(feature = "up"))]
         Command::Up { .. } => Err(Failure::CouldNotRun(
-            "up: this build runs single nodes alone (build it with the feature \"up\", or use: herd serve)"
+            "up: this build runs only single nodes (build herd with the feature \"up\", or use: herd serve)"
                 .to_owned(),
         )),
         #[cfg(feature = "up")]
@@ -95,15 +94,14 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
             drop(out);
             up::run(&read, &checked, &up::Options { config, log_dir, log_level })
         }
-        Command::Serve { .. } => unreachable!("it was carried out above"),
+        Command::Serve { .. } => unreachable!("carry_out handles it"),
         Command::Send { to, config, lines } => send::run(to.as_deref(), config.as_deref(), &lines, &mut out),
         Command::Status { name, request } => status::run(name.as_deref(), request, &mut out),
         Command::Check { config } => check(&read(config.as_deref()), &mut out),
         Command::Token { config } => {
             let checked = checked(&read(config.as_deref()), Severity::Error)?;
             let token = checked.keys.as_ref().and_then(glue::token).ok_or_else(|| {
-                let why =
-                    "the configuration names no key_file, and pages that this machine alone can reach want no token";
+                let why = "the configuration has no key_file, so only this machine can reach the pages and they need no token";
                 Failure::CouldNotRun(format!("token: {why}"))
             })?;
             write(&mut out, &format!("{token}\n"))
@@ -112,7 +110,7 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
             let query = glue::NearQuery { lat_deg, lon_deg, radius_km, items };
             let file = file.or_else(|| Environment::of_this_process().places_file()).ok_or_else(|| {
                 let remedy = "name one with --file, or make one with: herd places import";
-                Failure::CouldNotRun(format!("places near: no places file was found ({remedy})"))
+                Failure::CouldNotRun(format!("places near: no places file found ({remedy})"))
             })?;
             glue::places_near(&file, &query, &mut out).map_err(Failure::CouldNotRun)
         }
@@ -125,7 +123,7 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
     }
 }
 
-/// Writes to standard output, where a reader that has gone away is no error: `herd --help | head -3`.
+/// Writes to standard output. A closed pipe is not an error: `herd --help | head -3`.
 fn write(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -135,29 +133,29 @@ fn write(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
     }
 }
 
-/// The configuration of this file, or the built-in one.
+/// The configuration in this file, or the built-in one.
 fn read(config: Option<&Path>) -> Config {
     config.map_or_else(config::builtin, Config::read)
 }
 
-/// The checked configuration; what was found, from this severity on, is told on standard error.
+/// The checked configuration. Prints findings of this severity or worse to standard error.
 fn checked(config: &Config, least: Severity) -> Result<Checked, Failure> {
     let (checked, findings) = config.check();
-    let is_told = |finding: &&Finding| least == Severity::Warning || finding.severity == Severity::Error;
-    for finding in findings.iter().filter(is_told) {
+    let is_shown = |finding: &&Finding| least == Severity::Warning || finding.severity == Severity::Error;
+    for finding in findings.iter().filter(is_shown) {
         let level = if finding.severity == Severity::Error { Level::Error } else { Level::Warn };
         tell(level, &finding.to_string());
     }
-    checked.ok_or(Failure::Told)
+    checked.ok_or(Failure::Reported)
 }
 
-/// `herd check`: the findings, a line each, and a summary.
+/// `herd check`: prints one line per finding, and a summary.
 fn check(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
     let (checked, findings) = config.check();
     let mut text: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
     text.push_str(&summary(checked.as_ref(), &findings));
     write(out, &text)?;
-    checked.map(drop).ok_or(Failure::Told)
+    checked.map(drop).ok_or(Failure::Reported)
 }
 
 /// `5 nodes, 6 edges: ok`, `5 nodes, 6 edges: ok, 1 warning`, or `2 errors, 1 warning`.
@@ -179,9 +177,9 @@ fn summary(checked: Option<&Checked>, findings: &[Finding]) -> String {
     text
 }
 
-/// `herd serve`: one node, with the configuration's keys or those of `herd up`.
+/// `herd serve`: runs one node, with the keys of the configuration or of `herd up`.
 ///
-/// Not inlined, nor what it calls first: what lies on the stack here lies there for as long as the node runs.
+/// Not inlined, and neither is `ready_to_serve`: the node holds this stack frame as long as it runs.
 #[inline(never)]
 fn serve(
     name: &str,
@@ -197,13 +195,13 @@ fn serve(
         glue::serve(checked, me, &options, reread, node).map_err(Failure::CouldNotRun)
     });
     if served.is_err() {
-        // Whoever waits for a node that cannot start is refused rather than left waiting.
+        // The service manager may hold a listener with waiting clients; closing it refuses them at once.
         service::let_go();
     }
     served
 }
 
-/// The checked configuration, the place of this node in it, and the keys that `herd up` gives.
+/// The checked configuration, the index of this node in it, and the keys from `herd up`.
 #[inline(never)]
 fn ready_to_serve(
     name: &str,
@@ -211,11 +209,15 @@ fn ready_to_serve(
     supervised: bool,
 ) -> Result<(Checked, usize, Option<Keys>), Failure> {
     let config = read(file);
-    // `herd up` has told the warnings once for all its nodes.
+    // `herd up` has printed the warnings once for all its nodes.
     let mut checked = checked(&config, if supervised { Severity::Error } else { Severity::Warning })?;
     let me = checked.index_of(name).ok_or_else(|| {
         let near = did_you_mean(name, config.names());
-        let remedy = if near.is_empty() { "its nodes: herd check --config FILE".to_owned() } else { near };
+        let remedy = if near.is_empty() {
+            "see the members of \"nodes\" in the configuration file".to_owned()
+        } else {
+            near
+        };
         let file = file.map_or_else(|| PathBuf::from("the built-in configuration"), Path::to_path_buf);
         Failure::Usage(format!("herd serve: no node {} in {} ({remedy})", quoted(name), file.display()))
     })?;
@@ -230,7 +232,7 @@ fn ready_to_serve(
     Ok((checked, me, keys))
 }
 
-/// The configuration as it is by now, for a node that runs. What is wrong with it comes back in one line.
+/// Reads the configuration again for a running node. An error is one line.
 fn reread(name: &str, config: Option<&Path>, keys: Option<Keys>) -> Result<(Checked, usize), String> {
     let (checked, findings) = read(config).check();
     let (errors, warnings): (Vec<&Finding>, Vec<&Finding>) =
@@ -238,9 +240,11 @@ fn reread(name: &str, config: Option<&Path>, keys: Option<Keys>) -> Result<(Chec
     for warning in warnings {
         log::warn!("{warning}");
     }
-    let told = |errors: &[&Finding]| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    let checked = checked.ok_or_else(|| told(&errors))?;
-    let me = checked.index_of(name).ok_or_else(|| format!("it lists no node {} any more", quoted(name)))?;
+    let joined = |errors: &[&Finding]| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let checked = checked.ok_or_else(|| joined(&errors))?;
+    let me = checked
+        .index_of(name)
+        .ok_or_else(|| format!("the configuration no longer lists node {}", quoted(name)))?;
     let checked = match keys {
         Some(keys) => checked.with_keys(keys),
         None => checked,
@@ -248,7 +252,7 @@ fn reread(name: &str, config: Option<&Path>, keys: Option<Keys>) -> Result<(Chec
     Ok((checked, me))
 }
 
-/// Reads the line of keys that `herd up` writes. Nothing follows it, so nothing is lost in a buffer.
+/// Reads the line of keys that `herd up` writes. No bytes follow the line, so buffering loses nothing.
 fn key_line(input: impl BufRead) -> Result<Keys, String> {
     let mut line = String::new();
     input.take(KEY_LINE_BYTES_MAX).read_line(&mut line).map_err(|error| error.to_string())?;

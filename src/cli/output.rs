@@ -1,19 +1,20 @@
-//! Where the lines of a herd's nodes go: each with its name to the terminal, or to a file of its own.
+//! Writes the log lines of a herd's nodes: to the terminal with the node's name, or to one file per node.
 //!
-//! Invariants: a line is written in one piece, so lines of different nodes never mix; what is held of a node's output is
-//! bounded, whatever it writes; and a terminal or disk that takes no more never stops a node, whose line is then lost.
+//! Invariants:
+//! - Each line is one write, so lines of different nodes never mix.
+//! - The buffer of a node's output is bounded.
+//! - If a write fails, for example on a full disk, the line is lost and the node continues.
 
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The longest piece that is written as one line, in bytes. A longer line comes out in pieces: a node that never ends
-/// its line must not fill the memory.
+/// The longest line, in bytes. A longer line is split: a node that never ends its line must not fill the memory.
 pub(super) const PIECE_BYTES_MAX: usize = 8 * 1024;
 
-/// A place for lines, shared by all that write to it.
+/// A writer of lines, shared by all sinks that use it.
 pub(super) type Target = Arc<Mutex<dyn Write + Send>>;
 
-/// A place for the lines of one writer, who is named in front of each.
+/// Writes the lines of one node, each with its prefix.
 #[derive(Clone)]
 pub(super) struct Sink {
     prefix: String,
@@ -21,28 +22,28 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    /// Lines with `name | ` before them, the name padded to `width`.
+    /// Prefixes each line with `name | `, the name padded to `width`.
     pub(super) fn named(name: &str, width: usize, target: Target) -> Sink {
         Sink { prefix: format!("{name:width$} | "), target }
     }
 
-    /// Lines as they are.
+    /// Writes lines unchanged.
     pub(super) fn plain(target: Target) -> Sink {
         Sink { prefix: String::new(), target }
     }
 
-    /// Writes one line, which has no line end yet.
+    /// Writes one line and a line feed.
     pub(super) fn line(&self, line: &[u8]) {
         let mut whole = Vec::with_capacity(self.prefix.len() + line.len() + 1);
         whole.extend_from_slice(self.prefix.as_bytes());
         whole.extend_from_slice(line);
         whole.push(b'\n');
-        // A writer that panicked has at worst left half a line.
+        // After a panic in another writer, at worst half a line is there.
         let mut target = self.target.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = target.write_all(&whole).and_then(|()| target.flush());
     }
 
-    /// Copies lines until the end of input or an error, and gives the last one that was not blank.
+    /// Copies lines until the end of input or an error. Returns the last line that is not blank.
     pub(super) fn copy_lines(&self, mut from: impl Read) -> String {
         let mut line = Vec::new();
         let mut last = Vec::new();
@@ -88,7 +89,7 @@ mod tests {
         let sink = Sink::named("Hill", 6, target.clone());
         let last = sink.copy_lines(&b"one\n\ntwo\n \nthree"[..]);
         assert_eq!(last, "three");
-        let written = target.lock().expect("nobody panicked");
+        let written = target.lock().expect("no thread panicked");
         assert_eq!(
             written.as_slice(),
             b"Hill   | one\nHill   | \nHill   | two\nHill   |  \nHill   | three\n"
@@ -101,7 +102,7 @@ mod tests {
         let sink = Sink::plain(target.clone());
         let last = sink.copy_lines(io::repeat(b'x').take(PIECE_BYTES_MAX as u64 * 2 + 5));
         assert_eq!(last, "xxxxx");
-        let written = target.lock().expect("nobody panicked");
+        let written = target.lock().expect("no thread panicked");
         let lengths: Vec<_> = written.split(|byte| *byte == b'\n').map(<[u8]>::len).collect();
         assert_eq!(lengths, [PIECE_BYTES_MAX, PIECE_BYTES_MAX, 5, 0]);
     }

@@ -1,6 +1,6 @@
-//! From arguments to a [`Command`]: plain data, or a usage error that names the wrong word.
+//! Parses arguments into a [`Command`], or a usage error that names the wrong word.
 //!
-//! Opens no file and does nothing else, so that every line that a user may type can be tried in a test.
+//! The parser opens no file and has no side effects, so tests can try any command line.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -16,11 +16,11 @@ use crate::places::import::{Columns, Format, Import, kind_of_word};
 use crate::server::control::Request;
 use crate::server::logging::LogFormat;
 
-/// The limits of WHATSAT (PROTOCOL), which `places near` answers like.
+/// The limits of WHATSAT (PROTOCOL); `places near` has the same.
 const RADIUS_KM_MAX: f64 = 50.0;
 const ITEMS_MAX: usize = 20;
 
-/// What the user wants done.
+/// A command and its arguments.
 #[derive(Debug, PartialEq)]
 pub(super) enum Command {
     /// Print this text: help, or the version.
@@ -69,13 +69,13 @@ pub(super) enum Command {
     },
 }
 
-/// Wrong usage, told in one line.
+/// Wrong usage, as a message of one line.
 #[derive(Debug)]
 pub(super) struct UsageError {
-    /// The words that name the command, after `herd`; empty where it was not got that far.
+    /// The words that name the command, after `herd`; empty if none was recognised.
     words: String,
     message: String,
-    /// What was perhaps meant; may be empty.
+    /// What to type instead; may be empty.
     remedy: String,
 }
 
@@ -107,7 +107,7 @@ pub(super) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
     }
 }
 
-/// What the first words chose.
+/// What the first words select.
 enum Chosen {
     Entry(&'static Entry),
     Text(String),
@@ -118,7 +118,7 @@ fn command(parser: &mut lexopt::Parser) -> Result<Chosen, UsageError> {
     let mut group: Option<&'static str> = None;
     loop {
         let words: Vec<&str> = group.into_iter().collect();
-        // The words that may stand here.
+        // The words that are valid here.
         let candidates =
             COMMANDS.iter().filter(|entry| entry.words.starts_with(&words)).map(|e| e.words[words.len()]);
         let arg = parser.next().map_err(|error| wrong(&words, error.to_string(), String::new()))?;
@@ -153,7 +153,7 @@ fn command(parser: &mut lexopt::Parser) -> Result<Chosen, UsageError> {
     }
 }
 
-/// A flag as the user typed it.
+/// A flag as typed.
 fn flag_text(arg: &Arg<'_>) -> String {
     match arg {
         Arg::Short(letter) => format!("-{letter}"),
@@ -169,12 +169,12 @@ struct Given {
     operands: Vec<OsString>,
 }
 
-/// Reads what follows the command's words; the inner `Err` asks for help.
+/// Reads the flags and operands of a command. The inner `Err` is a request for help.
 fn given(parser: &mut lexopt::Parser, entry: &'static Entry) -> Result<Result<Given, Detail>, UsageError> {
     let wrong = |message: String, remedy: String| wrong(entry.words, message, remedy);
     let mut given = Given { entry, flags: Vec::new(), operands: Vec::new() };
     loop {
-        // A negative number is no flag, though the parser would take it for one.
+        // lexopt would parse a negative number as a flag.
         if let Some(mut args) = parser.try_raw_args()
             && let Some(number) = args.next_if(is_negative_number)
         {
@@ -223,7 +223,7 @@ fn is_negative_number(arg: &OsStr) -> bool {
 }
 
 impl Given {
-    /// Checks that no flag and no operand is missing, and no operand is one too many.
+    /// Checks that all required flags are there, and that the number of operands fits.
     fn complete(self) -> Result<Given, UsageError> {
         for flag in self.entry.flags {
             if flag.is_required && self.flag(flag.name).is_none() {
@@ -234,7 +234,7 @@ impl Given {
         if let Some(extra) = self.operands.get(most) {
             let hint =
                 if self.entry.operands.is_empty() { "it takes no operands" } else { self.entry.operands };
-            return Err(self.wrong(format!("{} is one too many", quoted(&extra.to_string_lossy())), hint));
+            return Err(self.wrong(format!("unexpected operand {}", quoted(&extra.to_string_lossy())), hint));
         }
         if self.operands.len() < fewest {
             let missing =
@@ -256,12 +256,12 @@ impl Given {
         self.flag(name).map(PathBuf::from)
     }
 
-    /// The value of a flag that the table requires; `complete` has seen it.
+    /// The value of a required flag; `complete` has checked that it is there.
     fn required_path(&self, name: &str) -> PathBuf {
         self.path(name).unwrap_or_default()
     }
 
-    /// A flag or operand as text: names of nodes and addresses are ASCII anyway.
+    /// A flag or operand as text. Names of nodes and addresses are ASCII.
     fn text(&self, what: &str, value: &OsStr) -> Result<String, UsageError> {
         let text = value.to_str().map(str::to_owned);
         text.ok_or_else(|| {
@@ -284,7 +284,7 @@ impl Given {
     fn log_level(&self) -> Result<LevelFilter, UsageError> {
         let Some(value) = self.flag("log-level") else { return Ok(LevelFilter::Info) };
         let typed = value.to_string_lossy();
-        // `off` would parse too, but a node that says nothing cannot be helped.
+        // `off` would parse too, but an operator cannot diagnose a node without a log.
         let known = LOG_LEVELS.contains(&typed.as_ref()).then(|| typed.parse().ok()).flatten();
         known.ok_or_else(|| {
             let near = did_you_mean(&typed, LOG_LEVELS.iter().copied());
@@ -296,11 +296,11 @@ impl Given {
     /// An operand as a number within limits.
     fn number(&self, index: usize, what: &str, least: f64, most: f64) -> Result<f64, UsageError> {
         let typed = self.operands[index].to_string_lossy();
-        // NaN is in no range.
+        // A range never contains NaN.
         let number = typed.parse().ok().filter(|number| (least..=most).contains(number));
         number.ok_or_else(|| {
             self.wrong(
-                format!("{} is no {what}", quoted(&typed)),
+                format!("{} is not a valid {what}", quoted(&typed)),
                 &format!("a number from {least} to {most}"),
             )
         })
@@ -312,7 +312,7 @@ impl Given {
             Some(typed) => {
                 typed.parse().ok().filter(|items| (1..=ITEMS_MAX).contains(items)).ok_or_else(|| {
                     let remedy = format!("a whole number from 1 to {ITEMS_MAX}");
-                    self.wrong(format!("{} is no N", quoted(&typed)), &remedy)
+                    self.wrong(format!("{} is not a valid N", quoted(&typed)), &remedy)
                 })?
             }
         };
@@ -332,7 +332,10 @@ impl Given {
         let inputs = self.operands.iter().map(|file| {
             let file = PathBuf::from(file);
             let format = format.or_else(|| Format::of_name(&file)).ok_or_else(|| {
-                let message = format!("the ending of {} tells no format", quoted(&file.to_string_lossy()));
+                let message = format!(
+                    "the extension of {} is not that of a known format",
+                    quoted(&file.to_string_lossy())
+                );
                 self.wrong(message, &format!("give --format, one of: {}", Format::WORDS.join(", ")))
             })?;
             Ok((file, format))
@@ -341,12 +344,12 @@ impl Given {
             None => Columns::default(),
             Some(list) => Columns::parse(&self.text("--columns", list)?).map_err(|part| {
                 let remedy = format!("ROLE=COLUMN,... with each role once: {}", Columns::ROLES.join(", "));
-                self.wrong(format!("{} makes no sense in --columns", quoted(&part)), &remedy)
+                self.wrong(format!("{} is not valid in --columns", quoted(&part)), &remedy)
             })?,
         };
         let word = self.flag("type").map_or("point_of_interest".into(), |word| word.to_string_lossy());
         let kind = kind_of_word(&word).ok_or_else(|| {
-            self.wrong(format!("unknown type {} for --type", quoted(&word)), "the types are in the help")
+            self.wrong(format!("unknown type {} for --type", quoted(&word)), "the help lists the types")
         })?;
         Ok(Import {
             inputs: inputs.collect::<Result<_, _>>()?,
@@ -369,7 +372,7 @@ impl Given {
     }
 }
 
-/// Makes the command out of its flags and operands, which are complete.
+/// Makes the command from its flags and operands, which are complete.
 fn build(given: &Given) -> Result<Command, UsageError> {
     let config = given.path("config");
     Ok(match given.entry.words {

@@ -11,7 +11,7 @@ fn path(name: &str) -> Option<PathBuf> {
 }
 
 #[test]
-fn commands_that_look_at_a_map_take_one() {
+fn commands_that_read_a_configuration_take_one() {
     assert_eq!(parsed("token --config m"), Ok(Command::Token { config: path("m") }));
     assert_eq!(parsed("token"), Ok(Command::Token { config: None }));
     assert_eq!(parsed("check --config m"), Ok(Command::Check { config: path("m") }));
@@ -126,7 +126,7 @@ fn wrong_usage_names_the_word_and_what_was_meant() {
         ("up -x", "herd up: unknown flag \"-x\"; see: herd up --help"),
         ("up --config", "herd up: no value for --config FILE; see: herd up --help"),
         ("up --config a --config b", "herd up: --config is given twice; see: herd up --help"),
-        ("up Hill", "herd up: \"Hill\" is one too many (it takes no operands); see: herd up --help"),
+        ("up Hill", "herd up: unexpected operand \"Hill\" (it takes no operands); see: herd up --help"),
         (
             "up --log-level loud",
             "herd up: unknown level \"loud\" for --log-level (one of: error, warn, info, debug, trace); see: herd up --help",
@@ -136,7 +136,7 @@ fn wrong_usage_names_the_word_and_what_was_meant() {
             "herd serve: unknown level \"dbug\" for --log-level (did you mean \"debug\"?); see: herd serve --help",
         ),
         ("serve", "herd serve: NAME is missing; see: herd serve --help"),
-        ("serve A B", "herd serve: \"B\" is one too many (NAME); see: herd serve --help"),
+        ("serve A B", "herd serve: unexpected operand \"B\" (NAME); see: herd serve --help"),
         (
             "serve A --supervised=yes",
             "herd serve: unexpected argument for option '--supervised': \"yes\"; see: herd serve --help",
@@ -144,20 +144,20 @@ fn wrong_usage_names_the_word_and_what_was_meant() {
         ("places near 1 2", "herd places near: KM is missing; see: herd places near --help"),
         (
             "places near 91 2 3",
-            "herd places near: \"91\" is no LAT (a number from -90 to 90); see: herd places near --help",
+            "herd places near: \"91\" is not a valid LAT (a number from -90 to 90); see: herd places near --help",
         ),
         ("places near 1 -nan 3", "herd places near: unknown flag \"-n\"; see: herd places near --help"),
         (
             "places near 1 nan 3",
-            "herd places near: \"nan\" is no LON (a number from -180 to 180); see: herd places near --help",
+            "herd places near: \"nan\" is not a valid LON (a number from -180 to 180); see: herd places near --help",
         ),
         (
             "places near 1 2 51",
-            "herd places near: \"51\" is no KM (a number from 0 to 50); see: herd places near --help",
+            "herd places near: \"51\" is not a valid KM (a number from 0 to 50); see: herd places near --help",
         ),
         (
             "places near 1 2 3 0",
-            "herd places near: \"0\" is no N (a whole number from 1 to 20); see: herd places near --help",
+            "herd places near: \"0\" is not a valid N (a whole number from 1 to 20); see: herd places near --help",
         ),
     ] {
         assert_eq!(parsed(line), Err(message.to_owned()), "{line}");
@@ -171,7 +171,7 @@ fn wrong_imports_name_the_word() {
         ("places import x.csv", "herd places import: --out FILE is missing; see: herd places import --help"),
         (
             "places import --out o x.csv x.pbf",
-            "herd places import: the ending of \"x.pbf\" tells no format (give --format, one of: geonames, csv, geojson); see: herd places import --help",
+            "herd places import: the extension of \"x.pbf\" is not that of a known format (give --format, one of: geonames, csv, geojson); see: herd places import --help",
         ),
         (
             "places import --out o --format geojsn x",
@@ -179,11 +179,11 @@ fn wrong_imports_name_the_word() {
         ),
         (
             "places import --out o --columns nam=x x.csv",
-            "herd places import: \"nam=x\" makes no sense in --columns (ROLE=COLUMN,... with each role once: name, lat, lon, type, vicinity, id); see: herd places import --help",
+            "herd places import: \"nam=x\" is not valid in --columns (ROLE=COLUMN,... with each role once: name, lat, lon, type, vicinity, id); see: herd places import --help",
         ),
         (
             "places import --out o --type cafee x.csv",
-            "herd places import: unknown type \"cafee\" for --type (the types are in the help); see: herd places import --help",
+            "herd places import: unknown type \"cafee\" for --type (the help lists the types); see: herd places import --help",
         ),
     ] {
         assert_eq!(parsed(line), Err(message.to_owned()), "{line}");

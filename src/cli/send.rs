@@ -1,7 +1,7 @@
 //! `herd send`: a client of the herd.
 //!
-//! Sends and reads at the same time: a node does not read from a client that does not read, so sending everything first
-//! could wait for ever. Blocking sockets and two threads, since nothing else runs in this process.
+//! Sends and reads at the same time. A node stops reading from a client that does not read, so sending everything first
+//! could block for ever. Blocking sockets and two threads are enough, since this process has no other work.
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Read, Write};
@@ -15,19 +15,19 @@ use std::time::{Duration, Instant};
 use super::Failure;
 use crate::config::{self, Config, did_you_mean, quoted};
 
-/// How long a connection may take to come about. On a network of boards it takes milliseconds or never happens.
+/// The time limit of a connection attempt. In a network of boards it takes milliseconds or fails.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 
-/// How long a node may be silent while it owes an answer: several times the 8 s that places may take.
+/// How long a node may be silent while an answer is due: several times the 8 s limit of places.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 
-/// How often a silent connection is looked at.
+/// How often the reading thread checks a silent connection.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Where `send` sends without `--to` and without a configuration: Hill of the built-in herd.
+/// The node to send to without `--to` and without a configuration.
 const DEFAULT_NODE: &str = "Hill";
 
-/// Sends the lines, or standard input where there are none, and copies the answers to `out`.
+/// Sends the lines, or standard input if there are none, and copies the answers to `out`.
 pub(super) fn run(
     to: Option<&str>,
     config: Option<&Path>,
@@ -38,7 +38,7 @@ pub(super) fn run(
     let stream = TcpStream::connect_timeout(&address, CONNECT_LIMIT).map_err(|error| {
         Failure::CouldNotRun(format!(
             "send: cannot connect to {address}: {} (is the herd running? start it with: herd up)",
-            told(&error, CONNECT_LIMIT)
+            described(&error, CONNECT_LIMIT)
         ))
     })?;
     let input: Box<dyn Read + Send> =
@@ -47,12 +47,12 @@ pub(super) fn run(
         .map_err(|message| Failure::CouldNotRun(format!("send: {address}: {message}")))
 }
 
-/// The lines as bytes, a line feed after each.
+/// The lines as bytes, each followed by a line feed.
 fn joined(lines: &[OsString]) -> Vec<u8> {
     lines.iter().flat_map(|line| [line.as_bytes(), b"\n"]).flatten().copied().collect()
 }
 
-/// The address that `--to` and `--config` mean. Only the configuration's text has to be right: a client need not be able to read the
+/// The address that `--to` and `--config` select. Checks only the configuration's text: a client often cannot read the
 /// herd's key.
 fn address(to: Option<&str>, file: Option<&Path>) -> Result<SocketAddr, Failure> {
     if let Some(address) = to.and_then(|to| to.parse().ok()) {
@@ -64,12 +64,12 @@ fn address(to: Option<&str>, file: Option<&Path>) -> Result<SocketAddr, Failure>
     }
     let first = if file.is_none() { Some(DEFAULT_NODE) } else { config.names().next() };
     let Some(name) = to.or(first) else {
-        return Err(Failure::CouldNotRun("send: the configuration names no node to send to".to_owned()));
+        return Err(Failure::CouldNotRun("send: the configuration lists no nodes".to_owned()));
     };
     config.client_address(name).ok_or_else(|| {
         let near = did_you_mean(name, config.names());
         let remedy = if near.is_empty() {
-            "an address with its port, or a name of the configuration".to_owned()
+            "give an address with a port, or the name of a node".to_owned()
         } else {
             near
         };
@@ -80,8 +80,8 @@ fn address(to: Option<&str>, file: Option<&Path>) -> Result<SocketAddr, Failure>
     })
 }
 
-/// An error in words; that of a time limit says which.
-fn told(error: &io::Error, limit: Duration) -> String {
+/// The text of an error; for a timeout, the limit.
+fn described(error: &io::Error, limit: Duration) -> String {
     if is_time_out(error) { format!("no answer within {} s", limit.as_secs()) } else { error.to_string() }
 }
 
@@ -89,16 +89,16 @@ fn is_time_out(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
 }
 
-/// What the sending thread tells the reading one.
+/// The state that the sending thread shares with the reading thread.
 enum Sending {
-    /// Input may still come: a person may be typing, so silence is no fault of the node.
+    /// More input may follow: a user may be typing, so silence is not an error.
     Open,
-    /// All is sent, at this time.
+    /// All input is sent, since this time.
     Done(Instant),
     Failed(String),
 }
 
-/// Sends the input, then the end of it, and copies what comes back until the node ends the connection.
+/// Sends the input and shuts down the sending side. Copies answers until the node closes the connection.
 fn exchange(
     stream: TcpStream,
     input: Box<dyn Read + Send>,
@@ -113,7 +113,7 @@ fn exchange(
     let for_sender = set_up().map_err(|error| error.to_string())?;
     let sending = Arc::new(Mutex::new(Sending::Open));
     let of_sender = sending.clone();
-    // Not joined: it may wait for a line that is never typed, and ends with the process.
+    // Not joined: the thread may wait for standard input for ever. It ends with the process.
     thread::spawn(move || {
         let state = send_all(for_sender, input, silence_limit);
         *of_sender.lock().unwrap_or_else(PoisonError::into_inner) = state;
@@ -123,14 +123,14 @@ fn exchange(
 
 fn send_all(mut stream: TcpStream, mut input: Box<dyn Read + Send>, limit: Duration) -> Sending {
     let sent = io::copy(&mut input, &mut stream).and_then(|_| match stream.shutdown(Shutdown::Write) {
-        // The node has ended the connection first.
+        // The node closed the connection first.
         Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
         result => result,
     });
     match sent {
         Ok(()) => Sending::Done(Instant::now()),
         Err(error) if is_time_out(&error) => {
-            Sending::Failed(format!("the node took nothing more for {} s", limit.as_secs()))
+            Sending::Failed(format!("the node read no input for {} s", limit.as_secs()))
         }
         Err(error) => Sending::Failed(format!("while sending: {error}")),
     }
@@ -164,7 +164,7 @@ fn receive(
                 Sending::Open => {}
                 Sending::Failed(message) => return Err(message.clone()),
                 Sending::Done(when) if last_read.max(*when).elapsed() < silence_limit => {}
-                Sending::Done(_) => return Err(told(&error, silence_limit)),
+                Sending::Done(_) => return Err(described(&error, silence_limit)),
             },
             Err(error) => return Err(format!("while reading: {error}")),
         }
@@ -199,17 +199,17 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_node_is_given_up() {
+    fn a_silent_node_times_out() {
         let (stream, node) = connected(|mut stream| {
             let mut all = Vec::new();
             stream.read_to_end(&mut all).expect("the client sends");
-            // Answers nothing and holds on until the client has gone.
+            // Sends no answer and holds the connection until the client closes it.
             let _ = stream.read(&mut [0]);
             thread::sleep(Duration::from_millis(200));
         });
         let mut out = Vec::new();
-        let said = exchange(stream, Box::new(&b"x\n"[..]), &mut out, Duration::from_millis(50));
-        assert_eq!(said, Err("no answer within 0 s".to_owned()));
+        let outcome = exchange(stream, Box::new(&b"x\n"[..]), &mut out, Duration::from_millis(50));
+        assert_eq!(outcome, Err("no answer within 0 s".to_owned()));
         node.join().expect("the node ended well");
     }
 

@@ -1,6 +1,6 @@
-//! `herd status`: asks nodes on this machine how they are, over their control sockets.
+//! `herd status`: requests the status of nodes on this machine, over their control sockets.
 //!
-//! A node writes the answer down itself, so that this and a node of another release understand each other.
+//! The node formats the answer, so this program and a node of another release understand each other.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -11,39 +11,39 @@ use super::Failure;
 use crate::config::{did_you_mean, quoted};
 use crate::server::control::{self, Request};
 
-/// How much longer than a node may take its answer is waited for.
+/// How much longer to wait than a node may take for its answer.
 const PATIENCE: Duration = Duration::from_millis(2_000);
-/// The longest answer that is taken, in bytes: a node writes some 4 KB.
+/// The longest answer, in bytes. A node sends about 4 KB.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Prints the status of the node of this name, or of all nodes that run on this machine.
 pub(super) fn run(name: Option<&str>, request: Request, out: &mut dyn Write) -> Result<(), Failure> {
     let answers = name.map_or_else(|| all(request), |name| ask(name, request))?;
     out.write_all(answers.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
-        // The reader of a pipe has seen enough.
-        ErrorKind::BrokenPipe => Failure::Told,
+        // The reader closed the pipe.
+        ErrorKind::BrokenPipe => Failure::Reported,
         _ => Failure::CouldNotRun(format!("status: standard output: {error}")),
     })?;
-    // The exit status is for scripts: what was printed says why.
-    if !request.is_of_herd() || Request::says_in_sync(&answers) { Ok(()) } else { Err(Failure::Told) }
+    // The exit status is for scripts; the output has the reasons.
+    if !request.is_of_herd() || Request::says_in_sync(&answers) { Ok(()) } else { Err(Failure::Reported) }
 }
 
 /// All nodes that run on this machine.
 fn all(request: Request) -> Result<String, Failure> {
     let mut answers = String::new();
     for name in control::names() {
-        // One that was killed leaves its socket.
+        // A killed node leaves its socket behind.
         if let Some(answer) = running(&name).and_then(|stream| exchange(stream, request).ok()) {
             answers += &answer;
             if request.is_of_herd() {
-                // Any node speaks for all.
+                // One node answers for the whole herd.
                 break;
             }
         }
     }
     if answers.is_empty() {
         let remedy =
-            "start one with: herd serve NAME, or all with: herd up; another user's nodes answer root";
+            "start one with: herd serve NAME, or all with: herd up; only root can ask other users' nodes";
         return Err(Failure::CouldNotRun(format!("status: no node answers on this machine ({remedy})")));
     }
     Ok(answers)
@@ -61,11 +61,18 @@ fn ask(name: &str, request: Request) -> Result<String, Failure> {
         }
     }
     let names = control::names();
-    let near = did_you_mean(name, names.iter().map(String::as_str));
+    let is_silent = |error: &io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+    if last.as_ref().is_some_and(|(_, error)| is_silent(error)) {
+        let remedy = format!("restart it, such as: systemctl restart herd@{name}");
+        let message = format!("{} does not answer: its process is stopped or hangs ({remedy})", quoted(name));
+        return Err(Failure::CouldNotRun(format!("status: {message}")));
+    }
+    // A node whose socket is there but refuses is not a typing mistake.
+    let near = did_you_mean(name, names.iter().map(String::as_str).filter(|known| *known != name));
     let remedy = match () {
-        () if denied => "its control socket is for its user and root: try sudo".to_owned(),
+        () if denied => "only the node's user and root can open its control socket: use sudo".to_owned(),
         () if !near.is_empty() => near,
-        () => "start it with: herd serve NAME; without a NAME all nodes of this machine are asked".to_owned(),
+        () => "start it with: herd serve NAME; to ask all nodes of this machine: herd status".to_owned(),
     };
     let why = last.map(|(path, error)| format!(": {}: {error}", path.display())).unwrap_or_default();
     Err(Failure::CouldNotRun(format!("status: {} does not answer{why} ({remedy})", quoted(name))))
@@ -75,7 +82,7 @@ fn running(name: &str) -> Option<UnixStream> {
     control::paths(name).into_iter().find_map(|path| UnixStream::connect(path).ok())
 }
 
-/// Where to ask: a name may be a path to a socket, too.
+/// The sockets to try. A name with a slash is the path of a socket.
 fn sockets(name: &str) -> Vec<PathBuf> {
     if name.contains('/') { vec![Path::new(name).to_path_buf()] } else { control::paths(name) }
 }

@@ -1,13 +1,13 @@
-//! Child processes that are kept running: started, started again when they die, and stopped together.
+//! A supervisor of child processes: starts them, restarts them when they exit, and stops them together.
 //!
-//! Knows nothing of nodes: what is run is a [`Job`], so that tests run shell scripts. One thread a job, the *minder*,
-//! starts the child, copies its standard error line by line, reaps it and waits out the back-off. Invariants:
-//! - A child's standard input stays open as long as this process lives, and its other end is here alone (pipes are
-//!   closed on exec). So a child that stops at the end of its input never outlives this process, however that ends.
-//! - A child is signalled only under the lock under which it is reaped, so no signal ever reaches a stranger that got
-//!   its number.
-//! - Each child leads a process group of its own: Ctrl-C on the terminal reaches this process alone, which then stops
-//!   the children, and does not take their ends for deaths.
+//! It does not know nodes: it runs a [`Job`], and tests run shell scripts. Each job has one thread, the *minder*. The
+//! minder starts the child, copies its standard error line by line, reaps it and waits for the back-off. Invariants:
+//! - Only this process holds the write end of a child's standard input (pipes are closed on exec). So a child that stops
+//!   at the end of its input stops when this process ends, even by SIGKILL.
+//! - One lock protects both signalling and reaping a child. So a signal never reaches another process that got the
+//!   child's process number.
+//! - Each child leads its own process group. Ctrl-C on the terminal reaches only this process, which then stops the
+//!   children and does not restart them.
 
 use std::io::Write;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -26,35 +26,35 @@ use super::output::Sink;
 /// 2 MB would ask for 2 GB of addresses, more than a 32-bit board has.
 const MINDER_STACK_BYTES: usize = 256 * 1024;
 
-/// How often a child that has closed its standard error, and so is about to end, is asked whether it has.
+/// How often the minder checks whether a child that closed its standard error has exited.
 const REAP_EVERY: Duration = Duration::from_millis(10);
 
-/// A child to keep running.
+/// A child to run.
 pub(super) struct Job {
-    /// How messages call it.
+    /// Its name in messages.
     pub(super) name: String,
     /// The program and its arguments; its standard streams are set here.
     pub(super) command: Command,
-    /// What each start of the child finds on its standard input; less than a pipe holds, 4 KB on any system.
+    /// The first bytes of the child's standard input; shorter than a pipe's buffer, which is at least 4 KB.
     pub(super) greeting: Vec<u8>,
-    /// Where its standard error goes.
+    /// The destination of its standard error.
     pub(super) sink: Sink,
 }
 
-/// When a child is started again, and how long it has to stop.
+/// The times of restarting and stopping.
 #[derive(Clone, Debug)]
 pub(super) struct Policy {
-    /// The wait before the first new start; doubles with each further one.
+    /// The wait before the first restart. It doubles with each further restart.
     pub(super) first_wait: Duration,
     /// The longest wait.
     pub(super) longest_wait: Duration,
-    /// After a life as long as this the wait starts over.
+    /// After a run of this length, the wait is `first_wait` again.
     pub(super) forgiven_after: Duration,
-    /// A child that ends by itself with status 1 or 2 within this time of its very first start cannot run at all.
+    /// A child that exits with status 1 or 2 within this time of its first start cannot run at all.
     pub(super) startup: Duration,
-    /// How long the children have to stop before they are killed.
+    /// The time from SIGTERM to SIGKILL.
     pub(super) stop_limit: Duration,
-    /// The wait between the first starts, so that a thousand of them do not come at once.
+    /// The wait between first starts: a thousand simultaneous starts would overload the machine.
     pub(super) start_every: Duration,
 }
 
@@ -71,22 +71,22 @@ impl Default for Policy {
     }
 }
 
-/// What the owner of the children has to act on.
+/// An event that the owner of the children must handle.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// Somebody wants all to stop.
+    /// The user stops all children.
     Stop,
-    /// This child cannot run, and is not started again: why, and its last line, which may be empty.
+    /// This child cannot run and is not restarted: the reason, and its last line, which may be empty.
     CannotStart { name: String, why: String, last_line: String },
 }
 
-/// Children that are kept running until [`Herd::stop`], or until this process ends.
+/// Children that run until [`Herd::stop`], or until this process ends.
 pub(super) struct Herd {
     shared: Arc<Shared>,
     minders: Vec<JoinHandle<()>>,
 }
 
-/// What the owner and the minders share.
+/// State that the owner and the minders share.
 struct Shared {
     policy: Policy,
     own: Sink,
@@ -101,7 +101,7 @@ struct State {
     minders_left: usize,
 }
 
-/// A job's child, while there is one, and the pipe that holds it.
+/// A job's child, if it runs, and its standard input.
 #[derive(Default)]
 struct Slot {
     child: Option<Child>,
@@ -109,7 +109,7 @@ struct Slot {
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that is done under these locks leaves a half-made state behind.
+    // No code under these locks can leave an inconsistent state.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -118,7 +118,7 @@ impl Herd {
     /// that had to wait for room could not be stopped.
     ///
     /// # Errors
-    /// No thread could be had for a minder. Those that were started are stopped again.
+    /// The system starts no thread for a minder. The children that already run are stopped.
     pub(super) fn start(
         jobs: Vec<Job>,
         policy: Policy,
@@ -149,8 +149,8 @@ impl Herd {
         Ok(herd)
     }
 
-    /// Stops every child: closes its standard input and sends SIGTERM; kills it when the limit of the policy is over.
-    /// Returns when all are gone.
+    /// Stops every child: closes its standard input and sends SIGTERM, and SIGKILL after the policy's limit.
+    /// Returns when all have exited.
     pub(super) fn stop(self) {
         let shared = &self.shared;
         locked(&shared.state).is_stopping = true;
@@ -163,7 +163,7 @@ impl Herd {
         let left = state.minders_left;
         drop(state);
         if left > 0 {
-            shared.own.line(format!("{left} did not stop in time and will be killed").as_bytes());
+            shared.own.line(format!("{left} of the nodes did not stop in time; killing them").as_bytes());
             shared.signal_all(Signal::KILL);
         }
         for minder in self.minders {
@@ -173,7 +173,7 @@ impl Herd {
 }
 
 impl Shared {
-    /// Waits, and gives true when that was cut short because all is to stop.
+    /// Waits for this time. Returns true, perhaps early, if all children must stop.
     fn sleeps(&self, time: Duration) -> bool {
         let waited = self.changed.wait_timeout_while(locked(&self.state), time, |state| !state.is_stopping);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -185,13 +185,13 @@ impl Shared {
             let mut slot = locked(slot);
             drop(slot.stdin.take());
             if let Some(child) = &slot.child {
-                // The child may be dead and not yet reaped; then there is nobody to hear it.
+                // The child may have exited but not been reaped; the signal then has no effect.
                 let _ = kill_process_group(Pid::from_child(child), signal);
             }
         }
     }
 
-    /// The life of a minder.
+    /// The thread of a minder.
     fn mind(&self, mut job: Job, index: usize) {
         self.keep_running(&mut job, index);
         locked(&self.state).minders_left -= 1;
@@ -220,7 +220,7 @@ impl Shared {
                 return;
             }
             if mem::take(&mut is_first) && cannot_run {
-                // No room would mean more events than jobs, which the contract of `start` rules out.
+                // The channel has room: the caller of `start` guarantees it.
                 let _ = self.events.try_send(Event::CannotStart { name: job.name.clone(), why, last_line });
                 return;
             }
@@ -236,10 +236,10 @@ impl Shared {
         }
     }
 
-    /// Starts the child, or gives `None` when all is to stop.
+    /// Starts the child. Returns `None` if all children must stop.
     fn spawn(&self, job: &mut Job, index: usize) -> io::Result<Option<ChildStderr>> {
-        // `stop` says that it is stopping and only then goes through the slots: whoever has this lock and is not told to
-        // stop will be seen by it.
+        // `stop` sets `is_stopping` before it locks the slots. So if the flag is not set under this lock, `stop` will
+        // find this child.
         let mut slot = locked(&self.slots[index]);
         if locked(&self.state).is_stopping {
             return Ok(None);
@@ -251,13 +251,13 @@ impl Shared {
         slot.stdin = child.stdin.take();
         slot.child = Some(child);
         if let Some(stdin) = &mut slot.stdin {
-            // A child that is dead already is found when it is reaped.
+            // If the child has exited already, `reap` finds out.
             let _ = stdin.write_all(&job.greeting);
         }
         Ok(stderr)
     }
 
-    /// Waits for the end of a child that has closed its standard error. `None` if the system does not know it.
+    /// Waits until a child that closed its standard error exits. `None` if its status is unknown.
     fn reap(&self, index: usize) -> Option<ExitStatus> {
         loop {
             let mut slot = locked(&self.slots[index]);
@@ -276,7 +276,7 @@ impl Shared {
     }
 }
 
-/// How a child ended, in a few words.
+/// A child's exit status as text.
 fn described(status: Option<ExitStatus>) -> String {
     match status.map(|status| (status.code(), status.signal())) {
         Some((Some(code), _)) => format!("status {code}"),

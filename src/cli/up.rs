@@ -1,7 +1,7 @@
-//! `herd up`: every node of a configuration on this machine, a process each.
+//! `herd up`: runs every node of a configuration on this machine, one process each.
 //!
-//! This process holds no node and no table: it may use threads and block. What a node needs from it is its key and its
-//! standard input, which ends when this process does.
+//! This process holds no node and no table, so it may use threads and block. A node gets its key and its standard input
+//! from this process; that input ends when this process ends.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -21,13 +21,13 @@ use super::output::{Sink, Target};
 use super::supervise::{Event, Herd, Job, Policy};
 use crate::config::{Checked, Config, Keys};
 
-/// How long a node has to accept a connection when it is asked whether it is there yet; all are on this machine.
+/// The time limit of a probe that checks whether a node listens; all nodes are on this machine.
 const PROBE_LIMIT: Duration = Duration::from_millis(100);
 
-/// How often the nodes that are not there yet are asked.
+/// How often to probe the nodes that do not listen yet.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 
-/// What the lines of this process itself are called among those of the nodes.
+/// The prefix of this process's own log lines.
 const OWN_NAME: &str = "herd";
 
 /// The flags of `herd up`.
@@ -41,11 +41,11 @@ pub(super) struct Options {
 pub(super) fn run(config: &Config, checked: &Checked, options: &Options) -> Result<(), Failure> {
     let could_not = |message: String| Failure::CouldNotRun(format!("up: {message}"));
     allow_many_files();
-    let program =
-        std::env::current_exe().map_err(|error| could_not(format!("finding this program: {error}")))?;
+    let program = std::env::current_exe()
+        .map_err(|error| could_not(format!("cannot find the path of this program: {error}")))?;
     let keys = match &checked.keys {
         Some(keys) => keys.clone(),
-        None => Keys::fresh().map_err(|error| could_not(format!("making a key: {error}")))?,
+        None => Keys::fresh().map_err(|error| could_not(format!("cannot generate a key: {error}")))?,
     };
     let terminal: Target = Arc::new(Mutex::new(io::stderr()));
     let width = checked.nodes.iter().map(|node| node.name.len()).max().unwrap_or(0).max(OWN_NAME.len());
@@ -59,11 +59,11 @@ pub(super) fn run(config: &Config, checked: &Checked, options: &Options) -> Resu
         let greeting = format!("{}\n", keys.to_line()).into_bytes();
         jobs.push(Job { name: name.to_owned(), command: command(&program, name, options), greeting, sink });
     }
-    // Room for an event of each node and for a Ctrl-C.
+    // Room for one event per node and one Ctrl-C.
     let (sender, events) = sync_channel(jobs.len() + 1);
-    watch_signals(sender.clone()).map_err(|error| could_not(format!("watching for signals: {error}")))?;
+    watch_signals(sender.clone()).map_err(|error| could_not(format!("cannot wait for signals: {error}")))?;
     let herd = Herd::start(jobs, Policy::default(), own.clone(), sender)
-        .map_err(|error| could_not(format!("starting a thread: {error}")))?;
+        .map_err(|error| could_not(format!("cannot start a thread: {error}")))?;
     let addresses = config.names().filter_map(|name| config.client_address(name)).collect();
     let outcome = watch(&events, addresses, || announce(config, options.config.as_deref()));
     if outcome.is_ok() {
@@ -73,7 +73,8 @@ pub(super) fn run(config: &Config, checked: &Checked, options: &Options) -> Resu
     outcome.map_err(could_not)
 }
 
-/// A node takes two or three descriptors here, and the usual limit is 1,024. Failing is no harm to a small herd.
+/// Raises the descriptor limit. Each node uses two or three here, and the usual limit is 1,024. A small herd runs even
+/// if this fails.
 fn allow_many_files() {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
@@ -91,7 +92,7 @@ fn command(program: &Path, name: &str, options: &Options) -> Command {
     command
 }
 
-/// The log file of a node, for adding to.
+/// The log file of a node, opened for appending.
 fn log_file(folder: &Path, name: &str) -> Result<Target, String> {
     let path = folder.join(format!("{name}.log"));
     let file =
@@ -102,25 +103,25 @@ fn log_file(folder: &Path, name: &str) -> Result<Target, String> {
     }
 }
 
-/// Turns SIGINT and SIGTERM into events, on a thread of their own.
+/// Turns SIGINT and SIGTERM into events, on a separate thread.
 fn watch_signals(events: SyncSender<Event>) -> io::Result<()> {
     use nix::sys::signal::{SigSet, Signal};
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGINT);
     signals.add(Signal::SIGTERM);
-    // Of this thread and all that it starts; children begin without.
+    // Blocks them in this thread and in threads that it starts. Child processes start with none blocked.
     signals.thread_block()?;
     let watcher = thread::Builder::new().name("signals".to_owned());
     watcher.spawn(move || {
         while signals.wait().is_ok() {
-            // No room means that there is enough to act on already.
+            // A full channel already holds an event that stops the herd.
             let _ = events.try_send(Event::Stop);
         }
     })?;
     Ok(())
 }
 
-/// Waits for an event; meanwhile asks each node whether it takes connections yet, and calls `announce` when all do.
+/// Waits for an event. Meanwhile probes each node, and calls `announce` when all nodes accept connections.
 fn watch(events: &Receiver<Event>, mut missing: Vec<SocketAddr>, announce: impl Fn()) -> Result<(), String> {
     let mut is_announced = false;
     loop {
@@ -136,7 +137,7 @@ fn watch(events: &Receiver<Event>, mut missing: Vec<SocketAddr>, announce: impl 
                 return Err(format!("{name} cannot start ({why}){colon}{last_line}"));
             }
             Err(RecvTimeoutError::Timeout) => {
-                // From the back, and no further than the first that is not there: one refusal a turn is enough.
+                // Stops at the first node that does not listen: one refused probe per turn is enough.
                 while let Some(address) = missing.last()
                     && TcpStream::connect_timeout(address, PROBE_LIMIT).is_ok()
                 {
@@ -151,13 +152,13 @@ fn watch(events: &Receiver<Event>, mut missing: Vec<SocketAddr>, announce: impl 
     }
 }
 
-/// Prints what to type next, with the herd's real names and addresses.
+/// Prints the next commands to type, with the herd's real names and addresses.
 fn announce(config: &Config, file: Option<&Path>) {
     let program =
         std::env::args_os().next().map_or_else(|| "herd".to_owned(), |name| name.display().to_string());
     let flag =
         file.map(|file| format!(" --config {}", shell_word(&file.display().to_string()))).unwrap_or_default();
-    // A closed standard output is no reason to stop the herd.
+    // The herd continues even if standard output is closed.
     let _ = io::stdout().write_all(next_steps(config, &shell_word(&program), &flag).as_bytes());
 }
 
@@ -178,7 +179,7 @@ fn next_steps(config: &Config, program: &str, flag: &str) -> String {
     )
 }
 
-/// A word as a shell takes it back.
+/// Quotes a word for a shell.
 fn shell_word(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -226,7 +227,7 @@ mod tests {
         let announced = std::cell::Cell::new(0);
         let outcome = watch(&events, vec![address, address], || {
             announced.set(announced.get() + 1);
-            sender.send(Event::Stop).expect("somebody watches");
+            sender.send(Event::Stop).expect("`watch` receives");
         });
         assert_eq!((outcome, announced.get()), (Ok(()), 1));
     }
