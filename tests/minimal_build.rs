@@ -42,8 +42,8 @@ fn a_map_that_wants_another_server_is_refused_with_the_line_and_the_remedy() {
         let (status, said) = ran(command);
         assert_eq!(status, Some(1), "{command:?}: {said}");
         let expected = format!(
-            "{map}:2: places.source: this build asks no other server for places (build it with the feature \"upstream\", or \
-             take the source \"offline\")"
+            "{map}:2: places.source: this build cannot ask a server for places (build herd with the feature \"upstream\", or \
+             use the source \"offline\")"
         );
         assert!(said.contains(&expected), "{command:?}: {said}");
     }

@@ -1,7 +1,7 @@
-//! The relations between a configuration's members, and the files that it names.
+//! Checks relations between a configuration's members, and the files that it names.
 //!
-//! Goes on after each mistake, as the reader does. One kind of finding is held back: when an edge could not be read or
-//! names an unknown node, nothing is said about paths through the herd, since mending the edge most likely mends them.
+//! The check continues after each mistake, as the reader does. If an edge is unreadable or names an unknown node, the
+//! check reports nothing about paths through the herd: the corrected edge most likely restores them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,10 +15,10 @@ use super::{
     listeners,
 };
 
-/// How many nodes a message names before it only counts them.
+/// The most nodes that a message names; it counts the rest.
 const NAMES_SHOWN_MAX: usize = 5;
 
-/// Looks at all of a configuration.
+/// Checks all of a configuration.
 pub(super) fn check(config: &Config, environment: &Environment) -> (Option<Checked>, Vec<Finding>) {
     let mut findings = config.findings.clone();
     let mut sorted: Vec<&NodeSpec> = config.nodes.iter().collect();
@@ -39,7 +39,7 @@ pub(super) fn check(config: &Config, environment: &Environment) -> (Option<Check
     let is_loopback = first_beyond_loopback(config).is_none();
     let clock =
         if config.clock == ClockTrust::Auto && is_loopback { ClockTrust::Trusted } else { config.clock };
-    // Without errors every address is there; the list is as long as `sorted` exactly then.
+    // A missing address is an error, so without errors every node has an entry.
     let nodes: Vec<NodeEntry> = sorted.iter().filter_map(|node| entry(node)).collect();
     debug_assert_eq!(nodes.len(), sorted.len(), "a missing address is an error");
     let checked = Checked {
@@ -61,7 +61,7 @@ fn entry(node: &NodeSpec) -> Option<NodeEntry> {
     Some(NodeEntry { name: node.name.clone(), clients: node.clients?.value, links: node.links?.value, http })
 }
 
-/// The edges as pairs of indices into `sorted`, each with its place in the file, and whether none of them is lost.
+/// The edges as pairs of indices into `sorted`, each with its position in the file, and whether all of them were understood.
 fn edges(
     config: &Config,
     sorted: &[&NodeSpec],
@@ -74,7 +74,7 @@ fn edges(
         let ends = [0, 1].map(|end| {
             let name = edge.ends[end].as_str();
             let found = sorted.binary_search_by(|node| node.name.as_str().cmp(name)).ok();
-            // An edge from an unknown node to itself is told once, and none is where nodes could not be read.
+            // Reports an edge from an unknown node to itself once, and no unknown names if nodes were unreadable.
             if !config.lost_nodes && found.is_none() && (end == 0 || edge.ends[0] != edge.ends[1]) {
                 let near = did_you_mean(name, config.names());
                 let remedy = if near.is_empty() { "add it to \"nodes\"".to_owned() } else { near };
@@ -90,7 +90,7 @@ fn edges(
         let name = |index: usize| join("", &sorted[index].name);
         if a == b {
             let message = format!("an edge from {} to itself", name(a));
-            findings.error(Some(edge.line), &member, message, "leave it out".to_owned());
+            findings.error(Some(edge.line), &member, message, "remove it".to_owned());
         } else if let Some(first) = edges.get(&pair) {
             let message = format!(
                 "{}-{} appears twice, first as edges[{}] on line {}",
@@ -99,7 +99,7 @@ fn edges(
                 first.value,
                 first.line
             );
-            findings.error(Some(edge.line), &member, message, "leave one of them out".to_owned());
+            findings.error(Some(edge.line), &member, message, "remove one of them".to_owned());
         } else {
             edges.insert(pair, At { value: edge.index, line: edge.line });
         }
@@ -111,32 +111,35 @@ fn edges(
 fn degrees(sorted: &[&NodeSpec], graph: &Graph, findings: &mut Findings) {
     for (index, node) in sorted.iter().enumerate().filter(|(index, _)| graph.degree(*index) > NEIGHBOURS_MAX)
     {
-        let message = format!("{} neighbours, where {NEIGHBOURS_MAX} are the most", graph.degree(index));
-        let remedy = "let some of them be each other's neighbours".to_owned();
+        let message = format!("{} neighbours; the maximum is {NEIGHBOURS_MAX}", graph.degree(index));
+        let remedy = "connect some of these neighbours to each other instead".to_owned();
         findings.error(Some(node.line), &join("nodes", &node.name), message, remedy);
     }
 }
 
-/// Notes a herd in pieces, or the nodes whose loss would leave it in pieces.
+/// Notes a partitioned herd, or the nodes whose loss would partition it.
 fn paths(sorted: &[&NodeSpec], graph: &Graph, findings: &mut Findings) {
-    let pieces = graph.pieces(None);
-    if pieces.len() > 1 {
-        let heads: Vec<usize> = pieces.iter().map(|piece| piece[0]).collect();
-        let message =
-            format!("the herd is in {} pieces: no path between {}", pieces.len(), named(sorted, &heads));
+    let partitions = graph.partitions(None);
+    if partitions.len() > 1 {
+        let heads: Vec<usize> = partitions.iter().map(|partition| partition[0]).collect();
+        let message = format!(
+            "the herd has {} partitions: no path between {}",
+            partitions.len(),
+            named(sorted, &heads)
+        );
         let remedy = format!("such as [{:?}, {:?}]", sorted[heads[0]].name, sorted[heads[1]].name);
         findings.error(None, "edges", message, format!("add edges, {remedy}"));
         return;
     }
     for (index, cut_off) in graph.cut_nodes() {
         let node = sorted[index];
-        let message = format!("its loss cuts off {}", named(sorted, &cut_off));
-        let remedy = "an edge around it keeps the herd whole".to_owned();
+        let message = format!("if this node fails, it cuts off {}", named(sorted, &cut_off));
+        let remedy = "add an edge that bypasses it".to_owned();
         findings.warning(Some(node.line), &join("nodes", &node.name), message, remedy);
     }
 }
 
-/// `A and B`, `A, B and C`, or the first few and how many more.
+/// `A and B`, `A, B and C`, or the first few and the number of others.
 fn named(sorted: &[&NodeSpec], indices: &[usize]) -> String {
     let mut names: Vec<String> =
         indices.iter().take(NAMES_SHOWN_MAX).map(|index| join("", &sorted[*index].name)).collect();
@@ -147,9 +150,9 @@ fn named(sorted: &[&NodeSpec], indices: &[usize]) -> String {
     if names.is_empty() { last } else { format!("{} and {last}", names.join(", ")) }
 }
 
-/// Notes links addresses that the neighbour who dials them cannot reach. The node whose name sorts first dials.
+/// Notes links addresses that the dialling neighbour cannot reach. The node whose name sorts first dials.
 fn dialling(sorted: &[&NodeSpec], edges: &BTreeMap<(usize, usize), At<usize>>, findings: &mut Findings) {
-    // Each node is told once, with its first dialler.
+    // Reports each node once, with its first dialler.
     let mut diallers: BTreeMap<usize, (usize, At<usize>)> = BTreeMap::new();
     for (&(dialler, dialled), edge) in edges {
         let (Some(from), Some(to)) = (sorted[dialler].links, sorted[dialled].links) else { continue };
@@ -164,11 +167,12 @@ fn dialling(sorted: &[&NodeSpec], edges: &BTreeMap<(usize, usize), At<usize>>, f
         let member = join(&join("nodes", &node.name), "links");
         let address = links.value;
         if address.ip().to_canonical().is_unspecified() {
-            let message = format!("{address} cannot be dialled, and {by} dials it");
-            findings.error(Some(links.line), &member, message, "give the board's own address".to_owned());
+            let message = format!("{by} dials {address}, which is a wildcard");
+            findings.error(Some(links.line), &member, message, "use the board's own address".to_owned());
         } else {
-            let message = format!("{address} is loopback, and {by}, whose own links are not, dials it");
-            let remedy = "only right if both are on one machine".to_owned();
+            let message =
+                format!("{by} dials {address}, which is loopback, but the links address of {by} is not");
+            let remedy = "correct only if both nodes are on one machine".to_owned();
             findings.warning(Some(links.line), &member, message, remedy);
         }
     }
@@ -195,7 +199,7 @@ fn keys(config: &Config, environment: &Environment, findings: &mut Findings) -> 
         (None, None) => {
             if let Some((address, member)) = first_beyond_loopback(config) {
                 let message =
-                    format!("{} is not loopback, and the configuration names no key_file", address.value);
+                    format!("{} is not loopback, but the configuration has no key_file", address.value);
                 findings.error(Some(address.line), &member, message, HOW_TO_MAKE_A_KEY.to_owned());
             }
             return None;

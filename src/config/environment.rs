@@ -1,18 +1,18 @@
-//! What a check looks at besides the configuration: kept apart so that a test can choose it, since the environment of a process
-//! cannot be changed safely once it has threads.
+//! The environment of a check: folders and files besides the configuration. A value, so a test can choose it: a process with
+//! threads cannot change its real environment safely.
 
 use std::path::PathBuf;
 
-/// The name of a places file wherever one is looked for.
+/// The file name of a places file.
 const PLACES_FILE: &str = "places.dat";
 
-/// What the check of a configuration looks at besides the configuration itself.
+/// The folders and files that a check uses besides the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
-    /// The folder of systemd's credentials. A file `key` in it wins over the configuration's `key_file`, a file
-    /// `places-key` over the one of `places`.
+    /// The folder of systemd's credentials. A file `key` in it overrides the configuration's `key_file`, a file
+    /// `places-key` overrides the one of `places`.
     pub credentials: Option<PathBuf>,
-    /// Where a places file is looked for when the configuration names none; the first that is there is taken.
+    /// Candidates for the places file if the configuration names none; the first one that exists is used.
     pub places_files: Vec<PathBuf>,
 }
 
@@ -46,11 +46,11 @@ impl Environment {
 
     fn credential(&self, name: &str) -> Option<PathBuf> {
         let file = self.credentials.as_ref()?.join(name);
-        // The unit hands over a blank line where the board has no such key.
+        // The unit passes a blank line if the board has no such key.
         file.metadata().is_ok_and(|metadata| metadata.len() > 1).then_some(file)
     }
 
-    /// The places file that is used where the configuration names none.
+    /// The default places file, if it exists.
     #[must_use]
     pub fn places_file(&self) -> Option<PathBuf> {
         self.places_files.iter().find(|file| file.is_file()).cloned()

@@ -1,43 +1,42 @@
-//! What is wrong with a configuration, said so that it can be put right: file, line, member, message, remedy.
+//! Findings of a configuration check: file, line, member, message, remedy.
 //!
-//! Knows nothing of what a configuration holds. Invariants: a finding is printed on one line, whatever bytes the configuration held, and a
-//! list of findings has a bound, so a file of nothing but mistakes cannot fill the memory of a small board.
+//! Invariants: a finding is one printed line, whatever bytes the configuration contains. The list of findings is bounded,
+//! so a file full of mistakes cannot fill the memory of a small board.
 
 use std::fmt;
 
-/// The most findings that one check gives, about 150 bytes each. Nobody mends more at one sitting, and a configuration of 1 MB
-/// could hold half a million mistakes.
+/// The most findings of one check, about 150 bytes each. A configuration of 1 MB can contain half a million mistakes.
 pub const FINDINGS_MAX: usize = 200;
 
-/// The longest piece of a configuration, in characters, that is quoted in a message. A token of 32 bytes fits whole.
+/// The longest quoted text in a message, in characters. A name of 32 bytes fits.
 const QUOTED_CHARS_MAX: usize = 48;
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// No node starts from this configuration.
     Error,
-    /// The herd runs, but not as well as its owner may think.
+    /// The herd runs, but perhaps not as the operator expects.
     Warning,
 }
 
-/// One thing that is wrong with a configuration.
+/// One mistake in a configuration.
 ///
 /// `Display` gives one line, `herd.json:7: edges[2]: unknown node "Hil" (did you mean "Hill"?)`; a warning has the word
 /// `warning: ` after the line number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Whether a node may start all the same.
+    /// Whether a node starts despite it.
     pub severity: Severity,
-    /// The configuration file as it was named by the user, or `built-in configuration`.
+    /// The configuration file as the user named it, or `built-in configuration`.
     pub file: String,
-    /// The line of the configuration, from 1; `None` where no line is at fault.
+    /// The line of the configuration, from 1; `None` if no line is at fault.
     pub line: Option<usize>,
-    /// The member at fault, such as `edges[2]` or `nodes.Hill.links`; empty when it is the whole file.
+    /// The member at fault, such as `edges[2]` or `nodes.Hill.links`; empty for the whole file.
     pub member: String,
     /// What is wrong.
     pub message: String,
-    /// What to do about it; empty when the message says it all.
+    /// What to do; empty if the message is enough.
     pub remedy: String,
 }
 
@@ -64,7 +63,7 @@ impl fmt::Display for Finding {
 
 /// The findings so far, at most [`FINDINGS_MAX`] of them.
 ///
-/// When full, further findings are counted and not kept; [`Findings::finish`] then says so in a last line.
+/// A full list counts further findings without storing them; [`Findings::finish`] then adds their number as a last line.
 #[derive(Clone, Debug)]
 pub(super) struct Findings {
     file: String,
@@ -112,12 +111,12 @@ impl Findings {
         });
     }
 
-    /// Whether an error was noted, kept or not.
+    /// Whether an error was noted, stored or not.
     pub(super) fn has_errors(&self) -> bool {
         self.errors > 0
     }
 
-    /// The findings in the order of the configuration's lines, those without a line last.
+    /// The findings in the order of the configuration's lines; findings without a line come last.
     pub(super) fn finish(mut self) -> Vec<Finding> {
         self.list.sort_by_key(|finding| finding.line.unwrap_or(usize::MAX));
         if self.left_off > 0 {
@@ -137,7 +136,7 @@ impl Findings {
     }
 }
 
-/// `text` in double quotes, control characters escaped and a long text cut, fit for a one-line message.
+/// `text` in double quotes, on one line: control characters are escaped and a long text is truncated.
 pub(crate) fn quoted(text: &str) -> String {
     match text.char_indices().nth(QUOTED_CHARS_MAX) {
         Some((end, _)) => format!("{:?}...", &text[..end]),
@@ -145,15 +144,15 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
-/// The remedy `did you mean "Hill"?` when one of the candidates is near to `word`, else an empty text.
+/// The remedy `did you mean "Hill"?` if a candidate is similar to `word`, else an empty text.
 pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     nearest(word, candidates).map_or_else(String::new, |near| format!("did you mean {near:?}?"))
 }
 
-/// The candidate that `word` was most likely meant to be: the fewest letters apart, and no further than a third of the
-/// longer word; or, next best, one that `word` is the beginning of. `None` when nothing is near.
+/// The candidate most similar to `word`: the one with the smallest distance, if that is at most a third of the longer
+/// word. Otherwise a candidate that begins with `word`. `None` if there is neither.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // A word much longer than any name is no slip of the finger, and the distance costs the product of the lengths.
+    // A word much longer than any name is not a typing mistake, and the distance costs the product of the lengths.
     if word.len() > QUOTED_CHARS_MAX {
         return None;
     }
@@ -171,8 +170,8 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
     best.map(|(_, candidate)| candidate)
 }
 
-/// Letters to add, drop, change or swap with their neighbour to get from one word to the other; case is free. (Optimal
-/// string alignment, in three rows.)
+/// The edit distance of two words: insertions, deletions, changes and swaps of adjacent letters, without regard to case.
+/// (Optimal string alignment, in three rows.)
 fn distance(from: &str, to: &str) -> usize {
     let from = from.to_ascii_lowercase().into_bytes();
     let to = to.to_ascii_lowercase().into_bytes();
@@ -217,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_is_one_line_whatever_the_map_held() {
+    fn a_finding_is_one_line_whatever_the_file_holds() {
         let long = "x".repeat(300);
         for text in ["a\nb", "\u{1b}[31m", long.as_str()] {
             let shown = quoted(text);

@@ -1,8 +1,8 @@
-//! JSON read so that every value keeps its place in the text.
+//! A JSON reader that knows the line of every value.
 //!
-//! `serde_json` derives lose two things that a good message needs: the line of each value, and members that appear
-//! twice. Here an object is its members in order, an array its elements in order, each a slice of the text itself; the
-//! place of a slice is the difference of two addresses, compared as numbers. Knows nothing of configurations.
+//! `serde_json` derives lose two things that a good message needs: the line of each value, and duplicate members. Here an
+//! object is a list of members and an array a list of elements, in order. Each is a slice of the text; its offset is the
+//! difference of two addresses, compared as numbers.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -31,10 +31,10 @@ impl<'a> Document<'a> {
     /// The whole text as one value.
     ///
     /// # Errors
-    /// The first place where the text is no JSON: its line, from 1, and what is wrong there.
+    /// The line, from 1, and the message of the first syntax error.
     pub(super) fn parse(text: &'a str) -> Result<(Document<'a>, &'a RawValue), (usize, String)> {
         let root = serde_json::from_str::<&RawValue>(text).map_err(|error| {
-            // serde_json ends its messages with the place, which the finding gives in its own way.
+            // serde_json ends its messages with the position, but the finding has its own line number.
             let message = error.to_string();
             let cut = message.find(" at line ").unwrap_or(message.len());
             (error.line().max(1), message[..cut].to_owned())
@@ -43,21 +43,21 @@ impl<'a> Document<'a> {
         Ok((Document { text, line_starts }, root))
     }
 
-    /// The line, from 1, on which this part of the text begins. For a part of another text the answer is 1 or the last
-    /// line: wrong, but harmless.
+    /// The line, from 1, on which this part of the text begins. For a part of another text the result is 1 or the last
+    /// line.
     pub(super) fn line(&self, part: &str) -> usize {
         let offset = part.as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
         self.line_starts.partition_point(|start| *start <= offset) + 1
     }
 
-    /// The line of a member: that of its name, or of its value where the name holds escapes and so is a copy.
+    /// The line of a member's name, or of its value if the name contains escapes and so is a copy.
     pub(super) fn member_line(&self, name: &str, value: &'a RawValue) -> usize {
         let offset = name.as_ptr().addr().wrapping_sub(self.text.as_ptr().addr());
         self.line(if offset < self.text.len() { name } else { value.get() })
     }
 }
 
-/// What kind of JSON value this is, for messages: `a number`.
+/// The kind of this JSON value, for messages: `a number`.
 pub(super) fn kind(value: &RawValue) -> &'static str {
     match value.get().as_bytes().first() {
         Some(b'{') => "an object",
@@ -79,7 +79,7 @@ pub(super) fn elements(value: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str::<Elements<'_>>(value.get()).ok().map(|elements| elements.0)
 }
 
-/// The text of a string, or `None` for a value of another kind (or for escapes that are no text).
+/// The text of a string, or `None` for a value of another kind (or for invalid escapes).
 pub(super) fn string(value: &RawValue) -> Option<String> {
     serde_json::from_str(value.get()).ok()
 }
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_keep_their_order_their_doubles_and_their_lines() {
+    fn members_have_their_order_duplicates_and_lines() {
         let text = "{\n \"b\": 1,\n\n \"a\": [true,\n  {\"c\": null}],\n \"b\": \"x\",\n \"\\u0061\":\n 7 }";
         let (document, root) = Document::parse(text).expect("the text is JSON");
         let members = members(root).expect("the text is an object");
@@ -179,14 +179,14 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_json_is_refused_with_its_line() {
+    fn an_invalid_text_is_refused_with_its_line() {
         for (text, line, message) in [
             ("", 1, "EOF while parsing a value"),
             ("{\n\"a\": 1,\n}", 3, "key must be a string"),
             ("{}\n\nx", 3, "trailing characters"),
             ("{\"a\": 1", 1, "EOF while parsing an object"),
         ] {
-            let (found_line, found) = Document::parse(text).err().expect("the text is no JSON");
+            let (found_line, found) = Document::parse(text).err().expect("the text is not JSON");
             assert_eq!((found_line, found.as_str()), (line, message), "{text:?}");
         }
     }

@@ -1,6 +1,6 @@
-//! The herd's keys: their form, and the file that they come from.
+//! The herd's keys: their format, and their file.
 //!
-//! A key never appears in a message or in `Debug` output. Knows nothing of what keys are used for.
+//! A key never appears in a message or in `Debug` output.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -9,27 +9,27 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Bytes of a key: as many as SHA-256 gives, so that guessing a link's tag is no easier than guessing the key.
+/// Bytes of a key: as many as a SHA-256 tag, so guessing a tag is as hard as guessing the key.
 pub const KEY_BYTES: usize = 32;
 
-/// The longest key file, in bytes: two keys of 64 digits fill 130. More than this is some other file.
+/// The longest key file, in bytes: two keys of 64 digits fill 130. A longer file is not a key file.
 const KEY_FILE_BYTES_MAX: u64 = 1024;
 
 /// How to make a key, as a remedy.
 pub(super) const HOW_TO_MAKE_A_KEY: &str =
     r"make a key with: head -c32 /dev/urandom | od -An -tx1 | tr -d ' \n' > key; chmod 600 key";
 
-/// The keys with which a herd's nodes prove to each other that they belong to it.
+/// The keys with which the nodes of a herd authenticate each other.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Keys {
-    /// The key that this node proves itself with.
+    /// The key that this node authenticates with.
     pub current: [u8; KEY_BYTES],
-    /// A key that this node accepts as well, so that a herd can change its key one board at a time.
+    /// A key that this node also accepts, so an operator can change the key one board at a time.
     pub previous: Option<[u8; KEY_BYTES]>,
 }
 
 impl fmt::Debug for Keys {
-    /// Says which keys there are, never their bytes: configurations end up in logs.
+    /// Shows which keys are there, never their bytes: `Debug` output can end up in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let previous = if self.previous.is_some() { "Some(..)" } else { "None" };
         write!(f, "Keys {{ current: .., previous: {previous} }}")
@@ -37,35 +37,35 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// Reads a key file's text: one key of 64 hex digits a line, the current one first, then perhaps the previous one.
-    /// Blank lines are skipped.
+    /// Reads a key file's text: one key of 64 hex digits per line, first the current key, then optionally the previous
+    /// one. Blank lines are skipped.
     ///
     /// # Errors
-    /// What is wrong and on which line of the text, without any of its bytes.
+    /// The mistake and its line, without any byte of the text.
     pub fn parse(text: &str) -> Result<Keys, String> {
         let mut found = Vec::new();
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim_ascii().is_empty()) {
             let line_number = index + 1;
             if found.len() == 2 {
-                return Err(format!("line {line_number}: a third key, where two are the most"));
+                return Err(format!("line {line_number}: a third key; the maximum is two"));
             }
             let key = from_hex(line.trim_ascii());
-            found.push(key.ok_or_else(|| format!("line {line_number}: no key of 64 hex digits"))?);
+            found.push(key.ok_or_else(|| format!("line {line_number}: not a key of 64 hex digits"))?);
         }
         let mut found = found.into_iter();
-        let current = found.next().ok_or_else(|| "the file holds no key".to_owned())?;
+        let current = found.next().ok_or_else(|| "the file contains no key".to_owned())?;
         Ok(Keys { current, previous: found.next() })
     }
 
-    /// Reads the line that [`Keys::to_line`] writes: the current key, then perhaps a space and the previous one.
+    /// Reads the line that [`Keys::to_line`] writes: the current key, then optionally a space and the previous one.
     ///
     /// # Errors
-    /// What is wrong, without any byte of the line.
+    /// The mistake, without any byte of the line.
     pub fn from_line(line: &str) -> Result<Keys, String> {
         Keys::parse(&line.trim_ascii().replacen(' ', "\n", 1))
     }
 
-    /// The keys as one line of hex digits without its line end, to hand to a child process.
+    /// The keys as one line of hex digits without a line feed, for a child process.
     #[must_use]
     pub fn to_line(&self) -> String {
         let mut line = String::with_capacity(4 * KEY_BYTES + 1);
@@ -78,23 +78,23 @@ impl Keys {
         line
     }
 
-    /// A key that nobody has seen, from the kernel's random source.
+    /// Generates a key from the kernel's random source.
     ///
     /// # Errors
-    /// That of reading `/dev/urandom`.
+    /// The error of reading `/dev/urandom`.
     pub fn fresh() -> io::Result<Keys> {
         let mut current = [0; KEY_BYTES];
         File::open("/dev/urandom")?.read_exact(&mut current)?;
         Ok(Keys { current, previous: None })
     }
 
-    /// Reads a key file. With `must_be_private` nobody but its owner may have any right to it.
+    /// Reads a key file. With `must_be_private`, fails if any user but the owner has access to it.
     ///
-    /// systemd's credentials are read without that check: their folder is closed to others, and the access list that
-    /// systemd puts on the file shows as a right of the group.
+    /// systemd's credentials need no such check: other users cannot open their folder, and systemd's access list on the
+    /// file appears as a right of the group.
     ///
     /// # Errors
-    /// What is wrong, and what to do about it.
+    /// The message and the remedy.
     pub(super) fn read(path: &Path, must_be_private: bool) -> Result<Keys, (String, String)> {
         let name = path.display();
         let mut file = open_regular(path).map_err(|error| (format!("{name}: {error}"), String::new()))?;
@@ -102,14 +102,16 @@ impl Keys {
             let mode = file.metadata().map_err(|error| (format!("{name}: {error}"), String::new()))?.mode();
             if mode & 0o077 != 0 {
                 let message =
-                    format!("{name}: others than its owner may use the key, mode {:03o}", mode & 0o777);
+                    format!("{name}: mode {:03o} gives other users access to the key", mode & 0o777);
                 return Err((message, format!("chmod 600 {name}")));
             }
         }
         let mut text = String::new();
         let read = Read::by_ref(&mut file).take(KEY_FILE_BYTES_MAX + 1).read_to_string(&mut text);
         match read {
-            Ok(_) if text.len() as u64 > KEY_FILE_BYTES_MAX => Err("too long for a key file".to_owned()),
+            Ok(_) if text.len() as u64 > KEY_FILE_BYTES_MAX => {
+                Err("the file is too long for a key file".to_owned())
+            }
             Ok(_) => Keys::parse(&text),
             Err(error) => Err(error.to_string()),
         }
@@ -117,7 +119,7 @@ impl Keys {
     }
 }
 
-/// Opens a file for reading and refuses what is no regular file: a named pipe would be waited on for ever.
+/// Opens a regular file for reading and refuses all others: opening a named pipe can block for ever.
 pub(super) fn open_regular(path: &Path) -> io::Result<File> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
@@ -159,12 +161,12 @@ mod tests {
         assert_eq!(keys, Keys { current: [0x0f; 32], previous: Some([0xa5; 32]) });
         assert_eq!(Keys::parse(&a).expect("one key, no line end").previous, None);
         for (text, message) in [
-            (String::new(), "the file holds no key"),
-            (format!("{a}\n{b}\n\n{a}\n"), "line 4: a third key, where two are the most"),
-            (format!("\n{}\n", &a[1..]), "line 2: no key of 64 hex digits"),
-            (format!("{a}{b}"), "line 1: no key of 64 hex digits"),
-            (format!("+{}", &a[1..]), "line 1: no key of 64 hex digits"),
-            ("\u{e9}".repeat(32), "line 1: no key of 64 hex digits"),
+            (String::new(), "the file contains no key"),
+            (format!("{a}\n{b}\n\n{a}\n"), "line 4: a third key; the maximum is two"),
+            (format!("\n{}\n", &a[1..]), "line 2: not a key of 64 hex digits"),
+            (format!("{a}{b}"), "line 1: not a key of 64 hex digits"),
+            (format!("+{}", &a[1..]), "line 1: not a key of 64 hex digits"),
+            ("\u{e9}".repeat(32), "line 1: not a key of 64 hex digits"),
         ] {
             assert_eq!(Keys::parse(&text).expect_err("no key"), message);
         }

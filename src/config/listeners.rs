@@ -1,16 +1,15 @@
-//! Which two listeners of a configuration would want the same port of the same machine.
+//! Finds listeners that use the same port of the same machine.
 //!
-//! The configuration does not say which nodes share a machine, so this reasons from what it does say:
-//! - A node's `links` address is where others dial it, so it tells the machine: nodes with the same links host are on
-//!   one machine, and all loopback hosts are one machine. A wildcard tells nothing.
-//! - An address that is neither loopback nor wildcard belongs to one machine only: given twice, it is a clash whatever
-//!   the rest of the configuration says.
-//! - `127.0.0.1:8001` and `0.0.0.0:8001` may be given for every board of a herd: each board has its own. Between
-//!   different nodes they clash only where the links show one machine.
+//! The configuration does not list machines, so the check infers them:
+//! - Nodes with the same host in `links` are on one machine, since other nodes dial that host. All loopback hosts are one
+//!   machine. A wildcard gives no information.
+//! - An address that is neither loopback nor wildcard belongs to one machine, so using it twice is a conflict.
+//! - Every board can use `127.0.0.1:8001` and `0.0.0.0:8001`. Two nodes conflict there only if `links` shows that they
+//!   are on one machine.
 //!
-//! On one machine two listeners clash when the port is the same and so is the address, or when one is a wildcard that
-//! takes in the other. `[::]` takes in IPv4 as well, as Linux has it unless `net.ipv6.bindv6only` is set. What this
-//! cannot see, two addresses of one machine, the node finds when it binds.
+//! On one machine, two listeners conflict if they have the same port and either the same address or one is a wildcard
+//! that covers the other. `[::]` also covers IPv4, as on Linux unless `net.ipv6.bindv6only` is set. The check cannot
+//! detect two addresses of one machine; the node then fails to bind.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -18,12 +17,12 @@ use super::finding::Findings;
 use super::read::join;
 use super::{At, Config};
 
-/// A machine as far as the configuration tells machines apart.
+/// A machine, as inferred from the configuration.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Machine {
     Loopback,
     Host(IpAddr),
-    /// Nothing is known but that it is this node's.
+    /// Unknown, except that it is this node's.
     OfNode(usize),
 }
 
@@ -35,7 +34,7 @@ struct Listener<'a> {
     machine: Machine,
 }
 
-/// Notes each listener that clashes with one before it in the file, once.
+/// Notes, once, each listener that conflicts with an earlier one in the file.
 pub(super) fn check(config: &Config, findings: &mut Findings) {
     let mut listeners = Vec::new();
     for (node, spec) in config.nodes.iter().enumerate() {
@@ -54,10 +53,10 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
             let taken_by = join(&join("nodes", first.name), first.member);
             let address = later.address.value;
             let message = if first.address.value == address {
-                format!("{address} is taken by {taken_by} on line {}", first.address.line)
+                format!("{address} is already used by {taken_by} on line {}", first.address.line)
             } else {
                 let other = first.address.value;
-                format!("{address} clashes with {other} of {taken_by} on line {}", first.address.line)
+                format!("{address} conflicts with {other} of {taken_by} on line {}", first.address.line)
             };
             findings.error(
                 Some(later.address.line),
@@ -84,7 +83,7 @@ fn clash(a: &Listener<'_>, b: &Listener<'_>) -> bool {
     is_one_machine && x.port() == y.port() && (x == y || takes_in(x.ip(), y.ip()) || takes_in(y.ip(), x.ip()))
 }
 
-/// Whether a listener on this wildcard also gets what is meant for that address.
+/// Whether a listener on this wildcard also accepts connections to that address.
 fn takes_in(wildcard: IpAddr, address: IpAddr) -> bool {
     match wildcard {
         IpAddr::V4(ip) => ip.is_unspecified() && address.is_ipv4(),
@@ -101,7 +100,7 @@ mod tests {
         let nodes =
             [Node { name: "A", clients: a.0, links: a.1 }, Node { name: "B", clients: b.0, links: b.1 }];
         let mut errors = errors_of(&nodes, &[("A", "B")]);
-        errors.retain(|error| !error.contains("no key"));
+        errors.retain(|error| !error.contains("no key_file"));
         errors
     }
 
@@ -113,22 +112,22 @@ mod tests {
             (
                 ("127.0.0.1:1", "127.0.0.1:2"),
                 ("127.0.0.1:1", "127.0.0.1:4"),
-                Some("m:3: nodes.B.clients: 127.0.0.1:1 is taken by nodes.A.clients on line 2"),
+                Some("m:3: nodes.B.clients: 127.0.0.1:1 is already used by nodes.A.clients on line 2"),
             ),
             (
                 ("10.0.0.1:1", "10.0.0.1:1"),
                 ("10.0.0.2:1", "10.0.0.2:2"),
-                Some("m:2: nodes.A.links: 10.0.0.1:1 is taken by nodes.A.clients on line 2"),
+                Some("m:2: nodes.A.links: 10.0.0.1:1 is already used by nodes.A.clients on line 2"),
             ),
             (
                 ("10.0.0.9:1", "10.0.0.1:2"),
                 ("10.0.0.9:1", "10.0.0.2:2"),
-                Some("m:3: nodes.B.clients: 10.0.0.9:1 is taken by nodes.A.clients on line 2"),
+                Some("m:3: nodes.B.clients: 10.0.0.9:1 is already used by nodes.A.clients on line 2"),
             ),
             (
                 ("[::ffff:10.0.0.1]:1", "10.0.0.1:2"),
                 ("10.0.0.1:1", "10.0.0.2:2"),
-                Some("m:3: nodes.B.clients: 10.0.0.1:1 is taken by nodes.A.clients on line 2"),
+                Some("m:3: nodes.B.clients: 10.0.0.1:1 is already used by nodes.A.clients on line 2"),
             ),
             // Equal ports of different machines, loopback and wildcard on each: no clash.
             (("10.0.0.1:1", "10.0.0.1:2"), ("10.0.0.2:1", "10.0.0.2:2"), None),
@@ -138,17 +137,17 @@ mod tests {
             (
                 ("0.0.0.0:1", "10.0.0.1:2"),
                 ("0.0.0.0:1", "10.0.0.1:3"),
-                Some("m:3: nodes.B.clients: 0.0.0.0:1 is taken by nodes.A.clients on line 2"),
+                Some("m:3: nodes.B.clients: 0.0.0.0:1 is already used by nodes.A.clients on line 2"),
             ),
             (
                 ("0.0.0.0:1", "10.0.0.1:1"),
                 ("10.0.0.2:1", "10.0.0.2:2"),
-                Some("m:2: nodes.A.links: 10.0.0.1:1 clashes with 0.0.0.0:1 of nodes.A.clients on line 2"),
+                Some("m:2: nodes.A.links: 10.0.0.1:1 conflicts with 0.0.0.0:1 of nodes.A.clients on line 2"),
             ),
             (
                 ("[::]:1", "10.0.0.1:1"),
                 ("10.0.0.2:1", "10.0.0.2:2"),
-                Some("m:2: nodes.A.links: 10.0.0.1:1 clashes with [::]:1 of nodes.A.clients on line 2"),
+                Some("m:2: nodes.A.links: 10.0.0.1:1 conflicts with [::]:1 of nodes.A.clients on line 2"),
             ),
             (("0.0.0.0:1", "[fd00::1]:1"), ("10.0.0.2:1", "10.0.0.2:2"), None),
             (("[fd00::1]:1", "[fd00::1]:2"), ("[fd00::2]:1", "[fd00::2]:2"), None),

@@ -1,12 +1,11 @@
 //! The herd's configuration: its nodes, its edges, and what they need to start.
 //!
-//! A [`Config`] is a configuration as it was written, mistakes included; [`Config::check`] looks at all of it, gives every mistake
-//! at once, and gives a [`Checked`] only when there is none. Nodes are built from a `Checked` and nothing else, so what
-//! holds for a `Checked` need not be looked at again. One config serves all boards of a herd: both ends of an edge agree on
-//! it by construction.
+//! A [`Config`] is a configuration as written, mistakes included. [`Config::check`] checks all of it and reports all
+//! mistakes at once. It returns a [`Checked`] only without errors. Nodes are built only from a `Checked`, so later
+//! code need not check again. All boards of a herd use one configuration file, so both ends of an edge agree on it.
 //!
-//! Reading and checking block (a few small files), look up no names and start no thread. Of the rest
-//! of the program this module knows limits and plain settings only.
+//! Reading and checking block (on a few small files), look up no host names and start no thread. This module uses only
+//! limits and plain settings of the rest of the program.
 //!
 //! ```
 //! let config = r#"{ "nodes": { "Hill": { "clients": "127.0.0.1:8001", "links": "127.0.0.1:9001" } },
@@ -46,31 +45,31 @@ use crate::places::Settings;
 use finding::Findings;
 use places::PlacesSpec;
 
-/// The most edges of a herd: every node with all the neighbours it may have.
+/// The most edges of a herd: every node has the maximum number of neighbours.
 pub const EDGES_MAX: usize = NODES_MAX * NEIGHBOURS_MAX / 2;
 
-/// The longest configuration file, in bytes. The largest herd, with its names as long as they may be, fits.
+/// The longest configuration file, in bytes. The largest herd with the longest names fits.
 pub const CONFIG_BYTES_MAX: usize = 1024 * 1024;
 const _: () =
     assert!(CONFIG_BYTES_MAX >= NODES_MAX * (NAME_BYTES_MAX + 96) + EDGES_MAX * (2 * NAME_BYTES_MAX + 8));
 
-/// The most addresses of gateways that a configuration lists.
+/// The most gateway addresses in a configuration.
 pub const GATEWAYS_MAX: usize = 64;
 
-/// The longest time between two snapshots that a configuration may ask for, in seconds: a day, which is as long as an entry lives.
+/// The largest `snapshot_s`, in seconds: a day, the lifetime of an entry.
 pub const SNAPSHOT_S_MAX: u32 = 86_400;
-/// The shortest, in seconds: for a disk that writing does not wear out. A card wants minutes.
+/// The smallest `snapshot_s`, in seconds, for a disk that does not wear out. An SD card needs minutes.
 pub const SNAPSHOT_S_MIN: u32 = 10;
 
-/// A value of the configuration and the line that it is on.
+/// A value of the configuration and its line.
 #[derive(Clone, Copy, Debug)]
 struct At<T> {
     value: T,
     line: usize,
 }
 
-/// A configuration as it was written. Made by [`Config::parse`], [`Config::read`] or [`builtin`]; none of them fails, since what is
-/// wrong with the text is given by [`Config::check`] together with everything else.
+/// A configuration as written. [`Config::parse`], [`Config::read`] and [`builtin`] make it and never fail:
+/// [`Config::check`] reports mistakes in the text together with all others.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// In the order of the file. Names are unique, but need not be well-formed.
@@ -82,15 +81,15 @@ pub struct Config {
     clients_per_address: u32,
     gateways: Vec<IpAddr>,
     snapshot_s: Option<u32>,
-    /// What the reader found: everything that one member shows by itself.
+    /// The findings of the reader: mistakes within one member.
     findings: Findings,
-    /// Whether the reader had to leave out nodes, so that a name that is not there may still be right.
+    /// Whether the reader skipped nodes, so an unknown name may still be right.
     lost_nodes: bool,
-    /// Whether the reader had to leave out edges, so that paths through the herd may be missing.
+    /// Whether the reader skipped edges, so paths through the herd may be missing.
     lost_edges: bool,
 }
 
-/// A member of `nodes`. An address is `None` when the reader could make nothing of it, and said so.
+/// A member of `nodes`. An address is `None` if the reader reported an error in it.
 #[derive(Clone, Debug)]
 struct NodeSpec {
     name: String,
@@ -103,14 +102,14 @@ struct NodeSpec {
 /// An element of `edges`.
 #[derive(Clone, Debug)]
 struct EdgeSpec {
-    /// Its place in the array, from 0.
+    /// Its index in the array, from 0.
     index: usize,
     line: usize,
     ends: [String; 2],
 }
 
 impl Config {
-    /// Reads a configuration from its text. `file` is how messages call it, and relative paths in it start from its folder.
+    /// Reads a configuration from its text. Messages name it `file`; relative paths in it start from the folder of `file`.
     #[must_use]
     pub fn parse(text: &str, file: &Path) -> Config {
         read::from_text(text, &file.display().to_string(), file.parent().unwrap_or(Path::new("")))
@@ -122,20 +121,20 @@ impl Config {
         read::from_file(file)
     }
 
-    /// Everything that is wrong with the configuration, in the order of its lines, and the configuration to build nodes from, which is there
-    /// exactly when no finding is an error.
+    /// Reports all mistakes of the configuration, in the order of its lines. Returns a [`Checked`] exactly if no finding
+    /// is an error.
     #[must_use]
     pub fn check(&self) -> (Option<Checked>, Vec<Finding>) {
         self.check_in(&Environment::of_this_process())
     }
 
-    /// [`Config::check`] with environment of the caller's choice.
+    /// [`Config::check`] in an environment that the caller chooses.
     #[must_use]
     pub fn check_in(&self, environment: &Environment) -> (Option<Checked>, Vec<Finding>) {
         check::check(self, environment)
     }
 
-    /// What is wrong with the text alone: for a client of the herd, who need not be able to read the herd's key.
+    /// The mistakes in the text alone. For `herd send`: a client often cannot read the herd's key.
     #[must_use]
     pub fn text_findings(&self) -> Vec<Finding> {
         self.findings.clone().finish()
@@ -146,15 +145,15 @@ impl Config {
         self.nodes.iter().map(|node| node.name.as_str())
     }
 
-    /// The address to connect to as a client of this node. A node that listens on every address of its board is reached
-    /// at the address of its links. `None` where the configuration gives no such node or no such address.
+    /// The address at which a client reaches this node. If the node listens on every address of its board, this is the
+    /// host of its `links`. `None` if the configuration has no such node or address.
     #[must_use]
     pub fn client_address(&self, name: &str) -> Option<SocketAddr> {
         let node = self.nodes.iter().find(|node| node.name == name)?;
         Some(reached(node, node.clients?.value))
     }
 
-    /// The same as seen on the node's own board, where a listener on every address is reached over loopback.
+    /// The same address seen from the node's own board: a wildcard becomes loopback.
     #[must_use]
     pub fn client_address_on_board(&self, name: &str) -> Option<SocketAddr> {
         let node = self.nodes.iter().find(|node| node.name == name)?;
@@ -169,7 +168,7 @@ impl Config {
         Some(address)
     }
 
-    /// The same for its HTTP listener, if it is to have one.
+    /// The same for its HTTP listener, if the configuration has one.
     #[must_use]
     pub fn http_address(&self, name: &str) -> Option<SocketAddr> {
         let node = self.nodes.iter().find(|node| node.name == name)?;
@@ -177,7 +176,7 @@ impl Config {
     }
 }
 
-/// Where a listener of this node is reached: one on all addresses of its board at that of its links.
+/// The address of a listener of this node; a wildcard becomes the host of its `links`.
 fn reached(node: &NodeSpec, mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified()
         && let Some(links) = node.links
@@ -187,8 +186,8 @@ fn reached(node: &NodeSpec, mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// The five-node herd that is used where no configuration is named: clients on ports 8001 to 8005, links on 9001 to 9005, pages on 8011 to 8015, all on
-/// loopback. Also the example of a configuration.
+/// The default configuration: five nodes on loopback, clients on ports 8001 to 8005, links on 9001 to 9005, pages on
+/// 8011 to 8015. It is also the example of a configuration.
 #[must_use]
 pub fn builtin() -> Config {
     read::from_text(BUILTIN, "built-in configuration", Path::new(""))
@@ -197,28 +196,28 @@ pub fn builtin() -> Config {
 /// The text of the built-in configuration.
 const BUILTIN: &str = include_str!("builtin.json");
 
-/// A configuration without mistakes: all that a node needs to know of its herd.
+/// A configuration without errors.
 ///
 /// Names are unique tokens of 1 to [`NAME_BYTES_MAX`] bytes; every edge joins two different nodes, once; no node has more
 /// than [`NEIGHBOURS_MAX`] neighbours; there is a path between any two nodes; there are keys unless every address is
-/// loopback; no two listeners of one machine want the same port; every node that is dialled can be.
+/// loopback; no two listeners of one machine use the same port; a node can be dialled if a neighbour dials it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
     /// Sorted by the bytes of the names. 1 to [`NODES_MAX`].
     pub nodes: Vec<NodeEntry>,
     /// Pairs of indices into `nodes`, the smaller first, sorted. The first node of a pair is the one that dials.
     pub edges: Vec<(usize, usize)>,
-    /// `None` only where every address of the configuration is loopback.
+    /// `None` only if every address of the configuration is loopback.
     pub keys: Option<Keys>,
-    /// Where WHATSAT's places come from, keys included.
+    /// The source of WHATSAT's places, keys included.
     pub places: Settings,
-    /// When the wall clock is taken to be right.
+    /// When the node trusts the wall clock.
     pub clock: ClockTrust,
-    /// How many clients one address may hold in a node's table; 1 to [`CLIENTS_PER_ADDRESS_MAX`].
+    /// The quota of clients per address in a node's table; 1 to [`CLIENTS_PER_ADDRESS_MAX`].
     pub clients_per_address: u32,
-    /// Addresses that many clients share, and that have no quota; at most [`GATEWAYS_MAX`].
+    /// Addresses without a quota, since many clients share them; at most [`GATEWAYS_MAX`].
     pub gateways: Vec<IpAddr>,
-    /// Whether every address of the configuration is loopback: then no client comes from another machine.
+    /// Whether every address of the configuration is loopback, so all clients are on this machine.
     pub is_loopback: bool,
     /// The time between two snapshots of a node, in seconds: [`SNAPSHOT_S_MIN`] to [`SNAPSHOT_S_MAX`]. None by default.
     pub snapshot_s: Option<u32>,
@@ -231,29 +230,29 @@ pub struct NodeEntry {
     pub name: String,
     /// Where the node listens for clients; may be a wildcard such as `0.0.0.0:8001`.
     pub clients: SocketAddr,
-    /// Where the node listens for its neighbours, and where they dial it; a wildcard only for a node that nobody dials.
+    /// Where the node listens for its neighbours, and where they dial it. A wildcard only if no neighbour dials the node.
     pub links: SocketAddr,
-    /// Where the node says how it is over HTTP; nowhere by default.
+    /// Where the node serves HTTP: page, status and metrics. `None` by default.
     pub http: Option<SocketAddr>,
 }
 
-/// When a node takes its wall clock to be right, and so refuses times far ahead of it.
+/// When a node trusts its wall clock, and so refuses times far ahead of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockTrust {
     /// Always: the board has a clock chip, or all clients share the node's clock.
     Trusted,
     /// Never.
     Untrusted,
-    /// From when systemd-timesyncd says that it has set the clock.
+    /// As soon as systemd-timesyncd has set the clock.
     Auto,
 }
 
 impl ClockTrust {
-    /// The file that systemd-timesyncd makes once it has set the clock.
+    /// The file that systemd-timesyncd creates when it has set the clock.
     pub const FLAG_FILE: &'static str = "/run/systemd/timesync/synchronized";
 
-    /// Whether the wall clock is taken to be right at this moment. With [`ClockTrust::Auto`] this looks for a file each
-    /// time, since a board's clock is often set only after the node has started: ask now and then, not for each line.
+    /// Whether the node trusts the wall clock now. [`ClockTrust::Auto`] checks a file at each call, since a board's clock is
+    /// often set after the node's start. So call this at intervals, not for each line.
     #[must_use]
     pub fn holds_now(self) -> bool {
         match self {
@@ -265,7 +264,7 @@ impl ClockTrust {
 }
 
 impl Checked {
-    /// The place of a name in `nodes`.
+    /// The index of a name in `nodes`.
     #[must_use]
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.nodes.binary_search_by(|node| node.name.as_str().cmp(name)).ok()

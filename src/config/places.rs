@@ -1,7 +1,7 @@
-//! The configuration's member `places`: where the answers to WHATSAT come from.
+//! The configuration's member `places`: the source of answers to WHATSAT.
 //!
-//! Reads its members, and checks what they need of each other and of the files they name. What comes out is
-//! [`places::Settings`](crate::places::Settings), ready to be started. Sends nothing anywhere and shows no key.
+//! Reads its members, and checks their relations and the files that they name. The result is
+//! [`places::Settings`](crate::places::Settings). This module uses no network, and its messages never contain a key.
 
 use std::path::PathBuf;
 
@@ -17,14 +17,14 @@ use crate::places::{
     sends_key_in_clear,
 };
 
-/// The least of `timeout_ms`: less would fail on every board.
+/// The smallest `timeout_ms`: a shorter limit fails on every board.
 const TIMEOUT_MS_MIN: u64 = 100;
-/// The most of them: a client should not be kept waiting longer.
+/// The largest `timeout_ms`: a client must not wait longer.
 const TIMEOUT_MS_MAX: u64 = 60_000;
-/// The most of `cache_s`: a day. What is near changes.
+/// The largest `cache_s`: a day, since places change.
 const CACHE_S_MAX: u64 = 86_400;
 
-/// Members that only a source on the network uses.
+/// Members that only a network source uses.
 const UPSTREAM_ONLY: [&str; 8] =
     ["url", "key_file", "fallback", "workers", "cache_s", "proxy", "ca_file", "queries_per_minute"];
 
@@ -37,11 +37,11 @@ enum Kind {
     GoogleLegacy,
 }
 
-/// The member `places` as it was written, its paths already relative to the configuration's folder.
+/// The member `places` as written; its paths are relative to the configuration's folder already.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PlacesSpec {
     kind: Kind,
-    /// Where `source` stands, or else the whole member.
+    /// The line of `source`, or else of the whole member.
     line: Option<usize>,
     file: Option<At<PathBuf>>,
     url: Option<(String, usize)>,
@@ -53,7 +53,7 @@ pub(super) struct PlacesSpec {
     workers: Option<u64>,
     cache_s: Option<u64>,
     queries_per_minute: Option<u32>,
-    /// The members of [`UPSTREAM_ONLY`] that are there, with their lines.
+    /// The members of [`UPSTREAM_ONLY`] in the file, with their lines.
     upstream_only: Vec<(&'static str, usize)>,
 }
 
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A text that `check` has to accept. The text itself is not shown: it may hold a password.
+    /// A text that `check` accepts. Messages never quote it: it may contain a password.
     fn checked_text<T>(
         &mut self,
         value: &RawValue,
@@ -131,7 +131,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What the places need of the files that are there; every file that will be read must be.
+/// Checks the settings; every file that the node will read must exist.
 pub(super) fn check(spec: &PlacesSpec, environment: &Environment, findings: &mut Findings) -> Settings {
     for (member, file) in [("places.file", &spec.file), ("places.ca_file", &spec.ca_file)] {
         if let Some(file) = file
@@ -145,19 +145,19 @@ pub(super) fn check(spec: &PlacesSpec, environment: &Environment, findings: &mut
     let file = named.or_else(|| environment.places_file());
     if spec.kind == Kind::Offline {
         for (name, line) in &spec.upstream_only {
-            let message = "not used: the source is offline".to_owned();
-            findings.warning(Some(*line), &format!("places.{name}"), message, "leave it out".to_owned());
+            let message = "the source \"offline\" does not use this member".to_owned();
+            findings.warning(Some(*line), &format!("places.{name}"), message, "remove it".to_owned());
         }
     }
     if spec.kind != Kind::Offline && spec.url.is_none() && spec.cache_s.is_some_and(|seconds| seconds > 0) {
         let line = spec.upstream_only.iter().find(|(name, _)| *name == "cache_s").map(|(_, line)| *line);
-        let message = "Google's terms forbid storing what it answers".to_owned();
-        findings.warning(line, "places.cache_s", message, "leave it out".to_owned());
+        let message = "Google's terms forbid storing its answers".to_owned();
+        findings.warning(line, "places.cache_s", message, "remove it".to_owned());
     }
     let needs_file = spec.kind == Kind::Offline || spec.falls_back;
     if needs_file && file.is_none() {
-        let message = "no places file was found, so WHATSAT will have no places to name".to_owned();
-        findings.warning(None, "places", message, "make one with: herd places build".to_owned());
+        let message = "no places file found, so the node answers WHATSAT without places".to_owned();
+        findings.warning(None, "places", message, "make one with: herd places import".to_owned());
     }
     let source = match (spec.kind, &file) {
         (Kind::Offline, Some(file)) => Source::Offline { file: file.clone() },
@@ -179,7 +179,7 @@ pub(super) fn check(spec: &PlacesSpec, environment: &Environment, findings: &mut
     }
 }
 
-/// The upstream and its key: from systemd's credentials, else from the file that the configuration names.
+/// The upstream and its key, from systemd's credentials or else from `key_file`.
 fn endpoint(spec: &PlacesSpec, environment: &Environment, findings: &mut Findings) -> Endpoint {
     let line = spec.key_file.as_ref().map(|file| file.line);
     let read = match (environment.credential_places_key(), &spec.key_file) {
@@ -193,12 +193,10 @@ fn endpoint(spec: &PlacesSpec, environment: &Environment, findings: &mut Finding
             findings.error(line, "places.key_file", message, String::new());
             None
         }
-        // A wrong address has been told already; what else it would need is not known.
+        // Without a member `url` the source is Google itself. If `url` is there but wrong, the reader has reported it.
         None if !spec.upstream_only.iter().any(|(name, _)| *name == "url") => {
-            let message =
-                "Google is not asked without a key, and the configuration names no file that holds one"
-                    .to_owned();
-            let remedy = "name it: \"key_file\"; or use \"source\": \"offline\"".to_owned();
+            let message = "Google requires a key, but the configuration names no key file".to_owned();
+            let remedy = "add \"key_file\", or use \"source\": \"offline\"".to_owned();
             findings.error(spec.line, "places.key_file", message, remedy);
             None
         }
@@ -207,16 +205,16 @@ fn endpoint(spec: &PlacesSpec, environment: &Environment, findings: &mut Finding
     if let (Some((url, line)), Some(_)) = (&spec.url, &key)
         && sends_key_in_clear(url)
     {
-        let message = "the key goes over the network unencrypted".to_owned();
+        let message = "the node sends the key over the network unencrypted".to_owned();
         findings.warning(Some(*line), "places.url", message, "use https".to_owned());
     }
     if cfg!(not(feature = "upstream")) {
-        let message = "this build asks no other server for places".to_owned();
-        let remedy = "build it with the feature \"upstream\", or take the source \"offline\"".to_owned();
+        let message = "this build cannot ask a server for places".to_owned();
+        let remedy = "build herd with the feature \"upstream\", or use the source \"offline\"".to_owned();
         findings.error(spec.line, "places.source", message, remedy);
     } else if cfg!(not(feature = "tls")) && spec.url.is_none() {
-        let message = "this build has no TLS, and Google is only reached by https".to_owned();
-        findings.error(spec.line, "places.source", message, "build it with the feature \"tls\"".to_owned());
+        let message = "this build has no TLS, and Google requires https".to_owned();
+        findings.error(spec.line, "places.source", message, "build herd with the feature \"tls\"".to_owned());
     }
     Endpoint { url: spec.url.as_ref().map(|(url, _)| url.clone()), key }
 }

@@ -1,4 +1,4 @@
-//! The member `places`: one row a mistake, and what comes out when there is none.
+//! The member `places`: one row per mistake, and the settings of a correct one.
 
 use super::*;
 use crate::config::testing::TestDir;
@@ -10,8 +10,8 @@ fn places(member: &str) -> String {
 }
 
 /// A member, and what is found in it.
-const MISTAKES: [(&str, &[&str]); 12] = [
-    ("[]", &["m:4: places: an array where an object is needed"]),
+const MISTAKES: [(&str, &[&str]); 10] = [
+    ("[]", &["m:4: places: found an array, expected an object"]),
     (
         r#"{ "source": "ofline" }"#,
         &[r#"m:4: places.source: unknown value "ofline" (did you mean "offline"?)"#],
@@ -19,52 +19,44 @@ const MISTAKES: [(&str, &[&str]); 12] = [
     (
         r#"{ "source": "google" }"#,
         &[
-            "m:4: places.key_file: Google is not asked without a key, and the configuration names no file that holds one (name it: \"key_file\"; or use \"source\": \"offline\")",
+            "m:4: places.key_file: Google requires a key, but the configuration names no key file (add \"key_file\", or use \"source\": \"offline\")",
         ],
     ),
     (
         r#"{ "source": "google", "cache_s": 60 }"#,
         &[
-            "m:4: warning: places.cache_s: Google's terms forbid storing what it answers (leave it out)",
-            "m:4: places.key_file: Google is not asked without a key, and the configuration names no file that holds one (name it: \"key_file\"; or use \"source\": \"offline\")",
+            "m:4: warning: places.cache_s: Google's terms forbid storing its answers (remove it)",
+            "m:4: places.key_file: Google requires a key, but the configuration names no key file (add \"key_file\", or use \"source\": \"offline\")",
         ],
     ),
     (
         r#"{ "url": "http://localhost/", "workers": 2 }"#,
         &[
-            "m:4: warning: places.url: not used: the source is offline (leave it out)",
-            "m:4: warning: places.workers: not used: the source is offline (leave it out)",
+            "m:4: warning: places.url: the source \"offline\" does not use this member (remove it)",
+            "m:4: warning: places.workers: the source \"offline\" does not use this member (remove it)",
         ],
     ),
     (
         r#"{ "timeout_ms": 99 }"#,
-        &[r#"m:4: places.timeout_ms: "99" is out of range (whole milliseconds, 100 to 60000)"#],
+        &[r#"m:4: places.timeout_ms: "99" is out of range (use whole milliseconds, 100 to 60000)"#],
     ),
     (
         r#"{ "timeout_ms": 8e3, "time": 1 }"#,
         &[
             r#"m:4: places.time: unknown member (did you mean "timeout_ms"?)"#,
-            r#"m:4: places.timeout_ms: "8e3" is out of range (whole milliseconds, 100 to 60000)"#,
+            r#"m:4: places.timeout_ms: "8e3" is out of range (use whole milliseconds, 100 to 60000)"#,
         ],
     ),
     (
         r#"{ "source": "google-legacy", "url": "http://localhost/", "workers": 0, "cache_s": 86401 }"#,
         &[
-            r#"m:4: places.workers: "0" is out of range (whole threads, 1 to 64)"#,
-            r#"m:4: places.cache_s: "86401" is out of range (whole seconds, 0 to 86400)"#,
+            r#"m:4: places.workers: "0" is out of range (use whole threads, 1 to 64)"#,
+            r#"m:4: places.cache_s: "86401" is out of range (use whole seconds, 0 to 86400)"#,
         ],
     ),
     (
-        r#"{ "source": "google-legacy", "url": "ftp://user:secret@x" }"#,
-        &["m:4: places.url: it is no address such as https://host/path"],
-    ),
-    (
-        r#"{ "source": "google-legacy", "url": "http://localhost/", "proxy": "secret" }"#,
-        &["m:4: places.proxy: it is no proxy address such as http://proxy.example:3128"],
-    ),
-    (
         r#"{ "source": "google-legacy", "url": "http://localhost/", "fallback": "google" }"#,
-        &[r#"m:4: places.fallback: unknown value "google" (one of "offline")"#],
+        &[r#"m:4: places.fallback: unknown value "google" (use one of "offline")"#],
     ),
     (r#"{ "source": "google-legacy", "url": "http://localhost/" }"#, &[]),
 ];
@@ -76,6 +68,16 @@ fn every_mistake_names_its_line_member_and_remedy() {
             found_in(&places(member)).into_iter().filter(|line| !line.contains("no TLS")).collect();
         assert_eq!(found, expected, "{member}");
     }
+}
+
+#[test]
+fn a_wrong_address_is_reported_but_not_shown() {
+    let url = "ftp://user:secret@x";
+    let found = found_in(&places(&format!(r#"{{ "source": "google-legacy", "url": "{url}" }}"#)));
+    assert_eq!(found, [format!("m:4: places.url: {}", check_url(url).expect_err("not http"))]);
+    let proxy = r#"{ "source": "google-legacy", "url": "http://localhost/", "proxy": "secret" }"#;
+    let message = ProxyUrl::new("secret").expect_err("not an address");
+    assert_eq!(found_in(&places(proxy)), [format!("m:4: places.proxy: {message}")]);
 }
 
 fn checked_in(dir: &TestDir, member: &str, places_files: Vec<PathBuf>) -> (Option<Checked>, Vec<Finding>) {
@@ -97,7 +99,7 @@ fn a_places_file_is_named_found_or_missed() {
 
     let (checked, findings) = checked_in(&dir, "{}", vec![nowhere.clone()]);
     assert_eq!(checked.expect("it is only a warning").places.source, Source::Missing);
-    assert!(findings[0].to_string().contains("no places file was found"), "{findings:?}");
+    assert!(findings[0].to_string().contains("no places file found"), "{findings:?}");
 
     let (checked, findings) = checked_in(&dir, r#"{ "file": "x" }"#, vec![file]);
     assert!(checked.is_none());
@@ -129,7 +131,7 @@ fn an_upstream_has_its_key_and_its_fallback() {
 }
 
 #[test]
-fn a_credential_holds_the_key_where_the_map_names_none() {
+fn a_credential_holds_the_key_where_the_configuration_names_none() {
     let dir = TestDir::new();
     dir.write("places-key", "AIza-0123456789", 0o440);
     let environment = Environment { credentials: Some(dir.path("")), places_files: Vec::new() };
@@ -150,7 +152,7 @@ fn a_build_without_tls_says_so_when_it_is_asked_for_https() {
     let google = r#"{ "source": "google", "key_file": "places-key" }"#;
     let own = r#"{ "source": "google-legacy", "url": "https://localhost/" }"#;
     for (member, expected) in [
-        (google, "m:4: places.source: this build has no TLS, and Google is only reached by https"),
+        (google, "m:4: places.source: this build has no TLS, and Google requires https"),
         (own, "m:4: places.url: this build has no TLS; build it with the feature \"tls\""),
     ] {
         let (checked, findings) = checked_in(&dir, member, vec![dir.write("places.dat", "", 0o644)]);

@@ -1,7 +1,8 @@
-//! From the text of a configuration to a [`Config`]: everything that one member shows by itself.
+//! Reads the text of a configuration into a [`Config`], and reports mistakes within one member.
 //!
-//! Never stops at a mistake: what cannot be understood is noted and left out, and `Config::lost_nodes` and `lost_edges`
-//! say when that may make the herd look as if it were in pieces. Opens no file but the configuration; relations between members are `check`'s.
+//! The reader never stops at a mistake: it notes and skips what it cannot understand. `Config::lost_nodes` and
+//! `lost_edges` record that, since skipped nodes and edges can make the herd look partitioned. The reader opens only the
+//! configuration file. `check` handles relations between members.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ use super::{
     NAME_BYTES_MAX, NODES_MAX, NodeSpec, SNAPSHOT_S_MAX, SNAPSHOT_S_MIN,
 };
 
-/// Reads the configuration from a file; a file that cannot be read gives a configuration of one finding.
+/// Reads the configuration from a file. An unreadable file gives a configuration with one finding.
 pub(super) fn from_file(file: &Path) -> Config {
     let label = file.display().to_string();
     match open_regular(file).and_then(|file| read_bounded(&file)) {
@@ -37,24 +38,27 @@ pub(super) fn from_file(file: &Path) -> Config {
                 unreadable(label, Some(line + 1), "the text is not UTF-8".to_owned(), "")
             }
         },
-        Err(error) => {
-            unreadable(label, None, error.to_string(), "without --config the built-in herd is used")
-        }
+        Err(error) => unreadable(
+            label,
+            None,
+            error.to_string(),
+            "name a readable file; without --config, herd uses the built-in configuration",
+        ),
     }
 }
 
-/// Reads a whole configuration file, but no more than a configuration may have.
+/// Reads a whole configuration file of at most [`CONFIG_BYTES_MAX`] bytes.
 fn read_bounded(file: &File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(CONFIG_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > CONFIG_BYTES_MAX {
-        let message = format!("longer than the {CONFIG_BYTES_MAX} bytes that a configuration may have");
+        let message = format!("the file is longer than {CONFIG_BYTES_MAX} bytes");
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
     Ok(bytes)
 }
 
-/// The configuration of a file in which nothing could be read.
+/// The configuration of an unreadable file.
 fn unreadable(label: String, line: Option<usize>, message: String, remedy: &str) -> Config {
     let mut config = empty(label);
     config.findings.error(line, "", message, remedy.to_owned());
@@ -62,7 +66,7 @@ fn unreadable(label: String, line: Option<usize>, message: String, remedy: &str)
     config
 }
 
-/// A configuration of nothing.
+/// An empty configuration.
 fn empty(label: String) -> Config {
     Config {
         nodes: Vec::new(),
@@ -84,10 +88,10 @@ pub(super) fn from_text(text: &str, label: &str, folder: &Path) -> Config {
     let (document, root) = match Document::parse(text) {
         Ok(parsed) => parsed,
         Err((line, message)) => {
-            // What the parser says of the commonest slip of all does not name it.
+            // The parser's message for a trailing comma, the most common mistake, does not name it.
             let is_comma = message == "key must be a string";
-            let remedy = if is_comma { "perhaps the comma before it is one too many" } else { "" };
-            return unreadable(label.to_owned(), Some(line), format!("no JSON: {message}"), remedy);
+            let remedy = if is_comma { "remove a comma before it" } else { "" };
+            return unreadable(label.to_owned(), Some(line), format!("not valid JSON: {message}"), remedy);
         }
     };
     let mut reader = Reader { document, folder, config: empty(label.to_owned()) };
@@ -98,7 +102,7 @@ pub(super) fn from_text(text: &str, label: &str, folder: &Path) -> Config {
 /// A member of an object: its name, its value, its line.
 pub(super) type Member<'a> = (Cow<'a, str>, &'a RawValue, usize);
 
-/// The configuration so far, and the text that it comes from.
+/// The configuration so far, and its text.
 pub(super) struct Reader<'a> {
     pub(super) document: Document<'a>,
     folder: &'a Path,
@@ -110,13 +114,13 @@ impl<'a> Reader<'a> {
         self.config.findings.error(Some(line), member, message, remedy.into());
     }
 
-    /// Notes that a value is not of the kind it should be.
+    /// Notes a value of the wrong kind.
     pub(super) fn wrong_kind(&mut self, value: &RawValue, member: &str, wanted: &str) {
         let line = self.document.line(value.get());
-        self.error(line, member, format!("{} where {wanted} is needed", json::kind(value)), "");
+        self.error(line, member, format!("found {}, expected {wanted}", json::kind(value)), "");
     }
 
-    /// The members of an object, each name once; a name that comes again is an error and the first one counts.
+    /// The members of an object, each name once. A duplicate name is an error; the first member counts.
     fn unique_members(&mut self, value: &'a RawValue, path: &str, wanted: &str) -> Vec<Member<'a>> {
         let Some(all) = json::members(value) else {
             self.wrong_kind(value, path, wanted);
@@ -128,7 +132,7 @@ impl<'a> Reader<'a> {
             let line = self.document.member_line(&name, value);
             if let Some(first) = first_lines.get(&name) {
                 let message = format!("appears twice, first on line {first}");
-                self.error(line, &join(path, &name), message, "leave one of them out");
+                self.error(line, &join(path, &name), message, "remove one of them");
             } else {
                 first_lines.insert(name.clone(), line);
                 unique.push((name, value, line));
@@ -137,7 +141,7 @@ impl<'a> Reader<'a> {
         unique
     }
 
-    /// The members of an object that may have these members and no others.
+    /// The members of an object; reports unknown ones.
     pub(super) fn known_members(
         &mut self,
         value: &'a RawValue,
@@ -149,7 +153,8 @@ impl<'a> Reader<'a> {
             let is_known = known.contains(&name.as_ref());
             if !is_known {
                 let near = did_you_mean(name, known.iter().copied());
-                let remedy = if near.is_empty() { format!("known here: {}", known.join(", ")) } else { near };
+                let remedy =
+                    if near.is_empty() { format!("known members: {}", known.join(", ")) } else { near };
                 self.error(*line, &join(path, name), "unknown member".to_owned(), remedy);
             }
             is_known
@@ -199,7 +204,12 @@ impl<'a> Reader<'a> {
         }
         self.config.lost_nodes |= !has_nodes;
         if !has_nodes && !self.config.findings.has_errors() {
-            self.config.findings.error(None, "nodes", "the member is missing".to_owned(), String::new());
+            self.config.findings.error(
+                None,
+                "nodes",
+                "the member is missing".to_owned(),
+                "add it: \"nodes\": { ... }".to_owned(),
+            );
         }
     }
 
@@ -222,7 +232,12 @@ impl<'a> Reader<'a> {
                 Ok(address) => self.config.gateways.push(address.to_canonical()),
                 Err(_) => {
                     let message = format!("{} is not an address", quoted(&text));
-                    self.error(line, &path, message, "such as 192.168.1.1 or fd00::1, without a port");
+                    self.error(
+                        line,
+                        &path,
+                        message,
+                        "use an address such as 192.168.1.1 or fd00::1, without a port",
+                    );
                 }
             }
         }
@@ -233,11 +248,11 @@ impl<'a> Reader<'a> {
         self.config.lost_nodes |= members.is_empty();
         if members.is_empty() && json::members(value).is_some() {
             let line = self.document.line(value.get());
-            self.error(line, "nodes", "a herd of no node".to_owned(), "name at least one");
+            self.error(line, "nodes", "the herd has no nodes".to_owned(), "add at least one");
         }
         for (name, value, line) in members {
             if self.config.nodes.len() == NODES_MAX {
-                self.error(line, "nodes", format!("more than {NODES_MAX} nodes"), "make two herds of it");
+                self.error(line, "nodes", format!("more than {NODES_MAX} nodes"), "split the herd in two");
                 self.config.lost_nodes = true;
                 return;
             }
@@ -248,9 +263,9 @@ impl<'a> Reader<'a> {
     fn node(&mut self, name: String, value: &'a RawValue, line: usize) {
         let path = join("nodes", &name);
         if !is_name(&name) {
-            let message = format!("{} is no name for a node", quoted(&name));
+            let message = format!("{} is not a valid node name", quoted(&name));
             let remedy = format!(
-                "1 to {NAME_BYTES_MAX} letters, digits, '.', '_' and '-', the first of them a letter or a digit"
+                "use 1 to {NAME_BYTES_MAX} letters, digits, '.', '_' and '-'; begin with a letter or a digit"
             );
             self.error(line, &path, message, remedy);
         }
@@ -262,7 +277,7 @@ impl<'a> Reader<'a> {
             let address = given.and_then(|(_, value, _)| self.address(value, &join(&path, wanted)));
             if given.is_none() && is_object {
                 let message = format!("the member {wanted:?} is missing");
-                self.error(line, &path, message, format!("{wanted:?}: \"ADDRESS:PORT\""));
+                self.error(line, &path, message, format!("add {wanted:?}: \"ADDRESS:PORT\""));
             }
             *(if wanted == "clients" { &mut node.clients } else { &mut node.links }) = address;
         }
@@ -272,7 +287,7 @@ impl<'a> Reader<'a> {
         self.config.nodes.push(node);
     }
 
-    /// An address literal with its port. No names: looking one up may take for ever, and starts threads.
+    /// An address literal with its port. No host names: a lookup can block for long, and starts threads.
     fn address(&mut self, value: &RawValue, path: &str) -> Option<At<SocketAddr>> {
         let Some(text) = json::string(value) else {
             self.wrong_kind(value, path, "a string \"ADDRESS:PORT\"");
@@ -280,17 +295,17 @@ impl<'a> Reader<'a> {
         };
         let line = self.document.line(value.get());
         let Ok(address) = text.parse::<SocketAddr>() else {
-            let message = format!("{} is no address with a port", quoted(&text));
+            let message = format!("{} is not an address with a port", quoted(&text));
             self.error(
                 line,
                 path,
                 message,
-                "such as 192.168.1.5:8001 or [fd00::5]:8001; host names are not looked up",
+                "use an address such as 192.168.1.5:8001 or [fd00::5]:8001; herd does not look up host names",
             );
             return None;
         };
         if address.port() == 0 {
-            self.error(line, path, format!("{} has no port", quoted(&text)), "1 to 65535");
+            self.error(line, path, format!("{} has no port", quoted(&text)), "use a port from 1 to 65535");
             return None;
         }
         Some(At { value: address, line })
@@ -305,7 +320,7 @@ impl<'a> Reader<'a> {
         for (index, element) in elements.into_iter().enumerate() {
             let line = self.document.line(element.get());
             if index == EDGES_MAX {
-                self.error(line, "edges", format!("more than {EDGES_MAX} edges"), "make two herds of it");
+                self.error(line, "edges", format!("more than {EDGES_MAX} edges"), "split the herd in two");
                 self.config.lost_edges = true;
                 return;
             }
@@ -315,7 +330,7 @@ impl<'a> Reader<'a> {
                 self.config.edges.push(EdgeSpec { index, line, ends: [a, b] });
             } else {
                 let message = "an edge is an array of two names".to_owned();
-                self.error(line, &format!("edges[{index}]"), message, r#"such as ["Hill", "Smith"]"#);
+                self.error(line, &format!("edges[{index}]"), message, r#"write it as ["Hill", "Smith"]"#);
                 self.config.lost_edges = true;
             }
         }
@@ -326,7 +341,7 @@ impl<'a> Reader<'a> {
         match json::string(value) {
             Some(text) if text.is_empty() || text.contains('\0') => {
                 let line = self.document.line(value.get());
-                self.error(line, member, format!("{} is no path", quoted(&text)), "");
+                self.error(line, member, format!("{} is not a path", quoted(&text)), "name a file");
                 None
             }
             Some(text) => Some(At { value: self.folder.join(text), line: self.document.line(value.get()) }),
@@ -348,7 +363,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The value that one of a few known words stands for.
+    /// The value of one of these words.
     pub(super) fn choice<T: Copy>(
         &mut self,
         value: &RawValue,
@@ -365,7 +380,7 @@ impl<'a> Reader<'a> {
         let line = self.document.line(value.get());
         let near = did_you_mean(&text, known.iter().map(|(name, _)| *name));
         let words: Vec<String> = known.iter().map(|(name, _)| format!("{name:?}")).collect();
-        let remedy = if near.is_empty() { format!("one of {}", words.join(", ")) } else { near };
+        let remedy = if near.is_empty() { format!("use one of {}", words.join(", ")) } else { near };
         self.error(line, member, format!("unknown value {}", quoted(&text)), remedy);
         None
     }
@@ -381,21 +396,21 @@ impl<'a> Reader<'a> {
         let number = json::whole_number(value).filter(|number| range.contains(number));
         if number.is_none() {
             let line = self.document.line(value.get());
-            let remedy = format!("whole {unit}, {} to {}", range.start(), range.end());
+            let remedy = format!("use whole {unit}, {} to {}", range.start(), range.end());
             self.error(line, member, format!("{} is out of range", quoted(value.get())), remedy);
         }
         number
     }
 }
 
-/// Whether this is a token that may name a node: it goes into lines of fields, file names and unit names.
+/// Whether this is a valid node name. Names appear in protocol lines, file names and unit names.
 fn is_name(name: &str) -> bool {
     name.len() <= NAME_BYTES_MAX
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
-/// The path of a member inside a member: `nodes.Hill`, or `nodes."a b"` where the name is not plain.
+/// The path of a member inside a member: `nodes.Hill`, or `nodes."a b"` if the name is not valid.
 pub(super) fn join(path: &str, name: &str) -> String {
     let name = if is_name(name) { name.to_owned() } else { quoted(name) };
     if path.is_empty() { name } else { format!("{path}.{name}") }

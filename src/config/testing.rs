@@ -1,4 +1,4 @@
-//! What the tests of the configuration and of the command line share: small configurations, and folders that go away.
+//! Helpers for the tests of the configuration and of the command line: small configurations and temporary folders.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(crate) fn config_text(nodes: &[Node<'_>], edges: &[(&str, &str)]) -> String 
     text
 }
 
-/// The errors of a configuration called `m`, in environment where there is nothing.
+/// The errors of a configuration called `m`, in an empty environment.
 pub(crate) fn errors_of(nodes: &[Node<'_>], edges: &[(&str, &str)]) -> Vec<String> {
     let config = Config::parse(&config_text(nodes, edges), Path::new("m"));
     let (_, findings) = config.check_in(&Environment::default());

@@ -1,4 +1,4 @@
-//! One row a mistake: the configuration, and exactly what is said about it.
+//! One row per mistake: the configuration and its exact findings.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,13 +9,13 @@ use super::*;
 const A: &str = r#""A": { "clients": "127.0.0.1:1", "links": "127.0.0.1:2" }"#;
 const B: &str = r#""B": { "clients": "127.0.0.1:3", "links": "127.0.0.1:4" }"#;
 
-/// What is found in a configuration called `m`, but for the warning that there is no places file.
+/// The findings of a configuration called `m`, except the warning about the missing places file.
 pub(super) fn found_in(text: &str) -> Vec<String> {
     let (checked, findings) = Config::parse(text, Path::new("m")).check_in(&Environment::default());
     let has_errors = findings.iter().any(|finding| finding.severity == Severity::Error);
     assert_eq!(checked.is_none(), has_errors, "{text}");
     let lines = findings.iter().map(ToString::to_string);
-    lines.filter(|line| !line.contains("no places file was found")).collect()
+    lines.filter(|line| !line.contains("no places file found")).collect()
 }
 
 /// A configuration of A and B and an edge, followed by more members.
@@ -24,45 +24,42 @@ pub(super) fn with(more: &str) -> String {
 }
 
 #[test]
-fn what_is_wrong_with_the_shape_is_said_with_its_line() {
+fn mistakes_of_shape_are_reported_with_their_line() {
     for (text, expected) in [
         (with(""), vec![]),
-        (String::new(), vec!["m:1: no JSON: EOF while parsing a value"]),
+        (String::new(), vec!["m:1: not valid JSON: EOF while parsing a value"]),
         (
             "{ \"nodes\": {},\n }".to_owned(),
-            vec!["m:2: no JSON: key must be a string (perhaps the comma before it is one too many)"],
+            vec!["m:2: not valid JSON: key must be a string (remove a comma before it)"],
         ),
-        ("[]".to_owned(), vec!["m:1: an array where an object is needed"]),
-        ("{}".to_owned(), vec!["m: nodes: the member is missing"]),
-        ("{ \"nodes\": {} }".to_owned(), vec!["m:1: nodes: a herd of no node (name at least one)"]),
+        ("[]".to_owned(), vec!["m:1: found an array, expected an object"]),
+        ("{}".to_owned(), vec!["m: nodes: the member is missing (add it: \"nodes\": { ... })"]),
+        ("{ \"nodes\": {} }".to_owned(), vec!["m:1: nodes: the herd has no nodes (add at least one)"]),
         (
             "{ \"nodes\": 7, \"edges\": {} }".to_owned(),
             vec![
-                "m:1: nodes: a number where an object is needed",
-                "m:1: edges: an object where an array is needed",
+                "m:1: nodes: found a number, expected an object",
+                "m:1: edges: found an object, expected an array",
             ],
         ),
         (with(",\n\"edge\": []"), vec!["m:5: edge: unknown member (did you mean \"edges\"?)"]),
         (
             with(",\n\"colour\": 1"),
             vec![
-                "m:5: colour: unknown member (known here: nodes, edges, key_file, places, clock, clients_per_address, gateways, snapshot_s)",
+                "m:5: colour: unknown member (known members: nodes, edges, key_file, places, clock, clients_per_address, gateways, snapshot_s)",
             ],
         ),
-        (
-            with(",\n\"edges\": []"),
-            vec!["m:5: edges: appears twice, first on line 4 (leave one of them out)"],
-        ),
+        (with(",\n\"edges\": []"), vec!["m:5: edges: appears twice, first on line 4 (remove one of them)"]),
         (
             format!("{{ \"nodes\": {{\n{A},\n{A} }} }}"),
-            vec!["m:3: nodes.A: appears twice, first on line 2 (leave one of them out)"],
+            vec!["m:3: nodes.A: appears twice, first on line 2 (remove one of them)"],
         ),
         (
             "{ \"nodes\": { \"A\": { \"client\": \"127.0.0.1:1\" } } }".to_owned(),
             vec![
                 "m:1: nodes.A.client: unknown member (did you mean \"clients\"?)",
-                "m:1: nodes.A: the member \"clients\" is missing (\"clients\": \"ADDRESS:PORT\")",
-                "m:1: nodes.A: the member \"links\" is missing (\"links\": \"ADDRESS:PORT\")",
+                "m:1: nodes.A: the member \"clients\" is missing (add \"clients\": \"ADDRESS:PORT\")",
+                "m:1: nodes.A: the member \"links\" is missing (add \"links\": \"ADDRESS:PORT\")",
             ],
         ),
     ] {
@@ -71,36 +68,37 @@ fn what_is_wrong_with_the_shape_is_said_with_its_line() {
 }
 
 #[test]
-fn what_is_wrong_with_a_node_or_an_edge_is_said() {
-    let addresses = "(such as 192.168.1.5:8001 or [fd00::5]:8001; host names are not looked up)";
-    let tokens = "(1 to 32 letters, digits, '.', '_' and '-', the first of them a letter or a digit)";
+fn mistakes_of_a_node_or_an_edge_are_reported() {
+    let addresses =
+        "(use an address such as 192.168.1.5:8001 or [fd00::5]:8001; herd does not look up host names)";
+    let tokens = "(use 1 to 32 letters, digits, '.', '_' and '-'; begin with a letter or a digit)";
     for (text, expected) in [
-        ("{ \"nodes\": { \"A\": null } }".to_owned(), vec!["m:1: nodes.A: null where an object is needed"]),
+        ("{ \"nodes\": { \"A\": null } }".to_owned(), vec!["m:1: nodes.A: found null, expected an object"]),
         (
             "{ \"nodes\": { \"A\": {\n\"clients\": \"hill.local:1\",\n\"links\": 5 } } }".to_owned(),
             vec![
-                &*format!("m:2: nodes.A.clients: \"hill.local:1\" is no address with a port {addresses}"),
-                "m:3: nodes.A.links: a number where a string \"ADDRESS:PORT\" is needed",
+                &*format!("m:2: nodes.A.clients: \"hill.local:1\" is not an address with a port {addresses}"),
+                "m:3: nodes.A.links: found a number, expected a string \"ADDRESS:PORT\"",
             ],
         ),
         (
             "{ \"nodes\": { \"A\": {\n\"clients\": \"127.0.0.1:0\",\n\"links\": \"127.0.0.1\" } } }"
                 .to_owned(),
             vec![
-                "m:2: nodes.A.clients: \"127.0.0.1:0\" has no port (1 to 65535)",
-                &*format!("m:3: nodes.A.links: \"127.0.0.1\" is no address with a port {addresses}"),
+                "m:2: nodes.A.clients: \"127.0.0.1:0\" has no port (use a port from 1 to 65535)",
+                &*format!("m:3: nodes.A.links: \"127.0.0.1\" is not an address with a port {addresses}"),
             ],
         ),
         (
             format!("{{ \"nodes\": {{ {} }} }}", A.replace("\"A\"", "\"a b\"")),
-            vec![&*format!("m:1: nodes.\"a b\": \"a b\" is no name for a node {tokens}")],
+            vec![&*format!("m:1: nodes.\"a b\": \"a b\" is not a valid node name {tokens}")],
         ),
         (
             with("").replace("[\"A\", \"B\"]", "[\"A\"], [\"A\", 2], \"A-B\""),
             vec![
-                "m:4: edges[0]: an edge is an array of two names (such as [\"Hill\", \"Smith\"])",
-                "m:4: edges[1]: an edge is an array of two names (such as [\"Hill\", \"Smith\"])",
-                "m:4: edges[2]: an edge is an array of two names (such as [\"Hill\", \"Smith\"])",
+                "m:4: edges[0]: an edge is an array of two names (write it as [\"Hill\", \"Smith\"])",
+                "m:4: edges[1]: an edge is an array of two names (write it as [\"Hill\", \"Smith\"])",
+                "m:4: edges[2]: an edge is an array of two names (write it as [\"Hill\", \"Smith\"])",
             ],
         ),
     ] {
@@ -109,39 +107,39 @@ fn what_is_wrong_with_a_node_or_an_edge_is_said() {
 }
 
 #[test]
-fn what_is_wrong_with_the_other_members_is_said() {
+fn mistakes_of_other_members_are_reported() {
     for (text, expected) in [
-        (with(", \"key_file\": \"\""), vec!["m:4: key_file: \"\" is no path"]),
-        (with(", \"key_file\": 5"), vec!["m:4: key_file: a number where a path in a string is needed"]),
+        (with(", \"key_file\": \"\""), vec!["m:4: key_file: \"\" is not a path (name a file)"]),
+        (with(", \"key_file\": 5"), vec!["m:4: key_file: found a number, expected a path in a string"]),
         (
             with(", \"clock\": \"trused\""),
             vec!["m:4: clock: unknown value \"trused\" (did you mean \"trusted\"?)"],
         ),
         (
             with(", \"clients_per_address\": 0"),
-            vec!["m:4: clients_per_address: \"0\" is out of range (whole clients, 1 to 32768)"],
+            vec!["m:4: clients_per_address: \"0\" is out of range (use whole clients, 1 to 32768)"],
         ),
-        (with(", \"gateways\": {}"), vec!["m:4: gateways: an object where an array of addresses is needed"]),
+        (with(", \"gateways\": {}"), vec!["m:4: gateways: found an object, expected an array of addresses"]),
         (
             with(", \"gateways\": [\"192.168.1.1\", \"192.168.1.1:80\", 7]"),
             vec![
-                "m:4: gateways[1]: \"192.168.1.1:80\" is not an address (such as 192.168.1.1 or fd00::1, without a port)",
-                "m:4: gateways[2]: a number where a string \"ADDRESS\" is needed",
+                "m:4: gateways[1]: \"192.168.1.1:80\" is not an address (use an address such as 192.168.1.1 or fd00::1, without a port)",
+                "m:4: gateways[2]: found a number, expected a string \"ADDRESS\"",
             ],
         ),
         (
             with(", \"snapshot_s\": 9"),
-            vec!["m:4: snapshot_s: \"9\" is out of range (whole seconds, 10 to 86400)"],
+            vec!["m:4: snapshot_s: \"9\" is out of range (use whole seconds, 10 to 86400)"],
         ),
         (
             with(", \"snapshot_s\": 86401"),
-            vec!["m:4: snapshot_s: \"86401\" is out of range (whole seconds, 10 to 86400)"],
+            vec!["m:4: snapshot_s: \"86401\" is out of range (use whole seconds, 10 to 86400)"],
         ),
         (
             with(", \"snapshot_s\": true"),
-            vec!["m:4: snapshot_s: \"true\" is out of range (whole seconds, 10 to 86400)"],
+            vec!["m:4: snapshot_s: \"true\" is out of range (use whole seconds, 10 to 86400)"],
         ),
-        (with(", \"clock\": true"), vec!["m:4: clock: true or false where a string is needed"]),
+        (with(", \"clock\": true"), vec!["m:4: clock: found true or false, expected a string"]),
     ] {
         assert_eq!(found_in(&text), expected, "{text}");
     }
@@ -157,7 +155,7 @@ fn herd(names: &[&str], edges: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn what_is_wrong_with_the_edges_is_said() {
+fn mistakes_of_the_edges_are_reported() {
     for (names, edges, expected) in [
         (vec!["A"], vec![], vec![]),
         (vec!["A", "B"], vec![("A", "B")], vec![]),
@@ -170,34 +168,34 @@ fn what_is_wrong_with_the_edges_is_said() {
         (
             vec!["A", "B"],
             vec![("A", "B"), ("A", "A")],
-            vec!["m:4: edges[1]: an edge from A to itself (leave it out)"],
+            vec!["m:4: edges[1]: an edge from A to itself (remove it)"],
         ),
         (
             vec!["A", "B"],
             vec![("A", "B"), ("B", "A"), ("A", "B")],
             vec![
-                "m:4: edges[1]: B-A appears twice, first as edges[0] on line 4 (leave one of them out)",
-                "m:4: edges[2]: A-B appears twice, first as edges[0] on line 4 (leave one of them out)",
+                "m:4: edges[1]: B-A appears twice, first as edges[0] on line 4 (remove one of them)",
+                "m:4: edges[2]: A-B appears twice, first as edges[0] on line 4 (remove one of them)",
             ],
         ),
         (
             vec!["A", "B"],
             vec![],
             vec![
-                "m: edges: the herd is in 2 pieces: no path between A and B (add edges, such as [\"A\", \"B\"])",
+                "m: edges: the herd has 2 partitions: no path between A and B (add edges, such as [\"A\", \"B\"])",
             ],
         ),
         (
             vec!["A", "B", "C", "D", "E"],
             vec![("A", "B"), ("D", "E")],
             vec![
-                "m: edges: the herd is in 3 pieces: no path between A, D and C (add edges, such as [\"A\", \"D\"])",
+                "m: edges: the herd has 3 partitions: no path between A, D and C (add edges, such as [\"A\", \"D\"])",
             ],
         ),
         (
             vec!["A", "B", "C"],
             vec![("A", "B"), ("B", "C")],
-            vec!["m:3: warning: nodes.B: its loss cuts off C (an edge around it keeps the herd whole)"],
+            vec!["m:3: warning: nodes.B: if this node fails, it cuts off C (add an edge that bypasses it)"],
         ),
         (vec!["A", "B", "C", "D"], vec![("A", "B"), ("B", "C"), ("C", "D"), ("A", "D")], vec![]),
     ] {
@@ -213,8 +211,8 @@ fn a_node_of_too_many_neighbours_is_an_error() {
     assert_eq!(
         herd(&names, &edges),
         [
-            "m:2: nodes.n00: 17 neighbours, where 16 are the most (let some of them be each other's neighbours)",
-            "m:2: warning: nodes.n00: its loss cuts off n02, n03, n04, n05, n06 and 11 more (an edge around it keeps the herd whole)",
+            "m:2: nodes.n00: 17 neighbours; the maximum is 16 (connect some of these neighbours to each other instead)",
+            "m:2: warning: nodes.n00: if this node fails, it cuts off n02, n03, n04, n05, n06 and 11 more (add an edge that bypasses it)",
         ]
     );
 }
@@ -233,7 +231,7 @@ fn a_herd_beyond_the_limits_is_refused() {
         .expect("a String");
     }
     text.push_str("}, \"edges\": [ [\"n0\", \"n1024\"] ] }");
-    assert_eq!(found_in(&text), ["m:1026: nodes: more than 1024 nodes (make two herds of it)"]);
+    assert_eq!(found_in(&text), ["m:1026: nodes: more than 1024 nodes (split the herd in two)"]);
 
     let edges = "[\"A\",\"B\"],".repeat(EDGES_MAX);
     let (_, findings) =
@@ -243,11 +241,11 @@ fn a_herd_beyond_the_limits_is_refused() {
     let dir = TestDir::new();
     let long = dir.write("long.json", &" ".repeat(CONFIG_BYTES_MAX + 1), 0o644);
     let (_, findings) = Config::read(&long).check();
-    assert_eq!(findings[0].message, "longer than the 1048576 bytes that a configuration may have");
+    assert_eq!(findings[0].message, "the file is longer than 1048576 bytes");
 }
 
 #[test]
-fn a_map_file_that_cannot_be_read_is_said_so() {
+fn an_unreadable_file_is_reported() {
     let dir = TestDir::new();
     for (path, message) in [
         (dir.path("none.json"), "No such file or directory (os error 2)"),
@@ -255,7 +253,7 @@ fn a_map_file_that_cannot_be_read_is_said_so() {
     ] {
         let (checked, findings) = Config::read(&path).check();
         assert!(checked.is_none());
-        let remedy = "(without --config the built-in herd is used)";
+        let remedy = "(name a readable file; without --config, herd uses the built-in configuration)";
         assert_eq!(findings[0].to_string(), format!("{}: {message} {remedy}", path.display()));
     }
     let path = dir.path("latin.json");
@@ -274,7 +272,7 @@ fn a_herd_beyond_loopback_needs_a_key() {
     assert_eq!(
         errors_of(&nodes, &[("A", "B")]),
         [format!(
-            "m:3: nodes.B.clients: 0.0.0.0:1 is not loopback, and the configuration names no key_file ({how})"
+            "m:3: nodes.B.clients: 0.0.0.0:1 is not loopback, but the configuration has no key_file ({how})"
         )]
     );
 }
@@ -301,9 +299,9 @@ fn links_that_cannot_be_dialled_are_found() {
     assert_eq!(config("10.0.0.1:2", "10.0.0.2:2"), []);
     // A dials B and is not dialled itself.
     assert_eq!(config("0.0.0.0:2", "10.0.0.2:2"), []);
-    let message = "[::]:2 cannot be dialled, and A dials it".to_owned();
+    let message = "A dials [::]:2, which is a wildcard".to_owned();
     assert_eq!(config("10.0.0.1:2", "[::]:2"), [(Some(3), message)]);
-    let message = "127.0.0.1:2 is loopback, and A, whose own links are not, dials it".to_owned();
+    let message = "A dials 127.0.0.1:2, which is loopback, but the links address of A is not".to_owned();
     assert_eq!(config("10.0.0.1:2", "127.0.0.1:2"), [(Some(3), message)]);
 }
 
@@ -320,13 +318,13 @@ fn the_key_file_is_read_and_judged() {
         (
             "open",
             format!(
-                "/open: others than its owner may use the key, mode 640 (chmod 600 {}/open)",
+                "/open: mode 640 gives other users access to the key (chmod 600 {}/open)",
                 dir.path("").display()
             )
             .replace("//", "/"),
         ),
-        ("short", format!("/short: line 1: no key of 64 hex digits ({})", keys::HOW_TO_MAKE_A_KEY)),
-        ("long", format!("/long: too long for a key file ({})", keys::HOW_TO_MAKE_A_KEY)),
+        ("short", format!("/short: line 1: not a key of 64 hex digits ({})", keys::HOW_TO_MAKE_A_KEY)),
+        ("long", format!("/long: the file is too long for a key file ({})", keys::HOW_TO_MAKE_A_KEY)),
     ] {
         let text = with(&format!(",\n\"key_file\": \"{file}\""));
         let (_, findings) = Config::parse(&text, &dir.path("m")).check_in(&Environment::default());
@@ -349,7 +347,7 @@ fn a_systemd_credential_wins_over_the_key_file() {
     let (checked, _) = config.check_in(&environment);
     assert_eq!(checked.and_then(|c| c.keys), Keys::parse(&key).ok());
     for (credential, words) in
-        [("no key\n", "key: line 1: no key"), ("\n", "/nowhere/key"), ("", "/nowhere/key")]
+        [("no key\n", "key: line 1: not a key"), ("\n", "/nowhere/key"), ("", "/nowhere/key")]
     {
         dir.write("key", credential, 0o400);
         let (checked, findings) = config.check_in(&environment);

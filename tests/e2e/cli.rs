@@ -130,9 +130,9 @@ fn map_wrong() {
     );
     let (name, folder) = (map.name(), Path::new(map.name()).parent().expect("a folder").display());
     let findings = [
-        format!("{name}:3: nodes.Smith.port: unknown member (known here: clients, links, http)\n"),
+        format!("{name}:3: nodes.Smith.port: unknown member (known members: clients, links, http)\n"),
         format!(
-            "{name}:3: nodes.Smith.clients: 127.0.0.1:8001 is taken by nodes.Hill.clients on line 2 (give one of them another port)\n"
+            "{name}:3: nodes.Smith.clients: 127.0.0.1:8001 is already used by nodes.Hill.clients on line 2 (give one of them another port)\n"
         ),
         format!("{name}:5: edges[1]: unknown node \"Hil\" (did you mean \"Hill\"?)\n"),
         format!("{name}:6: key_file: {folder}/none: No such file or directory (os error 2)\n"),

@@ -59,7 +59,7 @@ fn no_hello() {
                 said.is_empty() || (said.starts_with("HELLO 1 Smith ") && said.lines().count() == 1);
             assert!(is_hello_at_most, "{}: {said}", line[..line.len().min(80)].escape_ascii());
         }
-        herd["Smith"].log.wait_for("a link connection was refused: its first line is not a HELLO");
+        herd["Smith"].log.wait_for("refused a link connection: its first line is not a HELLO");
         nobody_knows(&herd, "forged");
         assert!(!herd["Hill"].log.has("is down") && !herd["Smith"].log.has("is down"));
         is_in_sync(&herd, "after");
@@ -354,7 +354,7 @@ fn key_required() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
-        said.contains("is not loopback, and the configuration names no key_file")
+        said.contains("is not loopback, but the configuration has no key_file")
             && said.contains("make a key"),
         "{said}"
     );
@@ -369,7 +369,7 @@ fn refusals_rate_limited() {
         stranger.say("nonsense\n");
         stranger.until_closed();
     }
-    let (refused, last) = ("WARN  a link connection was refused: ", " (the last of 4 like it in 10 s)");
+    let (refused, last) = ("WARN  refused a link connection: ", " (the last of 4 like it in 10 s)");
     assert_eq!(herd["Hill"].log.count(refused), 1, "{}", herd["Hill"].log.tail());
     herd["Hill"].log.wait_for(last);
     assert_eq!(herd["Hill"].log.count(refused), 2, "{}", herd["Hill"].log.tail());

@@ -125,12 +125,10 @@ fn map_grows_and_shrinks() {
     let large = map_of(&herd, &names, &[("Campbell", "Hill"), ("Campbell", "Smith"), ("Hill", "Smith")]);
     let tell = |herd: &Herd, map: &str| {
         for name in ["Smith", "Hill"] {
-            let told = herd[name].log.count("the configuration was read again");
+            let told = herd[name].log.count("configuration reloaded");
             std::fs::write(herd.map(name), map).expect("the folder is ours");
             herd[name].signal(Signal::HUP);
-            until("it has read its configuration", || {
-                herd[name].log.count("the configuration was read again") > told
-            });
+            until("it has read its configuration", || herd[name].log.count("configuration reloaded") > told);
         }
     };
     for name in ["Smith", "Hill"] {
@@ -168,15 +166,16 @@ fn map_refused() {
     for (map, words) in [
         (String::new(), "Hill.json"),
         (good.replace("\"edges\"", "\"edge\""), "unknown member"),
-        (good.replace("\"Hill\"", "\"Hilda\""), "lists no node"),
-        (good.replace(&taken, &elsewhere), "is taken by"),
+        (good.replace("\"Hill\"", "\"Hilda\""), "no longer lists node"),
+        (good.replace(&taken, &elsewhere), "is already used by"),
         (good.replace(&taken, &occupied), "is in use"),
     ] {
-        let before = herd["Hill"].log.count("the configuration stays as it was");
+        let before = herd["Hill"].log.count("the old configuration stays in force");
         std::fs::write(herd.map("Hill"), &map).expect("the folder is ours");
         herd["Hill"].signal(Signal::HUP);
-        until(words, || herd["Hill"].log.count("the configuration stays as it was") > before);
-        let told = herd["Hill"].log.last("the configuration stays as it was").expect("it was just counted");
+        until(words, || herd["Hill"].log.count("the old configuration stays in force") > before);
+        let told =
+            herd["Hill"].log.last("the old configuration stays in force").expect("it was just counted");
         assert!(told.contains(words), "{told}");
     }
     everyone_learns_of_everyone(&herd, "after");
@@ -195,7 +194,7 @@ fn listeners_move() {
     let map = map.replace(&herd["Hill"].links.to_string(), &new[1].to_string());
     std::fs::write(herd.map("Hill"), map).expect("the folder is ours");
     herd["Hill"].signal(Signal::HUP);
-    herd["Hill"].log.wait_for("the configuration was read again");
+    herd["Hill"].log.wait_for("configuration reloaded");
     until("nobody listens there any more", || herd_test_support::is_free(old));
     assert_eq!(early.ask("x"), "? x", "who was connected stays so");
     herd["Hill"].clients = new[0];
