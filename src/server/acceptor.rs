@@ -1,8 +1,8 @@
-//! A door for a few: connections that send one request each, of which a bounded number is answered at a time.
+//! Accepts connections that send one request each, and answers a bounded number of them at a time.
 //!
-//! A connection that has not sent its request makes way for a newcomer, the oldest first, after it has had
-//! [`SILENT_MS_MIN`] to send it. So silent connections cannot keep the door shut. A request that was read waits a moment for a
-//! place; one place more is for connections of this board.
+//! A new connection evicts the oldest one that has sent no request within [`SILENT_MS_MIN`]. So silent connections cannot
+//! block others. A complete request waits up to [`PLACE_MS_MAX`] for a place. One extra place is reserved for connections from
+//! this board.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -19,15 +19,15 @@ use super::limits::{ACCEPT_PAUSE_MS, PLACE_LOOK_MS, PLACE_MS_MAX, SILENT_MAX, SI
 use super::notify::Notify;
 use super::shared::{NodeRuntime, Server};
 
-/// What comes through a door.
+/// An accepted connection.
 pub(crate) struct Newcomer<S> {
     pub(crate) stream: S,
-    /// Whether it comes from this board.
+    /// Whether its peer is on this board.
     pub(crate) is_local: bool,
 }
 
-/// Takes connections and has `answer` answer each. Answers are given to `most` at a time, and one of this board beside them.
-/// `accept` gives nothing when it failed.
+/// Accepts connections and lets `answer` answer each: `most` at a time, and one more from this board. `accept` returns
+/// `None` if it fails.
 pub(crate) async fn answer_few<
     R: NodeRuntime,
     S: 'static,
@@ -55,24 +55,24 @@ pub(crate) async fn answer_few<
         server.start(async move {
             if let Err(error) = answered.await {
                 server.driver.count(Refused::StatusRequest);
-                debug!("somebody who asked how the node is was not answered: {error}");
+                debug!("a request for status or a page was not answered: {error}");
             }
         });
-        // A connection that came before is read from before the next one may push it out.
+        // Each connection is read from before the next one may evict it.
         server.runtime.next_turn().await;
     }
 }
 
 struct Door {
-    /// Connections that are not answered yet, the oldest first: since when, and what tells each to make way.
+    /// Connections without an answer, the oldest first: since when, and the notification that evicts each.
     silent: RefCell<VecDeque<(Instant, Rc<Notify>)>>,
-    /// Those that are being answered.
+    /// The number of connections that are being answered.
     places: Cell<usize>,
     most: usize,
 }
 
 impl Door {
-    /// When the oldest came, if no more can be let in beside it.
+    /// When the oldest was accepted, if no further one fits.
     fn full_since(&self) -> Option<Instant> {
         let silent = self.silent.borrow();
         silent.front().filter(|_| silent.len() >= SILENT_MAX).map(|(since, _)| *since)
@@ -99,7 +99,7 @@ impl Door {
     }
 }
 
-/// The right to be answered, until this is dropped.
+/// A place for an answer, until this is dropped.
 pub(crate) struct Place(Rc<Door>);
 
 impl Drop for Place {
@@ -108,7 +108,7 @@ impl Drop for Place {
     }
 }
 
-/// A connection's place among those that are not answered yet.
+/// A connection without an answer yet.
 pub(crate) struct Ticket {
     door: Rc<Door>,
     makes_way: Rc<Notify>,
@@ -116,8 +116,8 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    /// Reads a request and waits for a place, unless this connection has to make way first. Without a place after
-    /// [`PLACE_MS_MAX`] the request is to be refused.
+    /// Reads a request and waits for a place, unless the connection is evicted. Without a place after [`PLACE_MS_MAX`],
+    /// the caller must refuse the request.
     pub(crate) async fn read<R: NodeRuntime, T>(
         self,
         server: &'static Server<R>,
@@ -178,9 +178,9 @@ mod tests {
         tickets.push(door.ticket(false));
         assert!(door.full_since().is_some());
         door.push_out();
-        let is_told =
+        let is_evicted =
             |ticket: &Ticket| future::block_on(future::poll_once(ticket.makes_way.wait())).is_some();
-        assert!(is_told(&tickets[0]) && !is_told(&tickets[1]));
+        assert!(is_evicted(&tickets[0]) && !is_evicted(&tickets[1]));
         assert!(door.full_since().is_none());
         tickets.clear();
         assert!(door.silent.borrow().is_empty());

@@ -1,9 +1,9 @@
 //! The runtime-neutral half of the server: bytes in, bytes out, the same on any runtime.
 //!
-//! One thread owns the driver. A method borrows the node and gives it back before it returns, so no
-//! borrow is ever held while something waits. The buffers are shared by all connections: they are
-//! taken when a socket is ready and free again before the next one is, so an idle connection holds
-//! none. What a runtime adds is waiting: see [`crate::server::runtime`].
+//! One thread owns the driver. A method borrows the node only until it returns, so no borrow lasts
+//! over a wait. All connections share the buffers: a task takes them when its socket is ready and
+//! frees them in the same turn, so an idle connection holds none. A runtime adds the waiting: see
+//! [`crate::server::runtime`].
 
 use std::cell::{RefCell, RefMut};
 use std::fmt;
@@ -107,7 +107,7 @@ impl Driver {
     /// Starts a node in `memory` by `plan`.
     ///
     /// # Errors
-    /// [`RunError::Start`] for a plan that no checked configuration gives; [`RunError::System`] without random bytes.
+    /// [`RunError::Start`] for a plan that does not come from a checked configuration; [`RunError::System`] without random bytes.
     pub fn start(memory: &'static mut Memory, plan: &NodeConfig) -> Result<Self, RunError> {
         let Memory { node, buffers } = memory;
         let names: Vec<&str> = plan.nodes.iter().map(|node| node.name.as_str()).collect();
@@ -138,11 +138,11 @@ impl Driver {
         })
     }
 
-    /// Takes a changed configuration. Whatever it does not speak against stays as it is. Places are begun anew in any
-    /// case, as their file may be another by now: what waits for them is answered by the error form.
+    /// Applies a changed configuration; unaffected state stays. Always restarts places, since their file may have
+    /// changed: a query that waits for them gets the error form.
     ///
     /// # Errors
-    /// [`RunError::Start`] for a plan that no checked configuration of this node gives; nothing has changed then.
+    /// [`RunError::Start`] for a plan that does not come from a checked configuration of this node; nothing changes then.
     pub fn reload(&self, plan: &NodeConfig) -> Result<(), RunError> {
         let names: Vec<&str> = plan.nodes.iter().map(|node| node.name.as_str()).collect();
         let reload = Reload { names: &names, neighbours: &plan.neighbours, keys: plan.keys.clone() };
@@ -154,19 +154,17 @@ impl Driver {
         self.boards.forget();
         self.dial_errors.borrow_mut().clear();
         drop(self.places.replace(Places::start(plan.places.clone())));
-        let Reloaded { retained: kept, added, removed, entries_dropped } = reloaded;
-        info!(
-            "the configuration was read again: {kept} neighbours as before, {added} new, {removed} none any more"
-        );
+        let Reloaded { retained, added, removed, entries_dropped } = reloaded;
+        info!("configuration reloaded: {retained} neighbours retained, {added} added, {removed} removed");
         if entries_dropped > 0 {
             info!(
-                "{entries_dropped} updates were dropped: the nodes that heard them are in the configuration no more"
+                "{entries_dropped} updates dropped: the configuration no longer lists the nodes that received them"
             );
         }
         Ok(())
     }
 
-    /// How the node is, in a line for people.
+    /// The node's status in one line.
     #[must_use]
     pub fn status(&self) -> String {
         let node = self.node.borrow();
@@ -177,14 +175,14 @@ impl Driver {
         format!("{up} of {links} links up, {in_sync} in sync; {known} of {capacity} clients known")
     }
 
-    /// What is to be said to somebody who asks after the node at the control socket.
+    /// The answer to a status request at the control socket.
     #[must_use]
     pub fn answer(&self, request: Request, stats: RuntimeStats) -> String {
         let status = self.status_now(stats);
         if request == Request::Text { status.text() } else { status.json() }
     }
 
-    /// How the node is at this moment.
+    /// The node's current status.
     #[must_use]
     pub fn status_now(&self, stats: RuntimeStats) -> Status {
         let (node, now) = (self.node.borrow(), self.clock.now());
@@ -206,7 +204,7 @@ impl Driver {
         status
     }
 
-    /// Begins a round of an inquiry about the herd; gives the number of its census.
+    /// Begins a round of an inquiry about the herd. Returns the number of its census.
     ///
     /// # Errors
     /// [`RunError::System`] when the system has no random bytes.
@@ -220,7 +218,7 @@ impl Driver {
         Ok(number)
     }
 
-    /// What the herd said, once it has.
+    /// The result of a census, when it is complete.
     pub fn take_sum(&self, number: u64) -> Option<Sum> {
         self.node.borrow_mut().take_sum(number)
     }
@@ -234,13 +232,13 @@ impl Driver {
         Ok(Inquiry::new(salt))
     }
 
-    /// Whether the herd is in sync, by what it has said so far.
+    /// Whether the herd is in sync, by the rounds so far.
     #[must_use]
     pub fn is_in_sync(&self, inquiry: &Inquiry) -> bool {
         inquiry.is_in_sync(self.node.borrow().names().len())
     }
 
-    /// What is to be said to somebody who asks after the herd.
+    /// The answer to a request about the herd.
     #[must_use]
     pub fn herd_answer(&self, request: Request, inquiry: &Inquiry) -> String {
         let outcome = inquiry.outcome(self.node.borrow().names());
@@ -253,7 +251,7 @@ impl Driver {
         &self.clock
     }
 
-    /// The shared buffers. To be given back before anything waits.
+    /// The shared buffers. The caller must not hold them over a wait.
     pub fn buffers(&self) -> RefMut<'_, Buffers> {
         RefMut::map(self.buffers.borrow_mut(), |buffers| &mut **buffers)
     }
@@ -268,17 +266,17 @@ impl Driver {
         look(&self.node.borrow())
     }
 
-    /// Looks at the node and changes what it notes for those who watch.
+    /// Gives access to the node, to read the changes that it notes for subscribers.
     pub(super) fn with_node_mut<T>(&self, look: impl FnOnce(&mut BoardNode) -> T) -> T {
         look(&mut self.node.borrow_mut())
     }
 
-    /// Notes from now on which entries change, for those who watch, or no longer.
+    /// Starts or stops noting which entries change, for subscribers.
     pub fn watch(&self, is_watched: bool) {
         self.node.borrow_mut().watch(is_watched);
     }
 
-    /// Whose quota the updates of a client at this address draw on.
+    /// The quota that applies to updates from this address.
     #[must_use]
     pub fn caller(&self, address: IpAddr) -> Caller {
         match self.addresses.borrow().is_exempt(address) {
@@ -308,7 +306,7 @@ impl Driver {
         let refused = node.counters().iamat_over_quota;
         let done = client.work_off(&mut node, &now, input, output);
         if node.counters().iamat_over_quota != refused {
-            let why = "one address has as many clients as it may have: updates of more are answered, and not stored (raise \
+            let why = "an address has reached its quota of clients: the node answers updates of more clients but does not store them (raise \
                        clients_per_address, or list the address in gateways)";
             self.warnings.warn(Kind::Quota, now.mono, &why);
         }
@@ -359,7 +357,7 @@ impl Driver {
         let mut errors = self.dial_errors.borrow_mut();
         errors.retain(|(other, _)| *other != node);
         errors.push((node, error.to_string()));
-        // A neighbour that is down is dialled for ever: its coming and going is worth a line, each try is not.
+        // The node dials a down neighbour for ever. The log has a line when a link comes up or goes down, not for each attempt.
         debug!("link to {}: {error}", self.name(node));
     }
 
@@ -375,7 +373,7 @@ impl Driver {
                 Kind::Unproven,
                 now,
                 &format_args!(
-                    "link to {} does not come up: {why} before it had proved itself; if it stays so, give both nodes the same key",
+                    "link to {} does not come up: {why} before the handshake was complete (if this repeats, check that both nodes have the same key)",
                     name(&node, alleged)
                 ),
             ),
@@ -419,14 +417,14 @@ impl Driver {
         }
     }
 
-    /// A connection could not be accepted. Said sparingly: it happens again and again until it is mended.
+    /// A connection could not be accepted. The warning has a rate limit: the error repeats until its cause is removed.
     pub fn accept_failed(&self, member: &str, error: &std::io::Error) {
         self.refusals.count(Refused::Accept);
         let now = self.clock.now().mono;
         self.warnings.warn(
             Kind::Accept,
             now,
-            &format_args!("{member}: a connection could not be accepted: {error}"),
+            &format_args!("{member}: cannot accept a connection: {error}"),
         );
     }
 
@@ -443,8 +441,8 @@ impl Driver {
         self.node.borrow().wake_at().min(self.warnings.due_at())
     }
 
-    /// When the last of warnings that were left out is to be said: a part of [`Driver::wake_at`], for the path of a client's
-    /// update, which may warn and moves no other timer.
+    /// When the summary of suppressed warnings is due: a part of [`Driver::wake_at`], for the path of a client's update,
+    /// which may warn but moves no other timer.
     #[must_use]
     pub fn warns_at(&self) -> Mono {
         self.warnings.due_at()

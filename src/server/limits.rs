@@ -2,12 +2,12 @@
 
 use crate::proto::limits::{ANSWER_BYTES_MAX, CLIENT_LINE_BYTES_MAX, LINK_LINE_BYTES_MAX};
 
-/// Client connections at once. When full, a newcomer closes the one that has longest been without a
-/// whole command.
+/// Client connections at once. When full, a new connection closes the one whose last whole command is
+/// oldest.
 pub const CLIENTS_MAX: usize = 4096;
 
-/// Descriptors a node needs beside its clients: listeners, links, reactor, places, those at the
-/// control socket and the HTTP port, standard streams.
+/// Descriptors that a node needs besides its clients: listeners, links, reactor, places, connections to
+/// the control socket and the HTTP port, standard streams.
 pub const DESCRIPTORS_BESIDE_CLIENTS: u64 = 128;
 
 /// Bytes taken from a socket in one read.
@@ -25,7 +25,7 @@ const _: () = assert!(OUTPUT_BYTES >= 2 * ANSWER_BYTES_MAX);
 const _: () = assert!(OUTPUT_BYTES > LINK_LINE_BYTES_MAX);
 
 /// Answers that clients have not read yet, over all connections, in bytes. When full, the client is
-/// closed whose socket has taken nothing for longest.
+/// closed whose socket has taken no bytes for the longest time.
 pub const UNREAD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A client whose socket has taken nothing of an answer for so long is closed, in milliseconds.
@@ -39,11 +39,11 @@ pub const CLIENT_SEND_BUFFER_BYTES: usize = 8 * 1024;
 /// The same for what clients send: some 40 lines.
 pub const CLIENT_RECEIVE_BUFFER_BYTES: usize = 4 * 1024;
 
-/// Connections that wait to be accepted, a listener.
+/// Connections that wait to be accepted, per listener.
 pub const LISTEN_BACKLOG: i32 = 1024;
 
-/// Send buffer that a link asks of the kernel, in bytes: updates that wait in it can no longer be
-/// replaced by newer ones, so it is kept small.
+/// Send buffer that a link asks of the kernel, in bytes: the node cannot replace updates in it
+/// by newer ones, so it is small.
 pub const LINK_SEND_BUFFER_BYTES: usize = 32 * 1024;
 
 /// Longest line of the log, in bytes, its newline included. What a pipe that is ready takes in one piece
@@ -56,11 +56,11 @@ pub const CONNECT_MS_MAX: u64 = 5_000;
 /// Pause after a connection could not be accepted (no descriptors are left, say), in milliseconds.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
 
-/// A connection that has not asked for anything is left alone for so long before a newcomer may push it out, in milliseconds:
-/// a request is there within two round trips.
+/// The minimum time that a silent connection stays open before a new one may evict it, in milliseconds: a request
+/// arrives within two round trips.
 pub const SILENT_MS_MIN: u64 = 100;
 
-/// Connections to the HTTP port, or to the control socket, that have not asked for anything. When full, the oldest makes way.
+/// Connections to the HTTP port, or to the control socket, that have not sent a request. When full, the oldest is closed.
 pub const SILENT_MAX: usize = 64;
 /// A request waits so long for others to be answered, in milliseconds, and is refused then.
 pub const PLACE_MS_MAX: u64 = 1_000;
@@ -74,9 +74,9 @@ pub const CLOCK_CHECK_MS: u64 = 5_000;
 pub const TURN_TASKS: usize = 16;
 /// Reads of one connection in a row after which its task gives way to others.
 pub const TURN_READS: usize = 16;
-/// Clients who have asked for little that have a turn before sockets and timers are looked at again.
+/// Turns of sparse clients between two polls of sockets and timers.
 pub const TURN_CLIENTS: usize = 128;
-/// And of those who always have more so many.
+/// Turns of busy clients between two polls.
 pub const TURN_BUSY_CLIENTS: usize = 8;
 /// Or fewer, if they bring as many bytes.
 pub const TURN_BUSY_BYTES: usize = 4096;
@@ -89,46 +89,45 @@ pub const TURN_SPARSE_BYTES: usize = 1024;
 /// one takes longer than an answer.
 pub const TURN_CLOSES: usize = 4;
 
-/// The service manager is told how things are once in so long, in milliseconds, if there is news.
+/// The interval of status messages to the service manager, in milliseconds, if the status has changed.
 pub const STATUS_EVERY_MS: u64 = 10_000;
-/// And for the first time after so long, in milliseconds.
+/// The delay of the first of them, in milliseconds.
 pub const STATUS_FIRST_MS: u64 = 1_000;
 
-/// Those who may watch a node over HTTP at once. One more is answered by 503.
+/// Subscribers over HTTP at once. A further one gets the answer 503.
 pub const WATCHERS_MAX: usize = 12;
-const _: () = assert!(WATCHERS_MAX < super::http::HTTP_CONNECTIONS_MAX, "figures are to be had all the same");
-/// Those who may watch it at the control socket at once. One more is let go.
+const _: () = assert!(WATCHERS_MAX < super::http::HTTP_CONNECTIONS_MAX, "the metrics stay reachable");
+/// Subscribers at the control socket at once. A further one is disconnected.
 pub const LOCAL_WATCHERS_MAX: usize = 2;
-const _: () = assert!(LOCAL_WATCHERS_MAX < super::control::CONTROLS_MAX, "status is to be had all the same");
-/// What changes is told to those who watch once in so long, in milliseconds.
+const _: () = assert!(LOCAL_WATCHERS_MAX < super::control::CONTROLS_MAX, "the status stays reachable");
+/// The interval at which subscribers get changes, in milliseconds.
 pub const LIVE_EVERY_MS: u64 = 250;
-/// How the node is, once in so many looks: every two seconds.
+/// The status of the node is sent once per this number of intervals: every two seconds.
 pub const LIVE_STATUS_LOOKS: u64 = 8;
-/// Whether the herd is in sync, after so many looks since it was last said: ten seconds.
+/// Whether the herd is in sync is sent again after this number of intervals: ten seconds.
 pub const LIVE_HERD_LOOKS: u64 = 40;
-/// For so long the herd is asked for those who watch, in milliseconds: a herd that is in sync says so at once.
+/// The time limit of a census for subscribers, in milliseconds. A herd in sync answers at once.
 pub const LIVE_HERD_MS_MAX: u64 = 3_000;
-/// Bytes of changes that are told in one look; what is left is told in the next.
+/// Bytes of changes per interval; the rest follows in the next one.
 pub const LIVE_LOOK_BYTES_MAX: usize = 24 * 1024;
-/// Bytes that those who watch may be behind. Whoever falls farther behind is let go, and begins anew.
+/// Bytes that a subscriber may be behind. One that falls farther behind is disconnected and can start again.
 pub const LIVE_RING_BYTES: usize = 64 * 1024;
-/// Send buffer that a connection of somebody who watches asks of the kernel, in bytes: what waits there is old, and is memory
-/// of the board.
+/// The send buffer of a subscriber's connection, in bytes. Bytes that wait in it are old and use the board's memory.
 pub const WATCHER_SEND_BUFFER_BYTES: usize = 32 * 1024;
-/// Who watches and takes nothing for so long is let go, in milliseconds.
+/// A subscriber that reads no bytes for this time is disconnected, in milliseconds.
 pub const WATCHER_MS_MAX: u64 = 10_000;
 
 /// A node that stops waits no longer than this for its table to be on the disk, in milliseconds. The unit ends it after five
 /// seconds.
 pub const SNAPSHOT_STOP_MS_MAX: u64 = 3_000;
 
-/// Of warnings that strangers can cause one of a kind is written in so long, in milliseconds: the last one, with the number of
-/// those that were not.
+/// The rate limit of warnings that remote peers can trigger: one summary per kind in this time, in milliseconds. It is the
+/// last warning, with the number of suppressed ones.
 pub const REPEATED_WARNING_MS: u64 = 10_000;
 /// The longest text of a warning that waits to be the last, in bytes. The rest is cut off.
 pub const REPEATED_BYTES_MAX: usize = 512;
 
-/// A connection that is refused while it still sends is read from for so long, in milliseconds, so that its answer arrives.
+/// The node reads from a refused connection for this time, in milliseconds, so that the answer arrives.
 pub const LINGER_MS_MAX: u64 = 1_000;
-/// And no more than so many bytes of it, which are thrown away.
+/// And at most this number of bytes, which it discards.
 pub const LINGER_BYTES_MAX: usize = 256 * 1024;

@@ -1,4 +1,4 @@
-//! What the log has of links, and at which addresses the boards behind them are.
+//! Log lines about links, and the addresses of the boards behind them.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -23,12 +23,12 @@ pub(super) struct Boards {
 }
 
 impl Boards {
-    /// A connection has come, or was made.
+    /// A connection was accepted or dialled.
     pub(super) fn open(&self, id: SessionId, peer: Option<IpAddr>) {
         self.sessions.borrow_mut()[usize::from(id.index)] = peer.map(|peer| peer.to_canonical());
     }
 
-    /// What is behind it has authenticated as this node.
+    /// The peer has authenticated as this node.
     pub(super) fn authenticated(&self, id: SessionId, node: NodeId) {
         let address = self.sessions.borrow()[usize::from(id.index)];
         let mut last = self.last.borrow_mut();
@@ -48,7 +48,7 @@ impl Boards {
         words.join(" and ")
     }
 
-    /// Nodes have other numbers now.
+    /// A reload has changed the numbers of nodes.
     pub(super) fn forget(&self) {
         self.last.borrow_mut().clear();
     }
@@ -65,18 +65,18 @@ impl Driver {
                 Kind::NameInUse,
                 now,
                 &format_args!(
-                    "two boards call themselves {}, at {}: give each its own name (a copied SD card?)",
+                    "two boards use the name {}, at {}: give each board its own name (was an SD card copied?)",
                     self.name(node),
                     self.boards.words(node)
                 ),
             ),
             LinkEvent::Up { node, restarted: false } => info!("link to {} is up", self.name(node)),
             LinkEvent::Up { node, restarted: true } => {
-                info!("link to {} is up; it has been restarted", self.name(node));
+                info!("link to {} is up; the neighbour has restarted", self.name(node));
             }
             LinkEvent::Equal { node } => debug!("in sync with {}", self.name(node)),
             LinkEvent::Differs { node, pending } => {
-                info!("{} differs: {pending} updates are pending for it", self.name(node));
+                info!("out of sync with {}: {pending} updates are pending for it", self.name(node));
             }
         }
     }
@@ -84,11 +84,11 @@ impl Driver {
     pub(super) fn log_cut(&self, node: &BoardNode, now: Mono, ended: &Ended) {
         let reason = ended.cut.reason();
         match (ended.cut, ended.peer, ended.alleged) {
-            (Cut::DialBack, ..) => debug!("a link connection is closed: {reason}"),
-            (Cut::MapChanged, ..) => info!("a link connection is closed: {reason}"),
-            // The newer link has been told to be up by now; "is down" after that would be the last word.
+            (Cut::DialBack, ..) => debug!("link connection closed: {reason}"),
+            (Cut::MapChanged, ..) => info!("link connection closed: {reason}"),
+            // The log has "is up" for the newer link already; "is down" after it would mislead the operator.
             (Cut::Replaced, Some(peer), _) => {
-                info!("an old connection to {} is closed: {reason}", name(node, peer));
+                info!("old connection to {} closed: {reason}", name(node, peer));
             }
             (_, Some(peer), _) => warn!("link to {} is down: {reason}", name(node, peer)),
             (_, None, Some(alleged)) => {
@@ -96,14 +96,14 @@ impl Driver {
                 self.warnings.warn(
                     Kind::Alleged,
                     now,
-                    &format_args!("a link connection with {alleged}, or so it says, was refused: {reason}"),
+                    &format_args!("refused a link connection that claims to be {alleged}: {reason}"),
                 );
             }
             (_, None, None) => {
                 self.warnings.warn(
                     Kind::Stranger,
                     now,
-                    &format_args!("a link connection was refused: {reason}"),
+                    &format_args!("refused a link connection: {reason}"),
                 );
             }
         }

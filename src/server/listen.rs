@@ -1,6 +1,6 @@
-//! What a node asks of the system before it waits for anybody: its listeners, and a descriptor a client.
+//! Prepares the system's resources for a node: its listeners, and one descriptor per client.
 //!
-//! Knows nothing of runtimes: sockets are std's, and do not block.
+//! Independent of runtimes: sockets are std's and do not block.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -15,12 +15,12 @@ use super::limits::{
 };
 use super::service::{CLIENTS, Service};
 
-/// Listens on an address, by the listener that the service manager has kept if there is one.
+/// Listens on an address, with the listener that the service manager has stored if there is one.
 ///
 /// # Errors
 /// [`RunError::Bind`], which names `member` of the configuration.
 pub fn listen(service: &Service, member: &'static str, address: SocketAddr) -> Result<TcpListener, RunError> {
-    let bound = service.kept(address).map_or_else(|| TcpListener::bind(address), Ok);
+    let bound = service.take_stored(address).map_or_else(|| TcpListener::bind(address), Ok);
     let bound = bound.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
     let listener = bound.map_err(|error| RunError::Bind { member, address, error })?;
     service.keep(member, &listener);
@@ -29,17 +29,17 @@ pub fn listen(service: &Service, member: &'static str, address: SocketAddr) -> R
         warn!("{member}: the listen backlog stays at 128: {error}");
     }
     if member == CLIENTS {
-        // What is accepted inherits them. Best effort: with larger ones nothing but memory is lost.
+        // Accepted connections inherit them. Best effort: larger buffers only cost memory.
         let _ = set_socket_send_buffer_size(&listener, CLIENT_SEND_BUFFER_BYTES);
         let _ = set_socket_recv_buffer_size(&listener, CLIENT_RECEIVE_BUFFER_BYTES);
     }
     Ok(listener)
 }
 
-/// Asks for a descriptor a client; gives how many clients there is room for.
+/// Raises the descriptor limit for one descriptor per client. Returns the number of clients that it allows.
 ///
-/// Service managers start programs with a soft limit of 1024 for the sake of `select`, which nothing
-/// here uses.
+/// Service managers start programs with a soft limit of 1024 because of `select`, which this program
+/// does not use.
 #[must_use]
 pub fn raise_descriptor_limit() -> usize {
     let wanted = CLIENTS_MAX as u64 + DESCRIPTORS_BESIDE_CLIENTS;
@@ -51,7 +51,7 @@ pub fn raise_descriptor_limit() -> usize {
     let clients = descriptors.saturating_sub(DESCRIPTORS_BESIDE_CLIENTS).max(1);
     let clients = usize::try_from(clients).unwrap_or(CLIENTS_MAX).min(CLIENTS_MAX);
     if clients < CLIENTS_MAX {
-        info!("{descriptors} descriptors are allowed, so at most {clients} clients of {CLIENTS_MAX}");
+        info!("the limit of {descriptors} descriptors allows {clients} clients, not {CLIENTS_MAX}");
     }
     clients
 }

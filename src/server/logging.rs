@@ -1,17 +1,16 @@
-//! Where log lines go: to standard error, in the form that whoever reads it can use.
+//! Writes log lines to standard error, in the format that suits its reader.
 //!
-//! On a terminal that is `simple_logger`. Under systemd each line starts with its priority
-//! (sd-daemon(3)), and the journal adds the time. Anywhere else, a file or a pipe, lines are plain. Whoever collects logs may ask
-//! for lines of JSON instead.
+//! On a terminal, `simple_logger` writes them. Under systemd each line starts with its priority
+//! (sd-daemon(3)), and the journal adds the time. In a file or a pipe, lines are plain. An operator can
+//! select lines of JSON instead.
 //!
-//! A node must not die of its log, nor wait for it. So a line is only written when whoever reads has
-//! room for it: else it is lost and counted, and the count is told once there is room again. A pipe
-//! that is ready takes [`LOG_LINE_BYTES_MAX`] at once (pipe(7)), and the journal's socket more than that, so a
-//! write that was found possible does not block. A terminal that was stopped (Ctrl-S) is not ready
-//! either; but one whose other end has died unnoticed is, until its buffer of some 64 KB is full: for a
-//! node that is to run on unwatched, redirect its log.
+//! A node must not fail or wait because of its log. So it writes a line only if the reader has room for it.
+//! Otherwise it drops and counts the line, and logs the count when there is room again. A ready pipe takes
+//! [`LOG_LINE_BYTES_MAX`] at once (pipe(7)), and the journal's socket more, so such a write does not block.
+//! A stopped terminal (Ctrl-S) is not ready. A terminal whose other end is gone unnoticed stays ready until
+//! its buffer of about 64 KB is full: redirect the log of a node that runs unattended.
 //!
-//! None of the forms shows, at any level, what crates that carry keys say.
+//! No format, at any level, shows records of crates that handle keys.
 
 use std::fmt;
 use std::io::{IsTerminal, StderrLock, Write};
@@ -29,7 +28,7 @@ use crate::places::is_secret_target;
 /// Lines lost since the start.
 static LOST: AtomicU64 = AtomicU64::new(0);
 
-/// How many lines of the log nobody had room for, since the start.
+/// Log lines dropped because the reader had no room, since the start.
 #[must_use]
 pub fn lines_lost() -> u64 {
     LOST.load(Ordering::Relaxed)
@@ -38,14 +37,14 @@ pub fn lines_lost() -> u64 {
 /// The form of the log's lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// By where standard error leads: a terminal, the journal, or anything else.
+    /// Depends on standard error: a terminal, the journal, or another file.
     #[default]
     Auto,
     /// A priority before each line, for systemd's journal.
     Journal,
     /// Level and words.
     Text,
-    /// A JSON object a line: `unix_ms`, `level`, `message`.
+    /// One JSON object per line: `unix_ms`, `level`, `message`.
     Json,
 }
 
@@ -86,8 +85,8 @@ impl Form {
     }
 }
 
-/// Says on standard error what is no line of the log: why a command did not end well, what is wrong with a
-/// configuration. Under systemd each line has its priority here too. A closed standard error leaves nobody to tell.
+/// Prints a message that is not part of the log to standard error: why a command failed, or the mistakes of a
+/// configuration. Under systemd each line has its priority here too. A closed standard error is ignored.
 pub fn tell(level: Level, text: &str) {
     let mut stderr = std::io::stderr().lock();
     let to_journal = std::env::var_os("JOURNAL_STREAM").is_some();
@@ -108,7 +107,7 @@ enum Form {
 
 struct Logger {
     form: Form,
-    /// Lines that nobody had room for, since it was last said how many.
+    /// Lines dropped since the last report of their number.
     lost: AtomicU64,
 }
 
@@ -121,7 +120,7 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        // Held until the line is written, so that no other thread takes the room that was found.
+        // Held until the line is written: another thread could take the room.
         let mut stderr = std::io::stderr().lock();
         if !has_room(&stderr) {
             self.lose_one();
@@ -164,13 +163,13 @@ impl Logger {
         .into_bytes();
         line.truncate(LOG_LINE_BYTES_MAX - 1);
         line.push(b'\n');
-        // One write a line, so that lines of several processes on one pipe stay whole. If nobody
-        // reads any more there is nobody to tell.
+        // One write per line, so that lines of several processes on one pipe do not mix. An error
+        // means that the reader is gone.
         let _ = stderr.write_all(&line);
     }
 }
 
-/// Whether a line can be written without waiting. Where the reader has gone there is no room either.
+/// Whether a write of a line does not block. False if the reader is gone.
 fn has_room(stderr: &StderrLock) -> bool {
     let mut polled = [PollFd::new(stderr, PollFlags::OUT)];
     let gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
@@ -184,7 +183,7 @@ fn unix_ms() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis())
 }
 
-/// A line of JSON that is whole however long the message is.
+/// A complete line of JSON; a long message is truncated.
 fn json_line(unix_ms: u128, record: &Record) -> String {
     let mut message = record.args().to_string();
     let line = |message: &str| {
@@ -218,7 +217,7 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// Bytes of a stranger, fit for a log: one line, nothing that moves a terminal's cursor.
+/// Bytes of a remote peer, escaped for a log: one line without control characters.
 pub struct Printable<'a>(pub &'a [u8]);
 
 impl fmt::Display for Printable<'_> {
@@ -243,11 +242,11 @@ mod tests {
             let read: serde_json::Value =
                 serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
             assert_eq!((&read["unix_ms"], &read["level"]), (&7.into(), &"warn".into()));
-            let told = read["message"].as_str().expect("a string");
+            let logged = read["message"].as_str().expect("a string");
             assert!(
-                message.starts_with(told) && (told == message || told.len() > 600),
+                message.starts_with(logged) && (logged == message || logged.len() > 600),
                 "{} bytes",
-                told.len()
+                logged.len()
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Runs a node: its listeners, its timer, what it tells the service manager, and what it does at a signal.
+//! Runs a node: its listeners, its timer, its messages to the service manager, and its signals.
 
 use std::future::{Future, pending};
 use std::io::IsTerminal;
@@ -16,8 +16,8 @@ use super::service::{CLIENTS, LINKS};
 use super::shared::{NodeRuntime, Server};
 use super::{NodeConfig, ReloadFn, RunError, client, control, http, links, snapshot};
 
-/// Runs the node until it is told to stop: by SIGTERM, SIGINT, or the end of standard input where the
-/// plan says that it is supervised. SIGHUP makes it take the plan that `reread` gives.
+/// Runs the node until SIGTERM, SIGINT, or, for a supervised node, the end of standard input. On SIGHUP the node
+/// applies the plan that `reread` returns.
 ///
 /// # Errors
 /// [`RunError`]: a listener that could not be bound, say. Nothing is left running then.
@@ -29,7 +29,7 @@ pub fn run<R: NodeRuntime>(plan: NodeConfig, reread: ReloadFn) -> Result<(), Run
     R::run(server, life(server)).map_err(|error| RunError::System { what: "the runtime", error })?
 }
 
-/// The node's life, from its listeners to its last snapshot.
+/// Runs the node from its listeners to its last snapshot.
 async fn life<R: NodeRuntime>(server: &'static Server<R>) -> Result<(), RunError> {
     let (me, supervised) = {
         let plan = server.plan.borrow();
@@ -42,7 +42,7 @@ async fn life<R: NodeRuntime>(server: &'static Server<R>) -> Result<(), RunError
     server.start(keep_time(server));
     server.start(keep_told(server));
     server.start(keep_map(server));
-    // It is taken away again when the node stops.
+    // Removed when the node stops.
     let _control = server.control(&me.name);
     server.listen_http(me.http).await?;
     info!("{} listens to clients on {} and to its neighbours on {}", me.name, me.clients, me.links);
@@ -55,14 +55,14 @@ async fn life<R: NodeRuntime>(server: &'static Server<R>) -> Result<(), RunError
     Ok(())
 }
 
-/// Obeys signals until the node is to stop; says why. Signals count from this call on.
+/// Handles signals until the node must stop. Returns the reason. Signals are blocked from this call on.
 fn until_stopped<R: NodeRuntime>(
     server: &'static Server<R>,
     supervised: bool,
 ) -> Result<impl Future<Output = &'static str>, RunError> {
     let system = |what| move |error| RunError::System { what, error };
     let mut wanted = vec![Signal::Terminate, Signal::Interrupt];
-    // On a terminal SIGHUP says that the terminal has gone, and ends the node as it ends any program.
+    // On a terminal, SIGHUP means that the terminal is closed, and ends the node.
     if !std::io::stderr().is_terminal() {
         wanted.push(Signal::Reload);
     }
@@ -73,8 +73,8 @@ fn until_stopped<R: NodeRuntime>(
         loop {
             match R::next_signal(&mut signals).await {
                 Some(Signal::Reload) => server.reload_wake.wake(),
-                Some(Signal::Interrupt) => return "interrupted",
-                Some(Signal::Terminate) | None => return "told to terminate",
+                Some(Signal::Interrupt) => return "received SIGINT",
+                Some(Signal::Terminate) | None => return "received SIGTERM",
             }
         }
     };
@@ -83,7 +83,7 @@ fn until_stopped<R: NodeRuntime>(
             Some(end) => end.await,
             None => pending().await,
         }
-        "its supervisor has gone"
+        "its supervisor has ended"
     };
     Ok(future::or(signalled, abandoned))
 }
@@ -107,7 +107,7 @@ impl<R: NodeRuntime> Server<R> {
         self.runtime.listen(listener).map_err(|error| RunError::Bind { member, address, error })
     }
 
-    /// Listens on the addresses that are given, instead of those before.
+    /// Listens on these addresses instead of the old ones.
     async fn listen(
         &'static self,
         clients: Option<SocketAddr>,
@@ -146,23 +146,23 @@ impl<R: NodeRuntime> Server<R> {
         let name =
             self.driver.with_node(|node| String::from_utf8_lossy(node.names().name(node.me())).into_owned());
         if cfg!(feature = "page") {
-            info!("{name} shows itself at http://{address}/ and its figures at /metrics");
+            info!("{name} serves its page at http://{address}/ and its metrics at /metrics");
         } else {
-            info!("{name} shows its figures at http://{address}/metrics");
+            info!("{name} serves its metrics at http://{address}/metrics");
         }
         let task = self.runtime.spawn(http::serve(self, bound, listener));
         self.listeners.borrow_mut().http = Some(task);
         Ok(())
     }
 
-    /// Answers those on the board who ask how the node is.
+    /// Answers status requests from this board.
     fn control(&'static self, name: &str) -> Option<Control> {
         let (control, listener) = Control::listen(name)?;
         self.start(control::serve(self, self.runtime.listen_unix(listener).ok()?));
         Some(control)
     }
 
-    /// Takes the configuration as it is now. If it cannot be taken the old one stays in force.
+    /// Applies the configuration as it is now. On an error the old one stays in force.
     async fn reload(&'static self) -> Result<(), String> {
         let plan = (self.reread)()?;
         let (old, new) = {
@@ -186,7 +186,7 @@ impl<R: NodeRuntime> Server<R> {
         let snapshots_stay = self.plan.borrow().snapshot_s == plan.snapshot_s;
         *self.plan.borrow_mut() = plan;
         self.generation.set(self.generation.get().wrapping_add(1));
-        // What the configuration says is told first of all, and only then.
+        // Subscribers get the new configuration before any other event.
         self.live.renew();
         self.work();
         if !snapshots_stay {
@@ -196,7 +196,7 @@ impl<R: NodeRuntime> Server<R> {
     }
 }
 
-/// Calls the node when the clock says so; wakes for nothing else.
+/// Calls the node when its timers are due.
 async fn keep_time<R: NodeRuntime>(server: &'static Server<R>) {
     loop {
         let at = server.driver.wake_at();
@@ -213,11 +213,11 @@ async fn keep_time<R: NodeRuntime>(server: &'static Server<R>) {
     }
 }
 
-/// Tells the service manager that the node is alive, and how it is.
+/// Sends the service manager the watchdog message and the status.
 async fn keep_told<R: NodeRuntime>(server: &'static Server<R>) {
     let service = &server.service;
     let Some(every) = service.every() else { return };
-    // Links come up within the first second, which is worth an early word.
+    // Links come up within the first second, so the first message is early.
     let mut pause = every.min(Duration::from_millis(STATUS_FIRST_MS));
     loop {
         server.runtime.sleep_until(Instant::now() + pause).await;
@@ -226,7 +226,7 @@ async fn keep_told<R: NodeRuntime>(server: &'static Server<R>) {
     }
 }
 
-/// Reads the configuration again when it is asked to.
+/// Reloads the configuration on SIGHUP.
 async fn keep_map<R: NodeRuntime>(server: &'static Server<R>) {
     let service = &server.service;
     loop {
@@ -234,7 +234,7 @@ async fn keep_map<R: NodeRuntime>(server: &'static Server<R>) {
         service.reloading();
         if let Err(why) = server.reload().await {
             server.driver.count(Refused::Reload);
-            error!("the configuration stays as it was: {why}");
+            error!("reload failed, the old configuration stays in force: {why}");
         }
         service.ready(server.driver.status());
     }

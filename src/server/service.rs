@@ -1,10 +1,10 @@
-//! What the service manager is told: sd_notify(3), of which a node without a service manager notices nothing.
+//! Messages to the service manager, by sd_notify(3). Without a service manager they have no effect.
 //!
-//! The service manager also keeps the listeners from one start of the node to the next (FDSTORE, sd_pid_notify_with_fds(3)):
-//! a client that comes in between waits in the queue of the listener, where it was refused before.
+//! The service manager also stores the listeners between two starts of the node (FDSTORE, sd_pid_notify_with_fds(3)). A
+//! client that connects in between waits in the queue of the listener and is not refused.
 //!
-//! It knows nothing of how a node waits: a runtime calls [`Service::tick`] once in [`Service::every`], from
-//! the very loop that serves clients, so a loop that turns no more is found out by the watchdog.
+//! The module does not wait. A runtime calls [`Service::tick`] once in [`Service::every`], from the loop that serves
+//! clients, so the watchdog detects a loop that hangs.
 
 use std::cell::RefCell;
 use std::io;
@@ -18,12 +18,12 @@ use sd_notify::NotifyState;
 
 use super::limits::STATUS_EVERY_MS;
 
-/// The listeners by the names that the configuration has for them, and the service manager.
+/// The name of the client listener, in the configuration and for the service manager.
 pub const CLIENTS: &str = "clients";
 /// See [`CLIENTS`].
 pub const LINKS: &str = "links";
 
-/// Has the service manager close what it keeps listening between two starts of the node.
+/// Has the service manager close the listeners that it stores.
 pub fn let_go() {
     Service::of_this_process().keep_none(&[CLIENTS, LINKS]);
 }
@@ -33,52 +33,53 @@ pub fn let_go() {
 pub struct Service {
     is_there: bool,
     watchdog: Option<Duration>,
-    /// What it was told last: the same again is not worth a message.
+    /// The last status sent; an equal one is not sent again.
     status: RefCell<String>,
-    /// Listeners of the start before, until [`Service::kept`] has them.
-    kept: RefCell<Vec<TcpListener>>,
+    /// Listeners of the previous start, until [`Service::take_stored`] returns them.
+    stored: RefCell<Vec<TcpListener>>,
 }
 
 impl Service {
-    /// The service manager of this process, by its environment. The listeners that it kept are given out once: to the
-    /// first that calls this.
+    /// The service manager of this process, by its environment. Only the first call gets the stored
+    /// listeners.
     #[must_use]
     pub fn of_this_process() -> Self {
-        let mut kept = ListenFd::from_env();
-        let kept = (0..kept.len()).filter_map(|index| kept.take_tcp_listener(index).ok().flatten()).collect();
+        let mut passed = ListenFd::from_env();
+        let stored =
+            (0..passed.len()).filter_map(|index| passed.take_tcp_listener(index).ok().flatten()).collect();
         Service {
-            kept: RefCell::new(kept),
+            stored: RefCell::new(stored),
             is_there: std::env::var_os("NOTIFY_SOCKET").is_some(),
             watchdog: sd_notify::watchdog_enabled(),
             status: RefCell::default(),
         }
     }
 
-    /// How often [`Service::tick`] is to be called: twice in the time of the watchdog at least. `None` where
-    /// nobody listens.
+    /// How often [`Service::tick`] is to be called: at least twice in the watchdog's time. `None` without a
+    /// service manager.
     #[must_use]
     pub fn every(&self) -> Option<Duration> {
         let status = Duration::from_millis(STATUS_EVERY_MS);
         self.is_there.then(|| self.watchdog.map_or(status, |watchdog| status.min(watchdog / 2)))
     }
 
-    /// The listener for this address, if the service manager has kept one.
-    pub fn kept(&self, address: SocketAddr) -> Option<TcpListener> {
-        let mut kept = self.kept.borrow_mut();
-        let index = kept.iter().position(|listener| listener.local_addr().is_ok_and(|at| at == address))?;
-        Some(kept.swap_remove(index))
+    /// Takes the listener for this address, if the service manager has stored one.
+    pub fn take_stored(&self, address: SocketAddr) -> Option<TcpListener> {
+        let mut stored = self.stored.borrow_mut();
+        let index = stored.iter().position(|listener| listener.local_addr().is_ok_and(|at| at == address))?;
+        Some(stored.swap_remove(index))
     }
 
-    /// Gives the service manager a listener to keep, in place of the one that it had by this name.
+    /// Gives the service manager a listener to store, instead of the old one of this name.
     pub fn keep(&self, name: &str, listener: &impl AsFd) {
         self.drop_kept(name);
         let state = [NotifyState::FdStore, NotifyState::FdName(name)];
         self.tell_with(&state, |state| sd_notify::notify_with_fds(state, &[listener.as_fd()]));
     }
 
-    /// Lets go of the listeners by these names: a node that cannot start must not leave its clients waiting.
+    /// Drops the listeners of these names: if a node cannot start, its clients must be refused and not wait.
     fn keep_none(&self, names: &[&str]) {
-        self.kept.borrow_mut().clear();
+        self.stored.borrow_mut().clear();
         for name in names {
             self.drop_kept(name);
         }
@@ -90,17 +91,17 @@ impl Service {
 
     /// All listeners are bound, and the configuration is read.
     pub fn ready(&self, status: String) {
-        // What nobody has asked for is of another configuration: whoever connects there is refused, not left waiting.
-        self.kept.borrow_mut().clear();
+        // An unused listener belongs to another configuration. Without it, a client that connects there is refused at once.
+        self.stored.borrow_mut().clear();
         self.tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
         *self.status.borrow_mut() = status;
     }
 
-    /// The configuration is being read anew; [`Service::ready`] comes after.
+    /// The configuration is being reloaded; [`Service::ready`] comes after.
     pub fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => self.tell(&[NotifyState::Reloading, now]),
-            Err(error) => warn!("the service manager was not told of the reload: {error}"),
+            Err(error) => warn!("cannot report the reload to the service manager: {error}"),
         }
     }
 
@@ -109,7 +110,7 @@ impl Service {
         self.tell(&[NotifyState::Stopping]);
     }
 
-    /// The node is alive, and this is how it is.
+    /// Sends the watchdog message and the status.
     pub fn tick(&self, status: String) {
         let is_news = *self.status.borrow() != status;
         match (self.watchdog.is_some(), is_news) {
@@ -129,7 +130,7 @@ impl Service {
         if self.is_there
             && let Err(error) = how(state)
         {
-            warn!("the service manager does not listen: {error}");
+            warn!("cannot reach the service manager: {error}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! How a node is: what `herd status` shows, for people and for programs.
+//! A node's status, as `herd status` shows it: text and JSON.
 //!
-//! A snapshot of plain values, made when somebody asks, and two ways to write it down. No position is in it.
+//! A copy of plain values, made for each request, and two formats. It contains no position.
 
 use std::fmt::Write as _;
 
@@ -11,30 +11,30 @@ use crate::proto::default_node::BoardNode;
 use crate::proto::node::links::LinkState;
 use crate::proto::time::Now;
 
-/// What the server adds of its own.
+/// The server's part of the status.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RuntimeStats {
     /// Clients connected.
     pub clients: usize,
-    /// Clients that there is room for.
+    /// The maximum of clients.
     pub clients_max: usize,
-    /// Clients closed for a newcomer.
+    /// Clients disconnected for a new one.
     pub clients_evicted: u64,
-    /// Clients closed because all leave too much unread.
+    /// Clients disconnected because they did not read.
     pub unread_refused: u64,
-    /// Requests over HTTP that were answered by what they asked for.
+    /// HTTP requests that got their page.
     pub http_answered: u64,
-    /// Those that were not, for want of the herd's token or because they asked by a foreign name.
+    /// HTTP requests denied: without the herd's token, or with a foreign host name.
     pub http_denied: u64,
-    /// Those that asked for nothing there is, or in no form there is.
+    /// HTTP requests refused: an unknown page, or not valid.
     pub http_refused: u64,
-    /// Those who watch the node.
+    /// Subscribers.
     pub watchers: usize,
-    /// Those who fell too far behind and were let go.
+    /// Subscribers disconnected because they fell too far behind.
     pub subscribers_lost: u64,
-    /// Those who came when as many watched as may.
+    /// Subscribers refused because the maximum was reached.
     pub subscribers_refused: u64,
-    /// Lines of the log that nobody had room for.
+    /// Log lines dropped because the reader had no room.
     pub log_lines_lost: u64,
 }
 
@@ -47,7 +47,7 @@ pub struct Link {
     pub is_up: bool,
     /// For how long it has been up or down, in milliseconds; none if it was never up.
     pub for_ms: Option<u64>,
-    /// Whether both held the same when they last compared, and nothing was left unsaid since.
+    /// Whether both ends were equal at their last comparison, and no update is pending since.
     pub is_in_sync: bool,
     /// How long ago that was, in milliseconds.
     pub equal_ago_ms: Option<u64>,
@@ -63,7 +63,7 @@ pub struct Link {
     pub name_in_use_at: Option<String>,
 }
 
-/// How a node is at one moment.
+/// A node's status at one moment.
 #[derive(Clone, Debug)]
 pub struct Status {
     /// Its name.
@@ -76,26 +76,26 @@ pub struct Status {
     pub links: Vec<Link>,
     /// Clients it remembers, and at most.
     pub entries: (usize, usize),
-    /// Updates that gave way to newer ones.
+    /// Evicted updates.
     pub evicted: u64,
     /// The age of the oldest entry, in seconds.
     pub oldest_s: Option<i32>,
     /// The rank of the smallest entry of a full table, in nanoseconds since 1970: below it updates are refused.
     pub floor_ns: Option<i64>,
-    /// Where places come from, and how that goes.
+    /// The source of places, and its state.
     pub places: places::Health,
-    /// How its snapshots are, where there are any.
+    /// The state of its snapshots, if there are any.
     pub snapshot: Option<snapshot::Health>,
-    /// What it has of its own in memory, in KB, where the system tells.
+    /// Its private memory, in KB, if the system reports it.
     pub private_kb: Option<u64>,
-    /// Counters of the core, then those of the server.
+    /// Counters of the core, then the server's counters.
     pub counters: Vec<(&'static str, u64)>,
-    /// What the runtime's half knows.
+    /// The server's part.
     pub stats: RuntimeStats,
 }
 
 impl Status {
-    /// Looks at a node. `errors` says what last went wrong with a neighbour that could not be reached.
+    /// Reads the status of a node. `error_of` is the last error of a neighbour that is not reachable.
     pub(super) fn of(
         node: &BoardNode,
         now: &Now,
@@ -152,18 +152,18 @@ impl Status {
             let oldest_ms = u64::try_from(oldest_s).unwrap_or(0) * 1_000;
             let _ = write!(text, ", the oldest heard {} ago", Span(oldest_ms));
         }
-        let _ = writeln!(text, "; {} gave way to newer ones", self.evicted);
+        let _ = writeln!(text, "; {} evicted", self.evicted);
         let RuntimeStats { clients, clients_max, clients_evicted, unread_refused, .. } = self.stats;
         let _ = writeln!(
             text,
-            "  clients  {clients} connected of {clients_max}; {clients_evicted} closed for newcomers, {unread_refused} that did not read"
+            "  clients  {clients} connected of {clients_max}; {clients_evicted} evicted, {unread_refused} disconnected because they did not read"
         );
         let RuntimeStats { http_answered, http_denied, http_refused, watchers, subscribers_lost, .. } =
             self.stats;
         if http_answered + http_denied + http_refused > 0 || watchers > 0 {
             let _ = writeln!(
                 text,
-                "  http     {watchers} watch, {subscribers_lost} fell behind; {http_answered} answered, {http_denied} denied, {http_refused} refused"
+                "  http     {watchers} subscribers, {subscribers_lost} fell behind; {http_answered} answered, {http_denied} denied, {http_refused} refused"
             );
         }
         let _ = writeln!(text, "  places   {}", self.places);
@@ -171,7 +171,7 @@ impl Status {
             let _ = writeln!(text, "  snapshot {}", snapshot_words(snapshot));
         }
         if let Some(kb) = self.private_kb {
-            let _ = writeln!(text, "  memory   {kb} KB of its own");
+            let _ = writeln!(text, "  memory   {kb} KB private");
         }
         for (name, value) in self.counters.iter().filter(|(_, value)| *value > 0) {
             let _ = writeln!(text, "  counter  {name} {value}");
@@ -250,10 +250,10 @@ impl Link {
             _ => write!(words, ", out of sync, {} pending", self.pending),
         };
         if let Some(ms) = self.round_trip_ms {
-            let _ = write!(words, ", {ms} ms there and back");
+            let _ = write!(words, ", round trip {ms} ms");
         }
         if let Some(ms) = self.dials_in_ms {
-            let _ = write!(words, ", dialled in {}", Span(ms));
+            let _ = write!(words, ", next dial in {}", Span(ms));
         }
         if let Some(addresses) = &self.name_in_use_at {
             let _ = write!(words, "; two boards use this name, at {addresses}");
@@ -294,7 +294,7 @@ fn places_json(places: &places::Health, json: &mut Json) {
 fn snapshot_words(snapshot: &snapshot::Health) -> String {
     let mut words = match &snapshot.last {
         Some(last) => format!(
-            "{} entries kept {} ago, {} bytes in {} ms",
+            "{} entries written {} ago, {} bytes in {} ms",
             last.entries,
             Span(last.ago_ms),
             last.bytes,
@@ -320,7 +320,7 @@ fn snapshot_json(snapshot: &snapshot::Health, json: &mut Json) {
     json.optional_text("last_error", snapshot.error.as_deref());
 }
 
-/// A time in milliseconds, in the two largest units that say something.
+/// A time in milliseconds, in its two largest units.
 struct Span(u64);
 
 impl std::fmt::Display for Span {
@@ -335,7 +335,7 @@ impl std::fmt::Display for Span {
     }
 }
 
-/// JSON as it is written, member by member: the values are few and plain, and a tree of them would be larger than they are.
+/// A JSON writer, member by member: for few and plain values, a tree would be larger than the text.
 #[derive(Debug)]
 pub struct Json {
     text: String,
@@ -426,7 +426,7 @@ impl Json {
     }
 }
 
-/// What a process has in memory that no other shares, by the kernel's account.
+/// The private memory of this process, from the kernel.
 fn private_kb() -> Option<u64> {
     let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").ok()?;
     let private = rollup.lines().filter(|line| line.starts_with("Private_"));
@@ -439,7 +439,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_told_in_two_units() {
+    fn a_time_has_two_units() {
         for (ms, words) in [
             (0, "0 s"),
             (59_999, "59 s"),

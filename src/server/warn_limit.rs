@@ -1,11 +1,11 @@
-//! A rate limit for warnings that strangers can trigger, so that they cannot fill a disk.
+//! A rate limit for warnings that remote peers can trigger, so that they cannot fill a disk.
 //!
-//! The first warning of a kind is logged at once. Those that follow within [`REPEATED_WARNING_MS`] are counted. When that time is
-//! over, the last of them is logged with their number: a log shows when it began, when it ended and how much there was. A kind
-//! that has been quiet for as long is new again. Kinds do not hide each other.
+//! The first warning of a kind is logged at once. Further ones within [`REPEATED_WARNING_MS`] are counted. After that time
+//! the last of them is logged with their number: the log shows when a problem began, when it ended, and how often it
+//! occurred. After a quiet period of that length, a kind counts as new. Each kind has its own limit.
 //!
-//! Knows nothing of how a runtime waits: it says when it wants to be called, which is never while nothing is left out.
-//! Invariant: a kind holds one text of at most [`REPEATED_BYTES_MAX`] bytes, and an empty one while nothing is left out.
+//! The module does not wait: `due_at` is the time of the next call, which is never while no warning is suppressed.
+//! Invariant: a kind holds one text of at most [`REPEATED_BYTES_MAX`] bytes; it is empty while no warning is suppressed.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::{self, Write};
@@ -15,24 +15,24 @@ use log::warn;
 use super::limits::{REPEATED_BYTES_MAX, REPEATED_WARNING_MS};
 use crate::proto::time::Mono;
 
-/// What a node warns of.
+/// The kinds of warnings of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// An address has as many clients as it may have: counted as `iamat_over_quota`.
+    /// An address has reached its quota of clients: counted as `iamat_over_quota`.
     Quota,
     /// Two boards use one name: counted as `names_in_use`.
     NameInUse,
-    /// A neighbour does not prove itself: counted as `handshakes_failed`.
+    /// A neighbour does not complete the handshake: counted as `handshakes_failed`.
     Unproven,
-    /// Somebody who says that he is a neighbour is refused at the link port: counted as `handshakes_failed`.
+    /// A link connection that claims to be a neighbour is refused: counted as `handshakes_failed`.
     Alleged,
-    /// Anybody else is refused there: counted as `handshakes_failed`.
+    /// Any other link connection is refused: counted as `handshakes_failed`.
     Stranger,
     /// A connection cannot be accepted: counted as `accepts_failed`.
     Accept,
 }
 
-/// How many kinds of its own a node has.
+/// The number of kinds of a node.
 pub(super) const KINDS: usize = Kind::Accept as usize + 1;
 
 impl From<Kind> for usize {
@@ -43,7 +43,7 @@ impl From<Kind> for usize {
 
 #[derive(Default)]
 struct Repeats {
-    /// When the first one, or the last count, was said; none for a kind that is quiet.
+    /// When the first one, or the last count, was logged; none for a quiet kind.
     since: Option<Mono>,
     left_out: u64,
     last: String,
@@ -58,7 +58,7 @@ impl Repeats {
 /// The warnings of a process, of `KINDS` kinds.
 pub struct WarnLimit<const KINDS: usize> {
     kinds: RefCell<[Repeats; KINDS]>,
-    /// When [`WarnLimit::tick`] is next due: beside the kinds, as it is looked at with each line of a client.
+    /// When [`WarnLimit::tick`] is next due. Outside `kinds`, since each client line checks it.
     due_at: Cell<Mono>,
 }
 
@@ -72,12 +72,12 @@ impl<const KINDS: usize> Default for WarnLimit<KINDS> {
 }
 
 impl<const KINDS: usize> WarnLimit<KINDS> {
-    /// Warns, or counts.
+    /// Logs or counts a warning.
     pub fn warn(&self, kind: impl Into<usize>, now: Mono, message: &dyn fmt::Display) {
         self.warn_to(kind.into(), now, message, &mut |words| warn!("{words}"));
     }
 
-    /// Says what was left out, where its time is over.
+    /// Logs the summaries that are due.
     pub fn tick(&self, now: Mono) {
         self.tick_to(now, &mut |words| warn!("{words}"));
     }
@@ -94,7 +94,7 @@ impl<const KINDS: usize> WarnLimit<KINDS> {
         message: &dyn fmt::Display,
         say: &mut dyn FnMut(fmt::Arguments),
     ) {
-        // A late tick must not make one of a new time look like one of the old.
+        // First logs a summary that is overdue, so that this warning does not count in the old period.
         self.tick_to(now, say);
         let repeats = &mut self.kinds.borrow_mut()[kind];
         if repeats.since.is_none() || now >= repeats.ends_at() {
@@ -104,7 +104,7 @@ impl<const KINDS: usize> WarnLimit<KINDS> {
         }
         repeats.left_out += 1;
         repeats.last.clear();
-        // It stops when there is no room, and what is there is what there is.
+        // A text without room is truncated.
         let _ = write!(Bounded(&mut repeats.last), "{message}");
         self.due_at.set(self.due_at.get().min(repeats.ends_at()));
     }
@@ -128,7 +128,7 @@ impl<const KINDS: usize> WarnLimit<KINDS> {
     }
 }
 
-/// Takes text as far as there is room for it.
+/// Writes text up to a limit and truncates the rest.
 struct Bounded<'a>(&'a mut String);
 
 impl Write for Bounded<'_> {
@@ -146,37 +146,37 @@ impl Write for Bounded<'_> {
 mod tests {
     use super::*;
 
-    /// Warnings under a clock that the test moves, and what was said of them when.
+    /// Warnings under a clock that the test moves, and the lines logged with their times.
     #[derive(Default)]
     struct Story {
         warn_limit: WarnLimit<KINDS>,
-        said: Vec<String>,
+        logged: Vec<String>,
     }
 
     impl Story {
         fn warn(&mut self, ms: u64, kind: Kind, words: &str) {
-            let said = &mut self.said;
+            let logged = &mut self.logged;
             self.warn_limit
-                .warn_to(kind.into(), Mono(ms), &words, &mut |words| said.push(format!("{ms}: {words}")));
+                .warn_to(kind.into(), Mono(ms), &words, &mut |words| logged.push(format!("{ms}: {words}")));
         }
 
         /// Calls it when it wants to be called, up to this time.
         fn run_to(&mut self, ms: u64) {
             while self.warn_limit.due_at() <= Mono(ms) {
                 let at = self.warn_limit.due_at();
-                let said = &mut self.said;
-                self.warn_limit.tick_to(at, &mut |words| said.push(format!("{}: {words}", at.0)));
-                assert!(self.warn_limit.due_at() > at, "it wants to be called for nothing");
+                let logged = &mut self.logged;
+                self.warn_limit.tick_to(at, &mut |words| logged.push(format!("{}: {words}", at.0)));
+                assert!(self.warn_limit.due_at() > at, "a tick without effect");
             }
         }
 
         fn tell(&mut self) -> String {
-            std::mem::take(&mut self.said).join("\n")
+            std::mem::take(&mut self.logged).join("\n")
         }
     }
 
     #[test]
-    fn one_alone_is_said_and_nobody_is_woken_for_it() {
+    fn a_single_warning_is_logged_and_needs_no_timer() {
         let mut story = Story::default();
         story.warn(5, Kind::Stranger, "a");
         assert_eq!(story.warn_limit.due_at(), Mono::NEVER);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_is_said_at_once_and_the_last_with_the_number_of_all() {
+    fn the_first_is_logged_at_once_and_the_last_with_the_number_of_all() {
         let mut story = Story::default();
         for i in 0..38 {
             story.warn(100 + i, Kind::Stranger, &format!("refused {i}"));
@@ -237,7 +237,7 @@ mod tests {
         let mut story = Story::default();
         story.warn(0, Kind::Unproven, "old");
         story.warn(1, Kind::Unproven, "old");
-        // Nobody called at 10 s.
+        // No tick came at 10 s.
         story.warn(25_000, Kind::Unproven, "new");
         assert_eq!(story.tell(), "0: old\n25000: old (the last of 1 like it in 25 s)");
         story.run_to(100_000);

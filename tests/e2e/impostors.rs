@@ -31,7 +31,11 @@ fn no_trace_in_link() {
     assert_eq!((&smith["links"][0]["is_up"], &smith["links"][0]["last_error"]), (&true.into(), &Value::Null));
     assert_eq!(smith["counters"]["handshakes_failed"], 3);
     // The log has it all the same.
-    assert!(herd["Smith"].log.has("Hill, or so it says, was refused"), "{}", herd["Smith"].log.tail());
+    assert!(
+        herd["Smith"].log.has("refused a link connection that claims to be Hill"),
+        "{}",
+        herd["Smith"].log.tail()
+    );
 }
 
 #[test]
@@ -54,13 +58,13 @@ fn name_in_use_twice() {
     };
     let mut copy = Node::new("Hill", addresses[0], addresses[1], launch);
     copy.start();
-    herd["Smith"].log.wait_for("two boards call themselves Hill, at 127.0.0.1 and 127.0.0.1");
+    herd["Smith"].log.wait_for("two boards use the name Hill, at 127.0.0.1 and 127.0.0.1");
     let smith = json(&herd, "Smith");
     assert_eq!(smith["links"][0]["name_in_use_at"], "127.0.0.1 and 127.0.0.1");
     assert!(smith["counters"]["names_in_use"].as_u64() > Some(0));
     assert!(status(&herd, &["Smith"]).contains("two boards use this name, at 127.0.0.1 and 127.0.0.1"));
     until("the herd is not well", || {
-        status(&herd, &["--all", "Smith"]).contains("two boards call themselves Hill, Smith says")
+        status(&herd, &["--all", "Smith"]).contains("two boards use the name Hill, reports Smith")
     });
 }
 

@@ -116,7 +116,7 @@ fn herd_restarts() {
 
     start(&mut herd);
     for node in herd.running() {
-        assert!(node.log.has("INFO  5 updates that were kept are back, after "), "{}", node.log.tail());
+        assert!(node.log.has("INFO  restored 5 updates from the snapshot, after "), "{}", node.log.tail());
         for (id, at) in &said {
             assert_eq!(node.at(id).as_ref(), Some(at), "{} at once", node.name);
         }
@@ -182,9 +182,9 @@ fn damaged_file() {
     for (bytes, why) in [
         (spoilt.as_bytes(), "its checksum is wrong"),
         (&whole[..whole.len() - 1], "its end is missing"),
-        (&[0; 4096], "it is no table of a node"),
+        (&[0; 4096], "it is not a snapshot"),
         (b"", "its end is missing"),
-        (foreign.as_bytes(), "it is of version 2, and this release reads version 1"),
+        (foreign.as_bytes(), "its version is 2, but this release reads version 1"),
     ] {
         let mut herd = keeping(Herd::one().build());
         put(&herd, "Hill", bytes);
@@ -192,7 +192,7 @@ fn damaged_file() {
         let file = table(&herd, "Hill");
         let aside = file.with_extension("bad");
         let told = format!(
-            "WARN  the table that was kept is not taken: {}: {why}; it is {} now",
+            "WARN  snapshot rejected: {}: {why}; it is renamed to {}",
             file.display(),
             aside.display()
         );
@@ -308,7 +308,7 @@ fn folders() {
             Some(file) => {
                 assert!(fs::read_to_string(&file).is_ok_and(|text| text.contains(" kiwi ")), "{file:?}");
             }
-            None => log.wait_for("WARN  snapshot_s: there is no folder to keep the table in"),
+            None => log.wait_for("WARN  snapshot_s: no folder for the snapshot"),
         }
     }
 }
@@ -340,5 +340,5 @@ fn disk_stalls() {
     start(&mut herd);
     herd["Hill"].ask("IAMAT b +1+1 1");
     stop(&mut herd);
-    assert!(herd["Hill"].log.has("WARN  the table cannot be kept: "), "{}", herd["Hill"].log.tail());
+    assert!(herd["Hill"].log.has("WARN  snapshot failed: "), "{}", herd["Hill"].log.tail());
 }

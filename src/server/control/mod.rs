@@ -1,11 +1,11 @@
-//! A node's control socket: where somebody on the board asks how the node is. Never the client port.
+//! A node's control socket: serves its status to the board's users. The client port does not.
 //!
-//! A Unix socket that the node's user and root can open, in a folder that lives as long as the machine: systemd's
-//! RuntimeDirectory; without systemd `$XDG_RUNTIME_DIR/herd/NAME`, and without that a folder of /run or /tmp. A node
-//! that cannot have one runs without: it says so once.
+//! Per-node status is served on a Unix socket that only the node's user and root can open. Its folder exists until the next
+//! boot: systemd's RuntimeDirectory; without systemd `$XDG_RUNTIME_DIR/herd/NAME`, or else a folder in /run or /tmp. A node
+//! that cannot create the socket logs a warning and runs without.
 //!
-//! Whoever connects sends one line and reads to the end. A few at a time are answered, each in bounded time, so strangers
-//! on the board can take neither memory nor time from the node. Knows nothing of how a runtime waits.
+//! A caller sends one line and reads to the end. The node answers a few callers at a time, each in bounded time, so they
+//! can use little of its memory and time. Independent of the runtime.
 
 mod serve;
 
@@ -21,27 +21,27 @@ use log::warn;
 
 use super::herd_status::INQUIRY_MS_MAX;
 
-/// The longest request, in bytes, with its line end. A longer one is no request.
+/// The longest request, in bytes, with its line end. A longer one is not valid.
 pub const REQUEST_BYTES_MAX: usize = 32;
-/// Those who are answered at the same time. Whoever comes beyond that waits with the kernel.
+/// Callers that are answered at the same time. Further ones wait in the kernel's queue.
 pub const CONTROLS_MAX: usize = 4;
-/// Who asks has so long to say so, in milliseconds, and as long to read.
+/// The time limit for sending the request, in milliseconds, and again for reading the answer.
 pub const CONTROL_MS_MAX: u64 = 2_000;
 
 const SOCKET: &str = "control";
 
-/// What may be asked, a word each.
+/// The requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// How the node is, for people.
+    /// The node's status as text.
     Text,
-    /// How the node is, for programs.
+    /// The node's status as JSON.
     Json,
-    /// Whether the herd is in sync, for people: the first words say it.
+    /// Whether the herd is in sync, as text: the first words answer.
     HerdText,
-    /// The same for programs: the first member says it.
+    /// The same as JSON: the first member answers.
     HerdJson,
-    /// All clients, and then what changes, for ever: [`live`](super::events).
+    /// The event stream: [`events`](super::events).
     Watch,
 }
 
@@ -55,7 +55,7 @@ impl Request {
         matches!(self, Request::HerdText | Request::HerdJson)
     }
 
-    /// Who asks for this is given so long, in milliseconds, all in all.
+    /// The time limit of this request, in milliseconds.
     #[must_use]
     pub fn ms_max(self) -> u64 {
         if self.is_of_herd() { CONTROL_MS_MAX + INQUIRY_MS_MAX } else { CONTROL_MS_MAX }
@@ -94,14 +94,17 @@ pub struct Control {
 }
 
 impl Control {
-    /// Listens for those who ask after the node of this name; says in the log why that cannot be.
+    /// Creates the socket of the node of this name; logs a warning on failure.
     #[must_use]
     pub fn listen(name: &str) -> Option<(Self, UnixListener)> {
         let folder = own_folder(name)?;
         match bind(&folder) {
             Ok((path, listener)) => Some((Control { path }, listener)),
             Err(error) => {
-                warn!("herd status will not reach this node: {}: {error}", folder.join(SOCKET).display());
+                warn!(
+                    "no control socket, so herd status cannot reach this node: {}: {error}",
+                    folder.join(SOCKET).display()
+                );
                 None
             }
         }
@@ -152,16 +155,16 @@ pub fn names() -> Vec<String> {
 
 fn bind(folder: &Path) -> io::Result<(PathBuf, UnixListener)> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    // In /tmp anybody could have made it, to have what is said there.
+    // Another user could have created a folder in /tmp, to get the requests.
     let owner = fs::symlink_metadata(folder)?.uid();
     if owner != rustix::process::getuid().as_raw() && std::env::var_os("RUNTIME_DIRECTORY").is_none() {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the folder is another user's"));
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the folder belongs to another user"));
     }
     let path = folder.join(SOCKET);
     if UnixStream::connect(&path).is_ok() {
         return Err(io::Error::new(io::ErrorKind::AddrInUse, "another node of this name listens there"));
     }
-    // What a node left that was killed.
+    // A killed node leaves its socket behind.
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -177,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_one_line_of_those_there_are() {
+    fn only_known_requests_are_parsed() {
         for request in Request::ALL {
             let line = format!("{}\n", request.word());
             assert!(line.len() <= REQUEST_BYTES_MAX);
@@ -191,12 +194,12 @@ mod tests {
     #[test]
     fn a_socket_that_was_left_is_taken_over_and_one_in_use_is_not() {
         let folder = std::env::temp_dir().join(format!("herd-control-{}", std::process::id()));
-        let (path, listener) = bind(&folder).expect("nobody is there");
+        let (path, listener) = bind(&folder).expect("the socket is free");
         assert_eq!(bind(&folder).map(|_| ()).map_err(|error| error.kind()), Err(io::ErrorKind::AddrInUse));
         assert_eq!(fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o600);
         drop(listener);
         assert!(path.exists(), "a node that was killed removes nothing");
-        let (path, _listener) = bind(&folder).expect("nobody listens any more");
+        let (path, _listener) = bind(&folder).expect("the old socket is replaced");
         drop(Control { path: path.clone() });
         assert!(!path.exists());
         fs::remove_dir(&folder).expect("it is empty");

@@ -1,4 +1,4 @@
-//! The control socket's tasks: whoever asks how the node or the herd is gets one answer.
+//! The control socket's tasks: each caller gets one answer.
 
 use std::io;
 
@@ -16,7 +16,7 @@ pub(crate) async fn serve<R: NodeRuntime>(server: &'static Server<R>, listener: 
         let stream = server.runtime.accept_unix(&listener).await.ok()?;
         Some(Newcomer { stream, is_local: true })
     };
-    // The place that is for this board is one of them.
+    // `answer_few` adds the place for this board, and all callers are on this board.
     answer_few(server, CONTROLS_MAX - 1, accept, |stream, ticket| answer(server, stream, ticket)).await;
 }
 

@@ -1,20 +1,20 @@
-//! What those who watch a node are sent, as server-sent events (WHATWG HTML, 9.2): each entry, then what changes.
+//! The event stream to a node's subscribers, as server-sent events (WHATWG HTML, 9.2): all entries, then changes.
 //!
 //! ```text
-//! event: hello                     once: who and what this is, a JSON object
+//! event: hello                     once: the node and its herd, a JSON object
 //! data: AT Hill +0.26… kiwi +34.068930-118.445127 1621464827.95… 12
 //!                                  an entry: an AT line (PROTOCOL), and its age in seconds
-//! event: all                       once: every entry was told by now; an empty JSON object
-//! event: status                    every two seconds: how the node is, as `herd status --json` says it
-//! event: herd                      every so often: whether the herd is in sync, as `herd status --all --json` says it
+//! event: all                       once: all entries have been sent; an empty JSON object
+//! event: status                    every two seconds: the node's status, as in `herd status --json`
+//! event: herd                      every ten seconds: whether the herd is in sync, as in `herd status --all --json`
 //! ```
 //!
-//! What happens is written once, into a ring that all watchers read from where each of them stands: a watcher costs a
-//! position and a task. A client that moves ten times between two looks is told once. Whoever falls a whole ring behind is
-//! let go, and comes back to everything anew, as a browser does by itself. While nobody watches there is no ring, and
-//! the core notes nothing.
+//! The node writes each event once, into a ring. Each subscriber reads it from its own position, so a subscriber costs a
+//! position and a task. A client that moves ten times within one interval is sent once. A subscriber that falls a whole ring
+//! behind is disconnected; a browser then reconnects by itself and gets everything again. Without subscribers there is no
+//! ring, and the core notes no changes.
 //!
-//! Knows nothing of how a runtime waits. Positions of people are in it: who may watch is not decided here.
+//! Independent of the runtime. The stream contains positions of people; the caller checks the access rights.
 
 mod serve;
 
@@ -37,15 +37,15 @@ use crate::proto::out::Out;
 const DATA: &[u8] = b"data: ";
 /// Behind each event.
 const END: &[u8] = b"\n\n";
-/// Bytes of entries that are told in one piece to somebody who is new.
+/// Bytes of entries in one piece for a new subscriber.
 const PIECE_BYTES: usize = 2048;
 /// Bytes of a piece of `/clients`, and an entry more.
 const JSON_PIECE_BYTES: usize = 2048;
 const _: () = assert!(PIECE_BYTES > 4 * (WATCH_LINE_BYTES_MAX + 16));
-// The longest word of a herd: the names of all nodes of the largest configuration.
+// The longest `herd` event: the names of all nodes of the largest configuration.
 const _: () = assert!(LIVE_LOOK_BYTES_MAX + 4096 + NODES_MAX * (NODE_NAME_BYTES_MAX + 3) <= LIVE_RING_BYTES);
 
-/// The events that were written last, of which each has a position that only grows.
+/// The last events. Positions only grow.
 #[derive(Debug, Default)]
 struct Ring {
     bytes: Vec<u8>,
@@ -54,7 +54,7 @@ struct Ring {
 }
 
 impl Ring {
-    /// Where `position` lies, in a ring that is full.
+    /// The index of `position` in a full ring.
     #[expect(clippy::cast_possible_truncation, reason = "less than the ring's length")]
     fn index(position: u64) -> usize {
         (position % LIVE_RING_BYTES as u64) as usize
@@ -74,7 +74,7 @@ impl Ring {
         }
     }
 
-    /// What is next for somebody at `position`, in one piece; nothing at the end, and none when it is gone.
+    /// The next bytes at `position`, in one piece; empty at the end, and none if they are overwritten.
     fn since(&self, position: u64) -> Option<&[u8]> {
         let behind = self.end.checked_sub(position)?;
         if behind == 0 {
@@ -89,7 +89,7 @@ impl Ring {
     }
 }
 
-/// How somebody watches.
+/// How a subscriber is connected.
 #[derive(Clone, Copy, Debug)]
 pub enum Subscriber {
     /// Over HTTP.
@@ -98,35 +98,35 @@ pub enum Subscriber {
     Local,
 }
 
-/// What all watchers of a node share.
+/// What all subscribers of a node share.
 #[derive(Debug, Default)]
 pub struct Live {
     ring: RefCell<Ring>,
     waiting: RefCell<Vec<Waker>>,
-    /// Those who watch over HTTP, and at the control socket.
+    /// The numbers of subscribers over HTTP, and at the control socket.
     watchers: [Cell<usize>; 2],
     lost: Cell<u64>,
     refused: Cell<u64>,
-    /// Somebody has come who does not know how the node is.
-    is_somebody_new: Cell<bool>,
-    /// What was last said of the herd, for those who come.
+    /// A new subscriber has not got the status yet.
+    is_status_due: Cell<bool>,
+    /// The last `herd` event, for new subscribers.
     herd: RefCell<String>,
 }
 
 impl Live {
-    /// Those who watch.
+    /// The number of subscribers.
     #[must_use]
     pub fn watchers(&self) -> usize {
         self.watchers.iter().map(Cell::get).sum()
     }
 
-    /// Those who fell a whole ring behind and were let go, and those who came when as many watched as may, since the start.
+    /// Subscribers that fell a whole ring behind, and subscribers refused at the maximum, since the start.
     #[must_use]
     pub fn lost_and_refused(&self) -> (u64, u64) {
         (self.lost.get(), self.refused.get())
     }
 
-    /// One more watches from now on, until what this gives is dropped; none if as many do as may.
+    /// Adds a subscriber, until the result is dropped; none at the maximum.
     pub fn join(&self, seat: Subscriber) -> Option<Watcher<'_>> {
         let (taken, most) = match seat {
             Subscriber::Http => (&self.watchers[0], WATCHERS_MAX),
@@ -137,32 +137,32 @@ impl Live {
             return None;
         }
         taken.set(taken.get() + 1);
-        self.is_somebody_new.set(true);
+        self.is_status_due.set(true);
         Some(Watcher { live: self, taken, position: self.ring.borrow().end, next_below: Some(usize::MAX) })
     }
 
-    /// Ends what all watch now: what they were told does not hold any more.
+    /// Disconnects all subscribers: after a reload, the events that they got are not valid.
     pub fn renew(&self) {
         let mut ring = self.ring.borrow_mut();
         ring.end += 2 * LIVE_RING_BYTES as u64;
         drop(ring);
-        // It names nodes that may be in the configuration no more.
+        // It may name nodes that the configuration no longer lists.
         self.herd.take();
         self.wake();
     }
 
-    /// Whether somebody has come since this was last asked.
-    pub fn take_somebody_new(&self) -> bool {
-        self.is_somebody_new.take()
+    /// Whether a subscriber was added since the last call.
+    pub fn take_status_due(&self) -> bool {
+        self.is_status_due.take()
     }
 
-    /// Gives the ring's memory back: nobody watches.
+    /// Frees the ring's memory when there are no subscribers.
     pub fn forget(&self) {
         self.ring.borrow_mut().bytes = Vec::new();
         self.herd.take();
     }
 
-    /// Tells all a JSON object, with or without a line feed behind it.
+    /// Sends all subscribers a JSON object, with or without a line feed at its end.
     pub fn tell(&self, event: &str, json: &str) {
         let json = json.trim_end();
         if event == "herd" {
@@ -172,7 +172,7 @@ impl Live {
         self.wake();
     }
 
-    /// Tells all what has changed in the table, as much as is told in one look.
+    /// Sends all subscribers the changes in the table, up to the limit of one interval.
     pub fn look(&self, driver: &Driver) {
         let mut ring = self.ring.borrow_mut();
         let until = ring.end + LIVE_LOOK_BYTES_MAX as u64;
@@ -207,7 +207,7 @@ pub fn event_text(event: &str, json: &str) -> String {
     format!("event: {event}\ndata: {}\n\n", json.trim_end())
 }
 
-/// What a watcher is told first: who and what this is, and what was last said of the herd.
+/// The first events for a subscriber: the node and its herd, and the last `herd` event.
 #[must_use]
 pub fn hello(plan: &NodeConfig, live: &Live, driver: &Driver) -> String {
     let mut json = Json::default();
@@ -230,30 +230,30 @@ pub fn hello(plan: &NodeConfig, live: &Live, driver: &Driver) -> String {
     text
 }
 
-/// Somebody who watches: first what there is, then what changes.
+/// A subscriber: gets all entries first, then changes.
 #[derive(Debug)]
 pub struct Watcher<'a> {
     live: &'a Live,
-    /// The number of those who watch in the same way.
+    /// The number of subscribers of the same kind.
     taken: &'a Cell<usize>,
     position: u64,
-    /// Where the look at all entries goes on; none when it is over.
+    /// Where the walk over all entries continues; none when it is complete.
     next_below: Option<usize>,
 }
 
 /// What is next for a [`Watcher`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next<T> {
-    /// What `send` made of the next bytes of the ring.
+    /// The result of `send` for the next bytes of the ring.
     Sent(T),
-    /// Everything was sent that there is.
+    /// All events have been sent.
     Nothing,
-    /// What would be next is gone.
+    /// The next events are overwritten.
     Lost,
 }
 
 impl Watcher<'_> {
-    /// Lends the next bytes of the ring to `send`. [`Watcher::sent`] says how many of them went.
+    /// Passes the next bytes of the ring to `send`. Call [`Watcher::sent`] with the number of bytes sent.
     pub fn next<T>(&self, send: impl FnOnce(&[u8]) -> T) -> Next<T> {
         match self.live.ring.borrow().since(self.position) {
             None => {
@@ -265,14 +265,14 @@ impl Watcher<'_> {
         }
     }
 
-    /// So many bytes of the ring went.
+    /// Records the number of bytes sent.
     pub fn sent(&mut self, bytes: usize) {
         self.position += bytes as u64;
     }
 
-    /// The next entries for somebody who is new; none when all were told.
+    /// The next entries for a new subscriber; none when all have been sent.
     ///
-    /// To be asked for only when the ring has nothing more for this watcher: what stands in the ring may be older.
+    /// Call this only when the ring has no more bytes for this subscriber: the ring may contain older states.
     pub fn piece(&mut self, driver: &Driver) -> Option<Vec<u8>> {
         let mut bytes = vec![0; PIECE_BYTES];
         let mut out = Out::new(&mut bytes);

@@ -1,4 +1,4 @@
-//! Those who watch the node: a task each, and one that looks for all of them while there are any.
+//! The tasks of subscribers: one each, and one that collects changes for all while there are any.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -15,7 +15,7 @@ use crate::server::limits::{
 };
 use crate::server::shared::{NodeRuntime, Server};
 
-/// Sends all that there is and then all that changes, until whoever watches goes, stops reading, or falls behind.
+/// Sends all entries, then changes, until the subscriber disconnects, stops reading, or falls behind.
 pub(crate) async fn watch<R: NodeRuntime>(
     server: &'static Server<R>,
     mut watcher: Watcher<'static>,
@@ -45,7 +45,7 @@ async fn send_changes<R: NodeRuntime>(
             match watcher.next(|bytes| Pin::new(&mut *stream).poll_write(context, bytes)) {
                 Next::Sent(poll) => poll.map_ok(Some),
                 Next::Nothing => Poll::Ready(Ok(None)),
-                Next::Lost => Poll::Ready(Err(io::Error::other("it fell too far behind"))),
+                Next::Lost => Poll::Ready(Err(io::Error::other("the subscriber fell too far behind"))),
             }
         });
         match server.in_time(WATCHER_MS_MAX, sending).await? {
@@ -68,7 +68,7 @@ async fn more(watcher: &Watcher<'_>) {
     .await;
 }
 
-/// Looks for those who watch, if nobody does yet.
+/// Starts the task that collects changes, unless it runs.
 fn keep_looking<R: NodeRuntime>(server: &'static Server<R>) {
     if server.is_looking.replace(true) {
         return;
@@ -83,20 +83,20 @@ fn keep_looking<R: NodeRuntime>(server: &'static Server<R>) {
     server.start(looking);
 }
 
-/// Looks until nobody watches any more.
+/// Collects changes until there are no subscribers.
 async fn look<R: NodeRuntime>(server: &'static Server<R>) {
     let mut looks = 0;
     while server.live.watchers() > 0 {
         server.sleep_ms(LIVE_EVERY_MS).await;
         server.live.look(&server.driver);
         looks += 1;
-        if server.live.take_somebody_new() || looks % LIVE_STATUS_LOOKS == 0 {
+        if server.live.take_status_due() || looks % LIVE_STATUS_LOOKS == 0 {
             server.live.tell("status", &status(server));
         }
     }
 }
 
-/// Asks the herd again and again.
+/// Runs an inquiry about the herd at intervals.
 async fn ask<R: NodeRuntime>(server: &'static Server<R>) {
     loop {
         if let Ok(answer) = herd_answer(server, Request::HerdJson, LIVE_HERD_MS_MAX).await {

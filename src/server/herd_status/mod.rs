@@ -1,8 +1,8 @@
-//! Whether the whole herd is in sync: censuses, one after another, until all is well or the time is over.
+//! Whether the whole herd is in sync: repeated censuses, until the herd is in sync or the time is over.
 //!
-//! In a herd where updates come in all the time no two tables are the same at one moment. So the buckets of clients
-//! are looked at apart: one that was the same everywhere in any of the rounds is in sync, and what differs in every round
-//! is a difference. Full tables are compared from the highest floor of all upwards, which the first round tells.
+//! In a herd with constant updates, two tables are never equal at the same moment. So the censuses compare the buckets of
+//! clients separately. A bucket that is equal everywhere in one round is in sync; one that differs in every round is out of
+//! sync. Full tables are compared only above the highest floor of all nodes, which the first round finds.
 
 mod ask;
 
@@ -15,21 +15,21 @@ use crate::proto::update::Update;
 
 /// The pause between two rounds, in milliseconds.
 pub const ROUND_EVERY_MS: u64 = 250;
-/// A round takes so long at least, if somebody does not answer, in milliseconds.
+/// The minimum duration of a round in which a node does not answer, in milliseconds.
 pub const ROUND_MS_MIN: u64 = 1_000;
-/// How often it is looked whether a round is over, in milliseconds.
+/// How often to check whether a round is complete, in milliseconds.
 pub const LOOK_EVERY_MS: u64 = 10;
-/// All rounds together take no longer than this, in milliseconds.
+/// The time limit of all rounds together, in milliseconds.
 pub const INQUIRY_MS_MAX: u64 = 10_000;
 
 /// The rounds so far.
 #[derive(Debug)]
 pub struct Inquiry {
-    /// The buckets that were the same everywhere once, a bit each.
+    /// The buckets that were equal everywhere in some round, one bit each.
     agreed: u64,
-    /// Where the next round compares from.
+    /// The floor of the next round's comparison.
     pub(super) floor: Option<Update>,
-    /// Salts all rounds, so that their buckets are those of the same clients.
+    /// The salt of all rounds: their buckets contain the same clients.
     pub(super) salt: u64,
     last: Option<Sum>,
 }
@@ -41,7 +41,7 @@ impl Inquiry {
         Inquiry { agreed: 0, floor: None, salt, last: None }
     }
 
-    /// Takes what the herd says in a round.
+    /// Takes the result of a round.
     pub fn take(&mut self, sum: Sum) {
         self.agreed |= !sum.differs;
         if sum.floor.is_some() {
@@ -50,7 +50,7 @@ impl Inquiry {
         self.last = Some(sum);
     }
 
-    /// Whether all nodes of the configuration answer, are well, and hold the same.
+    /// Whether all nodes of the configuration answer, have no link trouble, and have equal tables.
     #[must_use]
     pub fn is_in_sync(&self, nodes: usize) -> bool {
         let is_well =
@@ -58,7 +58,7 @@ impl Inquiry {
         self.agreed == u64::MAX && self.last.as_ref().is_some_and(is_well)
     }
 
-    /// What has come of it, as the first words of both forms say: `in sync` or not.
+    /// The outcome; the first words of both forms are whether the herd is in sync.
     pub(super) fn outcome(&self, names: &Names) -> Outcome {
         let none = Sum::NONE;
         let last = self.last.as_ref().unwrap_or(&none);
@@ -81,7 +81,7 @@ impl Inquiry {
     }
 }
 
-/// What has come of an [`Inquiry`].
+/// The outcome of an [`Inquiry`].
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) is_in_sync: bool,
@@ -95,7 +95,7 @@ pub(super) struct Outcome {
     pub(super) pending: u32,
 }
 
-/// A link that is not well, as one of its ends updates it.
+/// A link in trouble, as one of its ends reports it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LinkWords {
     pub(super) node: String,
@@ -115,14 +115,14 @@ impl LinkWords {
 
     fn words(&self) -> String {
         let LinkWords { node, neighbour, trouble } = self;
-        // Both ends report it, and whichever comes first it has one name.
+        // Both ends report it; the order of the names does not depend on which comes first.
         let (a, b) = if node < neighbour { (node, neighbour) } else { (neighbour, node) };
         match trouble {
             Trouble::Down => format!("the link {a}-{b} is down"),
             Trouble::Pending => {
-                format!("the link {a}-{b} is up, and its tables are not compared yet")
+                format!("the link {a}-{b} is up, but its tables are not compared yet")
             }
-            Trouble::NameInUse => format!("two boards call themselves {neighbour}, {node} says"),
+            Trouble::NameInUse => format!("two boards use the name {neighbour}, reports {node}"),
         }
     }
 
@@ -142,7 +142,7 @@ impl LinkWords {
     }
 }
 
-/// Lines about links in the text form. A herd that is partitioned lists many; the JSON form has all that were reported.
+/// Lines about links in the text form. A partitioned herd has many; the JSON form has all reported ones.
 const LINK_LINES_MAX: usize = 8;
 
 impl Outcome {
@@ -154,7 +154,7 @@ impl Outcome {
         let more = lines.len().saturating_sub(LINK_LINES_MAX);
         lines.truncate(LINK_LINES_MAX);
         if more > 0 || self.links_left_out > 0 {
-            lines.push(format!("and so on, at {}", self.troubled.join(", ")));
+            lines.push(format!("further links in trouble, at {}", self.troubled.join(", ")));
         }
         lines
     }
@@ -172,10 +172,10 @@ impl Outcome {
         }
         self.link_lines().into_iter().for_each(&mut say);
         if *other_map > 0 {
-            say(format!("{other_map} have a configuration of other nodes: give all the same"));
+            say(format!("{other_map} nodes have another configuration: give all nodes the same"));
         }
         if *differing_parts > 0 {
-            say(format!("tables differ, in {differing_parts} of 64 parts"));
+            say(format!("tables differ in {differing_parts} of 64 buckets"));
         }
         text
     }
@@ -240,9 +240,9 @@ mod tests {
         assert_eq!(
             wrong.text(),
             "out of sync: 2 of 3 nodes answer\n  no answer from Smith\n  the link Hill-Smith is down\n  \
-             the link Hill-Jaquez is up, and its tables are not compared yet\n  \
-             two boards call themselves Singleton, Jaquez says\n  \
-             1 have a configuration of other nodes: give all the same\n  tables differ, in 2 of 64 parts\n"
+             the link Hill-Jaquez is up, but its tables are not compared yet\n  \
+             two boards use the name Singleton, reports Jaquez\n  \
+             1 nodes have another configuration: give all nodes the same\n  tables differ in 2 of 64 buckets\n"
         );
         let few = Outcome { links: vec![link("Hill", "Smith", Trouble::Down)], links_left_out: 7, ..wrong };
         assert_eq!(
@@ -251,13 +251,13 @@ mod tests {
              \"links\":[{\"node\":\"Hill\",\"neighbour\":\"Smith\",\"state\":\"down\"}],\"links_left_out\":7,\
              \"other_map\":1,\"differing_parts\":2,\"pending\":0}\n"
         );
-        assert!(few.text().contains("  and so on, at Hill, Jaquez\n"));
+        assert!(few.text().contains("  further links in trouble, at Hill, Jaquez\n"));
     }
 
     #[test]
     fn a_part_that_agreed_once_is_in_sync_and_one_that_never_did_is_not() {
         let mut inquiry = Inquiry::new(1);
-        assert!(!inquiry.is_in_sync(0), "nobody has been asked");
+        assert!(!inquiry.is_in_sync(0), "no round has run");
         for differs in [1, 2, 1 << 63] {
             inquiry.take(Sum { differs, ..Sum::NONE });
         }

@@ -1,10 +1,10 @@
-//! What a node says over HTTP, where its configuration asks for that: to be read and nothing else.
+//! The node's HTTP listener, read-only, if the configuration has one.
 //!
-//! `/metrics` and `/healthz` say nothing of any client. The page at `/`, what it is fed with (`/events`) and `/clients` say
-//! where people are: from another machine they want the herd's token, and on the board itself a `Host` that is the board's
-//! own, so that no page of the internet can read them through a browser (DNS rebinding).
+//! `/metrics` and `/healthz` contain no client data. The page at `/`, its event stream (`/events`) and `/clients` contain
+//! positions of people. From another machine they require the herd's token. On the board itself they require the board's own
+//! `Host`, so that a page of the internet cannot read them through a browser (DNS rebinding).
 //!
-//! One request a connection, GET or HEAD, a head of bounded length in bounded time. Knows nothing of how a runtime waits.
+//! One request per connection, GET or HEAD, with a head of bounded length in bounded time. Independent of the runtime.
 
 mod serve;
 
@@ -21,7 +21,7 @@ use crate::proto::auth::Keys;
 pub const HTTP_HEAD_BYTES_MAX: usize = 4096;
 /// The most headers of a request. More are answered by 431.
 pub const HTTP_HEADERS_MAX: usize = 32;
-/// Connections at once. Whoever comes beyond that waits with the kernel.
+/// Connections at once. Further ones wait in the kernel's queue.
 pub const HTTP_CONNECTIONS_MAX: usize = 16;
 /// A connection has so long for its request, in milliseconds, and as long to take its answer.
 pub const HTTP_MS_MAX: u64 = 5_000;
@@ -62,17 +62,17 @@ pub enum Page {
 }
 
 impl Page {
-    /// Whether it says where people are.
+    /// Whether it contains positions of people.
     #[must_use]
     fn is_personal(self) -> bool {
         matches!(self, Page::Root | Page::Events | Page::Clients)
     }
 }
 
-/// Who may see the pages that say where people are.
+/// Decides which requests may read the pages with positions.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    /// The listener can be reached from this machine alone.
+    /// Only this machine can reach the listener.
     is_loopback: bool,
     keys: Option<Keys>,
 }
@@ -84,7 +84,7 @@ impl Guard {
         Guard { is_loopback: listener.ip().to_canonical().is_loopback(), keys }
     }
 
-    /// Whether a request may have this page, or else the status that says why not.
+    /// `Ok` if a request may read this page, else the HTTP status of the refusal.
     fn admit(&self, page: Page, request: &httparse::Request) -> Result<(), u16> {
         let header = |name: &str| {
             let mut headers = request.headers.iter();
@@ -94,7 +94,7 @@ impl Guard {
             return Ok(());
         }
         match &self.keys {
-            // A browser always says what it was told to ask for.
+            // A browser always sends the host of the address that it opens.
             _ if self.is_loopback => match header("host") {
                 Some(host) if !is_of_this_machine(host) => Err(421),
                 _ => Ok(()),
@@ -114,7 +114,7 @@ fn is_of_this_machine(host: &[u8]) -> bool {
     name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
 }
 
-/// What became of requests, since the start.
+/// Counters of requests since the start.
 #[derive(Debug, Default)]
 pub struct HttpCounters {
     answered: Cell<u64>,
@@ -133,14 +133,14 @@ impl HttpCounters {
         counter.set(counter.get() + 1);
     }
 
-    /// Requests for pages that were given; that were not, for want of the token or by a foreign name; that made no sense.
+    /// Requests that got their page; that were denied, without the token or with a foreign name; that were refused.
     #[must_use]
     pub fn all(&self) -> [u64; 3] {
         [self.answered.get(), self.denied.get(), self.refused.get()]
     }
 }
 
-/// The turns of those that list all clients: one at a time, and [`LIST_EVERY_MS`] apart.
+/// The turns of requests for a list of all clients: one at a time, and [`LIST_EVERY_MS`] apart.
 #[derive(Debug, Default)]
 pub struct Lists {
     is_taken: Cell<bool>,
@@ -196,7 +196,7 @@ pub fn asked(bytes: &[u8], guard: &Guard) -> Asked {
             if !is_head && request.method != Some("GET") {
                 return Asked::Wrong(405);
             }
-            // What follows a question mark is for pages that there are none of.
+            // No page has a query string; ignore it.
             let page = match request.path.map(|path| path.split('?').next().unwrap_or_default()) {
                 Some("/metrics") => Page::Metrics,
                 Some("/healthz") => Page::Health,
@@ -211,14 +211,14 @@ pub fn asked(bytes: &[u8], guard: &Guard) -> Asked {
     }
 }
 
-/// The whole answer to a page that is there.
+/// The whole answer with a page.
 #[must_use]
 pub fn page(content_type: &str, body: &str, is_head: bool) -> String {
     let length = format!("Content-Length: {}\r\n", body.len());
     head(200, content_type, &length) + if is_head { "" } else { body }
 }
 
-/// The head of an answer that is as long as it lasts.
+/// The head of an answer of unknown length.
 #[must_use]
 pub fn stream_head(content_type: &str) -> String {
     head(200, content_type, "")
@@ -236,13 +236,13 @@ pub fn root() -> (String, &'static [u8]) {
     (head(200, "text/html; charset=utf-8", &more), file::PAGE)
 }
 
-/// The whole answer to somebody who wants to know whether the node is there: it is.
+/// The whole answer to `/healthz`.
 #[must_use]
 pub fn health(is_head: bool) -> String {
     page(TEXT, "ok\n", is_head)
 }
 
-/// The whole answer to a request that cannot be answered otherwise.
+/// The whole answer to a refused request.
 #[must_use]
 pub fn refusal(status: u16) -> String {
     let more = match status {
@@ -253,13 +253,15 @@ pub fn refusal(status: u16) -> String {
         _ => "",
     };
     let remedy = match status {
-        401 => "positions are personal: any name, and as the password what `herd token` prints on a board",
-        403 => {
-            "positions are personal, and a configuration without a key has no token for them: give it a key_file"
+        401 => {
+            "positions are personal data; log in with any user name and the token that `herd token` prints on a board"
         }
-        421 => "this node is asked for by its address, or as localhost",
-        429 => "one list of all clients is sent at a time: ask less often, or read /events",
-        503 => "this node serves as many connections as it may: close another page",
+        403 => {
+            "positions are personal data, and without a key there is no token; add a key_file to the configuration"
+        }
+        421 => "open this node by its IP address or as localhost",
+        429 => "another list of all clients is being sent; ask less often, or read /events",
+        503 => "too many viewers; close another page",
         _ => "",
     };
     let colon = if remedy.is_empty() { "" } else { ": " };
@@ -298,7 +300,7 @@ mod tests {
     #[test]
     fn lists_have_turns() {
         let (lists, now) = (Lists::default(), Instant::now());
-        let turn = lists.take(now).expect("nobody lists");
+        let turn = lists.take(now).expect("no list is being sent");
         assert!(lists.take(now).is_none(), "one at a time");
         drop(turn);
         assert!(lists.take(now).is_none(), "the last has only just ended");

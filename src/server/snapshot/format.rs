@@ -1,4 +1,4 @@
-//! A table as lines of text, with a checksum: what a snapshot's file holds.
+//! The format of a snapshot file: a table as lines of text, with a checksum.
 //!
 //! ```text
 //! herd table 1 1621464828 trusted
@@ -8,8 +8,8 @@
 //!
 //! The first line has the version of the form, the wall clock in seconds since 1970 at the moment for which all ages hold, and
 //! whether it was known to be right. A line an entry follows: its age in seconds, and the AT line, in which its origin is a
-//! name, with its rank before it as on a link ([`crate::proto::update`]). The last line has how many there are, and SipHash-2-4 of everything before the checksum itself. That finds damage;
-//! whoever can write the file can make any table, so nobody but the node may.
+//! name, with its rank before it as on a link ([`crate::proto::update`]). The last line has how many there are, and SipHash-2-4 of everything before the checksum itself. The checksum detects
+//! damage, not forgery: only the node may have write access to the file.
 //!
 //! Entries are written one by one and read one by one. Knows nothing of files or folders.
 //! Invariants: nothing read here is longer than [`LINE_BYTES_MAX`] a line or [`ENTRIES_MAX`] lines; what is damaged
@@ -55,8 +55,8 @@ impl Written {
         Written { unix_s: now.wall.0.div_euclid(NANOSECONDS), is_trusted: now.wall_is_trusted }
     }
 
-    /// For how long the table lay there, in seconds. Only a clock that was right then and is right now can tell; else, and
-    /// where it was set back, no time has passed that anybody knows of.
+    /// For how long the table lay there, in seconds. Only a clock that was trusted then and is trusted now can tell. Otherwise, or
+    /// if it was set back, the result is 0.
     #[must_use]
     pub fn down_s(&self, now: &Now) -> u32 {
         let known = self.is_trusted && now.wall_is_trusted;
@@ -113,16 +113,16 @@ impl Encoder {
     }
 }
 
-/// Why bytes are no table.
+/// Why bytes are not a table.
 #[derive(Debug)]
 pub enum Damage {
     /// They could not be read.
     Io(io::Error),
-    /// They do not begin as one does.
+    /// They do not begin as a table does.
     Foreign,
-    /// They are of another version of the form.
+    /// They have another version of the format.
     Version(String),
-    /// There is no last line.
+    /// The last line is missing.
     Short,
     /// This line, counted from 1, is not what it should be.
     Line(u32),
@@ -136,12 +136,12 @@ impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Damage::Io(error) => write!(f, "{error}"),
-            Damage::Foreign => write!(f, "it is no table of a node"),
+            Damage::Foreign => write!(f, "it is not a snapshot"),
             Damage::Version(version) => {
-                write!(f, "it is of version {version}, and this release reads version {VERSION}")
+                write!(f, "its version is {version}, but this release reads version {VERSION}")
             }
             Damage::Short => write!(f, "its end is missing"),
-            Damage::Line(line) => write!(f, "line {line} makes no sense"),
+            Damage::Line(line) => write!(f, "line {line} is not valid"),
             Damage::Long => write!(f, "it has more than {ENTRIES_MAX} entries"),
             Damage::Checksum => write!(f, "its checksum is wrong"),
         }
@@ -186,7 +186,7 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>, number: u32) -> Resul
     bounded.read_until(b'\n', line).map_err(Damage::Io)?;
     match line.last() {
         Some(b'\n') => Ok(()),
-        // What does not begin as a table does is no table, however long its first line is.
+        // Without the right beginning it is not a table, however long its first line is.
         Some(_) if line.len() == LINE_BYTES_MAX && number > 1 => Err(Damage::Line(number)),
         Some(_) if number == 1 && !line.starts_with(b"herd table ") => Err(Damage::Foreign),
         _ => Err(Damage::Short),

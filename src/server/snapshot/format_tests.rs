@@ -9,7 +9,7 @@ use crate::proto::update::Update;
 
 const NAMES: [&str; 3] = ["Campbell", "Hill", "Smith"];
 
-/// A node, for its names: there is no other way to come by some.
+/// A node, since only a node can make `Names`.
 fn node(names: &[&str]) -> Box<Node<64>> {
     let mut node = Box::new(Node::new());
     let seed = Seed { hash_key: (1, 2), jitter: 3, boot: 4 };
@@ -103,20 +103,20 @@ fn what_is_no_table_is_told_what_it_is_not() {
     let long_line = [b"herd table 1 5 trusted\n1 AT ".to_vec(), b"x".repeat(10_000)].concat();
     for (bytes, expected) in [
         (&b""[..], "its end is missing"),
-        (b"#!/bin/sh\n", "it is no table of a node"),
-        (b"\x00\xff\n", "it is no table of a node"),
-        (&endless, "it is no table of a node"),
-        (b"herd table 2 5 trusted\n", "it is of version 2, and this release reads version 1"),
-        (b"herd table 1 5 maybe\n", "line 1 makes no sense"),
-        (b"herd table 1 5 trusted \n", "line 1 makes no sense"),
-        (b"herd table 1 99999999999999999999 trusted\n", "line 1 makes no sense"),
+        (b"#!/bin/sh\n", "it is not a snapshot"),
+        (b"\x00\xff\n", "it is not a snapshot"),
+        (&endless, "it is not a snapshot"),
+        (b"herd table 2 5 trusted\n", "its version is 2, but this release reads version 1"),
+        (b"herd table 1 5 maybe\n", "line 1 is not valid"),
+        (b"herd table 1 5 trusted \n", "line 1 is not valid"),
+        (b"herd table 1 99999999999999999999 trusted\n", "line 1 is not valid"),
         (b"herd table 1 5 trusted\n", "its end is missing"),
-        (b"herd table 1 5 trusted\nx\n", "line 2 makes no sense"),
-        (&long_line, "line 2 makes no sense"),
+        (b"herd table 1 5 trusted\nx\n", "line 2 is not valid"),
+        (&long_line, "line 2 is not valid"),
         (b"herd table 1 5 trusted\nend 0 0123456789abcdef\n", "its checksum is wrong"),
         (b"herd table 1 5 trusted\nend 7 0123456789abcdef\n", "its checksum is wrong"),
     ] {
-        let damage = read_all(bytes).expect_err("it is no table").to_string();
+        let damage = read_all(bytes).expect_err("it is not a table").to_string();
         assert_eq!(damage, expected, "{:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(60)]));
     }
 }

@@ -1,4 +1,4 @@
-//! The waiting between snapshots: a task, which is there only where the configuration asks for one.
+//! The snapshot task: it runs only if the configuration has `snapshot_s`.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use log::warn;
 use crate::server::limits::SNAPSHOT_STOP_MS_MAX;
 use crate::server::shared::{NodeRuntime, Server};
 
-/// Does as the configuration says from now on.
+/// Starts, restarts or ends the task, as the configuration requires.
 pub(crate) async fn keep<R: NodeRuntime>(server: &'static Server<R>) {
     end(server).await;
     let (between_s, name, is_one_of_many) = {
@@ -36,7 +36,7 @@ async fn end<R: NodeRuntime>(server: &'static Server<R>) {
     }
 }
 
-/// The last one, before the node ends.
+/// The last snapshot, before the node ends.
 pub(crate) async fn last<R: NodeRuntime>(server: &'static Server<R>) {
     let written = async {
         end(server).await;
@@ -44,7 +44,9 @@ pub(crate) async fn last<R: NodeRuntime>(server: &'static Server<R>) {
         Ok(())
     };
     if server.in_time(SNAPSHOT_STOP_MS_MAX, written).await.is_err() {
-        warn!("the table could not be kept within {SNAPSHOT_STOP_MS_MAX} ms: what was kept before stays");
+        warn!(
+            "the last snapshot took longer than {SNAPSHOT_STOP_MS_MAX} ms and is cancelled; the one before remains"
+        );
     }
 }
 

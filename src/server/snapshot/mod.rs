@@ -1,14 +1,14 @@
-//! A node's table in a file, for herds whose boards all lose their power at once. Off unless the configuration asks for it.
+//! Snapshots: a node's table in a file, for herds whose boards all lose power at once. Off by default.
 //!
-//! A node writes its table when it stops and, while there is news, once in so many seconds; it takes it back before it listens.
-//! Nothing new is nothing written: a card lasts as long as what is written to it lets it. One thing more is written for: where
-//! the clock is not known to be right nobody can tell how long a board was without power, so the ages of entries that stay the
-//! same are brought up to date once in [`AGES_MS`], or entries of a board that is switched on and off would never die.
+//! A node writes its table when it stops and, if there is news, every `snapshot_s` seconds. It restores the table before it
+//! listens. Without news it writes no file, since writes wear out an SD card. With one exception: if the clock is not trusted,
+//! the node cannot know how long the board was without power. So it updates the ages of unchanged entries once in
+//! [`AGES_MS`]; otherwise entries of a board that is often switched off would never expire.
 //!
-//! The runtime-neutral half: what is written ([`mod@format`]), by whom ([`writer`]), when, and what is said of it. A runtime adds
-//! the waiting. Where no snapshot is asked for this takes no memory but its own few words.
+//! This is the runtime-neutral half: the file format ([`mod@format`]), the writing thread ([`writer`]), the schedule and the
+//! log lines. A runtime adds the waiting. Without snapshots the module uses a few words of memory.
 //!
-//! Invariant: no entry is taken from a file before all of it was found to be right.
+//! Invariant: the node restores entries only after it has checked the whole file.
 
 pub mod format;
 mod keep;
@@ -31,30 +31,30 @@ use crate::proto::update::{AtLineError, Update};
 use format::{Encoder, LINE_BYTES_MAX, Written, read};
 use writer::Writer;
 
-/// Entries that are written before anybody else has a turn.
+/// Entries that are written before other tasks have a turn.
 pub const CHUNK_ENTRIES: usize = 56;
-/// Without news, a table whose ages no clock tells is written once in so long, in milliseconds: an hour, a 24th of a life.
+/// The interval of writing an unchanged table under an untrusted clock, in milliseconds: an hour, a 24th of an entry's life.
 pub const AGES_MS: u64 = 3_600_000;
 
 // The shared output buffer takes a chunk, and the first and the last line with it.
 const _: () = assert!(OUTPUT_BYTES >= (CHUNK_ENTRIES + 2) * LINE_BYTES_MAX);
 
 const FILE: &str = "table";
-const NO_FOLDER: &str = "snapshot_s: there is no folder to keep the table in, and the node runs without: under systemd \
-                         give it StateDirectory= (/usr/share/doc/herd/examples/snapshot.conf), elsewhere set XDG_STATE_HOME";
+const NO_FOLDER: &str = "snapshot_s: no folder for the snapshot, so the node runs without: under systemd \
+                         set StateDirectory= (/usr/share/doc/herd/examples/snapshot.conf), elsewhere set XDG_STATE_HOME";
 
-/// How a node's snapshots are.
+/// The state of a node's snapshots.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     /// The time between two of them, in seconds.
     pub between_s: u32,
     /// Written since the start.
     pub written: u64,
-    /// That could not be written.
+    /// Snapshots that failed.
     pub failed: u64,
     /// The last one that was written since the start.
     pub last: Option<LastWritten>,
-    /// Why the last one could not be written, if so.
+    /// The error of the last one, if it failed.
     pub error: Option<String>,
 }
 
@@ -71,11 +71,11 @@ pub struct LastWritten {
     pub took_ms: u64,
 }
 
-/// What a node remembers of its snapshots.
+/// A node's record of its snapshots.
 #[derive(Debug, Default)]
 pub(super) struct Snapshots {
     between_s: Option<u32>,
-    /// Where the table is kept, if anywhere.
+    /// The snapshot file, if there is a folder for it.
     file: Option<PathBuf>,
     health: Health,
     last_at: Mono,
@@ -84,14 +84,14 @@ pub(super) struct Snapshots {
     thread: Option<JoinHandle<()>>,
 }
 
-/// The table that lies on the disk, as far as it matters for the next one.
+/// The properties of the last snapshot that decide about the next one.
 #[derive(Clone, Copy, Debug)]
 struct OnDisk {
     /// The counter of news when it was made.
     news: u64,
     /// When that was.
     at: Mono,
-    /// A clock will tell how old its entries are.
+    /// The ages of its entries can be computed by a trusted clock.
     ages_tell: bool,
 }
 
@@ -102,7 +102,7 @@ impl Default for OnDisk {
 }
 
 impl OnDisk {
-    /// Whether it is to be written anew.
+    /// Whether a new snapshot is due.
     fn is_stale(&self, news: u64, is_empty: bool, now: Mono, ages_ms: u64) -> bool {
         news != self.news || (!self.ages_tell && !is_empty && now.since_ms(self.at) >= ages_ms)
     }
@@ -133,8 +133,8 @@ impl Walk {
     }
 }
 
-/// Where a node keeps its table: systemd's StateDirectory, which is one unit's own and a unit is a node; or that of the user,
-/// with a folder a node, and so for the nodes of `herd up`.
+/// The snapshot file: in systemd's StateDirectory, which belongs to one unit and so to one node; or else in the user's state
+/// folder, with one folder per node, also for the nodes of `herd up`.
 fn file(name: &str, is_one_of_many: bool) -> Option<PathBuf> {
     let folder = |variable| {
         let value = std::env::var_os(variable).map(PathBuf::from);
@@ -146,7 +146,7 @@ fn file(name: &str, is_one_of_many: bool) -> Option<PathBuf> {
 }
 
 impl Driver {
-    /// What the configuration says of snapshots, now and whenever it has changed. Finds their folder, and says where there is none.
+    /// Applies the configuration's `snapshot_s`, at the start and after each reload. Warns if there is no folder.
     pub fn set_snapshots(&self, between_s: Option<u32>, name: &str, is_one_of_many: bool) {
         let mut snapshots = self.snapshots.borrow_mut();
         snapshots.between_s = between_s;
@@ -163,15 +163,14 @@ impl Driver {
         snapshots.between_s.filter(|_| snapshots.file.is_some())
     }
 
-    /// Takes back the table that was kept. To be called after the start and before anything listens: it reads a file of a
-    /// megabyte at most.
+    /// Restores the table. Call this after the start and before any listener: it reads a file of at most one megabyte.
     pub fn take_snapshot(&self) {
         let Some(file) = self.snapshots.borrow().file.clone() else { return };
         let opened = match File::open(&file) {
             Ok(opened) => opened,
             Err(error) if error.kind() == ErrorKind::NotFound => return,
             Err(error) => {
-                return warn!("the table that was kept cannot be read: {}: {error}", file.display());
+                return warn!("cannot read the snapshot: {}: {error}", file.display());
             }
         };
         match self.take_from(opened) {
@@ -179,10 +178,10 @@ impl Driver {
             Err(damage) => {
                 let aside = file.with_extension("bad");
                 let moved = match fs::rename(&file, &aside) {
-                    Ok(()) => format!("it is {} now", aside.display()),
-                    Err(error) => format!("and it cannot be put aside: {error}"),
+                    Ok(()) => format!("it is renamed to {}", aside.display()),
+                    Err(error) => format!("it cannot be renamed: {error}"),
                 };
-                warn!("the table that was kept is not taken: {}: {damage}; {moved}", file.display());
+                warn!("snapshot rejected: {}: {damage}; {moved}", file.display());
             }
         }
     }
@@ -217,14 +216,14 @@ impl Driver {
         let lay = if written.is_trusted && now.wall_is_trusted {
             format!("after {} s", written.down_s(&now))
         } else {
-            "their ages as they were, as no clock tells how long that is ago".to_owned()
+            "with their old ages, since the clock is not trusted".to_owned()
         };
         info!(
-            "{taken} updates that were kept are back, {lay}; {refused} are not: dead, or not for this configuration"
+            "restored {taken} updates from the snapshot, {lay}; rejected {refused} that are too old or not for this configuration"
         );
     }
 
-    /// Begins a snapshot if one is due. `stops` says that there will be no later one.
+    /// Begins a snapshot if one is due. `stops` means that it is the last one.
     pub fn begin_snapshot(&self, stops: bool) -> Option<Walk> {
         let mut snapshots = self.snapshots.borrow_mut();
         let file = snapshots.file.clone()?;
@@ -247,7 +246,7 @@ impl Driver {
         Some(Walk { writer, encoder: Encoder::default(), now, news, slot, bytes: 0, has_ended: false })
     }
 
-    /// The next chunk of it, for [`Walk::put`]; none when all has been given. Others may have a turn in between: see
+    /// The next chunk of it, for [`Walk::put`]; none when all has been given. Other tasks may run in between: see
     /// [`restore`](crate::proto::node::restore).
     pub fn next_chunk(&self, walk: &mut Walk) -> Option<Vec<u8>> {
         if walk.has_ended {
@@ -273,7 +272,7 @@ impl Driver {
         Some(out.written().to_vec())
     }
 
-    /// Waits until all of a walk is on the disk, and notes how that went; `failed` is what went wrong before.
+    /// Waits until all of a walk is on the disk, and records the outcome; `failed` is an earlier error.
     pub async fn end_snapshot(&self, walk: Walk, failed: Option<io::Error>) {
         let Walk { writer, encoder, now: began, news, bytes, .. } = walk;
         let outcome = match failed {
@@ -299,25 +298,25 @@ impl Driver {
 impl Snapshots {
     fn succeed(&mut self, file: &Path, last: LastWritten) {
         let LastWritten { entries, bytes, took_ms, .. } = last;
-        debug!("{entries} entries are kept in {}: {bytes} bytes, in {took_ms} ms", file.display());
+        debug!("snapshot of {entries} entries in {}: {bytes} bytes, in {took_ms} ms", file.display());
         self.health.written += 1;
         self.health.last = Some(last);
         if self.health.error.take().is_some() {
-            info!("the table is kept again in {}", file.display());
+            info!("snapshots succeed again: {}", file.display());
         }
     }
 
-    /// Says it once, until it goes well or wrong in another way.
+    /// Warns once per error, until a snapshot succeeds or fails in another way.
     fn fail(&mut self, file: &Path, error: &io::Error) {
         self.health.failed += 1;
         let words = format!("{}: {error}", file.display());
         if self.health.error.as_ref() != Some(&words) {
-            warn!("the table cannot be kept: {words}");
+            warn!("snapshot failed: {words}");
         }
         self.health.error = Some(words);
     }
 
-    /// How they are; none where there are none.
+    /// Their state; none without snapshots.
     pub(super) fn health(&self, now: Mono) -> Option<Health> {
         let between_s = self.between_s?;
         let last = self.health.last.map(|last| LastWritten { ago_ms: now.since_ms(self.last_at), ..last });

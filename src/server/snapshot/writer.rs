@@ -1,10 +1,10 @@
-//! Writes a file on a thread of its own, so that a card that takes its time holds up nobody.
+//! Writes a file on a separate thread, so that a slow SD card does not block the node.
 //!
-//! What the file held before is there until all of the new is on the disk: a temporary file beside it, fsync, rename, fsync of
-//! the folder. A thread a file: it costs nothing while nothing is written. It allocates next to nothing itself, as the first
-//! allocation of a thread may cost a heap of its own.
+//! The old file remains until the new one is on the disk: the thread writes a temporary file beside it, then fsync, rename,
+//! fsync of the folder. Each file has its own thread, which costs no memory between snapshots. The thread allocates almost
+//! nothing, since the first allocation of a thread can create a separate heap.
 //!
-//! Invariant: of one node's threads only one writes, as each waits for the one before.
+//! Invariant: only one thread of a node writes, since each waits for the one before.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -55,18 +55,18 @@ impl Writer {
         }
     }
 
-    /// There is no more: waits until all is on the disk.
+    /// Ends the file: waits until all is on the disk.
     ///
     /// # Errors
     /// That of the thread.
     pub async fn finish(self) -> io::Result<()> {
-        // A piece of nothing is the end.
+        // An empty piece marks the end.
         self.put(Vec::new()).await?;
         self.outcome().await
     }
 
     async fn outcome(&self) -> io::Result<()> {
-        self.done.recv().await.unwrap_or_else(|_| Err(io::Error::other("the thread that writes is gone")))
+        self.done.recv().await.unwrap_or_else(|_| Err(io::Error::other("the writing thread has ended")))
     }
 }
 
@@ -130,10 +130,10 @@ mod tests {
         outcome(&first).expect("it is written");
         assert_eq!(fs::read(&file).expect("it is there"), b"one");
 
-        // One that is given up changes nothing, and leaves nothing.
-        let given_up = Writer::start(&file, &mut thread).expect("a thread");
-        put(&given_up, b"tw");
-        drop(given_up);
+        // A cancelled writer changes no file and leaves none behind.
+        let cancelled = Writer::start(&file, &mut thread).expect("a thread");
+        put(&cancelled, b"tw");
+        drop(cancelled);
         // The next one waits for it: both use the same temporary file.
         let third = Writer::start(&file, &mut thread).expect("a thread");
         put(&third, b"three");
