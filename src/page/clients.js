@@ -1,8 +1,8 @@
-// The clients: what is known of each, and the table that can be searched and sorted.
+// The clients, and their table with search and sort.
 
-/** By id: {id, lat, lon, time, origin, heardAt, from, movedAt, told}. */
+/** By id: {id, lat, lon, time, origin, heardAt, from, movedAt, round}. */
 const clients = new Map();
-/** Rows that are shown at first, and more at a time: a phone is narrow. */
+/** Rows shown at first, and added per click; fewer on a narrow phone. */
 const ROWS_STEP = matchMedia('(max-width: 40rem)').matches ? 20 : 100;
 const table = { by: 'id', falls: false, words: '', rows: ROWS_STEP, chosen: null, round: 0, isDue: true };
 
@@ -16,22 +16,22 @@ function takeClient(line) {
   const before = clients.get(id);
   const moved = before && (before.lat !== lat || before.lon !== lon);
   clients.set(id, {
-    id, lat, lon, time, origin, heardAt: now - 1000 * Number(age_s), told: table.round,
-    from: moved ? before : null, movedAt: herd.isToldAll ? now : -Infinity,
+    id, lat, lon, time, origin, heardAt: now - 1000 * Number(age_s), round: table.round,
+    from: moved ? before : null, movedAt: herd.isComplete ? now : -Infinity,
   });
   if (moved) before.from = null;
   table.isDue = true;
   map.isDue = true;
 }
 
-/** All entries were told: what was known before and was not among them is gone. */
-function forgetUntold() {
-  for (const [id, client] of clients) if (client.told !== table.round) clients.delete(id);
+/** All entries have been sent: removes older clients that were not among them. */
+function forgetAbsent() {
+  for (const [id, client] of clients) if (client.round !== table.round) clients.delete(id);
   table.isDue = true;
   map.isDue = true;
 }
 
-/** Forgets what the node has forgotten: by age, or because a full table has newer ones. */
+/** Removes clients that the node has removed: expired, or evicted from a full table. */
 function forgetOld() {
   const floor_ns = herd.status?.table.floor_ns;
   const floor_s = floor_ns === null || floor_ns === undefined ? -Infinity : floor_ns / 1e9 - 1e-6;
@@ -52,7 +52,7 @@ const COMPARE = {
   time: (a, b) => Number(a.time) - Number(b.time) || COMPARE.id(a, b),
 };
 
-/** The clients that were searched for, in the order that was asked for. */
+/** The clients that match the search, sorted. */
 function found() {
   const words = table.words.toLowerCase();
   const all = [...clients.values()];
@@ -61,7 +61,7 @@ function found() {
   return some.sort(table.falls ? (a, b) => compare(b, a) : compare);
 }
 
-/** A client's own time, as people write it; times that no calendar has stay as they are. */
+/** A client's own time in the local format; invalid times stay unchanged. */
 function clock(time) {
   const date = new Date(1000 * Number(time));
   return Number.isNaN(date.getTime()) ? time : date.toLocaleString();
@@ -95,7 +95,7 @@ function showTable() {
     row.cells[0].firstChild.setAttribute('aria-pressed', isChosen);
   });
   const of = table.words ? `${grouped(rows.length)} of ${grouped(clients.size)} clients match` : `${grouped(clients.size)} clients`;
-  // What a search finds is said aloud; that clients come and go all the time is not.
+  // A screen reader reads the result of a search aloud, but not every change in the number of clients.
   $('count').setAttribute('aria-live', table.words ? 'polite' : 'off');
   say($('count'), rows.length > shown.length ? `${of}; the first ${grouped(shown.length)} are shown` : of);
   const left = rows.length - shown.length;
@@ -104,7 +104,7 @@ function showTable() {
   table.isDue = false;
 }
 
-/** Marks a client in the table and on the map; once more, and it is marked no longer. */
+/** Marks or unmarks a client in the table and on the map. */
 function choose(id) {
   table.chosen = table.chosen === id ? null : id;
   const client = clients.get(table.chosen);

@@ -1,11 +1,10 @@
-// What the other scripts share: the state, and small words. Whatever a node or a client says is put into the page as text,
-// never as HTML.
+// State and helpers of the other scripts. The page shows all data of nodes and clients as text, never as HTML.
 
 const $ = (id) => document.getElementById(id);
 
-/** What the node has said last. */
+/** The last state from the node. */
 const herd = {
-  node: '', nodes: [], edges: [], life_s: 86400, status: null, firstCounters: null, verdict: null, heardAt: 0, isConnected: false, isToldAll: false,
+  node: '', nodes: [], edges: [], life_s: 86400, status: null, firstCounters: null, verdict: null, heardAt: 0, isConnected: false, isComplete: false,
 };
 
 /** An element with these properties and children. */
@@ -24,7 +23,7 @@ function drawn(name, attributes = {}, text = '') {
   return made;
 }
 
-/** Sets a text only where it changes, so that a screen reader is not told what it has said. */
+/** Sets a text only if it changes, so that a screen reader does not repeat it. */
 function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -40,7 +39,7 @@ function span(ms) {
 
 const grouped = (number) => Number(number).toLocaleString();
 
-/** How nodes are told apart on the map (Okabe and Ito's colours, for eyes of every kind). */
+/** The colours of nodes on the map (Okabe and Ito's palette, for colour-blind readers). */
 const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#b8860b', '#56b4e9', '#7b4fb5', '#8a8f8c'];
 const colourOf = (origin) => COLOURS[Math.max(0, herd.nodes.indexOf(origin)) % COLOURS.length];
 

@@ -1,8 +1,8 @@
-// The herd as a graph: a knot for each node, a line for each edge. Of its own links the node knows all; of the others
-// what the herd has said when it was last asked.
+// The herd as a graph: a circle for each node, a line for each edge. The node knows the state of its own links; for others
+// the page uses the last `herd` event.
 
 const CENTRE = { x: 170, y: 122, across: 112, down: 92 };
-/** More knots than this have no names beside them. */
+/** A graph with more nodes than this shows no names. */
 const NAMES_MAX = 24;
 
 const knots = { lines: [], nodes: [], pending: [] };
@@ -26,7 +26,7 @@ function buildGraph() {
   Object.assign(knots, { lines, pending, circles, names });
 }
 
-/** How an edge is: its state, and what is pending on it where that is known. */
+/** The state of an edge, and the number of pending updates if it is known. */
 function edgeState(a, b) {
   const [one, other] = [herd.nodes[a], herd.nodes[b]];
   if (one === herd.node || other === herd.node) {
@@ -56,33 +56,33 @@ function nodeState(name) {
 const WORDS = { ok: 'in sync', behind: 'catching up', down: 'down', unknown: 'not known' };
 
 function showGraph() {
-  const said = [];
+  const troubles = [];
   herd.nodes.forEach((name, index) => {
     const state = nodeState(name);
     knots.circles[index].setAttribute('class', `knot ${state}${name === herd.node ? ' me' : ''}`);
     knots.names[index]?.setAttribute('class', state);
-    if (state === 'down') said.push(`${name} does not answer`);
+    if (state === 'down') troubles.push(`${name} does not answer`);
   });
   herd.edges.forEach(([a, b], index) => {
     const [state, pending] = edgeState(a, b);
     knots.lines[index].setAttribute('class', `edge ${state}`);
     knots.pending[index].setAttribute('class', `pending ${state}`);
     say(knots.pending[index], pending > 0 ? grouped(pending) : '');
-    if (state !== 'ok') said.push(`${herd.nodes[a]} to ${herd.nodes[b]} ${WORDS[state]}`);
+    if (state !== 'ok') troubles.push(`${herd.nodes[a]} to ${herd.nodes[b]} ${WORDS[state]}`);
   });
   const size = `${herd.nodes.length} nodes and ${herd.edges.length} links; this is ${herd.node}`;
-  $('graph').setAttribute('aria-label', `${size}. ${said.join(', ') || 'All links are in sync'}.`);
+  $('graph').setAttribute('aria-label', `${size}. ${troubles.join(', ') || 'All links are in sync'}.`);
   showLinks();
 }
 
-/** What a link says of itself, in words. */
+/** The state of a link as text. */
 function linkWords(link) {
-  const trip = link.round_trip_ms === null ? '' : `, ${link.round_trip_ms} ms there and back`;
+  const trip = link.round_trip_ms === null ? '' : `, round trip ${link.round_trip_ms} ms`;
   if (link.is_up && link.is_in_sync) return `in sync${trip}`;
   if (link.is_up) return `catching up${trip}`;
   const since = link.for_ms === null ? 'never up' : `down for ${span(link.for_ms)}`;
   const error = link.last_error ? `: ${link.last_error}` : '';
-  const next = link.dials_in_ms === null ? '' : `; next try in ${span(link.dials_in_ms)}`;
+  const next = link.dials_in_ms === null ? '' : `; next dial in ${span(link.dials_in_ms)}`;
   return since + error + next;
 }
 

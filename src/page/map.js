@@ -164,7 +164,7 @@ function drawScale(pen, h, colour) {
   pen.fillText(round >= 1 ? `${grouped(round)} km` : `${grouped(1000 * round)} m`, 16, h - 18);
 }
 
-/** A small world in a corner, with the place that the map shows: of a city alone nobody knows where it is. */
+/** A small world map in a corner that marks the visible area: the map of a city alone does not show where it is. */
 function drawInset(pen, w, h, scale, colour) {
   const size = 132;
   const [left, top, tall] = [w - size - 10, h - 0.62 * size - 10, 0.62 * size];

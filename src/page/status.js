@@ -1,24 +1,24 @@
 // Whether the herd is in sync, in one sentence at the head of the page, and the figures of this node.
 
-/** What the sentence is: a state and words. The worst thing that is known is said. */
+/** The sentence: a state and a text, for the worst known problem. */
 function verdict() {
   if (!herd.isConnected) return ['down', herd.node ? `No connection to ${herd.node}. Trying again.` : 'No connection to the node. Trying again.'];
-  const { status, verdict: said, nodes } = herd;
+  const { status, verdict: census, nodes } = herd;
   if (!status) return ['unknown', 'Asking the node…'];
-  if (said && said.silent.length > 0) {
-    const answered = said.nodes - said.silent.length;
-    return ['down', `Cut off: ${answered} of ${said.nodes} nodes answer, not ${some(said.silent)}`];
+  if (census && census.silent.length > 0) {
+    const answered = census.nodes - census.silent.length;
+    return ['down', `Cut off: ${answered} of ${census.nodes} nodes answer, not ${some(census.silent)}`];
   }
   const down = status.links.filter((link) => !link.is_up).map((link) => link.node);
   if (down.length > 0) return ['down', `The link to ${some(down)} is down`];
-  if (!said) return ['unknown', 'Asking the herd…'];
-  if (said.other_map > 0) return ['down', `${said.other_map} nodes have another map: give all the same`];
-  if (said.in_sync) return ['ok', nodes.length === 1 ? 'One node, and it is up' : `In sync: all ${said.nodes} nodes hold the same`];
-  if (said.troubled.length > 0) return ['behind', `A link is down, or still catching up, at ${some(said.troubled)}`];
-  return ['behind', `Catching up: ${said.differing_parts} of 64 parts of the tables differ`];
+  if (!census) return ['unknown', 'Asking the herd…'];
+  if (census.other_map > 0) return ['down', `${census.other_map} nodes have another configuration: give all nodes the same`];
+  if (census.in_sync) return ['ok', nodes.length === 1 ? 'One node, and it is up' : `In sync: all ${census.nodes} nodes hold the same`];
+  if (census.troubled.length > 0) return ['behind', `A link is down, or still catching up, at ${some(census.troubled)}`];
+  return ['behind', `Catching up: ${census.differing_parts} of 64 buckets of the tables differ`];
 }
 
-/** A few names in words. */
+/** The first few names, and the number of others. */
 function some(names) {
   const [shown, left] = [names.slice(0, 4), names.length - 4];
   return left > 0 ? `${shown.join(', ')} and ${left} more` : shown.join(', ').replace(/, ([^,]*)$/, ' and $1');
@@ -32,21 +32,21 @@ function showVerdict() {
   document.title = `${state === 'ok' ? '' : '(!) '}${herd.node || 'herd'}: ${words}`;
 }
 
-/** The figures: what, how much, and whether it is worth a warning. */
+/** The figures: name, value, and whether to show a warning. */
 function facts({ table: held, clients: connected, places, http, ...status }) {
   const all = [
     ['Up for', span(status.up_ms)],
     ['Clock', status.clock_is_trusted ? 'trusted' : 'not trusted', !status.clock_is_trusted],
     ['Clients known', `${grouped(held.entries)} of ${grouped(held.capacity)}`],
-    ['Gave way to newer ones', grouped(held.evicted), held.evicted > 0],
+    ['Evicted', grouped(held.evicted), held.evicted > 0],
     ['Clients connected', `${grouped(connected.connected)} of ${grouped(connected.max)}`],
-    ['Closed for newcomers', grouped(connected.pushed_out), connected.pushed_out > 0],
+    ['Clients evicted', grouped(connected.pushed_out), connected.pushed_out > 0],
     ['Places', placesWords(places), places.paused_s !== null || (places.last_failure_ago_s ?? Infinity) < 600],
-    ['Watchers', grouped(http.watchers)],
+    ['Subscribers', grouped(http.watchers)],
     ['Refused over HTTP', grouped(http.denied + http.refused)],
-    ['Lines of the log lost', grouped(status.log_lines_lost), status.log_lines_lost > 0],
+    ['Log lines lost', grouped(status.log_lines_lost), status.log_lines_lost > 0],
   ];
-  if (held.oldest_s !== null) all.splice(3, 0, ['The oldest heard', `${span(1000 * held.oldest_s)} ago`]);
+  if (held.oldest_s !== null) all.splice(3, 0, ['Oldest entry', `${span(1000 * held.oldest_s)} ago`]);
   if (status.private_kb !== null) all.push(['Memory', `${grouped(status.private_kb)} KB`]);
   all.push(['Release', `herd ${status.version}`]);
   return all;
@@ -55,7 +55,7 @@ function facts({ table: held, clients: connected, places, http, ...status }) {
 function placesWords(places) {
   const words = [places.source];
   if (places.waiting > 0) words.push(`${places.waiting} wait`);
-  if (places.paused_s !== null) words.push(`left alone for ${places.paused_s} s`);
+  if (places.paused_s !== null) words.push(`paused for ${places.paused_s} s`);
   if (places.last_failure !== null) words.push(`${places.last_failure} (${span(1000 * places.last_failure_ago_s)} ago)`);
   return words.join(', ');
 }
@@ -74,7 +74,7 @@ function showFacts() {
   showCounters();
 }
 
-/** Counters by their names, those that are not zero first. */
+/** Counters by name; counters above zero come first. */
 function showCounters() {
   const { counters, places } = herd.status;
   const ofPlaces = Object.entries(places).filter(([name, value]) => typeof value === 'number' && !/_s$|waiting|queue_max|workers/.test(name));

@@ -1,6 +1,6 @@
-// What the node tells, as it comes, and when what has come is shown: the table once a second, the map when a dot moves.
+// Receives the node's events and shows them: the table once a second, the map when a dot moves.
 
-/** The node says something every two seconds. */
+/** The node sends an event every two seconds. */
 const SILENCE_MS = 7000;
 const AGAIN_MS = 5000;
 
@@ -14,8 +14,8 @@ function connect() {
   source.addEventListener('hello', (event) => hello(JSON.parse(event.data)));
   source.addEventListener('message', (event) => takeClient(event.data));
   source.addEventListener('all', () => {
-    herd.isToldAll = true;
-    forgetUntold();
+    herd.isComplete = true;
+    forgetAbsent();
     if (!map.hasFitted && clients.size > 0) {
       map.hasFitted = true;
       seeClients();
@@ -38,10 +38,10 @@ function connect() {
   }
 }
 
-/** A new beginning: all that there is will be told. */
-function hello(said) {
-  if (said.node !== herd.node) herd.firstCounters = null;
-  Object.assign(herd, { node: said.node, nodes: said.nodes, edges: said.edges, life_s: said.life_s, isConnected: true, isToldAll: false });
+/** A new stream: the node sends all entries again. */
+function hello(event) {
+  if (event.node !== herd.node) herd.firstCounters = null;
+  Object.assign(herd, { node: event.node, nodes: event.nodes, edges: event.edges, life_s: event.life_s, isConnected: true, isComplete: false });
   herd.verdict = null;
   table.round += 1;
   say($('node'), herd.node);
@@ -50,18 +50,18 @@ function hello(said) {
   showVerdict();
 }
 
-/** Once a second: what time alone changes, and whether the node still speaks. */
+/** Once a second: updates ages, and checks whether the node still sends events. */
 function everySecond() {
   const silent = performance.now() - herd.heardAt;
   if (silent > SILENCE_MS) {
     herd.isConnected = false;
     herd.verdict = null;
     showVerdict();
-    // A browser tries again by itself, but not after a refusal, and not when a Wi-Fi went without a word.
+    // A browser reconnects by itself, but not after a refusal, and not when a Wi-Fi connection is lost silently.
     const since = performance.now() - triedAt;
     if (since > AGAIN_MS && (source.readyState === EventSource.CLOSED || since > 3 * SILENCE_MS)) connect();
   }
-  say($('alive'), herd.isConnected ? '' : herd.node ? `What is shown is ${span(silent)} old` : '');
+  say($('alive'), herd.isConnected ? '' : herd.node ? `Data is ${span(silent)} old` : '');
   showTable();
   showOrigins();
 }

@@ -61,14 +61,14 @@ def cut(points):
 
 def beyond(points, sign, least):
     """What of a polygon has sign * x >= least (Sutherland and Hodgman 1974)."""
-    kept = []
+    inside = []
     for (ax, ay), (bx, by) in zip(points, points[1:] + points[:1]):
         a, b = sign * ax - least, sign * bx - least
         if a >= 0:
-            kept.append((ax, ay))
+            inside.append((ax, ay))
         if (a >= 0) != (b >= 0):
-            kept.append((sign * least, ay + (by - ay) * a / (a - b)))
-    return kept
+            inside.append((sign * least, ay + (by - ay) * a / (a - b)))
+    return inside
 
 
 def triangle(a, b, c):
