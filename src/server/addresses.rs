@@ -9,7 +9,7 @@ use super::NodeConfig;
 pub(super) struct Addresses {
     /// No address of the configuration is beyond loopback: clients have no quota.
     is_loopback: bool,
-    /// Nor have those behind these.
+    /// Clients at these addresses have no quota either.
     gateways: Vec<IpAddr>,
     /// Where the neighbours listen.
     neighbours: Vec<IpAddr>,

@@ -41,7 +41,7 @@ impl<R: NodeRuntime> Server<R> {
     }
 }
 
-/// Accepts neighbours, and whoever else dial_back_requests, for ever.
+/// Accepts link connections for ever, also from peers that are not neighbours.
 pub(crate) async fn accept<R: NodeRuntime>(server: &'static Server<R>, listener: R::TcpListener) {
     loop {
         if let Some(instant) = server.driver.clock().instant(server.driver.accept_at())
@@ -71,8 +71,8 @@ async fn dial<R: NodeRuntime>(server: &'static Server<R>, node: NodeId) {
     let generation = server.generation.get();
     let address: SocketAddr = server.plan.borrow().nodes[node.index()].links;
     if address.ip().is_unspecified() {
-        // It listens on every address of its board, and nobody says which: it has to dial.
-        server.driver.dial_failed(node, &"the configuration does not say where it listens");
+        // It listens on a wildcard, so the address of its board is unknown: it has to dial.
+        server.driver.dial_failed(node, &"its links address is a wildcard, so it must dial");
         server.work();
         return;
     }

@@ -1,7 +1,7 @@
 //! The server does what the core decides: sockets, timers, clocks, signals, logs.
 //!
 //! `driver` is bytes in, bytes out, and waits for nothing. [`shared`], and the files named `serve`, are the tasks of a node,
-//! written once for any [`runtime`]. None of them knows how a configuration is written; a [`NodeConfig`] is all they are told.
+//! written once for any [`runtime`]. They do not depend on the format of a configuration, only on a [`NodeConfig`].
 
 mod acceptor;
 mod addresses;
@@ -51,11 +51,11 @@ pub struct Address {
     pub clients: SocketAddr,
     /// Where it listens to its neighbours.
     pub links: SocketAddr,
-    /// Where it says how it is over HTTP, if anywhere.
+    /// Where it serves HTTP, if anywhere.
     pub http: Option<SocketAddr>,
 }
 
-/// What a node is to do: made from a checked configuration.
+/// One node's part of a checked configuration.
 #[derive(Debug)]
 pub struct NodeConfig {
     /// All nodes of the configuration, sorted by name.
@@ -64,7 +64,7 @@ pub struct NodeConfig {
     pub me: usize,
     /// The neighbours' places in `nodes`, rising.
     pub neighbours: Vec<usize>,
-    /// All edges of the configuration, for those who watch the node over HTTP; none where it says nothing there.
+    /// All edges of the configuration, for subscribers over HTTP; empty without an HTTP listener.
     pub edges: Vec<(u16, u16)>,
     /// The herd's keys; none only where every address is loopback.
     pub keys: Option<Keys>,
@@ -84,8 +84,8 @@ pub struct NodeConfig {
     pub supervised: bool,
 }
 
-/// Reads the configuration again, and says in words why it cannot be taken. Called on the node's own thread, which
-/// waits meanwhile: a configuration is a small file on the board.
+/// Reads the configuration again; the error is a message. Runs on the node's own thread and blocks it: a configuration
+/// is a small file on the board.
 pub type ReloadFn = Box<dyn Fn() -> Result<NodeConfig, String>>;
 
 /// Why a node could not run.
@@ -97,16 +97,16 @@ pub enum RunError {
         member: &'static str,
         /// The address of the configuration.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         error: std::io::Error,
     },
     /// The core refused the plan: the configuration was not checked.
     Start(StartError),
-    /// The system would not give what a node cannot do without.
+    /// The system refused a resource that a node needs.
     System {
         /// What it was.
         what: &'static str,
-        /// What the system said.
+        /// The system's error.
         error: std::io::Error,
     },
 }
@@ -115,7 +115,10 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             RunError::Bind { member, address, error } if error.kind() == std::io::ErrorKind::AddrInUse => {
-                write!(f, "{member}: {address} is in use: is another node or program running there?")
+                write!(
+                    f,
+                    "{member}: {address} is in use by another node or program (stop it, or change the port)"
+                )
             }
             RunError::Bind { member, address, error } => {
                 write!(f, "{member}: cannot listen on {address}: {error}")

@@ -1,12 +1,12 @@
-//! A bell that one task rings and one other waits for, on one thread.
+//! A notification from one task to another, on one thread.
 //!
-//! A ring that nobody waits for is kept; many rings are one.
+//! A notification without a waiting task is stored; several count as one.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::task::{Poll, Waker};
 
-/// The bell.
+/// The notification.
 #[derive(Debug, Default)]
 pub struct Notify {
     rung: Cell<bool>,
@@ -14,7 +14,7 @@ pub struct Notify {
 }
 
 impl Notify {
-    /// Rings.
+    /// Notifies the waiting task.
     pub fn wake(&self) {
         self.rung.set(true);
         if let Some(waker) = self.waiting.take() {
@@ -22,7 +22,7 @@ impl Notify {
         }
     }
 
-    /// Waits for a ring.
+    /// Waits for a notification.
     pub fn wait(&self) -> impl Future<Output = ()> + '_ {
         std::future::poll_fn(|context| {
             if self.rung.take() {

@@ -1,4 +1,4 @@
-//! What the tasks of a node share, and what they do with it, on any runtime: one thread, one owner of the node.
+//! State that all tasks of a node share, on any runtime: one thread, one owner of the node.
 //!
 //! Invariant: no borrow of the node or of the shared buffers is held over an `.await`.
 
@@ -25,7 +25,7 @@ use super::status::RuntimeStats;
 use super::{NodeConfig, ReloadFn, RunError};
 use crate::proto::time::Mono;
 
-/// The node's memory: all zero, so it is no part of the program file, and resident only as touched.
+/// The node's memory: all zero, so it is not part of the program file, and pages become resident on first use.
 static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::new());
 
 /// How a runtime serves client connections, which are the many, and runs a node.
@@ -71,7 +71,7 @@ pub struct Server<R: NodeRuntime> {
     /// The client connections.
     pub clients: RefCell<R::Clients>,
     pub(crate) links: RefCell<Links<R>>,
-    /// Those who watch the node, and whether a task looks for them.
+    /// The subscribers, and whether the task that collects changes runs.
     pub(crate) live: Live,
     pub(crate) is_looking: Cell<bool>,
     pub(crate) http: HttpCounters,

@@ -1,12 +1,12 @@
-//! The word that opens a node's page to other machines: positions are personal.
+//! The token that opens a node's page to other machines, since positions are personal data.
 //!
-//! It comes from the herd's key by way of HMAC, so that there is nothing more to make, to keep or to change: 80 bits, in
-//! 16 letters and digits that nobody confuses (Crockford's base 32), the same for all nodes of a herd. Whoever has the
-//! key can name the word, `herd token` does; the word tells nothing of the key. With a new key there is a new one, and the
-//! old one holds as long as the previous key is in the key file.
+//! The token is derived from the herd's key by HMAC, so an operator has no further secret to manage. It has 80 bits, as 16
+//! unambiguous letters and digits (Crockford's base 32), and is the same for all nodes of a herd. `herd token` computes it
+//! from the key; the key cannot be computed from the token. A new key gives a new token. The old token is valid as long as
+//! the previous key is in the key file.
 //!
-//! It travels as the password of HTTP's Basic authentication (RFC 7617), which every browser asks for by itself and keeps
-//! out of addresses, or as a bearer's token (RFC 6750). It is never logged.
+//! A client sends it as the password of HTTP's Basic authentication (RFC 7617), for which browsers show a dialog, or as a
+//! bearer token (RFC 6750). The node never logs it.
 
 use std::fmt;
 
@@ -15,19 +15,19 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::proto::auth::{Keys, same};
 
-/// What the word is derived for.
+/// The purpose in the derivation.
 const PURPOSE: &[u8] = b"page";
-/// Letters and digits of a word, five bits each.
+/// Letters and digits of a token, five bits each.
 const DIGITS: usize = 16;
 /// Crockford's: no i, l, o and u.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// The word of one key.
+/// The token of one key.
 #[derive(Clone, Copy)]
 pub struct Token([u8; DIGITS]);
 
 impl Token {
-    /// The words of these keys, the current one's first.
+    /// The tokens of these keys, first that of the current key.
     pub fn of(keys: &Keys) -> impl Iterator<Item = Token> {
         keys.derived(PURPOSE).map(|secret| {
             let bits = secret[..10].iter().fold(0_u128, |bits, &byte| bits << 8 | u128::from(byte));
@@ -36,7 +36,7 @@ impl Token {
         })
     }
 
-    /// Whether somebody who sent this word may see the page. Capitals and dashes make no difference.
+    /// Whether this word is the token. Upper case and dashes make no difference.
     fn is(&self, word: &[u8]) -> bool {
         let mut digits = word.iter().filter(|&&byte| byte != b'-').map(u8::to_ascii_lowercase);
         let given: [u8; DIGITS] = std::array::from_fn(|_| digits.next().unwrap_or(0));
@@ -60,7 +60,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Whether the value of an `Authorization` header holds the word of one of these keys.
+/// Whether the value of an `Authorization` header contains the token of one of these keys.
 #[must_use]
 pub fn opens(keys: &Keys, authorization: &[u8]) -> bool {
     let (scheme, rest) = match authorization.iter().position(|&byte| byte == b' ') {
@@ -115,6 +115,6 @@ mod tests {
             assert!(!opens(&keys(), format!("Bearer {wrong}").as_bytes()), "{wrong}");
             assert!(!opens(&keys(), &basic(&format!(":{wrong}"))), "{wrong}");
         }
-        assert!(!opens(&keys(), &basic(word)), "a user's name is no password");
+        assert!(!opens(&keys(), &basic(word)), "a user name is not a password");
     }
 }

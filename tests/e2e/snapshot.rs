@@ -327,7 +327,7 @@ fn disk_stalls() {
     assert!(herd["Hill"].at("a").is_some());
     assert!(herd["Hill"].wait_for_end().success());
     assert!(
-        herd["Hill"].log.has("WARN  the table could not be kept within 3000 ms"),
+        herd["Hill"].log.has("WARN  the last snapshot took longer than 3000 ms"),
         "{}",
         herd["Hill"].log.tail()
     );

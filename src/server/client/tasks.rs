@@ -1,8 +1,8 @@
-//! Client connections as tasks, a task each: for runtimes that have no loop of their own over the many.
+//! Client connections as tasks, one each: for runtimes without their own loop over many clients.
 //!
-//! The rules are those of the node's own runtime: a client that does not read is not read from, one that waits for places
-//! waits alone, and one that leaves its answers unread is disconnected after [`UNREAD_MS_MAX`], or when the memory for unread
-//! answers is used up and no other client has waited longer.
+//! The rules equal the rules of the node's own runtime. The node does not read from a client that does not read. A wait for
+//! places blocks only its own client. A client that leaves answers unread is disconnected after [`UNREAD_MS_MAX`], or when
+//! the memory for unread answers is full and this client has waited longest.
 
 use std::future::poll_fn;
 use std::io::ErrorKind;
@@ -71,7 +71,7 @@ impl<R: Runtime> ClientTasks<R> {
         if let Some(key) = self.longest_unread(None).or_else(idle) {
             self.close(key);
             self.pushed_out += 1;
-            debug!("the client that was longest idle is closed for a newcomer ({} so far)", self.pushed_out);
+            debug!("evicted the client that was idle longest, for a new one ({} so far)", self.pushed_out);
         }
     }
 
@@ -84,7 +84,10 @@ impl<R: Runtime> ClientTasks<R> {
     /// Closes a client for the sake of another one that does not read; `None` if that one has waited longest.
     fn close_longest_unread(&mut self, sake_of: usize) -> Option<()> {
         self.unread += 1;
-        debug!("a client that does not read is closed: all leave too much unread ({} so far)", self.unread);
+        debug!(
+            "disconnected a client that does not read: the memory for unread answers is full ({} so far)",
+            self.unread
+        );
         self.close(self.longest_unread(Some(sake_of))?);
         Some(())
     }
@@ -151,7 +154,7 @@ impl<R: NodeRuntime<Clients = ClientTasks<R>>> Connection<R> {
         self.server.clients.borrow_mut().close(self.key);
     }
 
-    /// `None` when the connection ends. What is seldom waited for has memory of its own: it is no part of every connection.
+    /// `None` when the connection ends. Rare waits are boxed, so they cost an ordinary connection no memory.
     async fn turn(&mut self, turns: &mut usize) -> Option<()> {
         match poll_fn(|context| self.poll_turn(context)).await {
             Next::Read { is_full } => {
@@ -259,7 +262,7 @@ impl<R: NodeRuntime<Clients = ClientTasks<R>>> Connection<R> {
                     if error.kind() == ErrorKind::TimedOut {
                         server.clients.borrow_mut().unread += 1;
                         debug!(
-                            "a client that does not read is closed: it took nothing for {UNREAD_MS_MAX} ms"
+                            "disconnected a client that does not read: no bytes taken for {UNREAD_MS_MAX} ms"
                         );
                     }
                     return None;

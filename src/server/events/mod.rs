@@ -11,8 +11,8 @@
 //!
 //! The node writes each event once, into a ring. Each subscriber reads it from its own position, so a subscriber costs a
 //! position and a task. A client that moves ten times within one interval is sent once. A subscriber that falls a whole ring
-//! behind is disconnected; a browser then reconnects by itself and gets everything again. Without subscribers there is no
-//! ring, and the core notes no changes.
+//! behind is disconnected; a browser then reconnects by itself and gets everything again. Without subscribers the
+//! ring is freed, and the core notes no changes.
 //!
 //! Independent of the runtime. The stream contains positions of people; the caller checks the access rights.
 
@@ -156,7 +156,7 @@ impl Live {
         self.is_status_due.take()
     }
 
-    /// Frees the ring's memory when there are no subscribers.
+    /// Frees the ring's memory, after the last subscriber.
     pub fn forget(&self) {
         self.ring.borrow_mut().bytes = Vec::new();
         self.herd.take();

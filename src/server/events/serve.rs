@@ -83,7 +83,7 @@ fn keep_looking<R: NodeRuntime>(server: &'static Server<R>) {
     server.start(looking);
 }
 
-/// Collects changes until there are no subscribers.
+/// Collects changes until the last subscriber disconnects.
 async fn look<R: NodeRuntime>(server: &'static Server<R>) {
     let mut looks = 0;
     while server.live.watchers() > 0 {

@@ -256,9 +256,7 @@ pub fn refusal(status: u16) -> String {
         401 => {
             "positions are personal data; log in with any user name and the token that `herd token` prints on a board"
         }
-        403 => {
-            "positions are personal data, and without a key there is no token; add a key_file to the configuration"
-        }
+        403 => "positions are personal data, and a token requires a key; add a key_file to the configuration",
         421 => "open this node by its IP address or as localhost",
         429 => "another list of all clients is being sent; ask less often, or read /events",
         503 => "too many viewers; close another page",

@@ -6,10 +6,11 @@
 //! end 1 9297cb6aaea487d1
 //! ```
 //!
-//! The first line has the version of the form, the wall clock in seconds since 1970 at the moment for which all ages hold, and
-//! whether it was known to be right. A line an entry follows: its age in seconds, and the AT line, in which its origin is a
-//! name, with its rank before it as on a link ([`crate::proto::update`]). The last line has how many there are, and SipHash-2-4 of everything before the checksum itself. The checksum detects
-//! damage, not forgery: only the node may have write access to the file.
+//! The first line has the version of the format, the wall clock in seconds since 1970 at the time of writing, and whether that
+//! clock was trusted. Each further line has one entry: its age in seconds, and the AT line with the name of its origin, and
+//! with its rank as on a link ([`crate::proto::update`]). The last line has the number of entries, and SipHash-2-4 of all
+//! bytes before the checksum itself. The checksum detects damage, not forgery: only the node may have write access to the
+//! file.
 //!
 //! Entries are written one by one and read one by one. Knows nothing of files or folders.
 //! Invariants: nothing read here is longer than [`LINE_BYTES_MAX`] a line or [`ENTRIES_MAX`] lines; what is damaged

@@ -146,7 +146,7 @@ fn file(name: &str, is_one_of_many: bool) -> Option<PathBuf> {
 }
 
 impl Driver {
-    /// Applies the configuration's `snapshot_s`, at the start and after each reload. Warns if there is no folder.
+    /// Applies the configuration's `snapshot_s`, at the start and after each reload. Warns if the folder is missing.
     pub fn set_snapshots(&self, between_s: Option<u32>, name: &str, is_one_of_many: bool) {
         let mut snapshots = self.snapshots.borrow_mut();
         snapshots.between_s = between_s;

@@ -1,14 +1,14 @@
-//! The client connections that there are, who of them is served next, and who is closed.
+//! The client connections: which one is served next, and which one is closed.
 //!
-//! A connection is not a task: it waits for its own socket and nothing else, so it is an entry of a table, which the loop
-//! serves when the kernel says that it is ready. What an entry does in its turn is in [`connection`](super::connection).
+//! A connection is not a task. It waits only for its own socket, so it is an entry of a table, and the loop serves it when
+//! the kernel reports it ready. [`connection`](super::connection) implements the turn of an entry.
 //!
-//! Who is served first is in [`turns`](super::turns). A client is sparse if its last turn brought few bytes, in whole lines,
-//! all answered at once; the others are busy, and have a few turns each time that the sparse have had theirs.
+//! [`turns`](super::turns) decides the order. A client is sparse if its last turn brought few bytes, in whole lines, all
+//! answered at once; other clients are busy. Busy clients get a few turns after each round of the sparse ones.
 //!
 //! A client that leaves its answers unread costs memory, in the kernel and here. It is disconnected after
-//! [`UNREAD_MS_MAX`], or when the memory for unread answers is used up: then the one goes first that has read nothing for
-//! longest, and never one for the sake of another that has waited longer.
+//! [`UNREAD_MS_MAX`], or when the memory for unread answers is used up: then the node first closes the client that has
+//! read no bytes for the longest time.
 
 use std::collections::BTreeSet;
 use std::mem;
@@ -34,14 +34,14 @@ use crate::server::shared::Server;
 use crate::server::status::RuntimeStats;
 
 const _: () = assert!(CLIENTS_MAX <= KEYS_MAX);
-/// The key of no client.
+/// A key that belongs to no client.
 const NOBODY: usize = usize::MAX;
 
 /// The connections there are.
 pub struct Clients {
     slots: Slab<Slot>,
     turns: Turns,
-    /// Those that have left an answer unread, by when their socket last took some of it.
+    /// Clients with an unread answer, by the time when their socket last took some of it.
     unread_since: BTreeSet<(Mono, usize)>,
     max: usize,
     pushed_out: u64,
@@ -91,7 +91,7 @@ impl Clients {
         if let Some(key) = self.longest_unread(NOBODY).or_else(idle) {
             self.close(key);
             self.pushed_out += 1;
-            debug!("the client that was longest idle is closed for a newcomer ({} so far)", self.pushed_out);
+            debug!("evicted the client that was idle longest, for a new one ({} so far)", self.pushed_out);
         }
     }
 
@@ -106,7 +106,7 @@ impl Clients {
             self.unread_since.remove(&(since, key));
         }
         if self.slots.is_empty() {
-            // What a crowd took is given back.
+            // Frees the memory of a crowd.
             self.slots.shrink_to_fit();
             self.turns.shrink();
         }
@@ -139,7 +139,7 @@ impl Clients {
         }
     }
 
-    /// Keeps the order of those that leave answers unread, after a turn before which this one had done so since then.
+    /// Updates `unread_since` after a turn of this client; `before` is its time before the turn.
     fn took_some(&mut self, key: usize, before: Option<Mono>) {
         let since = self.slots[key].unread_since();
         if since != before {
@@ -156,7 +156,7 @@ impl Clients {
             }
             self.unread += 1;
             debug!(
-                "a client that does not read is closed: all leave too much unread ({} so far)",
+                "disconnected a client that does not read: the memory for unread answers is full ({} so far)",
                 self.unread
             );
             match self.longest_unread(key) {
@@ -191,7 +191,7 @@ impl Clients {
         self.look_after(server);
     }
 
-    /// Has those who wait for room or for an end looked after, as long as there are any.
+    /// Starts the task that closes overdue clients, which runs while any client waits for room or for an end.
     fn look_after(&mut self, server: &'static Server<Epoll>) {
         if !mem::replace(&mut self.is_looked_after, true) {
             server.start(look_after(server));
@@ -209,7 +209,7 @@ impl Clients {
         for key in overdue {
             if self.slots[key].unread_since().is_some() {
                 self.unread += 1;
-                debug!("a client that does not read is closed: it took nothing for {UNREAD_MS_MAX} ms");
+                debug!("disconnected a client that does not read: no bytes taken for {UNREAD_MS_MAX} ms");
             }
             self.close(key);
         }
@@ -248,9 +248,9 @@ pub(super) fn begin(server: &'static Server<Epoll>, stream: TcpStream, peer: IpA
     let entry = clients.slots.vacant_entry();
     let key = entry.key();
     let number = u32::try_from(key).expect("there are few clients");
-    // One that cannot be watched is closed. One whose first line is there already is told of at once.
+    // If the kernel cannot watch a connection, it is closed. If its first line is there already, the kernel reports it at once.
     if let Err(error) = server.runtime.reactor.watch_client(&stream, number) {
-        debug!("a client cannot be watched: {error}");
+        debug!("cannot watch a client: {error}");
         return;
     }
     clients.turns.come(key, server.driver.lane(peer));
@@ -292,7 +292,7 @@ impl Crowd for &'static Server<Epoll> {
         };
         for Letter { key, came, json } in letters {
             let clients = &mut *self.clients.borrow_mut();
-            // Who has gone meanwhile needs no answer.
+            // A client that has disconnected needs no answer.
             let slot = clients.slots.get_mut(key).filter(|slot| slot.came == came);
             let Some(slot) = slot else { continue };
             let after = slot.answer_places(self, &clients.mailbox, key, json);

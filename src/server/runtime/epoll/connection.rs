@@ -3,7 +3,7 @@
 //! It holds the socket and what [`Client`] keeps; buffers are shared and taken when the socket is ready. A client that does
 //! not read is not read from. A client that waits for places waits alone.
 //!
-//! Knows its own socket. Who has a turn, and who is closed for whose sake, is in [`clients`](super::clients).
+//! The module handles one socket. [`clients`](super::clients) decides about turns and closing.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -35,7 +35,7 @@ pub(super) struct Slot {
     pub(super) is_room_watched: bool,
 }
 
-/// What is seldom waited for: it has memory of its own, and is no part of every connection.
+/// Rare waits. They are boxed, so they cost an ordinary connection only a pointer.
 pub(super) enum Waits {
     /// Room for the rest of an answer. The socket last took some of it at `since`.
     Room { rest: Rest, since: Mono, _held: Held<'static> },

@@ -1,14 +1,13 @@
 //! Waits for sockets, for times and for other threads: epoll, edge-triggered, on one thread.
 //!
-//! A socket is registered once, when it comes, and never again. What the kernel has said of it is kept until an attempt finds
-//! that it does not hold any more: a read or a write that would block, or a read that leaves room. So a socket that is not
-//! found ready has an edge to come, and one that is found ready must be tried again before anybody sleeps.
+//! A socket is registered once. Its readiness is stored until an attempt disproves it: a read or a write that would block, or
+//! a read that leaves room. So a socket that is not ready will get an edge, and a ready socket must be tried again before the
+//! loop sleeps.
 //!
-//! Times are a list of those who sleep, and one timer of the kernel's that is set when the earliest of them changes. Other
-//! threads ring a [`Bell`]. A turn that is woken by a socket alone asks nothing else of the kernel.
+//! Timers are a list of sleepers, and one kernel timer for the earliest of them. Other threads ring a [`Bell`]. A turn that
+//! only a socket woke makes no other system calls.
 //!
-//! Client connections are no tasks, as they are the many: they have keys of their own here, and whoever runs the loop serves
-//! them ([`Crowd`]).
+//! Client connections are many, so they are not tasks: they have their own keys here, and a [`Crowd`] serves them.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -33,7 +32,7 @@ use super::watched::{For, Source, Watched};
 
 /// Events that are taken from the kernel at once. Only as many of them are touched as there are.
 const EVENTS: usize = 128;
-/// How often in a row all of these may be full before anybody is served: whoever asks for little may be the last of a crowd.
+/// How often in a row the list of events may be full before clients are served: a sparse client may be the last of a crowd.
 const FULL_MAX: usize = 32;
 
 /// What an event's number means: a client by its key, a source behind this bit, or one of the two below.
@@ -49,7 +48,7 @@ const CLIENT_FLAGS: EventFlags =
 #[derive(Debug)]
 pub(super) struct Bell {
     was_rung: AtomicBool,
-    /// The loop sleeps, or is about to: whoever rings has to write to the descriptor.
+    /// The loop sleeps, or is about to: a thread that rings must write to the descriptor.
     sleeps: AtomicBool,
     descriptor: OwnedFd,
 }
@@ -61,7 +60,7 @@ impl Wake for Bell {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.was_rung.swap(true, Ordering::SeqCst) && self.sleeps.load(Ordering::SeqCst) {
-            // Each write is an edge, so nobody needs to read it.
+            // Each write is an edge, so no read is needed.
             let _ = rustix::io::write(&self.descriptor, &1_u64.to_ne_bytes());
         }
     }
@@ -69,11 +68,11 @@ impl Wake for Bell {
 
 /// The clients, to the loop.
 pub(super) trait Crowd {
-    /// The kernel says something of a client's socket. The key may be one of a client that has just gone.
+    /// The kernel reports an event of a client's socket. The key may belong to a client that has just disconnected.
     fn ready(&self, key: u32, flags: EventFlags);
     /// Something has rung: an answer from another thread, perhaps.
     fn rung(&self);
-    /// Serves some of those who are ready; says whether there are more.
+    /// Serves some of the ready clients; true if there are more.
     fn serve(&self) -> bool;
 }
 
@@ -83,7 +82,7 @@ pub(super) struct Reactor {
     bell: Arc<Bell>,
     sources: RefCell<Slab<Rc<Source>>>,
     timers: Timers,
-    /// Those who wait for the next turn of the loop.
+    /// The wakers of tasks that wait for the next turn of the loop.
     waiting: RefCell<Vec<Waker>>,
 }
 
@@ -166,7 +165,7 @@ impl Reactor {
         }
     }
 
-    /// Waits until all others who are ready have had a turn.
+    /// Waits until all other ready tasks and clients have had a turn.
     pub(super) async fn next_turn(&self) {
         let mut has_waited = false;
         poll_fn(|context| {
@@ -185,7 +184,7 @@ impl Reactor {
         }
     }
 
-    /// Has the crowd told of a client's socket from now on, until it is closed. No other descriptor may stand for it.
+    /// Reports events of a client's socket to the crowd, until it is closed. The socket must have no other descriptor.
     pub(super) fn watch_client(&self, stream: &TcpStream, key: u32) -> io::Result<()> {
         Ok(epoll::add(&self.epoll, stream, EventData::new_u64(u64::from(key)), CLIENT_FLAGS)?)
     }
@@ -210,7 +209,7 @@ impl Reactor {
 
     /// Watches it no more.
     pub(super) fn unwatch(&self, io: &impl AsFd, key: usize) {
-        // It may be open elsewhere, with the service manager say, and be told of for ever then.
+        // If the service manager also holds it open, the kernel would report its events for ever.
         let _ = epoll::delete(&self.epoll, io);
         self.sources.borrow_mut().remove(key);
     }

@@ -13,12 +13,12 @@ use smol::LocalExecutor;
 use super::super::watched::Readiness;
 use super::*;
 
-/// Nobody.
+/// A crowd without clients.
 struct Empty;
 
 impl Crowd for Empty {
     fn ready(&self, key: u32, _flags: EventFlags) {
-        panic!("there is no client {key}");
+        panic!("unknown client {key}");
     }
 
     fn rung(&self) {}
@@ -37,7 +37,7 @@ fn run<T>(reactor: &Reactor, executor: &LocalExecutor, done: impl Future<Output 
     reactor.run(executor.run(done), &Empty).expect("the arguments are right")
 }
 
-/// A socket as the kernel has it: what has come, an urgent mark or an end behind it, and whether an edge is to be told.
+/// A socket as the kernel has it: what has come, an urgent mark or an end behind it, and whether an edge is due.
 #[derive(Clone, Debug, Default)]
 struct Kernel {
     bytes: usize,
@@ -107,7 +107,7 @@ fn turn(kernel: &mut Kernel, readiness: &mut Readiness, room: usize) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
-    /// Whatever comes in whatever order, what has come is read once all edges are told: no wake-up is lost.
+    /// In any order of events, all bytes are read when all edges have been delivered: no wake-up is lost.
     #[test]
     fn no_wake_up_is_lost(steps in proptest::collection::vec(any_step(), 0..60)) {
         let (mut kernel, mut readiness) = (Kernel::default(), Readiness::default());
@@ -127,7 +127,7 @@ proptest! {
                 Step::Come(_) | Step::Urgent | Step::Tell => {}
             }
         }
-        // The herd falls silent: the last edge is told, and whoever is ready has turns.
+        // No more input: the last edge is delivered, and all ready clients have turns.
         if std::mem::take(&mut kernel.has_edge) {
             readiness.add(kernel.flags());
         }
@@ -174,7 +174,7 @@ fn no_ring_is_missed() {
         }
         let mut next = Vec::new();
         match at.ringer {
-            // `was_rung.swap(true)`: who finds it rung leaves the rest to who rang.
+            // `was_rung.swap(true)`: a thread that finds it rung leaves the rest to the one that rang.
             0 => next.push(Doorway { ringer: if at.was_rung { 3 } else { 1 }, was_rung: true, ..at }),
             1 => next.push(Doorway { ringer: 2, found_sleeper: at.sleeps, ..at }),
             2 => next.push(Doorway { ringer: 3, has_edge: at.has_edge | at.found_sleeper, ..at }),
@@ -196,7 +196,7 @@ fn no_ring_is_missed() {
     assert!(seen.len() > 10, "both have gone their ways");
 }
 
-/// In which order those end that are due at one turn is not promised: a slow machine may find all of them due at once.
+/// The order of sleeps due in the same turn is not defined: on a slow machine all can be due at once.
 #[test]
 fn no_sleep_ends_early_and_a_timer_that_is_dropped_rings_for_nobody() {
     let ended = RefCell::new(Vec::new());
@@ -308,7 +308,7 @@ fn what_is_sent_comes_back_whatever_peers_do() {
     let listener = reactor.watch(listener).expect("it can be watched");
     let accept = async {
         loop {
-            let (stream, _) = listener.accept().await.expect("somebody comes");
+            let (stream, _) = listener.accept().await.expect("a peer connects");
             let stream = reactor.watch(stream).expect("it can be watched");
             let serve = async move {
                 echo(stream).await;
@@ -325,7 +325,7 @@ fn what_is_sent_comes_back_whatever_peers_do() {
             some.into_iter().for_each(|one| one.join().expect("it is right"));
         }
     });
-    // Of those who were reset it may be told when all peers have gone; one that fails ends the test, too.
+    // The reset may be reported only after all peers have gone; a failure ends the test, too.
     let done = async {
         let mut looks_left = 1_000;
         while served.get() < PEERS && looks_left > 0 {

@@ -1,7 +1,6 @@
 //! Signals and the end of standard input.
 //!
-//! The signals are kept from being delivered, and read from a descriptor (signalfd(2)): no code of the node ever runs in a
-//! signal handler.
+//! The signals are blocked and read from a descriptor (signalfd(2)), so no code of the node runs in a signal handler.
 
 use std::io::{self, Stdin};
 
@@ -17,7 +16,7 @@ const NUMBERS: [(Signal, signal::Signal); 3] = [
     (Signal::Reload, signal::Signal::SIGHUP),
 ];
 
-/// Blocks these signals in this thread, and in those that it starts from now on.
+/// Blocks these signals in this thread, and in threads that it starts later.
 pub(super) fn block(wanted: &[Signal]) -> io::Result<SignalFd> {
     let wanted = NUMBERS.iter().filter(|(signal, _)| wanted.contains(signal));
     let set: SigSet = wanted.map(|(_, number)| *number).collect();

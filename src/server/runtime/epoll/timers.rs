@@ -1,5 +1,5 @@
-//! Times that tasks wait for: a list of those who sleep, and one timer of the kernel's, which is set when the earliest of them
-//! changes and before the loop sleeps, not before.
+//! Timers of tasks: a list of sleepers, and one kernel timer. The loop sets the kernel timer before it sleeps, if the earliest
+//! time has changed.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -16,13 +16,13 @@ use slab::Slab;
 
 pub(super) const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// Those who wait for a time: a few dozen at most, so they are looked through.
+/// The sleepers: a few dozen at most, so a linear search is enough.
 pub(super) struct Timers {
-    /// When, and who; nobody once it has been woken.
+    /// The time and the waker; none when it has been woken.
     sleepers: RefCell<Slab<(Instant, Option<Waker>)>>,
-    /// The earliest of those who have not been woken.
+    /// The earliest time of a sleeper that has not been woken.
     earliest: Cell<Option<Instant>>,
-    /// What the kernel's timer is set to.
+    /// The time of the kernel timer.
     set: Cell<Option<Instant>>,
     timer: OwnedFd,
 }
@@ -51,7 +51,7 @@ impl Timers {
         if earliest == self.set.get() {
             return;
         }
-        // No time at all would be no timer.
+        // A zero time would disarm the timer.
         let time = earliest.map_or(Duration::ZERO, |at| {
             at.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1))
         });
@@ -62,7 +62,7 @@ impl Timers {
         }
     }
 
-    /// Wakes all whose time has come.
+    /// Wakes all sleepers that are due.
     pub(super) fn ring(&self) {
         let now = Instant::now();
         for (_, (at, waker)) in &mut *self.sleepers.borrow_mut() {

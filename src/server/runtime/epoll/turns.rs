@@ -1,14 +1,14 @@
-//! Who of the clients is served next: those that ask for little first, and address by address.
+//! Decides which client is served next: sparse clients first, and in turn by address.
 //!
 //! There are two classes, sparse and busy, and in each a lane for every address, as far as 256 lanes tell them apart. Within a
-//! class the lanes have turns: one client of each, round and round. So a crowd behind one address, sparse or busy, counts as
-//! one client to those behind others. Which class a client is in is for its owner to say, from what its last turn brought.
+//! class the lanes have turns: one client of each, in a cycle. So to clients at other addresses, a crowd at one address counts as
+//! one client. The caller sets the class of a client, by the bytes of its last turn.
 //!
-//! Plain deficit round robin does not do: an honest client that asks every 2 ms asks for more than each of 4,000 that send a
-//! byte at a time.
+//! Plain deficit round robin is not enough: an honest client with a request every 2 ms sends more than each of 4,000 clients
+//! that send one byte at a time.
 //!
 //! Invariants: a client is in at most one lane, once; a lane is in its class' ring exactly when it is not empty. A key is
-//! below [`KEYS_MAX`]. Zero stands for nobody, so that a key is kept as itself and one.
+//! below [`KEYS_MAX`]. Links store a key plus one; zero is the end.
 
 /// Keys that clients may have.
 pub(super) const KEYS_MAX: usize = u16::MAX as usize;
@@ -35,7 +35,7 @@ impl List {
         self.first == 0
     }
 
-    /// Appends `at`. `link` is where an item keeps who is behind it.
+    /// Appends `at`. `link` is the field with the next item.
     fn push<T>(&mut self, items: &mut [T], at: usize, link: fn(&mut T) -> &mut u16) {
         let number = u16::try_from(at + 1).expect("a key is below the limit");
         *link(&mut items[at]) = 0;
@@ -55,7 +55,7 @@ impl List {
         Some(at)
     }
 
-    /// Takes `at` out of the middle, which looks through those before it.
+    /// Removes `at`, with a search from the front.
     fn remove<T>(&mut self, items: &mut [T], at: usize, link: fn(&mut T) -> &mut u16) {
         let behind = *link(&mut items[at]);
         let (mut before, mut here) = (0, self.first);
@@ -96,7 +96,7 @@ struct Lanes {
 pub(super) struct Turns {
     /// By key.
     places: Vec<Place>,
-    /// Sparse and busy. Apart, and all zero: what nobody is in costs no memory.
+    /// Sparse and busy. Boxed and all zero: unused lanes cost no memory.
     classes: Box<[Lanes; 2]>,
 }
 
@@ -112,7 +112,7 @@ impl Turns {
         if self.places.len() <= key {
             self.places.resize(key + 1, Place::default());
         }
-        debug_assert!(!self.places[key].is_queued, "who goes is taken out");
+        debug_assert!(!self.places[key].is_queued, "a client that disconnects is removed");
         self.places[key] = Place { lane: address, ..Place::default() };
     }
 
@@ -122,7 +122,7 @@ impl Turns {
         self.places = Vec::new();
     }
 
-    /// Whether nobody is to be served.
+    /// Whether no client waits for a turn.
     pub(super) fn is_empty(&self) -> bool {
         self.classes.iter().all(|lanes| lanes.ring.first == 0)
     }
@@ -194,7 +194,7 @@ mod tests {
         Remove(usize),
     }
 
-    /// Lanes as lists of lists: who is in them, the lane whose turn it is first.
+    /// Lanes as lists of clients; the next lane comes first.
     #[derive(Default)]
     struct Model {
         lanes: [VecDeque<(u8, VecDeque<usize>)>; 2],

@@ -1,4 +1,4 @@
-//! What the kernel has said of a socket, and sockets that belong to a task, with what waits for them.
+//! The readiness of a socket, and sockets that belong to a task, with their wakers.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -31,7 +31,7 @@ pub(super) enum For {
     Writing,
 }
 
-/// What the kernel has said of a socket.
+/// The readiness of a socket, by the kernel's events.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Readiness {
     pub(super) can_read: bool,
@@ -41,7 +41,7 @@ pub(super) struct Readiness {
 }
 
 impl Readiness {
-    /// Of a socket that nobody has tried yet: to try is to know.
+    /// A new socket: ready until the first attempt.
     pub(super) const UNTRIED: Readiness = Readiness { can_read: true, can_write: true, is_unsure: false };
 
     pub(super) fn add(&mut self, flags: EventFlags) {
@@ -50,7 +50,7 @@ impl Readiness {
         self.is_unsure |= flags.intersects(UNSURE_FLAGS);
     }
 
-    /// A read has left room: what comes from now on is told by the next edge.
+    /// A read has left room: the next bytes cause a new edge.
     pub(super) fn was_drained(&mut self) {
         self.can_read = self.is_unsure;
     }
@@ -105,10 +105,10 @@ impl Source {
     }
 }
 
-/// Keeps a waker, without making another one of the same task.
+/// Stores a waker, and clones it only if it belongs to another task.
 fn keep(cell: &Cell<Option<Waker>>, waker: &Waker) {
-    let kept = cell.take().filter(|kept| kept.will_wake(waker));
-    cell.set(Some(kept.unwrap_or_else(|| waker.clone())));
+    let stored = cell.take().filter(|stored| stored.will_wake(waker));
+    cell.set(Some(stored.unwrap_or_else(|| waker.clone())));
 }
 
 /// A descriptor that a task waits for.
@@ -140,7 +140,7 @@ impl<T: AsFd> Watched<T> {
         &self.io
     }
 
-    /// Ready when an attempt is worth it. An attempt that finds nothing has to [`clear`](Self::clear) that.
+    /// Ready when an attempt can succeed. An attempt that would block must [`clear`](Self::clear) the readiness.
     pub(super) fn poll_ready(&self, direction: For, context: &mut Context) -> Poll<()> {
         if self.source.readiness.get().has(direction) {
             return Poll::Ready(());
@@ -163,7 +163,7 @@ impl<T: AsFd> Watched<T> {
         self.source.readiness.set(readiness);
     }
 
-    /// Does what may block, as soon as it does not.
+    /// Makes an attempt when it does not block.
     pub(super) fn poll_with<R>(
         &self,
         direction: For,
