@@ -421,11 +421,7 @@ impl Driver {
     pub fn accept_failed(&self, member: &str, error: &std::io::Error) {
         self.refusals.count(Refused::Accept);
         let now = self.clock.now().mono;
-        self.warnings.warn(
-            Kind::Accept,
-            now,
-            &format_args!("{member}: cannot accept a connection: {error}"),
-        );
+        self.warnings.warn(Kind::Accept, now, &format_args!("{member}: cannot accept a connection: {error}"));
     }
 
     /// Does what is due by the clock.

@@ -100,11 +100,7 @@ impl Driver {
                 );
             }
             (_, None, None) => {
-                self.warnings.warn(
-                    Kind::Stranger,
-                    now,
-                    &format_args!("refused a link connection: {reason}"),
-                );
+                self.warnings.warn(Kind::Stranger, now, &format_args!("refused a link connection: {reason}"));
             }
         }
     }
