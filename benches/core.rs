@@ -8,7 +8,7 @@ use std::time::Instant;
 use herd::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX};
 use herd::proto::node::{Node, Seed, Setup};
 use herd::proto::out::Out;
-use herd::proto::quota::Caller;
+use herd::proto::quota::QuotaKey;
 use herd::proto::time::{Mono, Now, Timestamp};
 use static_cell::ConstStaticCell;
 
@@ -49,7 +49,7 @@ fn iamat(n: usize, tick: usize) -> String {
 fn say<const SLOTS: usize>(node: &mut Node<SLOTS>, line: &str) {
     let mut bytes = [0; ANSWER_BYTES_MAX];
     let mut out = Out::new(&mut bytes);
-    let _ = std::hint::black_box(node.client_line(&NOW, Caller::EXEMPT, line.as_bytes(), &mut out));
+    let _ = std::hint::black_box(node.client_line(&NOW, QuotaKey::EXEMPT, line.as_bytes(), &mut out));
 }
 
 /// Nanoseconds a line, the median over rounds of `BATCH` lines that `next` makes outside the clock.

@@ -4,7 +4,7 @@ use herd::proto::auth::Keys;
 use herd::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, LINK_LINE_BYTES_MAX, NONCE_BYTES};
 use herd::proto::node::{Node, Seed, SessionId, Setup};
 use herd::proto::out::Out;
-use herd::proto::quota::Caller;
+use herd::proto::quota::QuotaKey;
 use herd::proto::time::{Mono, Now, Timestamp};
 
 type Small = Node<64>;
@@ -80,8 +80,8 @@ fn a_link_and_a_full_table_allocate_nothing() {
             command.put_u128(u128::from(i));
             command.put(b" +1+1 160000");
             command.put_u128(u128::from(1000 + i));
-            let _ = ends[0].0.client_line(&now, Caller::EXEMPT, command.written(), &mut out);
-            let _ = ends[1].0.client_line(&now, Caller::EXEMPT, b"WHATSAT nobody 1 1", &mut out);
+            let _ = ends[0].0.client_line(&now, QuotaKey::EXEMPT, command.written(), &mut out);
+            let _ = ends[1].0.client_line(&now, QuotaKey::EXEMPT, b"WHATSAT nobody 1 1", &mut out);
             lines += talk(&mut ends, &now);
             now.mono = now.mono.after_ms(1_000);
             ends[0].0.tick(&now);

@@ -12,7 +12,7 @@ use herd::proto::client::{Piece, Splitter};
 use herd::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, CLIENT_LINE_BYTES_MAX};
 use herd::proto::node::{Answer, Node, Seed, Setup};
 use herd::proto::out::Out;
-use herd::proto::quota::Caller;
+use herd::proto::quota::QuotaKey;
 use herd::proto::time::{Mono, Now, Timestamp};
 
 use crate::grammar::{self, Fix, Request};
@@ -91,7 +91,7 @@ fn answer(node: &mut Node<16>, piece: Piece, in_http: &mut bool, sent: &mut Vec<
     let mut bytes = vec![0; ANSWER_BYTES_MAX.max(line_bytes + 3)];
     let mut out = Out::new(&mut bytes);
     match piece {
-        Piece::Line(line) => match node.client_line(&NOW, Caller::EXEMPT, line, &mut out) {
+        Piece::Line(line) => match node.client_line(&NOW, QuotaKey::EXEMPT, line, &mut out) {
             answer @ (Answer::Done | Answer::Close) => {
                 sent.extend_from_slice(out.written());
                 return matches!(answer, Answer::Close);

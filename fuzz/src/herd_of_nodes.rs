@@ -16,7 +16,7 @@ use herd::proto::names::Names;
 use herd::proto::node::reload::Reload;
 use herd::proto::node::{Answer, Node, Seed, SessionId, Setup};
 use herd::proto::out::Out;
-use herd::proto::quota::Caller;
+use herd::proto::quota::QuotaKey;
 use herd::proto::session::Cut;
 use herd::proto::time::{Mono, Now, Timestamp};
 use herd::proto::update::{Update, UpdateRef};
@@ -133,7 +133,7 @@ impl Herd {
         let mut out = Out::new(&mut bytes);
         let now = self.now(node);
         let at_line =
-            match self.boards[node].node.client_line(&now, Caller::EXEMPT, line.as_bytes(), &mut out) {
+            match self.boards[node].node.client_line(&now, QuotaKey::EXEMPT, line.as_bytes(), &mut out) {
                 Answer::Done | Answer::Close => {
                     out.written().strip_suffix(b"\n").expect("a whole line").to_vec()
                 }

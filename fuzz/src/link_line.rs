@@ -29,7 +29,7 @@ use herd::proto::limits::{
 use herd::proto::node::links::LinkEvent;
 use herd::proto::node::{Node, Seed, Setup};
 use herd::proto::out::Out;
-use herd::proto::quota::Caller;
+use herd::proto::quota::QuotaKey;
 use herd::proto::session::Cut;
 use herd::proto::time::{Mono, Now, Timestamp};
 use herd::proto::update::{AtLineError, Update};
@@ -372,7 +372,7 @@ impl Play {
     fn hear_client(&mut self, line: &[u8]) {
         let mut bytes = vec![0; ANSWER_BYTES_MAX.max(line.len() + 3)];
         let now = self.now();
-        let _ = self.node.client_line(&now, Caller::EXEMPT, line, &mut Out::new(&mut bytes));
+        let _ = self.node.client_line(&now, QuotaKey::EXEMPT, line, &mut Out::new(&mut bytes));
     }
 
     fn read_all(&mut self) {

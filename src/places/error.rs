@@ -102,7 +102,10 @@ impl fmt::Display for Message<'_> {
             PlacesError::Read(_, error) => write!(f, "places: cannot read {name}: {error}"),
             PlacesError::NotPlaces(_) => write!(f, "places: {name} is not a places file; {REMEDY}"),
             PlacesError::Version(_, found) => {
-                write!(f, "places: {name} has format version {found}, which this program does not read; {REMEDY}")
+                write!(
+                    f,
+                    "places: {name} has format version {found}, which this program does not read; {REMEDY}"
+                )
             }
             PlacesError::Length(_, expected, found) => {
                 write!(f, "places: {name} is {found} bytes long where {expected} are due; {REMEDY}")

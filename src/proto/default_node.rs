@@ -14,7 +14,7 @@ use super::names::NodeId;
 use super::node::links::LinkEvent;
 use super::node::{Answer, Node, SessionId};
 use super::out::Out;
-use super::quota::Caller;
+use super::quota::QuotaKey;
 use super::session::Ended;
 use super::time::{Mono, Now};
 use super::update::Update;
@@ -36,8 +36,8 @@ impl BoardNode {
 
     /// [`Node::client_line`].
     #[inline(never)]
-    pub fn client_line(&mut self, now: &Now, caller: Caller, line: &[u8], out: &mut Out) -> Answer {
-        self.0.client_line(now, caller, line, out)
+    pub fn client_line(&mut self, now: &Now, quota_key: QuotaKey, line: &[u8], out: &mut Out) -> Answer {
+        self.0.client_line(now, quota_key, line, out)
     }
 
     /// [`Node::link_line`].

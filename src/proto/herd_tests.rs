@@ -8,7 +8,7 @@ use super::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, AT_LINE_BYTES_MAX, LINK_LINE_BY
 use super::node::links::LinkEvent;
 use super::node::{Answer, Node, Seed, SessionId, Setup};
 use super::out::Out;
-use super::quota::Caller;
+use super::quota::QuotaKey;
 use super::session::Cut;
 use super::time::{Mono, Now, Timestamp};
 
@@ -82,7 +82,7 @@ impl Herd {
         let mut bytes = [0; ANSWER_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
         let now = self.now();
-        let answer = self.nodes[node].client_line(&now, Caller::EXEMPT, line.as_bytes(), &mut out);
+        let answer = self.nodes[node].client_line(&now, QuotaKey::EXEMPT, line.as_bytes(), &mut out);
         assert!(matches!(answer, Answer::Done));
         String::from_utf8_lossy(out.written()).into_owned()
     }

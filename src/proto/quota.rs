@@ -22,25 +22,25 @@ use siphasher::sip::SipHasher13;
 
 use super::limits::CLIENTS_PER_ADDRESS_MAX;
 
-/// The key of the quota that an update counts against. [`Node::caller`](super::node::Node::caller) makes it.
+/// The key of the quota that an update counts against. [`Node::quota_key`](super::node::Node::quota_key) makes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Caller([u8; ROWS]);
+pub struct QuotaKey([u8; ROWS]);
 
 const ROWS: usize = 3;
 
-impl Caller {
+impl QuotaKey {
     /// Exempt: a client of a herd on one machine, or one that connects through a gateway.
-    pub const EXEMPT: Caller = Caller([0; ROWS]);
+    pub const EXEMPT: QuotaKey = QuotaKey([0; ROWS]);
 
     /// The key of an address, by the secret of the table's hash.
-    pub(super) fn of(address: IpAddr, hash_key: (u64, u64)) -> Caller {
+    pub(super) fn of(address: IpAddr, hash_key: (u64, u64)) -> QuotaKey {
         let mut hasher = SipHasher13::new_with_keys(hash_key.0, hash_key.1);
         match address.to_canonical() {
             IpAddr::V4(v4) => hasher.write(&v4.octets()),
             IpAddr::V6(v6) => hasher.write(&v6.octets()[..8]),
         }
         let [a, b, c, ..] = hasher.finish().to_be_bytes();
-        Caller::of_tag([a, b, c])
+        QuotaKey::of_tag([a, b, c])
     }
 
     /// The first byte of the hash, for other code that distinguishes addresses.
@@ -51,8 +51,8 @@ impl Caller {
 
     /// The key of this tag. The tag that means exempt maps to another one.
     #[must_use]
-    pub fn of_tag(tag: [u8; ROWS]) -> Caller {
-        if tag == Caller::EXEMPT.0 { Caller([1; ROWS]) } else { Caller(tag) }
+    pub fn of_tag(tag: [u8; ROWS]) -> QuotaKey {
+        if tag == QuotaKey::EXEMPT.0 { QuotaKey([1; ROWS]) } else { QuotaKey(tag) }
     }
 }
 
@@ -76,24 +76,26 @@ impl Quotas {
         self.max = u16::try_from(max.clamp(1, CLIENTS_PER_ADDRESS_MAX)).unwrap_or(u16::MAX);
     }
 
-    /// Whether `caller` may take over an entry of `holder`, or add an entry if `holder` is `None`.
-    pub(super) fn allows(&self, caller: Caller, holder: Option<Caller>) -> bool {
-        caller == Caller::EXEMPT || holder == Some(caller) || self.held(caller) < self.max
+    /// Whether `quota_key` may take over an entry of `holder`, or add an entry if `holder` is `None`.
+    pub(super) fn allows(&self, quota_key: QuotaKey, holder: Option<QuotaKey>) -> bool {
+        quota_key == QuotaKey::EXEMPT || holder == Some(quota_key) || self.held(quota_key) < self.max
     }
 
-    /// An upper bound of the caller's entries. It is too high if other addresses share all its counters.
-    fn held(&self, caller: Caller) -> u16 {
-        let counts = self.counts.iter().zip(caller.0).map(|(counts, byte)| counts[usize::from(byte)]);
+    /// An upper bound of the address's entries. It is too high if other addresses share all its counters.
+    fn held(&self, quota_key: QuotaKey) -> u16 {
+        let counts = self.counts.iter().zip(quota_key.0).map(|(counts, byte)| counts[usize::from(byte)]);
         counts.min().unwrap_or(0)
     }
 
-    /// Moves an entry from the quota of `from` to that of `to`. [`Caller::EXEMPT`] has no counters.
-    pub(super) fn pass(&mut self, from: Caller, to: Caller) {
+    /// Moves an entry from the quota of `from` to that of `to`. [`QuotaKey::EXEMPT`] has no counters.
+    pub(super) fn pass(&mut self, from: QuotaKey, to: QuotaKey) {
         if from == to {
             return;
         }
-        for (caller, is_given) in [(from, false), (to, true)] {
-            for (counts, byte) in self.counts.iter_mut().zip(caller.0).filter(|_| caller != Caller::EXEMPT) {
+        for (quota_key, is_given) in [(from, false), (to, true)] {
+            for (counts, byte) in
+                self.counts.iter_mut().zip(quota_key.0).filter(|_| quota_key != QuotaKey::EXEMPT)
+            {
                 let count = &mut counts[usize::from(byte)];
                 debug_assert!(is_given || *count > 0, "an entry is counted before it is released");
                 *count = if is_given { *count + 1 } else { count.saturating_sub(1) };
@@ -112,37 +114,41 @@ mod tests {
 
     #[test]
     fn an_address_holds_its_quota_and_no_more() {
-        let caller = Caller([1, 2, 3]);
+        let quota_key = QuotaKey([1, 2, 3]);
         let mut quotas = Quotas::new();
         quotas.set_max(2);
         for _ in 0..2 {
-            assert!(quotas.allows(caller, None));
-            quotas.pass(Caller::EXEMPT, caller);
+            assert!(quotas.allows(quota_key, None));
+            quotas.pass(QuotaKey::EXEMPT, quota_key);
         }
-        assert!(!quotas.allows(caller, None));
+        assert!(!quotas.allows(quota_key, None));
         assert!(
-            !quotas.allows(caller, Some(Caller::EXEMPT)),
+            !quotas.allows(quota_key, Some(QuotaKey::EXEMPT)),
             "an address over its quota cannot take over an exempt entry"
         );
-        assert!(quotas.allows(caller, Some(caller)), "an address may update its own entry");
+        assert!(quotas.allows(quota_key, Some(quota_key)), "an address may update its own entry");
         for other in [[1, 2, 4], [1, 0, 3], [0, 2, 3]] {
-            assert!(quotas.allows(Caller(other), None), "sharing two bytes is not enough");
+            assert!(quotas.allows(QuotaKey(other), None), "sharing two bytes is not enough");
         }
-        assert!(quotas.allows(Caller::EXEMPT, None));
+        assert!(quotas.allows(QuotaKey::EXEMPT, None));
         // Another node has heard one of its clients.
-        quotas.pass(caller, Caller::EXEMPT);
-        assert!(quotas.allows(caller, None));
+        quotas.pass(quota_key, QuotaKey::EXEMPT);
+        assert!(quotas.allows(quota_key, None));
     }
 
     #[test]
     fn addresses_of_one_host_share_a_quota() {
-        let caller = |text: &str| Caller::of(text.parse().expect("an address"), HASH_KEY);
-        assert_eq!(caller("192.0.2.7"), caller("::ffff:192.0.2.7"));
-        assert_eq!(caller("2001:db8::1"), caller("2001:db8::ffff:0:2"), "one /64 shares a quota");
-        assert_ne!(caller("192.0.2.7"), caller("192.0.2.8"));
-        assert_ne!(caller("127.0.0.1"), Caller::EXEMPT, "the configuration decides which clients are exempt");
-        let otherwise = Caller::of(IpAddr::from([192, 0, 2, 7]), (3, 4));
-        assert_ne!(otherwise, caller("192.0.2.7"), "the hash is keyed");
+        let quota_key = |text: &str| QuotaKey::of(text.parse().expect("an address"), HASH_KEY);
+        assert_eq!(quota_key("192.0.2.7"), quota_key("::ffff:192.0.2.7"));
+        assert_eq!(quota_key("2001:db8::1"), quota_key("2001:db8::ffff:0:2"), "one /64 shares a quota");
+        assert_ne!(quota_key("192.0.2.7"), quota_key("192.0.2.8"));
+        assert_ne!(
+            quota_key("127.0.0.1"),
+            QuotaKey::EXEMPT,
+            "the configuration decides which clients are exempt"
+        );
+        let otherwise = QuotaKey::of(IpAddr::from([192, 0, 2, 7]), (3, 4));
+        assert_ne!(otherwise, quota_key("192.0.2.7"), "the hash is keyed");
     }
 
     proptest! {
@@ -152,21 +158,21 @@ mod tests {
             max in 1..6_u32,
             steps in proptest::collection::vec((0..16_usize, [0..3_u8, 0..3, 0..2]), 0..200),
         ) {
-            let (mut quotas, mut holders) = (Quotas::new(), [Caller::EXEMPT; 16]);
+            let (mut quotas, mut holders) = (Quotas::new(), [QuotaKey::EXEMPT; 16]);
             quotas.set_max(max);
             for (slot, tag) in steps {
-                let caller = Caller(tag);
-                if quotas.allows(caller, Some(holders[slot])) {
-                    quotas.pass(holders[slot], caller);
-                    holders[slot] = caller;
+                let quota_key = QuotaKey(tag);
+                if quotas.allows(quota_key, Some(holders[slot])) {
+                    quotas.pass(holders[slot], quota_key);
+                    holders[slot] = quota_key;
                 }
-                for caller in holders.into_iter().filter(|holder| *holder != Caller::EXEMPT) {
-                    let held = holders.iter().filter(|other| **other == caller).count();
-                    prop_assert!(held <= usize::from(quotas.held(caller)), "{} of {:?}", held, caller);
+                for quota_key in holders.into_iter().filter(|holder| *holder != QuotaKey::EXEMPT) {
+                    let held = holders.iter().filter(|other| **other == quota_key).count();
+                    prop_assert!(held <= usize::from(quotas.held(quota_key)), "{} of {:?}", held, quota_key);
                     prop_assert!(held <= max as usize);
                 }
             }
-            holders.into_iter().for_each(|holder| quotas.pass(holder, Caller::EXEMPT));
+            holders.into_iter().for_each(|holder| quotas.pass(holder, QuotaKey::EXEMPT));
             prop_assert!(quotas.counts.iter().flatten().all(|count| *count == 0));
         }
     }

@@ -28,7 +28,7 @@ use super::fields::ClientId;
 use super::limits::NEIGHBOURS_MAX;
 use super::names::NodeId;
 use super::pending::Pending;
-use super::quota::{Caller, Quotas};
+use super::quota::{QuotaKey, Quotas};
 use super::time::Timestamp;
 use super::update::{Sighting, Update, UpdateRef};
 
@@ -54,7 +54,7 @@ struct Entry {
     /// start.
     heard_s: i32,
     /// The quota that the entry counts against.
-    holder: Caller,
+    holder: QuotaKey,
 }
 
 /// Bytes of an entry with its key in the map: two bytes of hash, the key, the entry, padding.
@@ -89,7 +89,7 @@ pub enum Source {
     /// A client of this node.
     Client {
         /// Whose quota the entry counts against.
-        caller: Caller,
+        quota_key: QuotaKey,
     },
     /// The neighbour of this number.
     Neighbour(usize),
@@ -99,10 +99,10 @@ pub enum Source {
 }
 
 impl Source {
-    fn caller(self) -> Caller {
+    fn quota_key(self) -> QuotaKey {
         match self {
-            Source::Client { caller } => caller,
-            Source::Neighbour(_) | Source::Restored => Caller::EXEMPT,
+            Source::Client { quota_key } => quota_key,
+            Source::Neighbour(_) | Source::Restored => QuotaKey::EXEMPT,
         }
     }
 }
@@ -269,16 +269,16 @@ impl<const SLOTS: usize> Table<SLOTS> {
                 }
                 Admission::Duplicate
             }
-            Ordering::Greater if !self.quotas.allows(from.caller(), Some(self.entry(slot).holder)) => {
+            Ordering::Greater if !self.quotas.allows(from.quota_key(), Some(self.entry(slot).holder)) => {
                 Admission::OverQuota
             }
             Ordering::Greater => {
                 let (_, entry) = self.map.get_index_mut(slot).expect("the slot was just found");
                 let old = core::mem::replace(
                     entry,
-                    Entry { sighting: update.sighting, heard_s, holder: from.caller() },
+                    Entry { sighting: update.sighting, heard_s, holder: from.quota_key() },
                 );
-                self.quotas.pass(old.holder, from.caller());
+                self.quotas.pass(old.holder, from.quota_key());
                 let map = &self.map;
                 self.heap.update(slot, update.sighting.rank.0, |a, b| tie(map, a, b));
                 self.dirty.set(slot);
@@ -292,7 +292,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
         if self.floor().is_some_and(|smallest| update.borrowed().compare(&smallest).is_lt()) {
             return Admission::BelowFloor;
         }
-        if !self.quotas.allows(from.caller(), None) {
+        if !self.quotas.allows(from.quota_key(), None) {
             return Admission::OverQuota;
         }
         if self.map.len() == self.capacity {
@@ -302,9 +302,9 @@ impl<const SLOTS: usize> Table<SLOTS> {
         let slot = self.map.len();
         debug_assert!(slot < self.capacity);
         let inserted =
-            self.map.insert(key, Entry { sighting: update.sighting, heard_s, holder: from.caller() });
+            self.map.insert(key, Entry { sighting: update.sighting, heard_s, holder: from.quota_key() });
         debug_assert!(matches!(inserted, Ok(None)), "the client was not there and the map has room");
-        self.quotas.pass(Caller::EXEMPT, from.caller());
+        self.quotas.pass(QuotaKey::EXEMPT, from.quota_key());
         let map = &self.map;
         self.heap.push(slot, update.sighting.rank.0, |a, b| tie(map, a, b));
         self.dirty.set(slot);
@@ -418,7 +418,7 @@ impl<const SLOTS: usize> Table<SLOTS> {
         let map = &self.map;
         self.heap.remove(slot, |a, b| tie(map, a, b));
         self.pending.clear_slot(slot);
-        self.quotas.pass(self.entry(slot).holder, Caller::EXEMPT);
+        self.quotas.pass(self.entry(slot).holder, QuotaKey::EXEMPT);
         self.dirty.move_slot(last, slot);
         let (key, _) = self.map.get_index(slot).expect("the caller found the slot");
         let key = key.clone();

@@ -51,7 +51,7 @@ struct Model {
     capacity: usize,
     now_s: i32,
     entries: BTreeMap<Client, (Sighting, i32)>,
-    holders: BTreeMap<Client, Caller>,
+    holders: BTreeMap<Client, QuotaKey>,
     pending: [BTreeSet<Client>; NEIGHBOURS],
     evicted: u64,
 }
@@ -72,10 +72,10 @@ impl Model {
 
     /// The addresses of the tests share no counter, so the counts must be equal.
     fn allows(&self, from: Source, client: Option<&Client>) -> bool {
-        let caller = from.caller();
-        let holds = self.holders.values().filter(|holder| **holder == caller).count();
-        caller == Caller::EXEMPT
-            || client.is_some_and(|client| self.holders[client] == caller)
+        let quota_key = from.quota_key();
+        let holds = self.holders.values().filter(|holder| **holder == quota_key).count();
+        quota_key == QuotaKey::EXEMPT
+            || client.is_some_and(|client| self.holders[client] == quota_key)
             || holds < QUOTA as usize
     }
 
@@ -141,7 +141,7 @@ impl Model {
             }
         };
         self.entries.insert(client.clone(), (new, heard_s));
-        self.holders.insert(client.clone(), from.caller());
+        self.holders.insert(client.clone(), from.quota_key());
         for (neighbour, pending) in self.pending.iter_mut().enumerate() {
             if from == Source::Neighbour(neighbour) {
                 pending.remove(&client);
@@ -266,7 +266,7 @@ fn any_update() -> impl Strategy<Value = Update> {
 fn any_op() -> impl Strategy<Value = Op> {
     let from = prop_oneof![
         2 => (0..4_u8).prop_map(|n| Source::Client {
-            caller: if n == 0 { Caller::EXEMPT } else { Caller::of_tag([n; 3]) },
+            quota_key: if n == 0 { QuotaKey::EXEMPT } else { QuotaKey::of_tag([n; 3]) },
         }),
         3 => (0..NEIGHBOURS).prop_map(Source::Neighbour),
     ];

@@ -108,7 +108,7 @@ fn an_update_is_pending_for_all_but_its_sender() {
 fn an_update_from_a_neighbour_clears_its_bit() {
     let mut table = table(4);
     let kiwi = update("AT Hill +0.000000000 kiwi +1+1 1");
-    table.admit(&kiwi, 0, 0, Source::Client { caller: Caller::EXEMPT });
+    table.admit(&kiwi, 0, 0, Source::Client { quota_key: QuotaKey::EXEMPT });
     assert_eq!(table.admit(&kiwi, 0, 0, Source::Neighbour(1)), Admission::Duplicate);
     assert_eq!((table.pending().count(0), table.pending().count(1)), (1, 0));
 }
@@ -121,12 +121,15 @@ fn a_repeat_at_its_origin_is_a_duplicate() {
             &update("AT Hill +0.000000001 kiwi +1+1 1"),
             0,
             0,
-            Source::Client { caller: Caller::EXEMPT }
+            Source::Client { quota_key: QuotaKey::EXEMPT }
         ),
         Admission::Newcomer
     );
     let again = update("AT Hill +5.000000000 kiwi +1+1 1.0");
-    assert_eq!(table.admit(&again, 0, 0, Source::Client { caller: Caller::EXEMPT }), Admission::Duplicate);
+    assert_eq!(
+        table.admit(&again, 0, 0, Source::Client { quota_key: QuotaKey::EXEMPT }),
+        Admission::Duplicate
+    );
     assert_eq!(table.admit(&again, 0, 0, Source::Neighbour(0)), Admission::News);
 }
 
@@ -134,15 +137,18 @@ fn a_repeat_at_its_origin_is_a_duplicate() {
 fn entries_age_by_the_steady_clock() {
     let mut table = table(4);
     let kiwi = update("AT Hill +0.000000000 kiwi +1+1 1");
-    assert_eq!(table.admit(&kiwi, -100, 0, Source::Client { caller: Caller::EXEMPT }), Admission::TooOld);
-    table.admit(&kiwi, 0, 0, Source::Client { caller: Caller::EXEMPT });
+    assert_eq!(
+        table.admit(&kiwi, -100, 0, Source::Client { quota_key: QuotaKey::EXEMPT }),
+        Admission::TooOld
+    );
+    table.admit(&kiwi, 0, 0, Source::Client { quota_key: QuotaKey::EXEMPT });
     assert_eq!(table.advertised(89).count(), 1);
     assert_eq!(table.advertised(90).count(), 0, "the last tenth is not advertised");
     assert!(table.take_pending(0, 90).is_none());
     assert!(table.get(&kiwi.client, 99).is_some());
     assert!(table.get(&kiwi.client, 100).is_none());
     assert_eq!(
-        table.admit(&kiwi, 100, 100, Source::Client { caller: Caller::EXEMPT }),
+        table.admit(&kiwi, 100, 100, Source::Client { quota_key: QuotaKey::EXEMPT }),
         Admission::Newcomer,
         "an expired entry does not count"
     );

@@ -33,7 +33,7 @@ use crate::proto::node::links::LinkState;
 use crate::proto::node::reload::{Reload, Reloaded};
 use crate::proto::node::{PlacesQuery, Seed, SessionId, Setup};
 use crate::proto::out::Out;
-use crate::proto::quota::Caller;
+use crate::proto::quota::QuotaKey;
 use crate::proto::session::Cut;
 use crate::proto::time::Mono;
 
@@ -278,17 +278,17 @@ impl Driver {
 
     /// The quota that applies to updates from this address.
     #[must_use]
-    pub fn caller(&self, address: IpAddr) -> Caller {
+    pub fn quota_key(&self, address: IpAddr) -> QuotaKey {
         match self.addresses.borrow().is_exempt(address) {
-            true => Caller::EXEMPT,
-            false => self.node.borrow().caller(address),
+            true => QuotaKey::EXEMPT,
+            false => self.node.borrow().quota_key(address),
         }
     }
 
     /// What tells addresses apart where clients have turns: a byte of the same hash.
     #[must_use]
     pub fn lane(&self, address: IpAddr) -> u8 {
-        self.node.borrow().caller(address).first_byte()
+        self.node.borrow().quota_key(address).first_byte()
     }
 
     /// Works off a client's input, as much as `output` has room for the answers of.

@@ -12,7 +12,7 @@ use crate::proto::limits::{
 };
 use crate::proto::node::Answer;
 use crate::proto::out::Out;
-use crate::proto::quota::Caller;
+use crate::proto::quota::QuotaKey;
 use crate::proto::time::{Now, Timestamp};
 use crate::proto::update::{Sighting, Update, UpdateRef};
 
@@ -169,7 +169,7 @@ impl World {
         let address = tight.then(|| self.rng.usize(0..ADDRESSES));
         // The tags share no counter.
         let tag = address.and_then(|address| u8::try_from(address + 1).ok());
-        let caller = tag.map_or(Caller::EXEMPT, |tag| Caller::of_tag([tag; 3]));
+        let quota_key = tag.map_or(QuotaKey::EXEMPT, |tag| QuotaKey::of_tag([tag; 3]));
         let now = self.hosts[host].now(self.now);
         let mut bytes = [0; ANSWER_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
@@ -181,7 +181,7 @@ impl World {
         }
         let node = self.hosts[host].node.as_mut().expect("the node is up");
         let (refusals, news) = (node.counters().iamat_over_quota, node.counters().updates_new);
-        let answer = node.client_line(&now, caller, sent.line().as_bytes(), &mut out);
+        let answer = node.client_line(&now, quota_key, sent.line().as_bytes(), &mut out);
         let over_quota = node.counters().iamat_over_quota > refusals;
         let is_news = node.counters().updates_new > news;
         let text = String::from_utf8_lossy(out.written()).into_owned();

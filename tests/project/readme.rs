@@ -8,7 +8,7 @@ use herd::places::{Failure, Phase, UPSTREAM_BODY_BYTES_MAX};
 use herd::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, CLIENT_LINE_BYTES_MAX};
 use herd::proto::node::{Answer, Node, Seed, Setup};
 use herd::proto::out::Out;
-use herd::proto::quota::Caller;
+use herd::proto::quota::QuotaKey;
 use herd::proto::time::{Mono, Now, Timestamp};
 use herd::server::footprint::LIMITS;
 
@@ -119,7 +119,7 @@ fn exchanges() {
             let request = request.replace("\\r", "\r");
             let mut bytes = [0; ANSWER_BYTES_MAX + CLIENT_LINE_BYTES_MAX];
             let mut out = Out::new(&mut bytes);
-            let answer = match node.client_line(&now, Caller::EXEMPT, request.as_bytes(), &mut out) {
+            let answer = match node.client_line(&now, QuotaKey::EXEMPT, request.as_bytes(), &mut out) {
                 Answer::Done | Answer::Close => String::from_utf8_lossy(out.written()).into_owned(),
                 Answer::Places(query) => format!("{}\n", String::from_utf8_lossy(&query.at_line)),
             };

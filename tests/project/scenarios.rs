@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use herd::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, AT_LINE_BYTES_MAX, LINK_LINE_BYTES_MAX, NONCE_BYTES};
 use herd::proto::node::{Answer, Node, Seed, SessionId, Setup};
 use herd::proto::out::Out;
-use herd::proto::quota::Caller;
+use herd::proto::quota::QuotaKey;
 use herd::proto::time::{Mono, Now, Timestamp};
 
 const WALL_NS: i64 = 1_700_000_000_000_000_000;
@@ -116,7 +116,7 @@ impl Herd {
         let mut bytes = [0; ANSWER_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
         let node = self.nodes[node].as_mut().expect("it runs");
-        let answer = match node.client_line(&now, Caller::EXEMPT, line.as_bytes(), &mut out) {
+        let answer = match node.client_line(&now, QuotaKey::EXEMPT, line.as_bytes(), &mut out) {
             Answer::Done | Answer::Close => String::from_utf8_lossy(out.written()).into_owned(),
             Answer::Places(query) => String::from_utf8_lossy(&query.at_line).into_owned() + "\n",
         };

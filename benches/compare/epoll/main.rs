@@ -63,7 +63,7 @@ fn run(plan: NodeConfig, _reread: ReloadFn) -> Result<(), RunError> {
                     if epoll::add(&poll, &stream, key, edge).is_ok() {
                         entry.insert(Connection {
                             stream,
-                            client: Client::of(driver.caller(peer), driver.lane(peer)),
+                            client: Client::of(driver.quota_key(peer), driver.lane(peer)),
                         });
                     }
                 }),

@@ -38,7 +38,7 @@ use crate::limits::{
 };
 use crate::names::{Names, NamesError, NodeId};
 use crate::out::Out;
-use crate::quota::Caller;
+use crate::quota::QuotaKey;
 use crate::random::Jitter;
 use crate::receive_time::ReceiveClock;
 use crate::session::{Cut, Ended, Session};
@@ -257,8 +257,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
 
     /// The quota for the updates of a client at this address.
     #[must_use]
-    pub fn caller(&self, address: IpAddr) -> Caller {
-        Caller::of(address, self.table.hash_key())
+    pub fn quota_key(&self, address: IpAddr) -> QuotaKey {
+        QuotaKey::of(address, self.table.hash_key())
     }
 
     /// The node's table.
@@ -288,12 +288,12 @@ impl<const SLOTS: usize> Node<SLOTS> {
         self.me.expect("the server starts a node before it uses it")
     }
 
-    /// Handles a client's line, without its LF, and writes the answer with its newline. `caller` is from
-    /// [`Node::caller`].
+    /// Handles a client's line, without its LF, and writes the answer with its newline. `quota_key` is from
+    /// [`Node::quota_key`].
     ///
     /// `out` must have room for [`ANSWER_BYTES_MAX`](crate::limits::ANSWER_BYTES_MAX) bytes, and for the line
     /// plus three bytes.
-    pub fn client_line(&mut self, now: &Now, caller: Caller, line: &[u8], out: &mut Out) -> Answer {
+    pub fn client_line(&mut self, now: &Now, quota_key: QuotaKey, line: &[u8], out: &mut Out) -> Answer {
         match Command::parse(line) {
             Some(Command::Iamat { client, position, time }) if !self.is_ahead(now, time.timestamp()) => {
                 self.counters.iamat += 1;
@@ -308,7 +308,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 update.borrowed().put_at_line(&self.names, out);
                 out.put_byte(b'\n');
                 let now_s = now.mono.seconds();
-                let counter = match self.admit(&update, now_s, now.mono, Source::Client { caller }) {
+                let counter = match self.admit(&update, now_s, now.mono, Source::Client { quota_key }) {
                     Admission::News | Admission::Newcomer | Admission::Duplicate => return Answer::Done,
                     Admission::Stale | Admission::TooOld => &mut self.counters.iamat_stale,
                     Admission::BelowFloor => &mut self.counters.iamat_table_full,

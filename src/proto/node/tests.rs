@@ -5,7 +5,7 @@ use crate::fields::ClientId;
 use crate::herd_tests::{Herd, WALL_NS, keys, node};
 use crate::limits::{ANSWER_BYTES_MAX, DIGEST_EVERY_MS, NONCE_BYTES, STRANGER_MS_MIN};
 use crate::node::Answer;
-use crate::quota::Caller;
+use crate::quota::QuotaKey;
 use crate::time::Timestamp;
 
 #[test]
@@ -220,7 +220,7 @@ fn a_trusted_clock_removes_entries_too_far_ahead() {
     for (trusted, held) in [(true, 0), (false, 1)] {
         let line = b"IAMAT early +1+1 9000000000";
         assert!(matches!(
-            node.client_line(&now(trusted), Caller::EXEMPT, line, &mut Out::new(&mut bytes)),
+            node.client_line(&now(trusted), QuotaKey::EXEMPT, line, &mut Out::new(&mut bytes)),
             Answer::Done
         ));
         assert_eq!(node.table().len(), held);
@@ -240,7 +240,7 @@ fn held_after(updates: &[Step]) -> String {
         let now = Now { mono: Mono(mono_s * 1_000), wall, wall_is_trusted: *wall_is_trusted };
         let mut bytes = [0; ANSWER_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
-        assert!(matches!(node.client_line(&now, Caller::EXEMPT, line.as_bytes(), &mut out), Answer::Done));
+        assert!(matches!(node.client_line(&now, QuotaKey::EXEMPT, line.as_bytes(), &mut out), Answer::Done));
         let line = line.strip_prefix("IAMAT ").expect("a test's line is an IAMAT");
         assert!(out.written().ends_with(format!(" {line}\n").as_bytes()), "the answer holds what was sent");
     }
@@ -285,7 +285,7 @@ fn times_ahead_of_the_clock_evict_no_client() {
             wall_is_trusted: trusted,
         };
         let mut bytes = [0; ANSWER_BYTES_MAX];
-        let answer = node.client_line(&now, Caller::EXEMPT, line.as_bytes(), &mut Out::new(&mut bytes));
+        let answer = node.client_line(&now, QuotaKey::EXEMPT, line.as_bytes(), &mut Out::new(&mut bytes));
         matches!(answer, Answer::Places(_))
     };
     for trusted in [true, false] {
@@ -307,13 +307,15 @@ fn an_update_over_the_quota_is_not_stored() {
     node.set_clients_per_address(2);
     let now = Now { mono: Mono(0), wall: Timestamp(WALL_NS), wall_is_trusted: true };
     let (one, other) = ("192.0.2.7", "192.0.2.8");
-    let (one, other) =
-        (node.caller(one.parse().expect("an address")), node.caller(other.parse().expect("an address")));
-    let mut say = |caller, id: &str, time: u32| {
+    let (one, other) = (
+        node.quota_key(one.parse().expect("an address")),
+        node.quota_key(other.parse().expect("an address")),
+    );
+    let mut say = |quota_key, id: &str, time: u32| {
         let mut bytes = [0; ANSWER_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
         let line = format!("IAMAT {id} +1+1 {time}");
-        assert!(matches!(node.client_line(&now, caller, line.as_bytes(), &mut out), Answer::Done));
+        assert!(matches!(node.client_line(&now, quota_key, line.as_bytes(), &mut out), Answer::Done));
         assert!(out.written().starts_with(b"AT Campbell "), "the answer is the same in any case");
         assert!(out.written().ends_with(format!(" {id} +1+1 {time}\n").as_bytes()));
         (node.table().len(), node.table().pending().count(0), node.counters().iamat_over_quota)
@@ -322,7 +324,7 @@ fn an_update_over_the_quota_is_not_stored() {
     assert_eq!(say(one, "b", 11), (2, 2, 0));
     assert_eq!(say(one, "c", 12), (2, 2, 1), "neither stored nor pending");
     assert_eq!(say(one, "a", 20), (2, 2, 1), "an address may update its own entry");
-    assert_eq!(say(Caller::EXEMPT, "c", 12), (3, 3, 1));
+    assert_eq!(say(QuotaKey::EXEMPT, "c", 12), (3, 3, 1));
     assert_eq!(say(one, "c", 13), (3, 3, 2), "an address over its quota cannot take over an entry");
     assert_eq!(say(other, "a", 21), (3, 3, 2), "a client has changed its address");
     assert_eq!(say(one, "d", 14), (4, 4, 2), "the address has room again");
@@ -339,7 +341,7 @@ fn a_connection_that_speaks_http_ends() {
     let now = Now { mono: Mono(0), wall: Timestamp(WALL_NS), wall_is_trusted: true };
     let mut bytes = [0; ANSWER_BYTES_MAX];
     let mut out = Out::new(&mut bytes);
-    let answer = node.client_line(&now, Caller::EXEMPT, b"POST / HTTP/1.1\r", &mut out);
+    let answer = node.client_line(&now, QuotaKey::EXEMPT, b"POST / HTTP/1.1\r", &mut out);
     assert!(matches!(answer, Answer::Close));
     assert_eq!(out.written(), b"? POST / HTTP/1.1\r\n");
     assert!(node.count_long_line(b"GET /long") && !node.count_long_line(b"IAMAT long"));

@@ -16,7 +16,7 @@ use crate::proto::default_node::BoardNode;
 use crate::proto::limits::ANSWER_BYTES_MAX;
 use crate::proto::node::{Answer, PlacesQuery};
 use crate::proto::out::Out;
-use crate::proto::quota::Caller;
+use crate::proto::quota::QuotaKey;
 use crate::proto::time::Now;
 
 /// What a client connection keeps between two reads.
@@ -24,7 +24,7 @@ use crate::proto::time::Now;
 pub struct Client {
     splitter: Splitter,
     /// Whose quota its updates draw on.
-    caller: Caller,
+    quota_key: QuotaKey,
     /// Of the turns that addresses have: see [`Driver::lane`](super::driver::Driver::lane).
     pub lane: u8,
     /// Bytes that came in and are not worked off: part of a line, or lines behind a WHATSAT.
@@ -40,11 +40,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that has just come, by [`Driver::caller`](super::driver::Driver::caller) and
+    /// A client that has just come, by [`Driver::caller`](super::driver::Driver::quota_key) and
     /// [`Driver::lane`](super::driver::Driver::lane).
     #[must_use]
-    pub fn of(caller: Caller, lane: u8) -> Self {
-        Client { caller, lane, ..Client::default() }
+    pub fn of(quota_key: QuotaKey, lane: u8) -> Self {
+        Client { quota_key, lane, ..Client::default() }
     }
 
     /// Whether a line, or what waits behind one, is not done with.
@@ -77,7 +77,7 @@ impl Client {
                 Piece::Line(line) => {
                     debug!("client: {}", Printable(line));
                     let before = output.len();
-                    let answer = node.client_line(now, self.caller, line, output);
+                    let answer = node.client_line(now, self.quota_key, line, output);
                     if let Answer::Places(query) = answer {
                         self.backlog = true;
                         return (done, Some(Box::new(query)));

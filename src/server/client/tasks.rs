@@ -116,7 +116,7 @@ pub fn begin<R: NodeRuntime<Clients = ClientTasks<R>>>(
         server,
         stream,
         key: entry.key(),
-        client: Client::of(server.driver.caller(peer), server.driver.lane(peer)),
+        client: Client::of(server.driver.quota_key(peer), server.driver.lane(peer)),
     };
     let task = server.runtime.spawn(client.serve());
     entry.insert(Slot { _task: task, active_at: server.driver.clock().now().mono, unread_since: None });

@@ -259,7 +259,7 @@ pub(super) fn begin(server: &'static Server<Epoll>, stream: TcpStream, peer: IpA
         came: clients.came,
         active_at: server.driver.clock().now().mono,
         waits: None,
-        client: Client::of(server.driver.caller(peer), server.driver.lane(peer)),
+        client: Client::of(server.driver.quota_key(peer), server.driver.lane(peer)),
         readiness: Readiness::default(),
         is_room_watched: false,
     });
