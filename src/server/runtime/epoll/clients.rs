@@ -35,7 +35,7 @@ use crate::server::status::RuntimeStats;
 
 const _: () = assert!(CLIENTS_MAX <= KEYS_MAX);
 /// A key that belongs to no client.
-const NOBODY: usize = usize::MAX;
+const NO_KEY: usize = usize::MAX;
 
 /// The connections there are.
 pub struct Clients {
@@ -88,7 +88,7 @@ impl Clients {
             return;
         }
         let idle = || self.slots.iter().min_by_key(|(_, slot)| slot.active_at).map(|(key, _)| key);
-        if let Some(key) = self.longest_unread(NOBODY).or_else(idle) {
+        if let Some(key) = self.longest_unread(NO_KEY).or_else(idle) {
             self.close(key);
             self.pushed_out += 1;
             debug!("evicted the client that was idle longest, for a new one ({} so far)", self.pushed_out);
