@@ -1,23 +1,10 @@
 //! The command line: arguments in, exit status out.
 //!
 //! Exit status 0 is success, 1 is failure, 2 is wrong usage: a service manager may restart after 1, never after 2.
-//! Answers go to standard output, all other messages to standard error. This module does not know what a node does;
-//! `glue.rs` connects it to the node. The program chooses the runtime.
+//! Answers go to standard output, all other messages to standard error. The program chooses the runtime of the node.
 
-mod glue;
-mod help;
-#[cfg(test)]
-mod man;
-#[cfg(feature = "up")]
-mod output;
-mod parse;
-mod send;
-mod status;
-#[cfg(feature = "up")]
-mod supervise;
-mod table;
-#[cfg(feature = "up")]
-mod up;
+mod commands;
+mod flags;
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, Write};
@@ -29,7 +16,10 @@ use log::{Level, LevelFilter};
 use crate::config::{self, Checked, Config, Environment, Finding, Keys, Severity, did_you_mean, quoted};
 use crate::server::logging::{LogFormat, tell};
 use crate::server::{NodeConfig, ReloadFn, RunError, service};
-use parse::Command;
+#[cfg(feature = "up")]
+use commands::up;
+use commands::{places, send, serve, status};
+use flags::parse::{self, Command};
 
 /// The longest line that `serve --supervised` reads: two keys of 64 digits, a space and the line end.
 const KEY_LINE_BYTES_MAX: u64 = 130;
@@ -100,25 +90,25 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
         Command::Check { config } => check(&read(config.as_deref()), &mut out),
         Command::Token { config } => {
             let checked = checked(&read(config.as_deref()), Severity::Error)?;
-            let token = checked.keys.as_ref().and_then(glue::token).ok_or_else(|| {
+            let token = checked.keys.as_ref().and_then(serve::token).ok_or_else(|| {
                 let why = "the configuration has no key_file, so only this machine can reach the pages and they need no token";
                 Failure::CouldNotRun(format!("token: {why}"))
             })?;
             write(&mut out, &format!("{token}\n"))
         }
         Command::PlacesNear { lat_deg, lon_deg, radius_km, items, file } => {
-            let query = glue::NearQuery { lat_deg, lon_deg, radius_km, items };
+            let query = places::NearQuery { lat_deg, lon_deg, radius_km, items };
             let file = file.or_else(|| Environment::of_this_process().places_file()).ok_or_else(|| {
                 let remedy = "name one with --file, or make one with: herd places import";
                 Failure::CouldNotRun(format!("places near: no places file found ({remedy})"))
             })?;
-            glue::places_near(&file, &query, &mut out).map_err(Failure::CouldNotRun)
+            places::near(&file, &query, &mut out).map_err(Failure::CouldNotRun)
         }
-        Command::PlacesImport(what) => glue::places_import(&what, &mut out)
+        Command::PlacesImport(what) => places::import(&what, &mut out)
             .map_err(|message| Failure::CouldNotRun(format!("places import: {message}"))),
         Command::PlacesBuild { cities, admin1, admin2, airports, out: file } => {
-            let inputs = glue::BuildInputs { cities, admin1, admin2, airports };
-            glue::places_build(&inputs, &file, &mut out).map_err(Failure::CouldNotRun)
+            let inputs = places::BuildInputs { cities, admin1, admin2, airports };
+            places::build(&inputs, &file, &mut out).map_err(Failure::CouldNotRun)
         }
     }
 }
@@ -189,10 +179,10 @@ fn serve(
     node: RunNode,
 ) -> Result<(), Failure> {
     let served = ready_to_serve(name, config, supervised).and_then(|(checked, me, keys)| {
-        let options = glue::ServeOptions { log_level, log_format, stops_with_stdin: supervised };
+        let options = serve::ServeOptions { log_level, log_format, stops_with_stdin: supervised };
         let (name, config) = (name.to_owned(), config.map(Path::to_path_buf));
         let reread = move || reread(&name, config.as_deref(), keys.clone());
-        glue::serve(checked, me, &options, reread, node).map_err(Failure::CouldNotRun)
+        serve::serve(checked, me, &options, reread, node).map_err(Failure::CouldNotRun)
     });
     if served.is_err() {
         // The service manager may hold a listener with waiting clients; closing it refuses them at once.

@@ -3,47 +3,47 @@
 //! It is plain data. To add a flag, add it here and read it in `parse.rs`; help and errors follow.
 
 /// A flag of a command. All flags are long: a script that uses `--config` explains itself.
-pub(super) struct Flag {
+pub(in crate::cli) struct Flag {
     /// Without the two dashes.
-    pub(super) name: &'static str,
+    pub(in crate::cli) name: &'static str,
     /// The name of its value in help; `None` for a switch.
-    pub(super) value: Option<&'static str>,
-    pub(super) is_required: bool,
+    pub(in crate::cli) value: Option<&'static str>,
+    pub(in crate::cli) is_required: bool,
     /// One phrase, for `-h` and for the list.
-    pub(super) short: &'static str,
+    pub(in crate::cli) short: &'static str,
     /// The text that `--help` adds; may be empty.
-    pub(super) long: &'static str,
+    pub(in crate::cli) long: &'static str,
 }
 
 /// A command: one word, or two where the first names a group.
-pub(super) struct Entry {
-    pub(super) words: &'static [&'static str],
+pub(in crate::cli) struct Entry {
+    pub(in crate::cli) words: &'static [&'static str],
     /// The operands as usage shows them.
-    pub(super) operands: &'static str,
+    pub(in crate::cli) operands: &'static str,
     /// The fewest and the most operands.
-    pub(super) operand_counts: (usize, usize),
+    pub(in crate::cli) operand_counts: (usize, usize),
     /// One phrase: what the command does.
-    pub(super) short: &'static str,
+    pub(in crate::cli) short: &'static str,
     /// The paragraphs that `--help` adds.
-    pub(super) long: &'static [&'static str],
-    pub(super) flags: &'static [Flag],
+    pub(in crate::cli) long: &'static [&'static str],
+    pub(in crate::cli) flags: &'static [Flag],
     /// Command lines that a user can copy.
-    pub(super) examples: &'static [&'static str],
+    pub(in crate::cli) examples: &'static [&'static str],
 }
 
 /// What the program is, for `herd --help`.
-pub(super) const ABOUT: &str = "an application server herd for small boards: nodes flood client positions to each \
+pub(in crate::cli) const ABOUT: &str = "an application server herd for small boards: nodes flood client positions to each \
 other and answer queries for nearby places";
 
 /// Notes on all commands, for `herd --help`.
-pub(super) const NOTES: &[&str] = &[
+pub(in crate::cli) const NOTES: &[&str] = &[
     "Without --config, herd uses the built-in configuration: Hill, Jaquez, Smith, Singleton and Campbell on this machine. \
      They listen for clients on ports 8001 to 8005.",
     "Exit status: 0 success, 1 failure, 2 wrong usage.",
 ];
 
 /// The levels of `--log-level`; the first logs the least.
-pub(super) const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
+pub(in crate::cli) const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 
 const CONFIG: Flag = Flag {
     name: "config",
@@ -76,7 +76,7 @@ const fn input(name: &'static str, short: &'static str) -> Flag {
 }
 
 /// The commands, in the order of help.
-pub(super) const COMMANDS: &[Entry] = &[
+pub(in crate::cli) const COMMANDS: &[Entry] = &[
     Entry {
         words: &["up"],
         operands: "",

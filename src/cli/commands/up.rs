@@ -16,9 +16,9 @@ use std::time::Duration;
 use log::LevelFilter;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::Failure;
 use super::output::{Sink, Target};
 use super::supervise::{Event, Herd, Job, Policy};
+use crate::cli::Failure;
 use crate::config::{Checked, Config, Keys};
 
 /// The time limit of a probe that checks whether a node listens; all nodes are on this machine.
@@ -31,14 +31,14 @@ const PROBE_EVERY: Duration = Duration::from_millis(100);
 const OWN_NAME: &str = "herd";
 
 /// The flags of `herd up`.
-pub(super) struct Options {
-    pub(super) config: Option<PathBuf>,
-    pub(super) log_dir: Option<PathBuf>,
-    pub(super) log_level: LevelFilter,
+pub(in crate::cli) struct Options {
+    pub(in crate::cli) config: Option<PathBuf>,
+    pub(in crate::cli) log_dir: Option<PathBuf>,
+    pub(in crate::cli) log_level: LevelFilter,
 }
 
 /// Runs the herd until SIGINT or SIGTERM.
-pub(super) fn run(config: &Config, checked: &Checked, options: &Options) -> Result<(), Failure> {
+pub(in crate::cli) fn run(config: &Config, checked: &Checked, options: &Options) -> Result<(), Failure> {
     let could_not = |message: String| Failure::CouldNotRun(format!("up: {message}"));
     allow_many_files();
     let program = std::env::current_exe()

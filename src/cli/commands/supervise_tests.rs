@@ -184,7 +184,7 @@ fn no_child_outlives_a_killed_supervisor() {
     let dir = TestDir::new();
     // This test program again, running the function below.
     let mut supervisor = Command::new(std::env::current_exe().expect("this program has a path"))
-        .args(["--exact", "cli::supervise::tests::a_supervisor_to_be_killed", "--ignored"])
+        .args(["--exact", "cli::commands::supervise::tests::a_supervisor_to_be_killed", "--ignored"])
         .env(FOLDER_VARIABLE, dir.path(""))
         .stdout(Stdio::null())
         .spawn()

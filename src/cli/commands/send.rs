@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Failure;
+use crate::cli::Failure;
 use crate::config::{self, Config, did_you_mean, quoted};
 
 /// The time limit of a connection attempt. In a network of boards it takes milliseconds or fails.
@@ -28,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const DEFAULT_NODE: &str = "Hill";
 
 /// Sends the lines, or standard input if there are none, and copies the answers to `out`.
-pub(super) fn run(
+pub(in crate::cli) fn run(
     to: Option<&str>,
     config: Option<&Path>,
     lines: &[OsString],

@@ -22,7 +22,7 @@ const ITEMS_MAX: usize = 20;
 
 /// A command and its arguments.
 #[derive(Debug, PartialEq)]
-pub(super) enum Command {
+pub(in crate::cli) enum Command {
     /// Print this text: help, or the version.
     Print(String),
     Up {
@@ -71,7 +71,7 @@ pub(super) enum Command {
 
 /// Wrong usage, as a message of one line.
 #[derive(Debug)]
-pub(super) struct UsageError {
+pub(in crate::cli) struct UsageError {
     /// The words that name the command, after `herd`; empty if none was recognised.
     words: String,
     message: String,
@@ -95,7 +95,7 @@ fn wrong(words: &[&str], message: String, remedy: String) -> UsageError {
 }
 
 /// Reads the arguments that follow the program's name.
-pub(super) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
+pub(in crate::cli) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
     let mut parser = lexopt::Parser::from_args(args);
     let entry = match command(&mut parser)? {
         Chosen::Entry(entry) => entry,

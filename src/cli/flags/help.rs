@@ -9,18 +9,18 @@ const WIDTH: usize = 79;
 
 /// Which help: `-h` prints the short one, `--help` the long one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Detail {
+pub(in crate::cli) enum Detail {
     Short,
     Long,
 }
 
 /// `herd 0.1.0` and a line feed.
-pub(super) fn version() -> String {
+pub(in crate::cli) fn version() -> String {
     format!("herd {}\n", env!("CARGO_PKG_VERSION"))
 }
 
 /// Help for the whole program.
-pub(super) fn program() -> String {
+pub(in crate::cli) fn program() -> String {
     let mut text = String::new();
     wrap(&mut text, &format!("herd {}: {ABOUT}.", env!("CARGO_PKG_VERSION")), "");
     text.push_str("\nUsage: herd COMMAND ...\n\nCommands:\n");
@@ -35,14 +35,14 @@ pub(super) fn program() -> String {
 }
 
 /// Help for a group of commands, such as `places`.
-pub(super) fn group(word: &str) -> String {
+pub(in crate::cli) fn group(word: &str) -> String {
     let mut text = format!("Usage: herd {word} COMMAND ...\n\nCommands:\n");
     list(&mut text, COMMANDS.iter().filter(|entry| entry.words[0] == word));
     text
 }
 
 /// Help for one command.
-pub(super) fn command(entry: &Entry, detail: Detail) -> String {
+pub(in crate::cli) fn command(entry: &Entry, detail: Detail) -> String {
     let name = entry.words.join(" ");
     let mut text = String::new();
     wrap(&mut text, &format!("herd {name}: {}.", entry.short), "");
@@ -86,7 +86,7 @@ fn usage(entry: &Entry) -> String {
 }
 
 /// `--config FILE`.
-pub(super) fn spelled(flag: &Flag) -> String {
+pub(in crate::cli) fn spelled(flag: &Flag) -> String {
     match flag.value {
         Some(value) => format!("--{} {value}", flag.name),
         None => format!("--{}", flag.name),
@@ -116,7 +116,7 @@ fn list<'a>(text: &mut String, entries: impl Iterator<Item = &'a Entry> + Clone)
     }
 }
 
-pub(super) fn capitalised(text: &str) -> String {
+pub(in crate::cli) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

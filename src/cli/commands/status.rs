@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Failure;
+use crate::cli::Failure;
 use crate::config::{did_you_mean, quoted};
 use crate::server::control::{self, Request};
 
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_millis(2_000);
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Prints the status of the node of this name, or of all nodes that run on this machine.
-pub(super) fn run(name: Option<&str>, request: Request, out: &mut dyn Write) -> Result<(), Failure> {
+pub(in crate::cli) fn run(name: Option<&str>, request: Request, out: &mut dyn Write) -> Result<(), Failure> {
     let answers = name.map_or_else(|| all(request), |name| ask(name, request))?;
     out.write_all(answers.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
         // The reader closed the pipe.

@@ -30,32 +30,32 @@ const MINDER_STACK_BYTES: usize = 256 * 1024;
 const REAP_EVERY: Duration = Duration::from_millis(10);
 
 /// A child to run.
-pub(super) struct Job {
+pub(in crate::cli) struct Job {
     /// Its name in messages.
-    pub(super) name: String,
+    pub(in crate::cli) name: String,
     /// The program and its arguments; its standard streams are set here.
-    pub(super) command: Command,
+    pub(in crate::cli) command: Command,
     /// The first bytes of the child's standard input; shorter than a pipe's buffer, which is at least 4 KB.
-    pub(super) greeting: Vec<u8>,
+    pub(in crate::cli) greeting: Vec<u8>,
     /// The destination of its standard error.
-    pub(super) sink: Sink,
+    pub(in crate::cli) sink: Sink,
 }
 
 /// The times of restarting and stopping.
 #[derive(Clone, Debug)]
-pub(super) struct Policy {
+pub(in crate::cli) struct Policy {
     /// The wait before the first restart. It doubles with each further restart.
-    pub(super) first_wait: Duration,
+    pub(in crate::cli) first_wait: Duration,
     /// The longest wait.
-    pub(super) longest_wait: Duration,
+    pub(in crate::cli) longest_wait: Duration,
     /// After a run of this length, the wait is `first_wait` again.
-    pub(super) forgiven_after: Duration,
+    pub(in crate::cli) forgiven_after: Duration,
     /// A child that exits with status 1 or 2 within this time of its first start cannot run at all.
-    pub(super) startup: Duration,
+    pub(in crate::cli) startup: Duration,
     /// The time from SIGTERM to SIGKILL.
-    pub(super) stop_limit: Duration,
+    pub(in crate::cli) stop_limit: Duration,
     /// The wait between first starts: a thousand simultaneous starts would overload the machine.
-    pub(super) start_every: Duration,
+    pub(in crate::cli) start_every: Duration,
 }
 
 impl Default for Policy {
@@ -73,7 +73,7 @@ impl Default for Policy {
 
 /// An event that the owner of the children must handle.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(in crate::cli) enum Event {
     /// The user stops all children.
     Stop,
     /// This child cannot run and is not restarted: the reason, and its last line, which may be empty.
@@ -81,7 +81,7 @@ pub(super) enum Event {
 }
 
 /// Children that run until [`Herd::stop`], or until this process ends.
-pub(super) struct Herd {
+pub(in crate::cli) struct Herd {
     shared: Arc<Shared>,
     minders: Vec<JoinHandle<()>>,
 }
@@ -119,7 +119,7 @@ impl Herd {
     ///
     /// # Errors
     /// The system starts no thread for a minder. The children that already run are stopped.
-    pub(super) fn start(
+    pub(in crate::cli) fn start(
         jobs: Vec<Job>,
         policy: Policy,
         own: Sink,
@@ -151,7 +151,7 @@ impl Herd {
 
     /// Stops every child: closes its standard input and sends SIGTERM, and SIGKILL after the policy's limit.
     /// Returns when all have exited.
-    pub(super) fn stop(self) {
+    pub(in crate::cli) fn stop(self) {
         let shared = &self.shared;
         locked(&shared.state).is_stopping = true;
         shared.changed.notify_all();

@@ -9,31 +9,31 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The longest line, in bytes. A longer line is split: a node that never ends its line must not fill the memory.
-pub(super) const PIECE_BYTES_MAX: usize = 8 * 1024;
+pub(in crate::cli) const PIECE_BYTES_MAX: usize = 8 * 1024;
 
 /// A writer of lines, shared by all sinks that use it.
-pub(super) type Target = Arc<Mutex<dyn Write + Send>>;
+pub(in crate::cli) type Target = Arc<Mutex<dyn Write + Send>>;
 
 /// Writes the lines of one node, each with its prefix.
 #[derive(Clone)]
-pub(super) struct Sink {
+pub(in crate::cli) struct Sink {
     prefix: String,
     target: Target,
 }
 
 impl Sink {
     /// Prefixes each line with `name | `, the name padded to `width`.
-    pub(super) fn named(name: &str, width: usize, target: Target) -> Sink {
+    pub(in crate::cli) fn named(name: &str, width: usize, target: Target) -> Sink {
         Sink { prefix: format!("{name:width$} | "), target }
     }
 
     /// Writes lines unchanged.
-    pub(super) fn plain(target: Target) -> Sink {
+    pub(in crate::cli) fn plain(target: Target) -> Sink {
         Sink { prefix: String::new(), target }
     }
 
     /// Writes one line and a line feed.
-    pub(super) fn line(&self, line: &[u8]) {
+    pub(in crate::cli) fn line(&self, line: &[u8]) {
         let mut whole = Vec::with_capacity(self.prefix.len() + line.len() + 1);
         whole.extend_from_slice(self.prefix.as_bytes());
         whole.extend_from_slice(line);
@@ -44,7 +44,7 @@ impl Sink {
     }
 
     /// Copies lines until the end of input or an error. Returns the last line that is not blank.
-    pub(super) fn copy_lines(&self, mut from: impl Read) -> String {
+    pub(in crate::cli) fn copy_lines(&self, mut from: impl Read) -> String {
         let mut line = Vec::new();
         let mut last = Vec::new();
         let mut chunk = [0; 1024];

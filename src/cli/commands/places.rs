@@ -1,0 +1,60 @@
+//! `herd places`: asks a places file, and makes one.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use crate::places::import::{Import, Progress};
+use crate::places::{self, Query};
+
+/// The query of `places near`: degrees, kilometres from 0 to 50, 1 to 20 places.
+#[derive(Debug)]
+pub(in crate::cli) struct NearQuery {
+    pub(in crate::cli) lat_deg: f64,
+    pub(in crate::cli) lon_deg: f64,
+    pub(in crate::cli) radius_km: f64,
+    pub(in crate::cli) items: usize,
+}
+
+/// The input files of `places build`.
+#[derive(Debug)]
+pub(in crate::cli) struct BuildInputs {
+    pub(in crate::cli) cities: PathBuf,
+    pub(in crate::cli) admin1: PathBuf,
+    pub(in crate::cli) admin2: PathBuf,
+    pub(in crate::cli) airports: PathBuf,
+}
+
+/// Writes the answer from a places file, and a line feed.
+pub(in crate::cli) fn near(file: &Path, query: &NearQuery, out: &mut dyn Write) -> Result<(), String> {
+    let query = Query {
+        latitude_deg: query.lat_deg,
+        longitude_deg: query.lon_deg,
+        radius_m: query.radius_km * 1_000.0,
+        items: u8::try_from(query.items).unwrap_or(places::MAX_ITEMS),
+    };
+    places::near_command(file, query, out).map_err(|error| error.to_string())
+}
+
+/// The error of a build without the feature `import`. Each function checks the feature first, so the compiler can drop
+/// the code that follows.
+const NO_IMPORT: &str = "this build cannot make places files (make the file on a PC, with the feature \"import\", and copy it here)";
+
+/// Imports places. Writes a summary to `out`, a progress bar and bad rows to standard error.
+pub(in crate::cli) fn import(what: &Import, out: &mut dyn Write) -> Result<(), String> {
+    if !cfg!(feature = "import") {
+        return Err(NO_IMPORT.to_owned());
+    }
+    let mut stderr = io::stderr();
+    let is_terminal = stderr.is_terminal();
+    places::import_command(what, &mut Progress::new(&mut stderr, is_terminal), out)
+        .map_err(|error| error.to_string())
+}
+
+/// Builds a places file and writes a summary to `out`.
+pub(in crate::cli) fn build(inputs: &BuildInputs, file: &Path, out: &mut dyn Write) -> Result<(), String> {
+    if !cfg!(feature = "import") {
+        return Err(NO_IMPORT.to_owned());
+    }
+    let BuildInputs { cities, admin1, admin2, airports } = inputs;
+    places::build_command(cities, admin1, admin2, airports, file, out).map_err(|error| error.to_string())
+}
