@@ -10,7 +10,7 @@ use super::counters::Count;
 use super::limits::MESSAGE_BYTES_MAX;
 use super::topics;
 use herd::proto::fields::{ClientId, ClientTime, Position};
-use herd::server::status::Json;
+use herd::server::json::Json;
 
 /// Nanoseconds of a second.
 const NANOSECONDS: i64 = 1_000_000_000;

@@ -32,10 +32,10 @@ use super::settings::Settings;
 use super::topics;
 use super::warnings::{KINDS, Kind};
 use herd::proto::time::Mono;
+use herd::server::json::Json;
 use herd::server::limits::READ_BYTES;
 use herd::server::logging::Printable;
 use herd::server::notify::Notify;
-use herd::server::status::Json;
 use herd::server::warn_limit::WarnLimit;
 
 /// What the bridge's tasks share.

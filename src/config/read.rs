@@ -18,7 +18,6 @@ use crate::proto::limits::CLIENTS_PER_ADDRESS;
 use super::finding::{Findings, did_you_mean, quoted};
 use super::json::{self, Document};
 use super::keys::open_regular;
-use super::places::PlacesSpec;
 use super::{
     At, CLIENTS_PER_ADDRESS_MAX, CONFIG_BYTES_MAX, ClockTrust, Config, EDGES_MAX, EdgeSpec, GATEWAYS_MAX,
     NAME_BYTES_MAX, NODES_MAX, NodeSpec, SNAPSHOT_S_MAX, SNAPSHOT_S_MIN,
@@ -72,7 +71,7 @@ fn empty(label: String) -> Config {
         nodes: Vec::new(),
         edges: Vec::new(),
         key_file: None,
-        places: PlacesSpec::default(),
+        places: Default::default(),
         clock: ClockTrust::Auto,
         clients_per_address: CLIENTS_PER_ADDRESS,
         gateways: Vec::new(),

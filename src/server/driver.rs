@@ -12,13 +12,13 @@ use std::net::IpAddr;
 use log::{debug, info};
 
 use super::addresses::Addresses;
+use super::boards::{Boards, name};
 use super::client::Client;
 use super::clock::Clock;
 use super::control::Request;
 use super::counters::{Refusals, Refused};
 use super::herd_status::{INQUIRY_MS_MAX, Inquiry, ROUND_MS_MIN};
 use super::limits::{INPUT_BYTES, OUTPUT_BYTES};
-use super::link_log::{Boards, name};
 use super::logging::{Printable, lines_lost};
 use super::snapshot::Snapshots;
 use super::status::{RuntimeStats, Status};

@@ -21,8 +21,8 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use simple_logger::SimpleLogger;
 
+use super::json::Json;
 use super::limits::LOG_LINE_BYTES_MAX;
-use super::status::Json;
 use crate::places::is_secret_target;
 
 /// Lines lost since the start.

@@ -5,6 +5,7 @@
 
 mod acceptor;
 mod addresses;
+mod boards;
 pub mod budget;
 pub mod client;
 pub mod clock;
@@ -15,6 +16,7 @@ pub mod events;
 pub mod footprint;
 pub mod herd_status;
 pub mod http;
+pub mod json;
 pub mod limits;
 mod link_log;
 mod link_table;

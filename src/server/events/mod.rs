@@ -26,8 +26,8 @@ use std::task::Waker;
 
 use super::NodeConfig;
 use super::driver::Driver;
+use super::json::Json;
 use super::limits::{LIVE_LOOK_BYTES_MAX, LIVE_RING_BYTES, LOCAL_WATCHERS_MAX, WATCHERS_MAX};
-use super::status::Json;
 use crate::proto::fields::{ClientId, Position};
 use crate::proto::limits::{AGE_S_MAX, NODE_NAME_BYTES_MAX, NODES_MAX};
 use crate::proto::node::events::WATCH_LINE_BYTES_MAX;

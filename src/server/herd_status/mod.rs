@@ -8,7 +8,7 @@ mod ask;
 
 pub(crate) use ask::herd_answer;
 
-use super::status::Json;
+use super::json::Json;
 use crate::proto::census::{LinkTrouble, Sum, Trouble};
 use crate::proto::names::{Names, NodeId};
 use crate::proto::update::Update;
