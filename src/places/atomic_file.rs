@@ -1,14 +1,15 @@
-//! A file that appears whole or not at all: it is written beside its place under another name, made durable, renamed.
+//! Replaces a file atomically: a reader sees the whole old file or the whole new file.
 //!
-//! Whoever has the old file open keeps it, no reader sees half a file, and a program that is stopped half-way leaves the old
-//! file as it was. Knows nothing of what is written.
+//! The new content goes to a second file in the same folder. [`Replacement::commit`] syncs it to the disk and renames it.
+//! A program that has the old file open still reads the old content. A program that stops half-way leaves the old file
+//! unchanged. This module does not know what the content means.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A file beside `out` that is to take its place. Dropped before [`Replacement::commit`], it leaves nothing.
+/// The new file beside `out`. A drop before [`Replacement::commit`] removes it.
 pub(crate) struct Replacement {
     file: File,
     beside: PathBuf,
@@ -25,7 +26,7 @@ impl Replacement {
         beside.push(name);
         beside.push(format!(".{}.new", std::process::id()));
         let beside = out.with_file_name(beside);
-        // Read as well: a checksum is made of what was written.
+        // Readable too: the caller reads the content back for its checksum.
         let file = File::options().read(true).write(true).create(true).truncate(true).open(&beside)?;
         Ok(Self { file, beside, out: out.into(), is_done: false })
     }
@@ -34,12 +35,12 @@ impl Replacement {
         &self.file
     }
 
-    /// Gives the file its name. Its bytes are on the disk before its name is.
+    /// Syncs the content to the disk, then renames the file to `out`.
     pub(crate) fn commit(mut self) -> io::Result<()> {
         self.file.sync_all()?;
         fs::rename(&self.beside, &self.out)?;
         self.is_done = true;
-        // Without this a power cut may bring the old file back; either is whole.
+        // Without this sync a power cut can restore the old name. Either file is whole.
         File::open(folder_of(&self.out))?.sync_all()
     }
 }
@@ -52,7 +53,7 @@ impl Drop for Replacement {
     }
 }
 
-/// The folder that a file lies in.
+/// The folder that contains the file.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -1,5 +1,6 @@
-//! The places commands as plain functions: what `herd places near`, `import` and `build` do once their arguments
-//! are parsed. Knows no arguments and no exit codes.
+//! `herd places near`, `import` and `build` as plain functions, after the command line is parsed.
+//!
+//! This module does not know arguments or exit codes.
 
 use super::Query;
 use super::file::render;
@@ -10,11 +11,11 @@ use crate::places::import::{Import, ImportError, Progress, import};
 use std::io::Write;
 use std::path::Path;
 
-/// Checks `file`, asks it, and prints the JSON answer and a newline to `out`.
+/// Checks `file`, runs `query` on it, and prints the JSON answer and a newline to `out`.
 ///
 /// # Errors
-/// A query out of range, a file that is missing or damaged, or `out` refusing the text. The messages name file and
-/// remedy.
+/// The query is out of range, the file is missing or damaged, or a write to `out` fails. The messages name the file and
+/// the remedy.
 pub fn near_command(file: &Path, query: Query, out: &mut dyn Write) -> Result<(), PlacesError> {
     query.check()?;
     let dat = Dat::open(file)?;
@@ -23,11 +24,10 @@ pub fn near_command(file: &Path, query: Query, out: &mut dyn Write) -> Result<()
     out.write_all(&json).and_then(|()| out.flush()).map_err(PlacesError::Output)
 }
 
-/// Builds `out` from the files of the two packages (see [`build`]) and prints what came of it to
-/// `log`: one line.
+/// Builds `out` from the files of the two packages (see [`build`]). Prints a summary of one line to `log`.
 ///
 /// # Errors
-/// Those of [`build`]. That `log` takes no text is no error: the file is there.
+/// The errors of [`build`]. A failed write to `log` is not an error, because the file is complete by then.
 pub fn build_command(
     cities: &Path,
     admin1: &Path,
@@ -41,10 +41,10 @@ pub fn build_command(
     Ok(())
 }
 
-/// Imports what is asked for (see [`import`]) and prints what came of it to `log`: one line.
+/// Runs the import (see [`import`]). Prints a summary of one line to `log`.
 ///
 /// # Errors
-/// Those of [`import`]. That `log` takes no text is no error: the file is there.
+/// The errors of [`import`]. A failed write to `log` is not an error, because the file is complete by then.
 pub fn import_command(
     what: &Import,
     progress: &mut Progress<'_>,

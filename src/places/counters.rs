@@ -1,24 +1,24 @@
 //! Counters of the queries for places.
 
-/// Queries to a [`Places`](super::Places) since it started.
+/// Queries to a [`Places`](crate::places::Places) since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// All queries.
     pub asked: u64,
-    /// Queries answered by the error form because the queue was full.
+    /// Queries that got the error form because the queue was full.
     pub refused_queue_full: u64,
-    /// Queries answered by the error form for any other reason.
+    /// Queries that got the error form for any other reason.
     pub failed: u64,
-    /// Queries that were joined to an identical one.
+    /// Queries that joined an identical query.
     pub joined: u64,
     /// Queries answered from the answer cache.
     pub from_cache: u64,
-    /// Queries answered by the fallback, for whatever reason.
+    /// Queries that the fallback answered, for any reason.
     pub from_fallback: u64,
 }
 
 impl Counters {
-    /// Name and value of each.
+    /// The name and the value of each counter.
     pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let Counters { asked, refused_queue_full, failed, joined, from_cache, from_fallback } = *self;
         [

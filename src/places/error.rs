@@ -1,7 +1,7 @@
-//! What can go wrong while places are looked up.
+//! Errors of a look-up of places.
 //!
-//! One type for the whole look-up, since a caller does the same thing with every case: it tells the client that
-//! places cannot be had. Each variant names the file and what to do about it. Errors of making a places file are
+//! The whole look-up has one error type, because the caller handles every case in the same way: the client gets the error
+//! form. Each variant names the file and the remedy. The errors of a build are in
 //! [`BuildError`](crate::places::import::build::BuildError).
 
 use crate::places::upstream::failure::Failure;
@@ -9,51 +9,51 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// How the operator puts a broken places file right.
+/// How the operator repairs a broken places file.
 const REMEDY: &str = "make it again with data/fetch or copy it again";
 
 /// Why a query has no answer.
 #[derive(Debug)]
 pub enum PlacesError {
-    /// The node was given no places file.
+    /// The node has no places file.
     NoSource,
-    /// The query itself is out of range: the member and its range.
+    /// The query is out of range: the member and its range.
     BadQuery(&'static str),
-    /// The file cannot be opened or its length cannot be had.
+    /// The file cannot be opened, or its length cannot be read.
     Open(PathBuf, io::Error),
-    /// The file was opened but a read failed (a card pulled out, a bad sector).
+    /// A read failed after the file was opened, for example because of a bad sector.
     Read(PathBuf, io::Error),
     /// The file does not begin with the magic of a places file.
     NotPlaces(PathBuf),
-    /// A places file of another version of the format: the version found.
+    /// The file has another version of the format: the version found.
     Version(PathBuf, u32),
-    /// The file is not as long as its header says: bytes expected, bytes found.
+    /// The file's length differs from its header: bytes expected, bytes found.
     Length(PathBuf, u64, u64),
-    /// The file's bytes are not those that were written.
+    /// The checksum is wrong.
     Checksum(PathBuf),
-    /// The checksum holds but the content contradicts itself: what was wrong.
+    /// The checksum is right but the content contradicts itself: the contradiction.
     Corrupt(PathBuf, &'static str),
-    /// The upstream gave no answer: why.
+    /// The upstream gave no answer: the reason.
     Upstream(Failure),
-    /// The queue before the worker is full: its capacity.
+    /// The queue is full: its capacity.
     QueueFull(usize),
-    /// The worker thread could not be started.
+    /// The worker thread cannot be started.
     NoThread(io::Error),
-    /// The node is stopping; the query was queued and never begun.
+    /// The node stopped before a worker began the query.
     Stopping,
-    /// The answer could not be written to where it was to go.
+    /// A write of the answer failed.
     Output(io::Error),
 }
 
 impl PlacesError {
-    /// The message for a client: as `Display`, but a file is named without its folders, which are no client's
-    /// business.
+    /// The message for a client. It differs from `Display` in one point: a file is named without its folders, because they
+    /// show the operator's file system.
     pub fn for_clients(&self) -> String {
         let name = self.file().and_then(Path::file_name).map(Path::new).unwrap_or(Path::new(""));
         Message { error: self, name }.to_string()
     }
 
-    /// The Google status word that fits the error.
+    /// Google's status word for the error.
     pub fn status(&self) -> &'static str {
         match self {
             Self::BadQuery(_) => "INVALID_REQUEST",
@@ -84,7 +84,7 @@ impl fmt::Display for PlacesError {
 
 impl std::error::Error for PlacesError {}
 
-/// One wording for operators and clients, who see the file's name at different length.
+/// The common text for operators and clients. Operators get the file's path, clients its name.
 struct Message<'a> {
     error: &'a PlacesError,
     name: &'a Path,

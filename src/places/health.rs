@@ -1,26 +1,26 @@
-//! How the places are doing: what `herd status` shows of them.
+//! The state of the places source, for `herd status`.
 
 use std::fmt;
 
 use crate::places::counters::Counters;
 use crate::places::settings::Source;
 
-/// How the source of places is at one moment.
+/// The state of the places source at one moment.
 #[derive(Clone, Debug)]
 pub struct Health {
     /// `offline`, `google`, `google-legacy`, or `none`.
     pub source: &'static str,
     /// Queries that wait.
     pub waiting: usize,
-    /// Queries that may wait.
+    /// Capacity of the queue.
     pub queue_max: usize,
-    /// Threads at this moment.
+    /// Worker threads that run now.
     pub workers: usize,
-    /// For so long the upstream is left alone, in seconds.
+    /// Seconds until the node asks the upstream again.
     pub paused_s: Option<u64>,
-    /// The failure last told in the log, and how long ago, in seconds.
+    /// The failure logged last, and its age in seconds.
     pub last_failure: Option<(String, u64)>,
-    /// What has been asked.
+    /// Queries by result.
     pub counters: Counters,
 }
 
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_told_in_one_line() {
+    fn it_is_one_line() {
         let mut health = Health {
             source: "google",
             waiting: 3,

@@ -1,7 +1,7 @@
-//! JSON read without a tree: the members of an object and the elements of an array, each as a slice of the text.
+//! Reads JSON without a tree: each member of an object and each element of an array is a slice of the text.
 //!
-//! Knows nothing of places. Invariants: takes no heap beyond a member's name that holds escapes; never recurses, so no
-//! text uses up the stack; what it hands out are slices of the text it was given.
+//! This module does not know places. Invariants: the heap is used only for a member's name with escapes. No function
+//! recurses, so no text overflows the stack. All results are slices of the given text.
 
 use serde::Deserialize;
 use serde::de::{Deserializer as _, Error, MapAccess, SeqAccess, Visitor};
@@ -9,11 +9,11 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// Most brackets within brackets of a text that is looked at or passed on: Google's answers have six. A client's parser
-/// may recurse, so what would exhaust it is not handed to it.
+/// Highest nesting of a text that the node reads or forwards. Google's answers have six levels. A client's parser may
+/// recurse, so the node does not forward a text that could overflow the client's stack.
 pub const DEPTH_MAX: usize = 64;
 
-/// Whether brackets nest deeper than [`DEPTH_MAX`]. Says nothing of whether the text is JSON.
+/// Whether brackets nest deeper than [`DEPTH_MAX`]. Does not check that the text is JSON.
 pub(super) fn is_too_deep(text: &str) -> bool {
     let (mut depth, mut is_string, mut is_escape) = (0_usize, false, false);
     for byte in text.bytes() {
@@ -32,10 +32,10 @@ pub(super) fn is_too_deep(text: &str) -> bool {
     false
 }
 
-/// Calls `take` with each member of the object that `text` is, in order, doubles included.
+/// Calls `take` with each member of the object `text`, in order, duplicates included.
 ///
 /// # Errors
-/// `text` is no object or no JSON; `take` may have been called by then.
+/// `text` is not an object or not JSON. `take` may already have had calls.
 pub(super) fn members<'a>(
     text: &'a str,
     take: impl FnMut(&str, &'a RawValue),
@@ -45,22 +45,22 @@ pub(super) fn members<'a>(
     deserializer.end()
 }
 
-/// Calls `take` with each element of the array that `text` is, in order.
+/// Calls `take` with each element of the array `text`, in order.
 ///
 /// # Errors
-/// `text` is no array or no JSON; `take` may have been called by then.
+/// `text` is not an array or not JSON. `take` may already have had calls.
 pub(super) fn elements<'a>(text: &'a str, take: impl FnMut(&'a RawValue)) -> Result<(), serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     deserializer.deserialize_seq(Elements(take))?;
     deserializer.end()
 }
 
-/// The text of a string; `None` for a value of another kind, and for escapes that are no text.
+/// The text of a string. `None` for a value of another type and for invalid escapes.
 pub(super) fn string(value: &RawValue) -> Option<String> {
     serde_json::from_str(value.get()).ok()
 }
 
-/// Where `part`, a slice of `text`, lies in it. Addresses are compared as numbers.
+/// The range of `part`, a slice of `text`, in `text`. Compares addresses as numbers.
 pub(super) fn range_in(text: &str, part: &str) -> std::ops::Range<usize> {
     let begin = part.as_ptr().addr().saturating_sub(text.as_ptr().addr());
     debug_assert!(begin + part.len() <= text.len());
@@ -101,7 +101,7 @@ impl<'de, F: FnMut(&'de RawValue)> Visitor<'de> for Elements<F> {
     }
 }
 
-/// A member's name: borrowed from the text unless it holds an escape. (`Cow` itself always copies.)
+/// A member's name. Borrowed unless it contains an escape; `Cow` itself always copies.
 struct Name<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_come_in_order_with_doubles_and_escaped_names() {
+    fn members_are_in_order_with_duplicates() {
         let mut seen = Vec::new();
         members(r#"{"b": 1.10, "\u0061" : [ 1 ], "b":null}"#, |name, value| {
             seen.push(format!("{name}={}", value.get()));

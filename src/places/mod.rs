@@ -1,23 +1,25 @@
-//! What is near a position: the answers to WHATSAT, from Google, or from a file on the board when there is no internet.
+//! Answers WHATSAT with the places near a position, from Google or from a file on the board.
 //!
-//! This part blocks, so it has a fence: [`Places`] takes plain data ([`Query`]), worker threads behind a bounded queue do
-//! the reading and asking, and plain data comes back (JSON text as bytes). It must not know links, the table of clients or
-//! sockets of the herd, nor any async runtime.
+//! This code blocks, so it runs apart from the event loop. [`Places`] takes plain data ([`Query`]) into a bounded queue.
+//! Worker threads read files and ask upstreams. The caller gets plain data back: JSON text as bytes. This folder must not
+//! know links, the table of clients, the herd's sockets or an async runtime.
 //!
 //! ```text
 //!  pool (worker, lanes, cache) -> engine -> file      offline, render, nearest, format, scan, pair_encoding
 //!                                        -> upstream  breaker, google, google_legacy, truncate, http, resolve, deadline
-//!  import                                             making places files of dumps, CSV and GeoJSON; build, the committed one
+//!  import                                             makes places files of dumps, CSV and GeoJSON; build: the committed one
 //! ```
 //!
-//! Invariants: [`Places::ask`] neither blocks nor panics and calls `done` exactly once; a query is answered within its
-//! time limit whatever an upstream does; the upstream's bytes are passed on as they came; a key is shown nowhere; a file is
-//! checked whole when it is opened, never for a query; nothing in a file or an answer makes a query panic or take memory
-//! without bound.
+//! Invariants:
+//! - [`Places::ask`] does not block or panic, and calls `done` exactly once.
+//! - A query is answered within its time limit, whatever the upstream does.
+//! - The node forwards the upstream's bytes unchanged, and never shows a key.
+//! - The node checks a whole file when it opens the file, not for each query.
+//! - No file and no answer can make a query panic or use unbounded memory.
 //!
 //! # Keys and the log
-//! ureq writes each request's address at the levels debug and trace, and for `google-legacy` that address holds the key:
-//! whoever installs a logger must drop records whose target [`is_secret_target`], as
+//! ureq logs each request's address at the levels debug and trace. For `google-legacy` that address holds the key.
+//! A program that installs a logger must drop records whose target [`is_secret_target`], as
 //! [`server::logging`](crate::server::logging) does.
 
 pub mod file;
@@ -53,36 +55,36 @@ pub use upstream::key::Key;
 pub use upstream::meter::QUERIES_PER_MINUTE_MAX;
 pub use upstream::resolve::LOOKUPS_MAX;
 
-/// Most items of an answer: the assignment's limit, and that of one page of Google's.
+/// Most items of an answer: the assignment's limit, and the size of one page of Google's.
 pub const MAX_ITEMS: u8 = 20;
 
 /// Largest radius in metres: the assignment's limit, and Google's.
 pub const MAX_RADIUS_M: f64 = 50_000.0;
 
-/// What a client wants to know.
+/// A client's query.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Query {
     /// Latitude in degrees, -90 to 90.
     pub latitude_deg: f64,
     /// Longitude in degrees, -180 to 180.
     pub longitude_deg: f64,
-    /// Radius in metres, 0 to [`MAX_RADIUS_M`], the rim included.
+    /// Radius in metres, 0 to [`MAX_RADIUS_M`]. A place exactly at the radius is included.
     pub radius_m: f64,
-    /// Most results wanted, 0 to [`MAX_ITEMS`].
+    /// Most results of the answer, 0 to [`MAX_ITEMS`].
     pub items: u8,
 }
 
 impl Query {
-    /// What makes two queries the same query: the members' bits, so that they compare and are equal to themselves.
+    /// The identity of a query: its members' bits, so that a query equals itself (a float NaN does not).
     pub(crate) fn bits(&self) -> [u64; 4] {
         let Self { latitude_deg, longitude_deg, radius_m, items } = self;
         [latitude_deg.to_bits(), longitude_deg.to_bits(), radius_m.to_bits(), u64::from(*items)]
     }
 
-    /// Whether every member is within its range; NaN is within none.
+    /// Whether every member is within its range. NaN is out of range.
     ///
     /// # Errors
-    /// [`PlacesError::BadQuery`] with the first member that is not, and its range.
+    /// [`PlacesError::BadQuery`] with the first member out of range, and its range.
     pub fn check(&self) -> Result<(), PlacesError> {
         let what = if !(-90.0..=90.0).contains(&self.latitude_deg) {
             "the latitude is not within -90 to 90 degrees"
@@ -99,17 +101,17 @@ impl Query {
     }
 }
 
-/// The handle to nearby answers. Made by [`Places::start`], asked by [`Places::ask`]. Dropping it answers all that wait with
-/// the error form and ends its threads.
+/// The handle to the source of places. [`Places::start`] makes it and [`Places::ask`] queries it. Its drop answers all
+/// waiting queries with the error form and ends the threads.
 pub struct Places {
     shared: std::sync::Arc<pool::worker::Shared>,
 }
 
-/// The crates that carry requests, as they name themselves in the log: their debug and trace records print addresses,
-/// heads and raw bytes. What an operator needs of their findings, this part logs in its own words.
+/// Log targets of the crates that carry requests. Their debug and trace records print addresses, heads and raw bytes.
+/// This folder logs what an operator needs from them.
 pub const SECRET_TARGETS: [&str; 6] = ["ureq", "ureq_proto", "rustls", "webpki", "http", "httparse"];
 
-/// Whether log records of `target` may hold a key, and so must be dropped at every level: those of [`SECRET_TARGETS`].
+/// Whether log records of `target` may hold a key. The logger drops such records at every level (see [`SECRET_TARGETS`]).
 ///
 /// ```
 /// use herd::places::is_secret_target;
@@ -127,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queries_out_of_range_are_told_apart() {
+    fn errors_name_the_member_out_of_range() {
         let good = Query { latitude_deg: -90.0, longitude_deg: 180.0, radius_m: 50_000.0, items: 20 };
         assert!(good.check().is_ok());
         let table = [

@@ -1,46 +1,46 @@
-//! What [`Places`](super::Places) is started with, and the checks of single values that a configuration's reader needs.
+//! The settings of a [`Places`](crate::places::Places), and the checks of single values that the configuration needs.
 //!
-//! Plain data. Opens nothing and knows no HTTP.
+//! Plain data: this module opens nothing and does not know HTTP.
 
 use super::Key;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where answers come from.
+/// The source of answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A file in the format of [`format`](mod@super::file::format).
     Offline {
-        /// The file's path. It is opened at the first query.
+        /// The file's path. The first query opens it.
         file: PathBuf,
     },
-    /// Google's Places API (New), `places:searchNearby`, its answer turned into the legacy shape.
+    /// Google's Places API (New), `places:searchNearby`. The node converts its answer into the legacy shape.
     Google(Endpoint),
-    /// Google's legacy Nearby Search, or a service that speaks like it. Its text is passed on as it came.
+    /// Google's legacy Nearby Search, or a service with the same protocol. The node forwards its text unchanged.
     GoogleLegacy(Endpoint),
-    /// None was given: every query is answered by the error form, and no thread starts.
+    /// The configuration names no source: every query gets the error form, and no thread starts.
     Missing,
 }
 
-/// Where an upstream is, and what opens it.
+/// The address of an upstream and its key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Replaces Google's whole address (query parameters are appended to it). See [`check_url`].
+    /// Replaces Google's address; the node appends query parameters. See [`check_url`].
     pub url: Option<String>,
-    /// The key. Google's own address is not asked without one; another address is asked without.
+    /// The key. The node does not ask Google's own address without a key. Other addresses need none.
     pub key: Option<Key>,
 }
 
-/// The address of a proxy. It may hold a password, so `Debug` prints dots.
+/// A proxy's address. It may hold a password, so `Debug` prints dots.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyUrl(pub(super) String);
 
 impl ProxyUrl {
-    /// A proxy's address, `http://[user:password@]host[:port]`. The proxy is asked for a tunnel (CONNECT), so it sees
-    /// the upstream's name and, with https, nothing else.
+    /// A proxy's address, `http://[user:password@]host[:port]`. The node asks the proxy for a tunnel (CONNECT), so the proxy
+    /// sees the upstream's name and, with https, nothing else.
     ///
     /// # Errors
-    /// Why it is no such address. The message does not hold the text.
+    /// The reason why `text` is not such an address. The message does not hold `text`.
     pub fn new(text: &str) -> Result<Self, String> {
         let is_http = text.starts_with("http://") && ureq::Proxy::new(text).is_ok();
         if is_http && is_visible(text) {
@@ -57,62 +57,62 @@ impl fmt::Debug for ProxyUrl {
     }
 }
 
-/// How [`Places`](super::Places) is started. Made by [`Settings::new`]; every member may then be changed.
+/// How [`Places`](crate::places::Places) starts. [`Settings::new`] sets defaults; the caller may change every member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Where answers come from.
+    /// The source of answers.
     pub source: Source,
-    /// A places file that answers when `source` cannot. Unused when `source` is itself offline or missing.
+    /// A places file that answers when `source` cannot. Unused when `source` is offline or missing.
     pub fallback: Option<PathBuf>,
-    /// Most queries that wait for an answer; one more is refused at once. See [`PLACES_QUEUE_MAX`].
+    /// Most queries that wait for an answer. The node refuses one more at once. See [`PLACES_QUEUE_MAX`].
     pub queue_max: usize,
-    /// Most worker threads, 1 to [`WORKERS_MAX`]; an offline source uses one whatever is said here.
+    /// Most worker threads, 1 to [`WORKERS_MAX`]. An offline source always uses one.
     pub workers: usize,
-    /// How often the upstream is asked in a minute at the most, up to
-    /// [`QUERIES_PER_MINUTE_MAX`](super::QUERIES_PER_MINUTE_MAX); as often as clients ask if `None`.
+    /// Most queries to the upstream in a minute, up to [`QUERIES_PER_MINUTE_MAX`](crate::places::QUERIES_PER_MINUTE_MAX).
+    /// `None` means unlimited.
     pub queries_per_minute: Option<u32>,
-    /// How long a query may take, counted from when it is asked, in milliseconds.
+    /// Time limit of a query in milliseconds, from [`Places::ask`](crate::places::Places::ask) on.
     pub timeout_ms: u64,
-    /// How long connecting to the upstream may take, TLS included, in milliseconds.
+    /// Time limit of a connect to the upstream in milliseconds, TLS included.
     pub connect_ms: u64,
-    /// Upstream answers are kept for this long, in seconds; 0 keeps none. Google's terms forbid storing its content: of
-    /// use with a service of one's own only. See [`cache`](super::pool::cache).
+    /// How long upstream answers stay cached, in seconds; 0 caches nothing. Google's terms forbid to store its content, so
+    /// set this only for a service of your own. See [`cache`](super::pool::cache).
     pub cache_s: u64,
-    /// The proxy in front of the upstream. The environment's proxy variables are not looked at.
+    /// The proxy in front of the upstream. The node ignores the environment's proxy variables.
     pub proxy: Option<ProxyUrl>,
-    /// A file of PEM certificates that are trusted instead of the built-in roots.
+    /// A file of PEM certificates that TLS trusts instead of the built-in roots.
     pub ca_file: Option<PathBuf>,
-    /// After [`BREAKER_FAILURES`](super::BREAKER_FAILURES) failures in a row the upstream is left alone for this
-    /// long, in milliseconds.
+    /// Length of the pause after [`BREAKER_FAILURES`](crate::places::BREAKER_FAILURES) failures in a row, in milliseconds. The
+    /// node does not ask the upstream in the pause.
     pub pause_ms: u64,
-    /// A worker that has had nothing to do for this long leaves, all but one, in milliseconds.
+    /// A worker without work for this long ends, except the last one. In milliseconds.
     pub idle_ms: u64,
 }
 
-/// Most queries that wait, by default: one for each client connection, because a client has one query at a time. So a client waits
-/// and is not refused. A waiting query takes some 200 bytes.
+/// Most waiting queries by default: one for each client connection, because a client has one query at a time. So a
+/// client waits and is not refused. A waiting query takes about 200 bytes.
 pub const PLACES_QUEUE_MAX: usize = 4096;
 
-/// Queries that wait for the upstream where there is a fallback. When an address has its share of them, the fallback answers its
-/// other queries.
+/// Queries that wait for the upstream when a fallback exists. When an address has its share of them, the fallback
+/// answers its other queries.
 pub const PLACES_UPSTREAM_QUEUE_MAX: usize = 64;
 
-/// Most worker threads: each holds a connection's buffers and a stack while it is asked.
+/// Most worker threads. Each one holds a connection's buffers and a stack during a query.
 pub const WORKERS_MAX: usize = 64;
 
 /// Worker threads by default.
 pub const WORKERS_DEFAULT: usize = 8;
 
-/// How long a query may take by default, in milliseconds.
+/// Time limit of a query by default, in milliseconds.
 pub const TIMEOUT_MS_DEFAULT: u64 = 8_000;
 
-/// How long connecting may take by default, in milliseconds.
+/// Time limit of a connect by default, in milliseconds.
 pub const CONNECT_MS_DEFAULT: u64 = 3_000;
 
-/// How long a failing upstream is left alone by default, in milliseconds.
+/// Length of a pause after repeated failures by default, in milliseconds.
 pub const PAUSE_MS_DEFAULT: u64 = 30_000;
 
-/// How long a worker stays without work by default, in milliseconds.
+/// How long a worker waits for work by default, in milliseconds.
 pub const IDLE_MS_DEFAULT: u64 = 10_000;
 
 impl Settings {
@@ -138,11 +138,11 @@ impl Settings {
 /// Longest address of an upstream, in bytes.
 const URL_BYTES_MAX: usize = 1024;
 
-/// Whether `url` can take the place of Google's address.
+/// Whether `url` can replace Google's address.
 ///
 /// # Errors
-/// Why not, in a few words: it is no `http` or `https` address of a host, it is longer than 1,024 bytes, holds white space,
-/// a user or a fragment, or it is `https` and this build has no TLS.
+/// The reason, in a few words: `url` is not an `http` or `https` address of a host. Or it is longer than 1,024 bytes, or it
+/// holds white space, a user or a fragment. Or it is `https` and this build has no TLS.
 pub fn check_url(url: &str) -> Result<(), String> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let authority = rest.map(|rest| rest.split(['/', '?']).next().unwrap_or(""));
@@ -166,7 +166,7 @@ pub fn check_url(url: &str) -> Result<(), String> {
     }
 }
 
-/// Whether a key sent to `url` could be read on the way: plain `http` to another machine than this.
+/// Whether an observer on the network can read a key sent to `url`: plain `http` to another machine.
 pub fn sends_key_in_clear(url: &str) -> bool {
     let Some(rest) = url.strip_prefix("http://") else { return false };
     let host = rest.split(['/', '?']).next().unwrap_or("");
@@ -176,7 +176,7 @@ pub fn sends_key_in_clear(url: &str) -> bool {
     !(name == "localhost" || is_ip_of_this(name))
 }
 
-/// Whether there is a name or an address, and, where there is a colon behind it, a port.
+/// Whether `authority` has a name or an address and, after a colon, a port.
 fn is_host(authority: &str) -> bool {
     let name_end = authority.find(']').unwrap_or(0);
     match authority[name_end..].split_once(':') {

@@ -1,11 +1,11 @@
-//! What the tests of this part share: a few places, and files that leave with their test.
+//! Shared by the tests of this folder: a few places, and temporary files that a drop removes.
 
 use crate::places::file::encode::Place;
 use crate::places::file::format::Kind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A file in the system's folder for such, removed when dropped.
+/// A file in the system's folder for temporary files. A drop removes it.
 pub(super) struct TempFile(PathBuf);
 
 impl TempFile {
@@ -28,7 +28,7 @@ impl Drop for TempFile {
     }
 }
 
-/// Places of both kinds: two near UCLA, one with letters beyond ASCII, some about the North Pole.
+/// Places of both kinds: two near UCLA, one with non-ASCII letters, some near the North Pole.
 pub(super) fn some_places() -> Vec<Place> {
     let rows = [
         (

@@ -1,38 +1,38 @@
-//! Answers of an upstream kept for a while, where the configuration asks for it (`places.cache_s`).
+//! Caches answers of an upstream for a while, if the configuration enables it (`places.cache_s`).
 //!
-//! Off by default, and to be left off with Google: its terms of service forbid storing its content. Of use with a service
-//! of one's own, whose answers are its owner's to keep. Only whole answers (`OK`, `ZERO_RESULTS`), already cut, are kept;
-//! keyed by place, radius and count, so an answer is given again to the byte.
+//! The cache is off by default. It must stay off for Google, whose terms of service forbid to store its content. Use it with
+//! a service of your own. The cache stores only whole answers (`OK`, `ZERO_RESULTS`) after truncation. The key is position,
+//! radius and count, so a cached answer equals the first one to the byte.
 //!
-//! Knows neither HTTP nor JSON. Its memory is fixed at build time and lies in a static of zeroes (an `Instant` would not be
-//! one, so times are milliseconds): a node that keeps no answers never touches it. What when full: the oldest answer makes
-//! room; one that is too long for a slot is not kept.
+//! This module does not know HTTP or JSON. Its memory is fixed at build time. It is a static of zeroes, so a node without
+//! a cache never touches it. An `Instant` is not zeroes, so times are milliseconds. When the cache is full, a new answer
+//! replaces the oldest one. An answer longer than a slot is not cached.
 
 use crate::places::Query;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-/// Answers kept at most.
+/// Most cached answers.
 pub const CACHE_ENTRIES: usize = 16;
 
-/// Longest answer kept, in bytes: two of Google's results or ten of the offline ones.
+/// Longest cached answer in bytes: two of Google's results or ten offline results.
 pub const CACHE_ENTRY_BYTES: usize = 4096;
 
-/// Bytes of the static that holds the answers, touched or not.
+/// Bytes of the static that holds the answers.
 pub const CACHE_BYTES: usize = size_of::<Mutex<Cache>>();
 
 static CACHE: Mutex<Cache> = Mutex::new(Cache::new());
 
-/// One [`Places`](super::Places)' part of the process's only cache.
+/// The part of the process's only cache that belongs to one [`Places`](crate::places::Places).
 pub(crate) struct Shelf {
-    /// Parts the answers of several handles in a process.
+    /// Separates the answers of several handles in one process.
     owner: u64,
     lifetime_ms: u64,
 }
 
 impl Shelf {
-    /// `None` when nothing is to be kept: then the cache's memory is never touched.
+    /// `None` when the cache is off. The cache's memory then stays untouched.
     pub(crate) fn new(cache_s: u64) -> Option<Self> {
         static OWNERS: AtomicU64 = AtomicU64::new(1);
         (cache_s > 0).then(|| Self {
@@ -55,18 +55,18 @@ impl Shelf {
     }
 }
 
-/// Milliseconds since the first answer was asked for.
+/// Milliseconds since the first call.
 fn now_ms() -> u64 {
     static FIRST: OnceLock<Instant> = OnceLock::new();
     u64::try_from(FIRST.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A panic cannot leave a slot that is half written and counts: while it is written, it has run out.
+/// Ignores poison: a slot is marked expired during a write, so a panic leaves no half-written slot in use.
 fn lock() -> MutexGuard<'static, Cache> {
     CACHE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Owners count from 1, so that no key is a slot of zeroes.
+/// Owners count from 1, so no key equals a slot of zeroes.
 type Key = (u64, [u64; 4]);
 
 struct Cache {
@@ -74,9 +74,9 @@ struct Cache {
 }
 
 struct Slot {
-    /// Zero for a slot that was never used.
+    /// Zero in an unused slot.
     key: Key,
-    /// When the answer was put here, and until when it holds.
+    /// When the answer was stored, and when it expires.
     since_ms: u64,
     until_ms: u64,
     answer: heapless::Vec<u8, CACHE_ENTRY_BYTES>,
@@ -102,7 +102,7 @@ impl Cache {
         if answer.len() > CACHE_ENTRY_BYTES {
             return;
         }
-        // The same key's slot, else one that holds nothing any more, else the oldest.
+        // Prefer the same key's slot, then an expired slot, then the oldest slot.
         let rank = |slot: &Slot| match slot {
             slot if slot.key == key => (0, 0),
             slot if slot.until_ms <= now_ms => (1, 0),
@@ -123,28 +123,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_makes_room_and_answers_run_out() {
+    fn the_oldest_is_replaced_and_answers_expire() {
         let key = |n: u64| (1, [n, 0, 0, 0]);
         let mut cache = Box::new(Cache::new());
         for n in 0..=CACHE_ENTRIES as u64 {
             cache.put(key(n), format!("answer {n}").as_bytes(), n, 1_000 + n);
         }
-        assert_eq!(cache.get(&key(0), 50), None, "the oldest made room");
+        assert_eq!(cache.get(&key(0), 50), None, "the oldest was replaced");
         assert_eq!(cache.get(&key(1), 50), Some(&b"answer 1"[..]));
         assert_eq!(cache.get(&(2, [1, 0, 0, 0]), 50), None, "another handle's");
-        assert_eq!(cache.get(&key(1), 1_001), None, "it has run out");
+        assert_eq!(cache.get(&key(1), 1_001), None, "it has expired");
         cache.put(key(1), b"again", 1_001, 2_000);
         assert_eq!(cache.get(&key(1), 1_500), Some(&b"again"[..]));
         cache.put(key(99), &vec![b'x'; CACHE_ENTRY_BYTES + 1], 0, 9_000);
-        assert_eq!(cache.get(&key(99), 1), None, "too long to be kept");
+        assert_eq!(cache.get(&key(99), 1), None, "too long for a slot");
         assert_eq!(cache.get(&key(2), 50), Some(&b"answer 2"[..]));
     }
 
     #[test]
-    fn nothing_is_kept_unless_asked_for() {
+    fn nothing_is_cached_by_default() {
         assert!(Shelf::new(0).is_none());
         let query = Query { latitude_deg: 1.0, longitude_deg: 2.0, radius_m: 3.0, items: 4 };
-        let (mine, others) = (Shelf::new(60).expect("kept"), Shelf::new(u64::MAX).expect("kept"));
+        let (mine, others) = (Shelf::new(60).expect("the cache is on"), Shelf::new(u64::MAX).expect("the cache is on"));
         mine.put(&query, b"mine");
         others.put(&query, b"others");
         assert_eq!(mine.get(&query).as_deref(), Some(&b"mine"[..]));

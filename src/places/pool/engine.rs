@@ -1,8 +1,8 @@
-//! One query's way: the source, and the fallback when the source cannot answer.
+//! Answers one query: from the source, or from the fallback when the source cannot answer.
 //!
-//! Knows no threads and no queue; several workers use one engine at once. Invariants: the upstream's answers are passed on
-//! or kept only when they are whole; no lock is held while an upstream is asked; failures are told in the log once as they
-//! begin, change and end, not for each query.
+//! This module does not know threads or queues. Several workers use one engine at once. Invariants: the node forwards or
+//! caches an upstream's answer only when it is whole. No lock is held while an upstream is asked. The log gets a failure
+//! when it begins, changes and ends, not for each query.
 
 use crate::places::Query;
 use crate::places::error::PlacesError;
@@ -19,13 +19,13 @@ use crate::places::upstream::refusal::Refusal;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// With less than this left of its time a query is not begun: no upstream answers in it.
+/// A query with less time left than this is not begun, because no upstream answers in that time.
 const LEFT_MIN: Duration = Duration::from_millis(20);
 
-/// The same failure is told again after this long, so that a log that is looked at shows that it lasts.
-const TOLD_FOR: Duration = Duration::from_secs(600);
+/// The log repeats an ongoing failure after this time, so that a recent part of the log shows it.
+const LOG_AGAIN_AFTER: Duration = Duration::from_secs(600);
 
-/// What answers, and what it holds between queries.
+/// The sources, and their state between queries.
 pub(crate) struct Engine {
     settings: Settings,
     upstream: Mutex<Option<Arc<Upstream>>>,
@@ -34,11 +34,11 @@ pub(crate) struct Engine {
     breaker: Mutex<Breaker>,
     meter: Mutex<Meter>,
     shelf: Option<Shelf>,
-    /// The failure last told in the log.
-    told: Mutex<Option<(String, Instant)>>,
+    /// The failure logged last, and when.
+    last_logged: Mutex<Option<(String, Instant)>>,
 }
 
-/// An answer and where it is from.
+/// An answer and its origin.
 pub(crate) enum Answer {
     /// From the source.
     Whole(Vec<u8>),
@@ -49,7 +49,7 @@ pub(crate) enum Answer {
 }
 
 impl Engine {
-    /// Opens and reads nothing.
+    /// Does not open or read anything.
     pub(crate) fn new(settings: Settings) -> Self {
         let (file, cache_s) = match &settings.source {
             Source::Offline { file } => (Some(file.clone()), 0),
@@ -62,26 +62,26 @@ impl Engine {
             breaker: Mutex::new(Breaker::new(Duration::from_millis(settings.pause_ms))),
             meter: Mutex::new(Meter::new(settings.queries_per_minute)),
             shelf: Shelf::new(cache_s),
-            told: Mutex::new(None),
+            last_logged: Mutex::new(None),
             settings,
         }
     }
 
-    /// Whether answers come from elsewhere and so may take their time.
+    /// Whether answers come from a server and so can be slow.
     pub(crate) fn is_online(&self) -> bool {
         matches!(self.settings.source, Source::Google(_) | Source::GoogleLegacy(_))
     }
 
-    /// Where answers come from, in a word.
+    /// The source in one word, for the status.
     pub(crate) fn source_word(&self) -> &'static str {
         source_word(&self.settings.source)
     }
 
-    /// For how many seconds the upstream is left alone, and the failure last told with its age in seconds.
+    /// The rest of the pause in seconds, and the failure logged last with its age in seconds.
     pub(crate) fn troubles(&self) -> (Option<u64>, Option<(String, u64)>) {
         let paused_s = lock(&self.breaker).paused_for_s(Instant::now());
-        let told = lock(&self.told).as_ref().map(|(words, at)| (words.clone(), at.elapsed().as_secs()));
-        (paused_s, told)
+        let last_logged = lock(&self.last_logged).as_ref().map(|(words, at)| (words.clone(), at.elapsed().as_secs()));
+        (paused_s, last_logged)
     }
 
     /// Whether there is anything to ask.
@@ -89,12 +89,12 @@ impl Engine {
         self.settings.source != Source::Missing
     }
 
-    /// An answer kept from before.
-    pub(crate) fn kept(&self, query: &Query) -> Option<Vec<u8>> {
+    /// The cached answer to `query`.
+    pub(crate) fn cached(&self, query: &Query) -> Option<Vec<u8>> {
         self.shelf.as_ref()?.get(query)
     }
 
-    /// Answers, by `deadline` where it is up to an upstream.
+    /// Answers `query`. An upstream has until `deadline`.
     pub(crate) fn answer(&self, query: &Query, deadline: Instant) -> Answer {
         if !self.is_online() {
             let answer = self.offline_answer(query, None);
@@ -117,12 +117,12 @@ impl Engine {
         self.is_online() && self.offline.is_some()
     }
 
-    /// The fallback's answer, since too many wait for the upstream.
+    /// Answers from the fallback, because too many queries wait for the upstream.
     pub(crate) fn answer_hurried(&self, query: &Query) -> Answer {
         self.fall_back(query, Failure::TooMany.into())
     }
 
-    /// The fallback's answer, which says that it is one and why; without one, the error form.
+    /// The fallback's answer with the cause in it. The error form if there is no fallback.
     fn fall_back(&self, query: &Query, refusal: Refusal) -> Answer {
         let Refusal { failure, status, text } = refusal;
         if let Some(Ok(answer)) = self.offline_answer(query, Some(&failure)) {
@@ -141,7 +141,7 @@ impl Engine {
     }
 
     fn ask_upstream(&self, query: &Query, deadline: Instant) -> Result<Vec<u8>, Refusal> {
-        let upstream = self.upstream().inspect_err(|failure| self.tell(failure))?;
+        let upstream = self.upstream().inspect_err(|failure| self.log_failure(failure))?;
         if deadline.saturating_duration_since(Instant::now()) < LEFT_MIN {
             let failure = Failure::TimedOut(Phase::Queue);
             log::debug!("places: {failure}");
@@ -153,12 +153,12 @@ impl Engine {
         answer
     }
 
-    /// Whether the upstream may be asked now; counts that it is.
+    /// Whether the node may ask the upstream now. Counts the query if so.
     fn admit(&self) -> Result<Admission, Refusal> {
         let (now, mut meter) = (Instant::now(), lock(&self.meter));
         if let Err(per_minute) = meter.check(now) {
             let failure = Failure::OverRate(per_minute);
-            self.tell(&failure);
+            self.log_failure(&failure);
             return Err(failure.into());
         }
         let admission = lock(&self.breaker).admit(now).map_err(|(failure, status)| {
@@ -169,38 +169,38 @@ impl Engine {
         Ok(admission)
     }
 
-    /// Takes note of how a call went.
+    /// Records the result of a call.
     fn learn(&self, admission: Admission, failure: Option<&Failure>) {
         let Some(failure) = failure.filter(|failure| failure.is_upstreams()) else {
-            // What is wrong with one query is its client's business.
+            // A refused query is the client's error, so it is not a warning.
             if let Some(failure) = failure {
                 log::debug!("places: {failure}");
             }
-            // A query that the upstream refuses shows that it is there.
-            if lock(&self.breaker).succeeded() && lock(&self.told).take().is_some() {
+            // An upstream that refuses a query works, so this ends a row of failures.
+            if lock(&self.breaker).succeeded() && lock(&self.last_logged).take().is_some() {
                 log::info!("places: the upstream answers again");
             }
             return;
         };
-        self.tell(failure);
+        self.log_failure(failure);
         if lock(&self.breaker).failed(admission, failure, Instant::now()) {
             let pause_ms = self.settings.pause_ms;
             log::debug!("places: the upstream is left alone for {pause_ms} ms");
         }
     }
 
-    /// Logs a failure unless it is the one told last.
-    fn tell(&self, failure: &Failure) {
+    /// Logs a failure unless it was also the last one logged.
+    fn log_failure(&self, failure: &Failure) {
         let words = failure.to_string();
-        let mut told = lock(&self.told);
-        if told.as_ref().is_some_and(|(last, at)| *last == words && at.elapsed() < TOLD_FOR) {
+        let mut last_logged = lock(&self.last_logged);
+        if last_logged.as_ref().is_some_and(|(last, at)| *last == words && at.elapsed() < LOG_AGAIN_AFTER) {
             return;
         }
         log::warn!("places: {words}");
-        *told = Some((words, Instant::now()));
+        *last_logged = Some((words, Instant::now()));
     }
 
-    /// The upstream, made ready at the first query and again after [`Engine::cool_down`].
+    /// The upstream. The first query makes it, and so does the next query after [`Engine::cool_down`].
     fn upstream(&self) -> Result<Arc<Upstream>, Failure> {
         let mut upstream = lock(&self.upstream);
         if let Some(upstream) = upstream.as_ref() {
@@ -211,17 +211,17 @@ impl Engine {
         Ok(made)
     }
 
-    /// Whether [`Engine::cool_down`] would give anything back.
+    /// Whether [`Engine::cool_down`] would free memory.
     pub(crate) fn is_warm(&self) -> bool {
         lock(&self.upstream).is_some()
     }
 
-    /// Closes connections and gives back what TLS took: 300 KB that an idle node need not hold.
+    /// Closes connections and frees the memory of TLS: an idle node saves 300 KB.
     pub(crate) fn cool_down(&self) {
         lock(&self.upstream).take();
     }
 
-    /// Ends calls in flight, as far as that can be done from outside them.
+    /// Ends calls in flight as far as another thread can.
     pub(crate) fn stop(&self) {
         if let Some(upstream) = lock(&self.upstream).take() {
             upstream.stop();
@@ -233,7 +233,7 @@ fn whole_or_failed(answer: Result<Vec<u8>, Vec<u8>>) -> Answer {
     answer.map_or_else(Answer::Failed, Answer::Whole)
 }
 
-/// A panic cannot leave what these hold half changed, so a poisoned lock is as good as any.
+/// Ignores poison: each critical section leaves its data valid even if it panics.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,10 @@
-//! A queue with a lane for each address: lanes have turns, and within a lane the first that came is the first to go.
+//! A queue with a lane for each address. Lanes take turns; each lane is first in, first out.
 //!
-//! So an address with many queries waits for itself: another one's query has at most one of each address before it.
+//! An address with many queries delays only itself: a query of another address waits for one query of each address at most.
 
 use std::collections::VecDeque;
 
-/// What waits, by lane. The lane whose turn it is comes first; none is empty.
+/// The waiting items by lane. The lane with the next turn comes first. No lane is empty.
 #[derive(Debug)]
 pub(crate) struct Lanes<T>(VecDeque<(u8, VecDeque<T>)>);
 
@@ -33,7 +33,7 @@ impl<T> Lanes<T> {
         self.0.iter().map(|(_, items)| items.len()).sum()
     }
 
-    /// Whether a lane has its share of `places` among the lanes that wait, itself included.
+    /// Whether a lane has its fair share of `places` among the waiting lanes, itself included.
     pub(crate) fn has_its_share(&self, lane: u8, places: usize) -> bool {
         let own = self.0.iter().find(|(other, _)| *other == lane).map_or(0, |(_, items)| items.len());
         let lanes = self.0.len() + usize::from(own == 0);
@@ -58,7 +58,7 @@ mod tests {
         #[test]
         fn lanes_have_turns_and_keep_their_order(ops in prop::collection::vec(prop::option::of(0..4_u8), 0..200)) {
             let mut lanes = Lanes::new();
-            // Of each lane: what waits, and how many of others went since it last had a turn or was empty.
+            // For each lane: its items, and how many other items left since its last turn or since it was empty.
             let mut model: [(VecDeque<usize>, usize); 4] = Default::default();
             for (number, op) in ops.into_iter().enumerate() {
                 match op {
@@ -88,7 +88,7 @@ mod tests {
         let mut lanes = Lanes::new();
         (0..8).for_each(|number| lanes.push(1, number));
         assert!(lanes.has_its_share(1, 8), "all of it is its own");
-        assert!(!lanes.has_its_share(2, 8), "a newcomer has none yet");
+        assert!(!lanes.has_its_share(2, 8), "a new lane has none yet");
         (0..4).for_each(|number| lanes.push(2, number));
         assert!(lanes.has_its_share(2, 8));
         assert!(!lanes.has_its_share(1, 16), "there is room");

@@ -1,4 +1,4 @@
-//! Who is asked when: a bounded queue in which addresses have turns, worker threads, one query's way, and kept answers.
+//! Schedules queries: a bounded queue where addresses take turns, worker threads, the engine, and cached answers.
 
 pub mod cache;
 pub(crate) mod engine;

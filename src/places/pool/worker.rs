@@ -1,12 +1,13 @@
-//! The fence around blocking work: [`Places`], its bounded queue and its threads.
+//! Moves blocking work off the caller's thread: [`Places`], its bounded queue and its threads.
 //!
-//! Must not know what an answer holds or where it is from. Invariants: every `done` is called exactly once, never under
-//! the lock, and none after the handle is dropped; identical queries that wait or are being answered are one flight, asked
-//! once; at most `workers` threads, and one when there has been little to do for a while; no thread before the first query.
+//! This module must not know the content or the origin of an answer. Invariants:
+//! - Every `done` is called exactly once, never under the lock, and never after the drop of the handle.
+//! - Identical queries that wait or run are one flight, which asks once.
+//! - At most `workers` threads run, and one after a time with little work. The first query starts the first thread.
 //!
-//! A query's time runs from [`Places::ask`]. Addresses have turns, and those of one address are begun in the order they
-//! came ([`Lanes`]). Each thread ends its flight by that flight's deadline, and one begun too late is answered without being
-//! asked: so all are answered in time, or within twice that time where several addresses ask for more than an upstream serves.
+//! A query's time starts at [`Places::ask`]. Addresses take turns, and queries of one address begin in their order
+//! ([`Lanes`]). Each thread ends its flight by the flight's deadline. A flight whose time is over is answered without a
+//! call. So every query is answered in time, or within twice the time when several addresses overload an upstream.
 
 use crate::places::counters::Counters;
 use crate::places::error::PlacesError;
@@ -21,8 +22,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle, ThreadId, current};
 use std::time::{Duration, Instant};
 
-/// A worker's stack, as address space; only what is touched is memory. Offline answers touch 28 KB in a release build and
-/// 52 KB in a debug build (x86-64, `Rss` in smaps). TLS hand-shakes take more, in debug builds much more.
+/// Address space of a worker's stack; only touched pages use memory. Offline answers touch 28 KB in a release build and
+/// 52 KB in a debug build (x86-64, `Rss` in smaps). TLS handshakes take more, in debug builds much more.
 const STACK_BYTES: usize = 512 * 1024;
 
 type Done = Box<dyn FnOnce(Vec<u8>) + Send>;
@@ -38,41 +39,41 @@ pub(crate) struct Shared {
 }
 
 struct State {
-    /// Flights that no worker has begun.
+    /// Flights that wait for a worker.
     queue: Lanes<Flight>,
-    /// Those that do not wait for the upstream: they go first, as each takes no more than a read.
+    /// Flights that do not wait for the upstream. They go first, because each takes only a read of the file.
     hurried: VecDeque<Flight>,
-    /// Flights that workers are at, each with its thread.
+    /// Flights that workers handle now, each with its thread.
     running: Vec<(ThreadId, Flight)>,
-    /// Queries that wait: all of the queue's, and those joined to flights that run.
+    /// Waiting queries: all queries of the queue, and queries that joined a running flight.
     waiting: usize,
-    /// The threads that have not left.
+    /// Threads that have not ended.
     workers: Vec<JoinHandle<()>>,
-    /// Of these, the ones with nothing to do.
+    /// Threads without work.
     idle: usize,
-    /// When all of them last had something to do.
+    /// When all threads last had work.
     full_at: Instant,
     counters: Counters,
     is_stopping: bool,
 }
 
-/// A query, and everyone who wants to know.
+/// A query, and the callbacks that wait for its answer.
 struct Flight {
     query: Query,
     deadline: Instant,
-    /// To be answered from the fallback.
+    /// The fallback answers this flight.
     is_hurried: bool,
     dones: Vec<Done>,
-    /// How many of `dones` count as waiting: all until it is begun, then those joined since.
+    /// How many of `dones` count as waiting: all before the flight begins, then the ones that joined later.
     waiting: usize,
 }
 
 impl Places {
-    /// Takes next to no memory, starts no thread, opens no file, connects nowhere: a node that is never asked pays for
-    /// none of it. `workers` and `queue_max` of 0 count as 1.
+    /// Starts no thread, opens no file and connects nowhere, so a node without queries pays almost nothing. `workers` and
+    /// `queue_max` of 0 count as 1.
     pub fn start(settings: Settings) -> Self {
         let queue_max = settings.queue_max.max(1);
-        // A file is read in far less time than a thread is started.
+        // One worker is enough: it reads a file faster than a second thread starts.
         let is_offline = matches!(settings.source, Source::Offline { .. } | Source::Missing);
         let workers_max = if is_offline { 1 } else { settings.workers.clamp(1, WORKERS_MAX) };
         let state = State {
@@ -98,17 +99,19 @@ impl Places {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Asks; `done` gets the answer, JSON without a newline at its end where it is this program's own: results, or the
-    /// error form of [`error_json`](crate::places::error_json). An upstream's text may end in newlines; see [`tidy`](crate::places::tidy).
+    /// Asks; `done` gets the answer. It is JSON without a newline at its end if this program made it: results, or the error
+    /// form of [`error_json`](crate::places::error_json). An upstream's text may end in newlines; see
+    /// [`tidy`](crate::places::tidy).
     ///
-    /// Never blocks (the lock is held for a push or a pop) and never panics. `done` is called exactly once: from a
-    /// worker thread, or from within this call when the answer needs neither file nor upstream (no source, a query out of
-    /// range, a full queue, no thread, an answer kept). It must not block, for others wait behind it, and must not panic.
+    /// This function does not block (the lock is held for a push or a pop) and does not panic. It calls `done` exactly once.
+    /// A worker thread calls `done`, or this call does when the answer needs no file and no upstream: no source, a query out
+    /// of range, a full queue, no thread, a cached answer. `done` must not block, because other queries wait, and must not
+    /// panic.
     ///
-    /// `lane` stands for the address that asks: lanes have turns.
+    /// `lane` stands for the client's address: lanes take turns.
     pub fn ask(&self, query: Query, lane: u8, done: impl FnOnce(Vec<u8>) + Send + 'static) {
-        let kept = query.check().ok().and_then(|()| self.shared.engine.kept(&query));
-        if let Some(answer) = kept {
+        let cached = query.check().ok().and_then(|()| self.shared.engine.cached(&query));
+        if let Some(answer) = cached {
             let mut state = self.shared.lock();
             state.counters.asked += 1;
             state.counters.from_cache += 1;
@@ -120,12 +123,12 @@ impl Places {
         }
     }
 
-    /// What has been asked so far.
+    /// The counters since the start.
     pub fn counters(&self) -> Counters {
         self.shared.lock().counters
     }
 
-    /// How all of it is at this moment.
+    /// The state at this moment.
     #[must_use]
     pub fn health(&self) -> Health {
         let (paused_s, last_failure) = self.shared.engine.troubles();
@@ -141,7 +144,7 @@ impl Places {
         }
     }
 
-    /// The threads at this moment, and how many of them have nothing to do.
+    /// The number of threads, and the number of threads without work.
     pub fn workers(&self) -> (usize, usize) {
         let state = self.shared.lock();
         (state.workers.len(), state.idle)
@@ -149,8 +152,8 @@ impl Places {
 }
 
 impl Drop for Places {
-    /// Answers all that wait, queued or in flight, and lets the threads end. One that is at an upstream is not waited for:
-    /// its call is cut short, or ends at its time limit, and its answer goes nowhere.
+    /// Answers all waiting queries, queued or in flight, and ends the threads. The drop does not wait for a thread that asks
+    /// an upstream. The engine stops that call, or the call ends at its time limit; its answer is discarded.
     fn drop(&mut self) {
         let (unanswered, workers) = {
             let mut state = self.shared.lock();
@@ -160,7 +163,7 @@ impl Drop for Places {
             let mut workers = std::mem::take(&mut state.workers);
             if self.shared.engine.is_online() {
                 let running = std::mem::take(&mut state.running);
-                // Without its handle a thread is on its own.
+                // A thread whose handle is dropped is detached.
                 workers.retain(|worker| running.iter().all(|(thread, _)| *thread != worker.thread().id()));
                 unanswered.extend(running.into_iter().map(|(_, flight)| flight));
             }
@@ -172,7 +175,7 @@ impl Drop for Places {
         for done in unanswered.into_iter().flat_map(|flight| flight.dones) {
             done(error_form(&PlacesError::Stopping));
         }
-        // Joined, so that no `done` runs after the drop. A `done` that drops the handle itself cannot wait for itself.
+        // The join ensures that no `done` runs after the drop. A `done` that drops the handle cannot join its own thread.
         for worker in workers {
             if worker.thread().id() != current().id() {
                 let _ = worker.join();
@@ -182,7 +185,7 @@ impl Drop for Places {
 }
 
 impl Shared {
-    /// A panic cannot leave the state half changed, so a poisoned lock is as good as any.
+    /// Ignores poison: each critical section leaves the state valid even if it panics.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -226,8 +229,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Starts one more thread, if there may be one more. That it cannot be started matters only when there is none: the
-    /// others get to the query in time.
+    /// Starts another thread if the limit allows it. A failed start is an error only when no thread runs, because a running
+    /// thread also gets to the query.
     fn start_worker(self: &Arc<Self>, state: &mut State) -> Result<(), std::io::Error> {
         if state.workers.len() >= self.workers_max {
             return Ok(());
@@ -243,7 +246,7 @@ impl Shared {
         Ok(())
     }
 
-    /// A thread: answers until it is not needed any more or the handle is dropped.
+    /// A worker thread: answers queries until it is idle for too long or the handle is dropped.
     fn work(&self) {
         let mut counts_as_idle = false;
         while let Some((query, deadline, is_hurried)) = self.next_flight(counts_as_idle) {
@@ -255,7 +258,7 @@ impl Shared {
         }
     }
 
-    /// Waits for a flight and begins it; `None` when this thread is to leave.
+    /// Waits for a flight and begins it. `None` when this thread must end.
     fn next_flight(&self, counts_as_idle: bool) -> Option<(Query, Instant, bool)> {
         let mut state = self.lock();
         state.idle -= usize::from(counts_as_idle);
@@ -276,7 +279,7 @@ impl Shared {
             let is_last = state.workers.len() <= 1;
             let left = self.idle.saturating_sub(state.full_at.elapsed());
             if left.is_zero() && !is_last {
-                // Its handle goes too, so it is not waited for; it calls nobody any more.
+                // The handle goes too: the drop does not wait for this thread, which makes no more calls.
                 state.workers.retain(|worker| worker.thread().id() != current().id());
                 return None;
             }
@@ -287,7 +290,7 @@ impl Shared {
                 continue;
             }
             state.idle += 1;
-            // The last one waits without a time-out once there is nothing to put away: an idle node is not woken.
+            // The last thread waits without a time-out when there is nothing to free, so an idle node does not wake.
             state = if is_last && !self.engine.is_warm() {
                 self.wake.wait(state).unwrap_or_else(PoisonError::into_inner)
             } else {
@@ -297,10 +300,10 @@ impl Shared {
         }
     }
 
-    /// Gives this thread's flight its answer. The flight is gone where the handle was dropped meanwhile.
+    /// Delivers the answer of this thread's flight. The flight is gone if the handle was dropped meanwhile.
     ///
-    /// The thread counts as idle before anybody has the answer, which this says: whoever asks again at once must not be given
-    /// another thread.
+    /// The thread counts as idle before the delivery, and the result reports that. A client that asks again at once then
+    /// does not start another thread.
     fn land(&self, answer: Answer) -> bool {
         let mut state = self.lock();
         let running = state.running.iter().position(|(thread, _)| *thread == current().id());
@@ -334,7 +337,7 @@ impl Shared {
 }
 
 impl State {
-    /// The flight of the same query, if there is one.
+    /// The flight of the same query, if it exists.
     fn flight(&mut self, query: &Query) -> Option<&mut Flight> {
         let bits = query.bits();
         let running = self.running.iter_mut().map(|(_, flight)| flight);
@@ -387,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn no_source_and_bad_queries_are_answered_at_once_without_a_thread() {
+    fn queries_without_a_source_start_no_thread() {
         let missing = Places::start(Settings::new(Source::Missing));
         assert!(answered(&ask(&missing, UCLA)).contains("no places file"));
         let places = offline("/nowhere".into(), 8);
@@ -398,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_fails_is_named_without_its_folders() {
+    fn errors_name_the_file_without_folders() {
         let places = offline("/nowhere/at/all.dat".into(), 8);
         for _ in 0..2 {
             let json = answered(&ask(&places, UCLA));
@@ -411,7 +414,7 @@ mod tests {
     fn a_full_queue_answers_at_once() {
         let file = good_file();
         let places = offline(file.path().into(), 2);
-        // The first query's `done` holds the worker until it is let go.
+        // The first query's `done` blocks the worker until the test releases it.
         let (let_go, held) = channel::<()>();
         let (begun, has_begun) = channel();
         places.ask(UCLA, 0, move |_| {
@@ -430,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn dropping_the_handle_answers_all_and_ends_the_thread() {
+    fn drop_answers_all_and_ends_the_thread() {
         let file = good_file();
         let places = offline(file.path().into(), 64);
         let receivers: Vec<_> = (0..50).map(|_| ask(&places, UCLA)).collect();
@@ -450,7 +453,7 @@ mod tests {
         let own = Arc::clone(&places);
         let (sender, receiver) = channel();
         places.ask(UCLA, 0, move |_| {
-            // Waits until the test has let go of the handle, so that this drop is the last.
+            // Waits until the test has dropped its handle, so that this drop is the last.
             while Arc::strong_count(&own) > 1 {
                 std::thread::yield_now();
             }

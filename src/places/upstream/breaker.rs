@@ -1,27 +1,28 @@
-//! Leaves a failing upstream alone for a while, so that queries do not each wait for a time-out.
+//! Stops queries to a failing upstream for a while, so that each query does not wait for a time-out.
 //!
-//! Plain state with the time as an argument. After [`BREAKER_FAILURES`] failures in a row it refuses for a pause; then lets
-//! one query through, the probe. Its success ends the pause for all, its failure begins another. Queries that were let
-//! through before the pause may end within it: their success ends it too, their failure changes nothing. Invariant: every
-//! admission is followed by [`Breaker::succeeded`] or [`Breaker::failed`], so a probe cannot be lost.
+//! Plain state with the time as an argument. After [`BREAKER_FAILURES`] failures in a row, a pause begins and the breaker
+//! refuses queries. After the pause it admits one query, the probe. The probe's success ends the pause for all queries; its
+//! failure begins another pause. Queries admitted before the pause may end within it. Their success also ends the pause;
+//! their failure changes nothing. Invariant: [`Breaker::succeeded`] or [`Breaker::failed`] follows every admission, so a
+//! probe cannot be lost.
 
 use crate::places::upstream::failure::Failure;
 use std::time::{Duration, Instant};
 
-/// Failures in a row after which an upstream is left alone.
+/// Failures in a row that begin a pause.
 pub const BREAKER_FAILURES: u32 = 3;
 
 pub(crate) struct Breaker {
     pause: Duration,
-    /// In a row, as far as they count.
+    /// Failures in a row that count.
     failures: u32,
-    /// The pause's end, while there is one.
+    /// The end of the current pause.
     paused_until: Option<Instant>,
     is_probing: bool,
     last: Option<Failure>,
 }
 
-/// That the upstream may be asked, to be given back with how it went.
+/// A permission to ask the upstream. The caller returns it with the result.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Admission {
     is_probe: bool,
@@ -32,7 +33,7 @@ impl Breaker {
         Self { pause, failures: 0, paused_until: None, is_probing: false, last: None }
     }
 
-    /// Whether the upstream may be asked.
+    /// Whether the caller may ask the upstream.
     ///
     /// # Errors
     /// The refusal for the client, and the status word of the failure that began the pause.
@@ -42,7 +43,7 @@ impl Breaker {
             self.is_probing = true;
             return Ok(Admission { is_probe: true });
         }
-        // Rounded up: "in 0 s" would be a lie while a probe is on its way.
+        // Rounded up: a message "in 0 s" during a probe would be wrong.
         let seconds = until.saturating_duration_since(now).as_secs() + 1;
         let (words, status) = self
             .last
@@ -51,19 +52,19 @@ impl Breaker {
         Err((Failure::Paused(words, seconds), status))
     }
 
-    /// For how many seconds more the upstream is left alone.
+    /// Rest of the pause in seconds.
     pub(crate) fn paused_for_s(&self, now: Instant) -> Option<u64> {
         self.paused_until.and_then(|until| seconds_until(until, now))
     }
 
-    /// The upstream answered. Gives whether that ends a row of failures.
+    /// Records an answer of the upstream. Returns whether it ends a row of failures.
     pub(crate) fn succeeded(&mut self) -> bool {
         let had_failed = self.failures > 0;
         *self = Self::new(self.pause);
         had_failed
     }
 
-    /// The upstream failed at `now`. Gives whether a pause begins.
+    /// Records a failure at `now`. Returns whether a pause begins.
     pub(crate) fn failed(&mut self, admission: Admission, failure: &Failure, now: Instant) -> bool {
         if self.paused_until.is_some() && !admission.is_probe {
             return false;
@@ -79,7 +80,7 @@ impl Breaker {
     }
 }
 
-/// Whole seconds from `now` until `at`, rounded up; `None` when the time has come.
+/// Whole seconds from `now` until `at`, rounded up. `None` if `at` has passed.
 fn seconds_until(at: Instant, now: Instant) -> Option<u64> {
     at.checked_duration_since(now).map(|left| left.as_secs() + 1)
 }

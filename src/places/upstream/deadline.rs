@@ -1,9 +1,9 @@
-//! Ends a call by its deadline at the socket, whatever is being read or written there.
+//! Ends a call at its deadline at the socket, for every read and write.
 //!
-//! ureq reckons anew before each read how much time is left, with one exception: the answer of a proxy to CONNECT is awaited
-//! with the same time-out again and again, so one that sends a byte now and then would hold a worker until its answer is
-//! 8 KB long. Must not know what a call is for. Invariant: within [`until`] no read or write of that thread begins after the
-//! deadline or lasts beyond it; a call never leaves the thread that makes it, so a thread-local is all that it takes.
+//! ureq computes the remaining time before each read, with one exception: while it reads a proxy's answer to CONNECT, each
+//! read gets the same time-out. A proxy that sends a byte now and then would block a worker until its answer is 8 KB long.
+//! This module must not know the purpose of a call. Invariant: within [`until`], no read or write of the thread begins or
+//! lasts after the deadline. A call stays on its thread, so a thread-local holds the deadline.
 
 use std::cell::Cell;
 use std::time::Instant;
@@ -14,7 +14,7 @@ thread_local! {
     static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Does `call` with `deadline` as the end of all that this thread reads and writes by [`DeadlineConnector`].
+/// Runs `call`. `deadline` limits all that this thread reads and writes by [`DeadlineConnector`].
 pub(crate) fn until<T>(deadline: Instant, call: impl FnOnce() -> T) -> T {
     DEADLINE.set(Some(deadline));
     let result = call();
@@ -22,7 +22,7 @@ pub(crate) fn until<T>(deadline: Instant, call: impl FnOnce() -> T) -> T {
     result
 }
 
-/// A part of a chain of connectors: puts the deadline around the connection that those before it have made.
+/// A link in a chain of connectors: adds the deadline to the connection of the connectors before it.
 #[derive(Debug)]
 pub(crate) struct DeadlineConnector;
 
@@ -34,7 +34,7 @@ impl<In: Transport> Connector<In> for DeadlineConnector {
     }
 }
 
-/// A connection that knows the deadline.
+/// A connection with the deadline.
 #[derive(Debug)]
 pub(crate) struct Timed<T>(T);
 
@@ -60,7 +60,7 @@ impl<T: Transport> Transport for Timed<T> {
     }
 }
 
-/// `timeout`, or what is left until the deadline where that is less.
+/// `timeout`, or the time until the deadline if that is shorter.
 fn within(mut timeout: NextTimeout) -> Result<NextTimeout, Error> {
     let Some(deadline) = DEADLINE.get() else { return Ok(timeout) };
     let left = deadline.saturating_duration_since(Instant::now());

@@ -1,73 +1,73 @@
-//! Why an upstream gave no answer, in words for the client and for the operator.
+//! Why an upstream gave no answer, as text for the client and the operator.
 //!
-//! Must not know how requests are made. Invariants: no message holds a key, a proxy's password or an address with a query;
-//! text that the upstream wrote is cut short and printed without control characters.
+//! This module must not know how requests are made. Invariants: no message holds a key, a proxy's password or an address
+//! with a query. An upstream's text is truncated and has its control characters removed.
 
 use std::fmt;
 
-/// Most bytes of an upstream's own words that a message repeats.
+/// Most bytes of an upstream's text in a message.
 const WORDS_BYTES_MAX: usize = 200;
 
-/// What kept an upstream from answering. Each kind reads differently, since each is put right differently.
+/// Why an upstream gave no answer. Each kind has its own text, because each has its own remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// Google's address without a key.
     NoKey,
-    /// The upstream does not accept the key; its own words.
+    /// The upstream does not accept the key; the upstream's text.
     KeyRefused(String),
-    /// The key's quota is used up, or too many a second; the upstream's own words.
+    /// The key's quota is used up, or the rate is too high; the upstream's text.
     Quota(String),
-    /// The upstream does not accept the query; its own words.
+    /// The upstream does not accept the query; the upstream's text.
     Refused(String),
     /// The time limit passed during this phase.
     TimedOut(Phase),
-    /// No connection, or one that broke off: how.
+    /// The connection failed or broke off: how.
     Unreachable(String),
-    /// The certificate is not valid yet, so this board's clock is most likely wrong.
+    /// The certificate is not valid yet, so this board's clock is probably wrong.
     ClockWrong,
-    /// TLS failed otherwise: how.
+    /// Another failure of TLS: how.
     Tls(String),
     /// An https address in a build without TLS.
     NoTls,
-    /// What came is no answer: why.
+    /// The response is not a valid answer: why.
     BadJson(String),
     /// The answer is longer than the limit in bytes.
     TooLarge(usize),
-    /// Another HTTP status than 200 that says no more than this.
+    /// An HTTP status other than 200 without further text.
     Status(u16),
-    /// A redirect, which is not followed: the key would go with it.
+    /// A redirect. The node does not follow it, because the request contains the key.
     Redirect(u16),
-    /// The upstream's own failing status; its own words.
+    /// The upstream's own failing status; the upstream's text.
     Upstream(String),
-    /// The answer repeats the key, so it is not passed on.
+    /// The answer contains the key, so the node does not forward it.
     KeyEchoed,
-    /// A setting cannot be used: which and why.
+    /// An unusable setting: which and why.
     Setting(String),
-    /// The upstream was asked as often in the last minute as it may be.
+    /// The node has used up its queries to the upstream for this minute.
     OverRate(u32),
-    /// Too many queries of the same address wait for the upstream already.
+    /// The address has its share of the queries that wait for the upstream.
     TooMany,
-    /// The upstream failed so often that it is left alone; the last failure's words, and the seconds left.
+    /// The upstream failed repeatedly, so a pause began: the last failure's text, and the seconds left.
     Paused(String, u64),
 }
 
-/// Where a query was when its time was up.
+/// The phase of a query when its time was over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Waiting for a worker.
+    /// Waits for a worker.
     Queue,
-    /// Looking up the upstream's name.
+    /// Looks up the upstream's name.
     Resolve,
-    /// Connecting, TLS included.
+    /// Connects, TLS included.
     Connect,
-    /// Sending the query, or waiting for the head of the answer.
+    /// Sends the query, or waits for the head of the answer.
     Head,
-    /// Reading the answer.
+    /// Reads the answer.
     Body,
 }
 
 impl Failure {
-    /// The Google status word that fits.
+    /// Google's status word for the failure.
     pub fn status(&self) -> &'static str {
         match self {
             Self::NoKey | Self::KeyRefused(_) => "REQUEST_DENIED",
@@ -77,8 +77,7 @@ impl Failure {
         }
     }
 
-    /// Whether it says something of the upstream, not of one query or of this node: such failures in a row are a reason
-    /// to leave the upstream alone.
+    /// Whether the upstream caused the failure, and not one query or this node. Only such failures in a row begin a pause.
     pub(crate) fn is_upstreams(&self) -> bool {
         !matches!(
             self,
@@ -98,9 +97,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoKey => f.write_str("no key; give one in the configuration's places.key_file"),
-            Self::KeyRefused(words) => write!(f, "the upstream refused the key{}", said(words)),
-            Self::Quota(words) => write!(f, "the quota is used up{}", said(words)),
-            Self::Refused(words) => write!(f, "the upstream refused the query{}", said(words)),
+            Self::KeyRefused(words) => write!(f, "the upstream refused the key{}", quoted(words)),
+            Self::Quota(words) => write!(f, "the quota is used up{}", quoted(words)),
+            Self::Refused(words) => write!(f, "the upstream refused the query{}", quoted(words)),
             Self::TimedOut(phase) => write!(f, "time-out {phase}"),
             Self::Unreachable(how) => write!(f, "the upstream cannot be reached: {how}"),
             Self::ClockWrong => f.write_str(
@@ -114,7 +113,7 @@ impl fmt::Display for Failure {
             Self::Redirect(status) => {
                 write!(f, "the upstream answered with a redirect (HTTP status {status}), which is not followed")
             }
-            Self::Upstream(words) => write!(f, "the upstream failed{}", said(words)),
+            Self::Upstream(words) => write!(f, "the upstream failed{}", quoted(words)),
             Self::KeyEchoed => f.write_str("the upstream's answer repeats the key and is not passed on"),
             Self::Setting(what) => f.write_str(what),
             Self::OverRate(per_minute) => write!(
@@ -141,12 +140,12 @@ impl fmt::Display for Phase {
     }
 }
 
-/// `: ` and the upstream's words, fit to be shown; nothing where there are none.
-fn said(words: &str) -> String {
+/// `: ` and the upstream's text, ready to print. Empty for an empty text.
+fn quoted(words: &str) -> String {
     if words.is_empty() { String::new() } else { format!(": {words}") }
 }
 
-/// An upstream's words, fit to be shown: one line, of bounded length.
+/// An upstream's text, ready to print: one line of bounded length.
 pub(crate) fn words(text: &str) -> String {
     let mut end = text.len().min(WORDS_BYTES_MAX);
     while !text.is_char_boundary(end) {

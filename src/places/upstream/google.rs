@@ -1,7 +1,7 @@
-//! Google's Places API (New), `places:searchNearby`: a POST whose answer is turned into the legacy shape.
+//! Google's Places API (New), `places:searchNearby`: a POST whose answer is converted into the legacy shape.
 //!
-//! Knows this service's address, its query and its answers; not how requests travel. Numbers and strings of the answer
-//! are copied as the upstream wrote them, never parsed and printed again.
+//! This module knows the service's address, its query and its answers, but not the transport. It copies numbers and
+//! strings of the answer as the upstream wrote them; it does not parse and print them again.
 
 use crate::places::Query;
 use crate::places::file::render::{push, push_strings};
@@ -17,13 +17,13 @@ use ureq::http::{HeaderValue, Request};
 /// Google's address.
 pub(crate) const URL: &str = "https://places.googleapis.com/v1/places:searchNearby";
 
-/// The members asked for: no more than an answer shows, since Google charges by what is asked for.
+/// The requested members. Google charges by member, so the list holds only what an answer shows.
 const FIELDS: &str = "places.id,places.displayName,places.location,places.types,places.formattedAddress,places.shortFormattedAddress";
 
-/// Least radius: the service refuses 0.
+/// Smallest radius: the service refuses 0.
 const RADIUS_M_MIN: f64 = 1.0;
 
-/// The request for `query`: the nearest first, and no more of them than wanted, but at least one.
+/// The request for `query`: the nearest first, as many as wanted, but at least one.
 pub(crate) fn request(endpoint: &Endpoint, query: &Query) -> Result<Request<String>, Failure> {
     let body = format!(
         r#"{{"locationRestriction":{{"circle":{{"center":{{"latitude":{},"longitude":{}}},"radius":{}}}}},"maxResultCount":{},"rankPreference":"DISTANCE"}}"#,
@@ -43,7 +43,7 @@ pub(crate) fn request(endpoint: &Endpoint, query: &Query) -> Result<Request<Stri
     request.body(body).map_err(|_| Failure::Setting("places.url is no address".to_owned()))
 }
 
-/// The answer in `response` in the legacy shape, with at most `items` results, or why there is none.
+/// Converts `response` into the legacy shape with at most `items` results. The error says why no answer exists.
 pub(crate) fn read(response: &Response, endpoint: &Endpoint, items: usize) -> Result<Vec<u8>, Refusal> {
     let Response { status, body, is_packed } = response;
     if echoes_key(endpoint, body) {
@@ -72,17 +72,17 @@ pub(crate) fn read(response: &Response, endpoint: &Endpoint, items: usize) -> Re
     render(places, items).map_err(bad)
 }
 
-/// A key that is not valid is 400 INVALID_ARGUMENT here, told from a bad query by its reason alone.
+/// The failure of a refusal. An invalid key is also 400 INVALID_ARGUMENT here; only its reason differs from a bad query's.
 fn refusal(status: u16, body: &[u8]) -> Failure {
-    let said = error_words(body);
+    let message = error_words(body);
     let reason = b"API_KEY_INVALID";
     if status == 400 && body.windows(reason.len()).any(|window| window == reason) {
-        return Failure::KeyRefused(said);
+        return Failure::KeyRefused(message);
     }
-    of_http(status, said)
+    of_http(status, message)
 }
 
-/// No `places` at all is how the service says that there are none.
+/// An answer without `places` means that there are none.
 fn render(places: Option<&RawValue>, items: usize) -> Result<Vec<u8>, &'static str> {
     let mut json = Vec::with_capacity(places.map_or(0, |places| places.get().len()) + 128);
     push(&mut json, "{\n   \"html_attributions\" : [],\n   \"results\" : [");
@@ -109,7 +109,7 @@ fn render(places: Option<&RawValue>, items: usize) -> Result<Vec<u8>, &'static s
     Ok(json)
 }
 
-/// The members of a place that are shown, each as the upstream wrote it.
+/// The members of a place that an answer shows, each as the upstream wrote it.
 #[derive(Default)]
 struct Place<'a> {
     id: Option<&'a RawValue>,
@@ -123,7 +123,7 @@ struct Place<'a> {
 
 fn push_place(json: &mut Vec<u8>, text: &str) -> Result<(), &'static str> {
     let place = Place::read(text)?;
-    // The service leaves out a coordinate that is zero.
+    // The service omits a coordinate that is zero.
     let number = |value: Option<&'_ RawValue>| value.map_or("0", RawValue::get).to_owned();
     push(json, "      {\n         \"geometry\" : {\n            \"location\" : {\n               \"lat\" : ");
     push(json, &number(place.latitude));
@@ -259,19 +259,19 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_told_apart() {
+    fn each_refusal_has_its_failure() {
         let error = |code: u16, word: &str, reason: &str| {
             let body = format!(
-                r#"{{"error":{{"code":{code},"message":"said","status":"{word}","details":[{{"reason":"{reason}"}}]}}}}"#
+                r#"{{"error":{{"code":{code},"message":"sent","status":"{word}","details":[{{"reason":"{reason}"}}]}}}}"#
             );
             answered(code, &body, 5).expect_err("no answer")
         };
-        let said = || "said".to_owned();
-        assert_eq!(error(400, "INVALID_ARGUMENT", ""), Failure::Refused(said()));
-        assert_eq!(error(400, "INVALID_ARGUMENT", "API_KEY_INVALID"), Failure::KeyRefused(said()));
-        assert_eq!(error(401, "UNAUTHENTICATED", ""), Failure::KeyRefused(said()));
-        assert_eq!(error(403, "PERMISSION_DENIED", ""), Failure::KeyRefused(said()));
-        assert_eq!(error(429, "RESOURCE_EXHAUSTED", ""), Failure::Quota(said()));
+        let sent = || "sent".to_owned();
+        assert_eq!(error(400, "INVALID_ARGUMENT", ""), Failure::Refused(sent()));
+        assert_eq!(error(400, "INVALID_ARGUMENT", "API_KEY_INVALID"), Failure::KeyRefused(sent()));
+        assert_eq!(error(401, "UNAUTHENTICATED", ""), Failure::KeyRefused(sent()));
+        assert_eq!(error(403, "PERMISSION_DENIED", ""), Failure::KeyRefused(sent()));
+        assert_eq!(error(429, "RESOURCE_EXHAUSTED", ""), Failure::Quota(sent()));
         assert_eq!(error(503, "UNAVAILABLE", ""), Failure::Status(503));
         let words: Vec<_> = [error(400, "", ""), error(403, "", ""), error(429, "", ""), error(500, "", "")]
             .iter()
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn queries_ask_for_the_nearest_within_the_circle() {
+    fn queries_ask_for_the_nearest_in_the_circle() {
         let endpoint = Endpoint { url: None, key: Some(Key::new("AIza-secret").expect("a key")) };
         let query = Query { latitude_deg: 34.06893, longitude_deg: -118.445127, radius_m: 0.0, items: 0 };
         let request = request(&endpoint, &query).expect("a request");

@@ -1,6 +1,6 @@
-//! Google's legacy Nearby Search: a GET whose answer is passed on as it came.
+//! Google's legacy Nearby Search: a GET whose answer is forwarded unchanged.
 //!
-//! Knows this service's address, its query and its answers; not how requests travel.
+//! This module knows the service's address, its query and its answers, but not the transport.
 
 use crate::places::Query;
 use crate::places::settings::Endpoint;
@@ -22,7 +22,7 @@ pub(crate) fn request(endpoint: &Endpoint, query: &Query) -> Result<Request<()>,
         Some((_, query)) if query.ends_with('&') => "",
         Some(_) => "&",
     };
-    // No sign before a positive number: in a query a `+` means a blank.
+    // A positive number has no sign: in a query, `+` means a space.
     let location = format!("{},{}", degrees(query.latitude_deg), degrees(query.longitude_deg));
     let mut address = format!("{url}{joint}location={location}&radius={}", metres(query.radius_m));
     if let Some(key) = &endpoint.key {
@@ -32,7 +32,7 @@ pub(crate) fn request(endpoint: &Endpoint, query: &Query) -> Result<Request<()>,
     Request::get(address).body(()).map_err(|_| Failure::Setting("places.url is no address".to_owned()))
 }
 
-/// The answer in `response`, cut to `items`, or why it is none.
+/// The answer in `response`, truncated to `items`, or the reason for a refusal.
 pub(crate) fn read(response: Response, endpoint: &Endpoint, items: usize) -> Result<Vec<u8>, Refusal> {
     let Response { status, mut body, is_packed } = response;
     if echoes_key(endpoint, &body) {
@@ -47,44 +47,44 @@ pub(crate) fn read(response: Response, endpoint: &Endpoint, items: usize) -> Res
         Ok(reply) => reply,
     };
     let Reply { status: word, error_message, has_results } = reply;
-    let said = error_message.map_or_else(|| error_words(&body), |message| words(&message));
+    let reason = error_message.map_or_else(|| error_words(&body), |message| words(&message));
     let failing = word.filter(|word| !matches!(word.as_str(), "OK" | "ZERO_RESULTS"));
     match failing {
-        None if status != 200 => Err(of_http(status, said).into()),
+        None if status != 200 => Err(of_http(status, reason).into()),
         None if !has_results => Err(Failure::BadJson("it has no results".to_owned()).into()),
         None => Ok(body),
         Some(word) => {
-            // Its own text goes to the client where it is of the right shape.
+            // The client gets the upstream's own text if the text has the right shape.
             let text = (status == 200 && has_results).then_some(body);
-            Err(Refusal { failure: of_status(&word, said), status: Some(word), text })
+            Err(Refusal { failure: of_status(&word, reason), status: Some(word), text })
         }
     }
 }
 
-fn of_status(status: &str, said: String) -> Failure {
+fn of_status(status: &str, reason: String) -> Failure {
     match status {
-        "REQUEST_DENIED" => Failure::KeyRefused(said),
-        "OVER_QUERY_LIMIT" | "OVER_DAILY_LIMIT" => Failure::Quota(said),
-        "INVALID_REQUEST" | "NOT_FOUND" => Failure::Refused(said),
-        _ => Failure::Upstream(said),
+        "REQUEST_DENIED" => Failure::KeyRefused(reason),
+        "OVER_QUERY_LIMIT" | "OVER_DAILY_LIMIT" => Failure::Quota(reason),
+        "INVALID_REQUEST" | "NOT_FOUND" => Failure::Refused(reason),
+        _ => Failure::Upstream(reason),
     }
 }
 
-/// Plain decimal with at least six decimals, as clients write positions, and as many more as the number has.
+/// Plain decimal with at least six decimals, as clients write positions. A number with more decimals shows all of them.
 pub(crate) fn degrees(degrees: f64) -> String {
-    // Adding zero makes -0.0 a plain zero.
+    // The addition turns -0.0 into 0.
     let shortest = format!("{}", degrees + 0.0);
     let decimals = shortest.split_once('.').map_or(0, |(_, decimals)| decimals.len());
     if decimals >= 6 { shortest } else { format!("{:.6}", degrees + 0.0) }
 }
 
-/// Plain decimal to the millimetre: what a client wrote in kilometres carries a last bit's noise.
+/// Plain decimal to the millimetre. A conversion from kilometres has a rounding error in its last bit.
 pub(crate) fn metres(metres: f64) -> String {
     let text = format!("{metres:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Percent-encodes all but RFC 3986's unreserved characters.
+/// Percent-encodes all characters but RFC 3986's unreserved ones.
 fn push_encoded(out: &mut String, text: &str) {
     use std::fmt::Write;
     for byte in text.bytes() {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_and_refusals_are_told_apart() {
+    fn answers_and_refusals_differ() {
         let ok = r#"{"results" : [ {"a":1.10}, 2 ],"status" : "OK"}"#;
         assert_eq!(answered(200, ok).expect("an answer"), r#"{"results" : [ {"a":1.10} ],"status" : "OK"}"#);
         assert!(answered(200, r#"{"results":[]}"#).is_ok());

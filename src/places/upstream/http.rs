@@ -1,8 +1,8 @@
-//! One HTTP request at a time to an upstream, within limits that hold whatever phase hangs.
+//! Runs HTTP requests to an upstream within limits that hold in every phase.
 //!
-//! Must not know what is asked or what an answer means. Invariants: a call ends by its deadline; no more than
-//! [`UPSTREAM_BODY_BYTES_MAX`] of a body and [`UPSTREAM_HEAD_BYTES_MAX`] of a head are taken; nothing is followed, unpacked or sent again; what
-//! goes wrong is told without the address, which holds the key.
+//! This module must not know the meaning of a request or an answer. Invariants: a call ends by its deadline. It reads at most
+//! [`UPSTREAM_BODY_BYTES_MAX`] of a body and [`UPSTREAM_HEAD_BYTES_MAX`] of a head. It follows no redirect, decompresses
+//! nothing and sends nothing twice. Its errors do not contain the address, because the address holds the key.
 
 use crate::places::settings::Settings;
 use crate::places::upstream::deadline::{DeadlineConnector, until};
@@ -14,21 +14,21 @@ use ureq::http::Request;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
 use ureq::{Agent, AsSendBody, Error, Timeout};
 
-/// Longest answer of an upstream that is read, in bytes: five times a full page of Google's, 46 KB.
+/// Longest answer of an upstream in bytes: five times a full page of Google's (46 KB).
 pub const UPSTREAM_BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// Longest head of an upstream's answer, in bytes.
 pub const UPSTREAM_HEAD_BYTES_MAX: usize = 8 * 1024;
 
-/// Buffers of a connection. ureq's own are 128 KB each, and every worker holds one connection: 2 MB of a board.
+/// Buffers of a connection. ureq's default is 128 KB each. Every worker holds one connection, so that is 2 MB of memory.
 const INPUT_BYTES: usize = 8 * 1024;
 const OUTPUT_BYTES: usize = 2 * 1024;
 
-/// Connections kept open between queries; a hand-shake costs a small board more than a query. Each holds its buffers and
-/// TLS state, some 30 KB, until the workers have gone idle.
+/// Connections left open between queries, because a handshake costs a small board more than a query. Each one holds its
+/// buffers and TLS state, about 30 KB, until the workers are idle.
 const IDLE_CONNECTIONS_MAX: usize = 2;
 
-/// A body of unknown length begins with this much room.
+/// Initial capacity for a body of unknown length.
 const BODY_BYTES_FIRST: usize = 16 * 1024;
 
 /// An HTTP client for one upstream.
@@ -37,16 +37,16 @@ pub(crate) struct Http {
     connect_max: Duration,
 }
 
-/// What came back.
+/// An HTTP response.
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
-    /// Whether the body is packed in a way that was not asked for.
+    /// Whether the body has a content encoding. The request asks for none.
     pub(crate) is_packed: bool,
 }
 
 impl Http {
-    /// Reads the CA file, if there is one; connects nowhere.
+    /// Reads the CA file if the settings name one. Connects nowhere.
     pub(crate) fn new(settings: &Settings) -> Result<Self, Failure> {
         let proxy = settings.proxy.as_ref().map(|proxy| ureq::Proxy::new(&proxy.0)).transpose();
         let proxy = proxy.map_err(|_| Failure::Setting("places.proxy is no address".to_owned()))?;
@@ -63,7 +63,7 @@ impl Http {
             .max_idle_age(Duration::from_millis(settings.idle_ms));
         #[cfg(feature = "tls")]
         let builder = builder.tls_config(tls::config(settings.ca_file.as_deref())?);
-        // ureq's own chain, less what is not asked for, and with the deadline right above the socket.
+        // ureq's own chain without its unused parts. The deadline connector comes right above the socket.
         let connector = ().chain(ConnectProxyConnector::default());
         let connector = connector.chain(TcpConnector::default()).chain(DeadlineConnector);
         #[cfg(feature = "tls")]
@@ -88,7 +88,7 @@ impl Http {
 
     fn run_now<B: AsSendBody>(&self, request: Request<B>, deadline: Instant) -> Result<Response, Failure> {
         let left = deadline.saturating_duration_since(Instant::now());
-        // A hair less than the whole, so that a hanging connect is told from a hanging answer.
+        // Slightly shorter than the whole, so that a hanging connect and a hanging answer give different errors.
         let connect = self.connect_max.min(left.saturating_sub(Duration::from_millis(1)));
         let request =
             self.agent.configure_request(request).timeout_global(Some(left)).timeout_connect(Some(connect));
@@ -101,7 +101,7 @@ impl Http {
             return Err(Failure::TooLarge(UPSTREAM_BODY_BYTES_MAX));
         }
         let length = length.and_then(|length| usize::try_from(length).ok());
-        // One byte more shows that there is more, and spares the last read a larger buffer.
+        // One extra byte detects a longer body, and saves the last read a larger buffer.
         let mut bytes = Vec::with_capacity(length.map_or(BODY_BYTES_FIRST, |length| length + 1));
         let mut reader = body.into_reader().take(UPSTREAM_BODY_BYTES_MAX as u64 + 1);
         reader.read_to_end(&mut bytes).map_err(|error| failure(error.into(), Phase::Body))?;
@@ -112,7 +112,7 @@ impl Http {
     }
 }
 
-/// What went wrong, without the address. `phase` is where the call was when it did, as far as the caller knows.
+/// The failure, without the address. `phase` is the phase of the call at the error, as far as the caller knows.
 fn failure(error: Error, phase: Phase) -> Failure {
     let unreachable = |how: &str| Failure::Unreachable(how.to_owned());
     match error {
@@ -130,7 +130,7 @@ fn failure(error: Error, phase: Phase) -> Failure {
         Error::Tls(how) => Failure::Tls(how.to_owned()),
         #[cfg(feature = "tls")]
         Error::Rustls(error) => tls::failure(&error),
-        // The others hold an address, which is never shown, or cannot come from these requests.
+        // The other errors hold an address, which must stay secret, or cannot occur with these requests.
         _ => Failure::Setting("places.url cannot be asked".to_owned()),
     }
 }
@@ -155,7 +155,7 @@ fn broken_off(phase: Phase) -> Failure {
 
 #[cfg(feature = "tls")]
 mod tls {
-    //! Whom TLS trusts, and why it refuses.
+    //! The certificates that TLS trusts, and the reasons of its refusals.
 
     use crate::places::upstream::failure::Failure;
     use rustls::CertificateError as Bad;
@@ -167,7 +167,7 @@ mod tls {
     /// Longest CA file: the bundle of a whole system has 250 KB.
     const CA_BYTES_MAX: u64 = 1024 * 1024;
 
-    /// The built-in roots, or those of `ca_file`.
+    /// Trusts the built-in roots, or the certificates of `ca_file`.
     pub(crate) fn config(ca_file: Option<&Path>) -> Result<TlsConfig, Failure> {
         let Some(file) = ca_file else { return Ok(TlsConfig::builder().build()) };
         let certificates = certificates(file).map_err(|what| {

@@ -1,7 +1,7 @@
-//! Keys of upstream services: read from a private file, never shown.
+//! Keys of upstream services. They come from a private file and are never shown.
 //!
-//! Must not know what a key is for. Invariants: `Debug` prints dots; there is no `Display`; the text leaves the module
-//! only for a request that is about to be sent.
+//! This module must not know the purpose of a key. Invariants: `Debug` prints dots, and `Display` does not exist. The text
+//! leaves the module only for a request that is about to be sent.
 
 use std::fmt;
 use std::fs::File;
@@ -10,11 +10,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Fewest and most bytes of a key. Google's have 39. Fewer than eight would occur in answers by chance, and an answer that
-/// holds the key is not passed on.
+/// Fewest and most bytes of a key. Google's keys have 39. A key of fewer than eight bytes occurs in answers by chance, and
+/// the node does not forward an answer that contains the key.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 8..=256;
 
-/// Longest key file that is read: a key, and an editor's white space.
+/// Longest key file: a key, and the white space that an editor adds.
 const KEY_FILE_BYTES_MAX: u64 = 4096;
 
 /// A key of an upstream service. Clones share the text.
@@ -22,7 +22,7 @@ const KEY_FILE_BYTES_MAX: u64 = 4096;
 pub struct Key(Arc<str>);
 
 impl Key {
-    /// A key from its text; white space around it is ignored.
+    /// Makes a key from its text. White space around the text is ignored.
     ///
     /// # Errors
     /// It is not 8 to 256 visible ASCII characters. The message does not hold the text.
@@ -35,16 +35,16 @@ impl Key {
         Ok(Self(text.into()))
     }
 
-    /// Reads a key file: the key and nothing else. With `must_be_private` it is refused when anyone but its owner has a
-    /// right to it. systemd's credentials are read without that check: their folder is closed to others, and the access
-    /// list that systemd puts on the file shows as a right of the group.
+    /// Reads a key file, which holds only the key. With `must_be_private`, the function refuses a file that other users have
+    /// rights to. The caller skips that check for systemd's credentials: other users cannot open their folder, and the access
+    /// list that systemd sets on the file looks like a right of the group.
     ///
     /// # Errors
-    /// What is wrong with the file, named by its path, and the remedy; never what it holds.
+    /// The file's path, the problem and the remedy, but never the file's content.
     pub fn read(file: &Path, must_be_private: bool) -> Result<Self, String> {
         let name = file.display();
         let fail = |what: &dyn fmt::Display| format!("{name}: {what}");
-        // A named pipe would be waited on for ever.
+        // A read of a named pipe would never end.
         let metadata = std::fs::metadata(file).map_err(|error| fail(&error))?;
         if !metadata.is_file() {
             return Err(fail(&"not a regular file"));
@@ -62,7 +62,7 @@ impl Key {
         Self::new(&text).map_err(|error| fail(&error))
     }
 
-    /// The key itself. For a request only.
+    /// The key itself, for a request only.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_without_being_shown() {
+    fn invalid_keys_are_refused_and_not_shown() {
         let long = "x".repeat(257);
         for text in ["", "\n", "short12", "two words", "two\nlines-of-it", "schl\u{fc}ssel", &long] {
             let file = TempFile::new(text.as_bytes());

@@ -1,14 +1,14 @@
-//! How often an upstream with a price may be asked: at most so many times in any 60 seconds.
+//! Limits the rate of queries to an upstream that costs money, to a number in any 60 seconds.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The most that can be allowed in a minute. Each that was made takes 16 bytes for a minute.
+/// Highest limit. Each query takes 16 bytes for a minute.
 pub const QUERIES_PER_MINUTE_MAX: u32 = 6_000;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The queries of the last minute; no limit if it has none.
+/// The queries of the last minute, and the limit. `None` means unlimited.
 #[derive(Debug)]
 pub(crate) struct Meter {
     per_minute: Option<u32>,
@@ -20,10 +20,10 @@ impl Meter {
         Meter { per_minute, made: VecDeque::new() }
     }
 
-    /// Whether one more may be made now.
+    /// Whether the caller may send a query now.
     ///
     /// # Errors
-    /// The limit, if it has been reached.
+    /// The limit, if it is reached.
     pub(crate) fn check(&mut self, now: Instant) -> Result<(), u32> {
         let Some(per_minute) = self.per_minute else { return Ok(()) };
         while self.made.front().is_some_and(|made| now.saturating_duration_since(*made) >= MINUTE) {
@@ -32,7 +32,7 @@ impl Meter {
         if self.made.len() >= per_minute as usize { Err(per_minute) } else { Ok(()) }
     }
 
-    /// One is made now.
+    /// Counts a query at `now`.
     pub(crate) fn count(&mut self, now: Instant) {
         if self.per_minute.is_some() {
             self.made.push_back(now);

@@ -1,6 +1,6 @@
-//! What the two kinds of Google sources share: asking one, and reading refusals.
+//! Asks an upstream: the common code of the two Google dialects.
 //!
-//! Knows that there are two dialects; each knows its own words.
+//! This module knows that there are two dialects. Each dialect knows its own protocol.
 
 pub(crate) mod breaker;
 pub(crate) mod deadline;
@@ -22,7 +22,7 @@ use crate::places::upstream::refusal::Refusal;
 use crate::places::Query;
 use std::time::Instant;
 
-/// An upstream that can be asked from several threads at once.
+/// An upstream. Several threads can ask it at once.
 pub(crate) struct Upstream {
     http: Http,
     dialect: Dialect,
@@ -36,7 +36,7 @@ enum Dialect {
 }
 
 impl Upstream {
-    /// Makes ready to ask; connects nowhere.
+    /// Prepares the client; connects nowhere.
     pub(crate) fn new(settings: &Settings) -> Result<Self, Failure> {
         if !cfg!(feature = "upstream") {
             return Err(Failure::Setting(
@@ -64,17 +64,17 @@ impl Upstream {
         Ok(Self { http: Http::new(settings)?, dialect, endpoint: endpoint.clone() })
     }
 
-    /// Ends calls in flight and refuses new ones. A look-up or a connect in progress ends at its own limit.
+    /// Ends calls in flight and refuses new ones. A name look-up or a connect in progress ends at its own limit.
     pub(crate) fn stop(&self) {
         if cfg!(feature = "upstream") {
             self.http.stop();
         }
     }
 
-    /// Asks, and gives the answer cut to the query's items.
+    /// Asks the upstream, and returns the answer truncated to the query's items.
     pub(crate) fn ask(&self, query: &Query, deadline: Instant) -> Result<Vec<u8>, Refusal> {
         if !cfg!(feature = "upstream") {
-            // There is no such value, which the linker cannot know.
+            // This type has no values, but the linker does not know that.
             return Err(Failure::Setting("this build asks no other server".to_owned()).into());
         }
         let items = usize::from(query.items);

@@ -1,16 +1,16 @@
-//! How an upstream refuses a query: by HTTP status, by an error object, or by an answer that must not be passed on.
+//! The ways an upstream refuses a query: an HTTP status, an error object, or an answer that the node must not forward.
 
 use crate::places::json::{members, string};
 use crate::places::settings::Endpoint;
 use crate::places::upstream::failure::{Failure, words};
 
-/// Why there is no answer, and what the client gets instead.
+/// Why there is no answer, and the text for the client.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) failure: Failure,
-    /// The upstream's own status word, where it gave one.
+    /// The upstream's own status word, if it sent one.
     pub(crate) status: Option<String>,
-    /// The upstream's own text, cut, where it is of the shape that clients expect.
+    /// The upstream's own text, truncated, if it has the shape that clients expect.
     pub(crate) text: Option<Vec<u8>>,
 }
 
@@ -20,12 +20,12 @@ impl From<Failure> for Refusal {
     }
 }
 
-/// Whether the answer repeats the key, as error pages do that print the address asked.
+/// Whether the answer contains the key. Error pages do if they print the requested address.
 pub(crate) fn echoes_key(endpoint: &Endpoint, body: &[u8]) -> bool {
     endpoint.key.as_ref().is_some_and(|key| key.is_in(body))
 }
 
-/// What an HTTP status other than 200 means; `message` is the upstream's text.
+/// The meaning of an HTTP status other than 200. `message` is the upstream's text.
 pub(crate) fn of_http(status: u16, message: String) -> Failure {
     match status {
         300..=399 => Failure::Redirect(status),
@@ -36,7 +36,7 @@ pub(crate) fn of_http(status: u16, message: String) -> Failure {
     }
 }
 
-/// The words of `{"error": {"message": ...}}`, as all of Google's newer services write refusals; fit to be shown.
+/// The text of `{"error": {"message": ...}}`, ready to print. All of Google's newer services write refusals like this.
 pub(crate) fn error_words(body: &[u8]) -> String {
     let mut message = None;
     if let Ok(text) = str::from_utf8(body) {

@@ -1,9 +1,9 @@
 //! Looks up an upstream's name within a time limit.
 //!
-//! Must not know what is asked of the upstream. The C library's look-up cannot be given a time limit, so it runs on a
-//! thread of its own that is left behind when its time is up. ureq does the same, but without bound and with a panic when
-//! no thread can be started, which would end the node. Invariants: at most [`LOOKUPS_MAX`] such threads, hanging ones
-//! included; an address literal takes none.
+//! This module must not know the query. The C library's look-up has no time limit, so each look-up runs on its own thread.
+//! The caller leaves that thread behind when the time is over. ureq does the same, but without a limit on threads and with
+//! a panic when a thread cannot start, which would end the node. Invariants: at most [`LOOKUPS_MAX`] such threads exist,
+//! hanging ones included. An address literal needs no thread.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,14 +16,14 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 use ureq::{Error, Timeout};
 
-/// Most look-ups of an upstream's name at once, in the process. A hanging one is over when the C library gives up, 5 to 30 s by
-/// its defaults.
+/// Most concurrent look-ups of an upstream's name in the process. A hanging look-up ends at the C library's own limit, 5 to
+/// 30 s by default.
 pub const LOOKUPS_MAX: usize = 16;
 
-/// A look-up's stack: address space, of which glibc touches some 20 KB and a plug-in of the name service perhaps more.
+/// A look-up's stack, as address space. glibc touches about 20 KB, and a plug-in of the name service may touch more.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// Most addresses of a name that are tried, ureq's own limit.
+/// Most addresses of a name that a connect tries; ureq has the same limit.
 const ADDRESSES_MAX: usize = 16;
 
 static LOOKUPS: AtomicUsize = AtomicUsize::new(0);
@@ -60,14 +60,14 @@ fn c_library(host: &str, port: u16) -> Found {
     (host, port).to_socket_addrs().map(Iterator::collect)
 }
 
-/// Has `find` find the addresses, and waits for that no longer than `limit`.
+/// Runs `find` on a thread and waits at most `limit` for the addresses.
 fn look_up(
     host: &str,
     port: u16,
     limit: Duration,
     find: impl FnOnce(&str, u16) -> Found + Send + 'static,
 ) -> Result<Vec<SocketAddr>, Error> {
-    // Counted back by the thread itself, since it may outlive the query.
+    // The thread itself decrements the count, because it may outlive the query.
     struct Slot;
     impl Drop for Slot {
         fn drop(&mut self) {
@@ -85,14 +85,14 @@ fn look_up(
     thread
         .spawn(move || {
             let found = find(&host, port);
-            // Free before the query goes on: whoever saw the answer sees the slot free as well.
+            // Free the slot before the query continues, so that the caller sees a free slot after the answer.
             drop(slot);
             let _ = sender.send(found);
         })
         .map_err(Error::Io)?;
     match receiver.recv_timeout(limit) {
         Ok(Ok(found)) => Ok(found),
-        // The C library's words differ from board to board, and none says more than this.
+        // The C library's text differs between boards and adds no information.
         Ok(Err(_)) => Err(Error::HostNotFound),
         Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
             Err(Error::Timeout(Timeout::Resolve))
@@ -105,16 +105,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_this_machine_are_found_and_others_are_not() {
+    fn local_names_are_found() {
         let limit = Duration::from_secs(60);
         let found = look_up("localhost", 80, limit, c_library).expect("every machine knows itself");
         assert!(found.iter().all(|address| address.ip().is_loopback() && address.port() == 80));
         assert!(look_up("no such name", 80, limit, c_library).is_err());
-        hanging_look_ups_are_left_behind_up_to_a_limit();
+        hanging_look_ups_are_limited();
     }
 
-    /// Called by the only test that looks names up, since the count is the process's.
-    fn hanging_look_ups_are_left_behind_up_to_a_limit() {
+    /// Called by the only test that looks up names, because the count belongs to the process.
+    fn hanging_look_ups_are_limited() {
         assert_eq!(LOOKUPS.load(Ordering::Acquire), 0);
         let (let_go, held) = std::sync::mpsc::channel::<()>();
         let held = std::sync::Arc::new(std::sync::Mutex::new(held));

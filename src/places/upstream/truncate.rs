@@ -1,36 +1,38 @@
-//! Cuts the upstream's answer to the item count and leaves every byte it keeps as it came.
+//! Truncates the upstream's answer to the item count and leaves every other byte unchanged.
 //!
-//! Digits (`1.10`, `12345678901234567890`, `1E5`), the order of members, escapes and white space survive, since nothing is
-//! parsed into values and printed again: the text is checked, the place of the surplus elements found, and that gap
-//! closed in place. Must not know where a text comes from.
+//! Digits (`1.10`, `12345678901234567890`, `1E5`), the order of members, escapes and white space stay, because the text is
+//! not parsed and printed again. The code checks the text, finds the surplus elements, and removes them in place. This
+//! module must not know the origin of a text.
 //!
-//! # What is cut, and what is refused
-//! `results` keeps its first N elements. With them stays all that stood before them, and the white space before the closing
-//! bracket; the comma behind the last one kept goes. With N = 0 nothing is left between the brackets, which is how Google
-//! itself writes an empty array. Refused as no answer: text that is not UTF-8, no JSON, no object, nested deeper than
-//! [`DEPTH_MAX`](crate::places::DEPTH_MAX), or in which `results` or `status` appears twice (readers disagree on which one counts, so a
-//! cut could be got round), also where one of them is written with escapes. Without `results`, or with one that is no array,
-//! nothing can be cut: [`Reply::has_results`] says so and the text is left as it is.
+//! # What is removed, and what is refused
+//! The first N elements of `results` stay, with all text before them and the white space before the closing bracket. The
+//! comma behind the Nth element goes. With N = 0 nothing is left between the brackets; Google writes an empty array in the
+//! same way.
+//!
+//! A text is refused if it is not UTF-8, not JSON, not an object, or nested deeper than
+//! [`DEPTH_MAX`](crate::places::DEPTH_MAX). It is also refused if `results` or `status` appears twice, even with escapes in the
+//! name: parsers differ in which one counts, so a duplicate could bypass the limit. If `results` is missing or not an array,
+//! [`Reply::has_results`] is false and the text stays as it is.
 
 use crate::places::json::{elements, is_too_deep, members, range_in, string};
 use serde_json::value::RawValue;
 use std::ops::Range;
 
-/// Longest status word that is believed; Google's longest has 18 bytes.
+/// Longest accepted status word. Google's longest has 18 bytes.
 const STATUS_BYTES_MAX: usize = 32;
 
-/// What an answer says of itself.
+/// The members of an answer that the node reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reply {
-    /// The member `status`, where it is a word of 1 to 32 capital letters and underscores.
+    /// The member `status`, if it is a word of 1 to 32 capital letters and underscores.
     pub status: Option<String>,
-    /// The member `error_message`, where it is a string.
+    /// The member `error_message`, if it is a string.
     pub error_message: Option<String>,
-    /// Whether `results` is there and an array. Else the text is not of the shape that clients expect.
+    /// Whether `results` exists and is an array. Otherwise the text does not have the shape that clients expect.
     pub has_results: bool,
 }
 
-/// Cuts `results` of the JSON text `body` to its first `items` elements, in place. Takes no heap in proportion to `body`.
+/// Truncates `results` of the JSON text `body` to its first `items` elements, in place. Heap use does not grow with `body`.
 ///
 /// ```
 /// let mut body = br#"{ "results" : [ 1.10, 1E5 , 3 ], "status":"OK" }"#.to_vec();
@@ -40,7 +42,7 @@ pub struct Reply {
 /// ```
 ///
 /// # Errors
-/// Why the text is no answer, in a few words; `body` is then as it was.
+/// Why the text is not an answer, in a few words. `body` is then unchanged.
 pub fn cut(body: &mut Vec<u8>, items: usize) -> Result<Reply, &'static str> {
     let text = str::from_utf8(body).map_err(|_| "it is not UTF-8")?;
     let (reply, surplus) = look_at(text, items)?;
@@ -50,7 +52,7 @@ pub fn cut(body: &mut Vec<u8>, items: usize) -> Result<Reply, &'static str> {
     Ok(reply)
 }
 
-/// What the text says of itself, and which bytes are to go.
+/// Reads the members, and finds the range of bytes to remove.
 fn look_at(text: &str, items: usize) -> Result<(Reply, Range<usize>), &'static str> {
     if is_too_deep(text) {
         return Err("it is nested too deeply");
@@ -83,7 +85,7 @@ fn is_status(word: &str) -> bool {
     is_word && (1..=STATUS_BYTES_MAX).contains(&word.len())
 }
 
-/// The bytes from behind the last element kept to behind the last one there is; with none kept, all within the brackets.
+/// The bytes from behind the last retained element to behind the last element; all bytes between the brackets for 0 items.
 fn surplus(text: &str, array: &RawValue, items: usize) -> Range<usize> {
     let within = range_in(text, array.get());
     let (mut count, mut kept_end, mut end) = (0, within.start + 1, within.start + 1);
@@ -98,7 +100,7 @@ fn surplus(text: &str, array: &RawValue, items: usize) -> Range<usize> {
     if items == 0 { within.start + 1..within.end - 1 } else { kept_end..end }
 }
 
-/// Says in a few words why a text is no object: the parser's own words end in places that nobody can look up.
+/// Says in a few words why a text is not an object. The parser's own text ends in a position that means nothing to a client.
 fn why_not(text: &str, error: &serde_json::Error) -> &'static str {
     match error.classify() {
         serde_json::error::Category::Eof if text.trim_ascii().is_empty() => "it is empty",
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_refused_and_left_alone() {
+    fn invalid_answers_are_refused_unchanged() {
         let deep = format!("{{\"results\":[{}{}]}}", "[".repeat(100_000), "]".repeat(100_000));
         let table: [(&[u8], &str); 14] = [
             (b"", "empty"),
@@ -184,7 +186,7 @@ mod tests {
         }
     }
 
-    /// JSON values as text, with the white space and the spellings that a printer would never choose.
+    /// JSON values as text, with white space and spellings that a printer never writes.
     fn value() -> impl Strategy<Value = String> {
         let leaf = prop_oneof![
             prop::sample::select(vec!["1.10", "-0", "1E5", "1e-7", "12345678901234567890", "null", "true"])
@@ -212,7 +214,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(400))]
-        /// The cut text means what a plain cut of the parsed value means, and is the old text less one gap.
+        /// The truncated text has the value of a truncated parsed value, and equals the old text without one range.
         #[test]
         fn agrees_with_a_plain_cut(
             elements in prop::collection::vec(value(), 0..8),
@@ -236,7 +238,7 @@ mod tests {
             let _ = cut(&mut bytes, items);
         }
 
-        /// Damage anywhere in a good text: refused, or an answer of at most so many elements.
+        /// Damage anywhere in a good text gives a refusal or an answer of at most `items` elements.
         #[test]
         fn damaged_text_is_refused_or_still_cut(at in 0_usize..60, byte in prop::sample::select(b"{}[]\",:\\ 0a\n".to_vec()), items in 0_usize..3) {
             let mut bytes = br#"{"x":[{"y":"z"}],"results":[{"a":1},[2],3,4],"status":"OK"}"#.to_vec();
