@@ -1,7 +1,7 @@
-//! Writes the format of [`dat`](super::dat), which describes it. Runs on the machine that builds a places file, never
-//! in a node: it holds all places in memory.
+//! Writes version 1 of the [`format`](mod@super::format). It runs on the machine that builds a places file, never in a
+//! node, because it holds all places in memory.
 //!
-//! Invariant: the same places, in whatever order they come, give the same bytes.
+//! Invariant: the same places give the same bytes, in any order.
 
 use crate::places::file::format::{
     BLOCK_BYTES, BLOCK_PLACES_MAX, CHECKSUM_BYTES, COORDINATE_BYTES, HEADER_BYTES, Kind, MAGIC, REGION_BITS,
@@ -12,7 +12,7 @@ use siphasher::sip::SipHasher13;
 use std::collections::BTreeMap;
 use std::hash::Hasher;
 
-/// One place as the sources give it. The order is that of the file.
+/// One place from the sources. The order is the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) latitude_udeg: i32,
@@ -21,28 +21,28 @@ pub(crate) struct Place {
     pub(crate) name: String,
     /// County or town; may be empty.
     pub(crate) area: String,
-    /// Region and country, ready to print.
+    /// Region and country as an answer shows them.
     pub(crate) region: String,
 }
 
-/// What was written besides places.
+/// Counts and lengths of the written sections.
 pub(crate) struct Sizes {
-    /// Places dropped because another has the same kind, name and position.
+    /// Places dropped because another place has the same kind, name and position.
     pub(crate) duplicates: usize,
 }
 
-/// Sorts `places`, drops all but the first of those with the same kind, name and position (they would have the same
-/// `place_id`), and gives the file's bytes.
+/// Sorts `places` and encodes them as the bytes of a file. Of several places with the same kind, name and position only
+/// the first stays, because they would have the same `place_id`.
 ///
 /// # Errors
-/// A text that is too long, or a section past what its offsets can name.
+/// A text is too long, or a section exceeds the range of its offsets.
 pub(crate) fn encode(places: &mut Vec<Place>) -> Result<(Vec<u8>, Sizes), String> {
     let given = places.len();
     places.sort_unstable();
     places.dedup_by(|a, b| identity(a) == identity(b));
     let sizes = Sizes { duplicates: given - places.len() };
 
-    // Numbers by first use in the order of names, not of places: like names pack alike, and the order is total.
+    // Number regions in the order of their names: similar names pack alike, and the order is total.
     let mut regions: BTreeMap<&str, usize> = BTreeMap::new();
     let mut areas: BTreeMap<(Kind, &str, &str), usize> = BTreeMap::new();
     for place in places.iter() {
@@ -96,12 +96,12 @@ pub(crate) fn encode(places: &mut Vec<Place>) -> Result<(Vec<u8>, Sizes), String
     Ok((assemble(places.len(), pairs.bytes(), body)?, sizes))
 }
 
-/// What makes a place the same place: all but where the sources say it lies.
+/// The identity of a place: all but its area and region.
 fn identity(place: &Place) -> (i32, i32, Kind, &str) {
     (place.latitude_udeg, place.longitude_udeg, place.kind, &place.name)
 }
 
-/// Header, sections in order, checksum.
+/// Joins header, sections in order, and checksum.
 fn assemble(places: usize, pairs: &[u8], body: [&[u8]; 5]) -> Result<Vec<u8>, String> {
     debug_assert_eq!(body[1].len(), places * COORDINATE_BYTES as usize);
     let mut ends = body.map(<[u8]>::len);
@@ -119,7 +119,7 @@ fn assemble(places: usize, pairs: &[u8], body: [&[u8]; 5]) -> Result<Vec<u8>, St
     Ok(bytes)
 }
 
-/// The file's header: version, counts and offsets as `dat.rs` lists them, and the table of pairs.
+/// The file's header: version, counts and offsets in the order of `format.rs`, and the pair table.
 pub(crate) fn header(numbers: &[u32], pairs: &[u8]) -> Vec<u8> {
     let numbers = numbers.iter().flat_map(|number| number.to_le_bytes());
     let bytes: Vec<u8> = MAGIC.into_iter().chain(numbers).chain(pairs.iter().copied()).collect();

@@ -1,12 +1,12 @@
-//! `places.dat`: places in one file that is asked where it lies, with positioned reads, and 512 bytes of index in memory.
+//! `places.dat`: places in one file. A query reads it with positioned reads; only 512 bytes of index are in memory.
 //!
-//! Must not know queries or JSON: it hands out coordinates and names. The scan of the coordinates is in `band.rs`, the
-//! writing half, which a node never runs, in `encode.rs`.
+//! This module must not know queries or JSON: it returns coordinates and names. `scan.rs` scans the coordinates.
+//! `encode.rs` writes the format; a node never runs it.
 //!
 //! # The format
-//! All numbers are little-endian; a `u24` is three bytes. Positions are degrees times 1,000,000 in an `i32`: exact for
-//! both sources (5 and 6 decimals), where 1e-5 would move airports by up to half a metre and save nothing, as a
-//! longitude needs four bytes either way.
+//! All numbers are little-endian; a `u24` is three bytes. Positions are degrees times 1,000,000 in an `i32`. That is exact
+//! for both sources (5 and 6 decimals). A unit of 1e-5 would move airports by up to half a metre and save nothing, because
+//! a longitude needs four bytes either way.
 //!
 //! | at | bytes | what |
 //! |---|---|---|
@@ -26,30 +26,30 @@
 //! | then | | regions: u8 length, packed name |
 //! | last | 8 | u64 SipHash-1-3, key 0 0, of every byte before it |
 //!
-//! Places are sorted by latitude, then longitude, kind and name. A block holds 1 to 32 places whose latitudes lie
-//! within 65,535 millionths of a degree. The last block is a sentinel: latitude `i32::MAX`, number `P`, text = the
-//! texts' length. An area is what places share: their kind (see [`Kind`]) and where they lie: a county or a
-//! town, which may be empty; its region is the rest ("California, US"). Packed texts are described in `text.rs`.
+//! Places are sorted by latitude, then longitude, kind and name. A block holds 1 to 32 places whose latitudes lie within
+//! 65,535 millionths of a degree. The last block is a sentinel: latitude `i32::MAX`, number `P`, text = the texts' length.
+//! An area is the data that places share: their kind (see [`Kind`]), and the name of their county or town, which may be
+//! empty. Its region is the rest ("California, US"). `pair_encoding.rs` describes packed texts.
 //!
-//! Version 2, for imports of a million places and more kinds of them, differs in two entries: a text begins with a u32
-//! area, not a u24, and an area with a u32 region and a u8 kind. `build` writes version 1, `import` version 2.
+//! Version 2 is for imports of a million places and more kinds. It differs in two entries: a text begins with a u32 area
+//! instead of a u24, and an area begins with a u32 region and a u8 kind. `build` writes version 1, `import` version 2.
 //!
-//! # Why so
-//! The committed file: 199,371 places in 4,321,055 bytes: blocks 77,808, coordinates 1,196,226, texts 2,330,623, areas
-//! 654,515, regions 61,327. What was tried or reckoned on the same places:
-//! - Two `i32` a place instead of blocks: 1,594,968, and an offset for each name, 797,484: 1.1 MB more.
-//! - Names unpacked: 1.0 MB more. Escapes for rare letters, to free bytes for 62 more pairs: 0.1 MB less, not worth it.
-//! - A number of two bytes for the area instead of its offset of three: 0.2 MB less, one more read for each result.
-//! - Without counties and airports' towns: about 0.8 MB less, but a "Springfield" lies in many a county.
+//! # Alternatives
+//! The committed file has 199,371 places in 4,321,055 bytes: blocks 77,808, coordinates 1,196,226, texts 2,330,623, areas
+//! 654,515, regions 61,327. Alternatives, measured or computed for the same places:
+//! - Two `i32` for each place instead of blocks: 1,594,968; an offset for each name: 797,484. Together 1.1 MB more.
+//! - Unpacked names: 1.0 MB more. Escapes for rare letters, to free bytes for 62 more pairs: 0.1 MB less.
+//! - An area number of two bytes instead of an offset of three: 0.2 MB less, but one more read for each result.
+//! - Without counties and airports' towns: about 0.8 MB less, but many counties have a "Springfield".
 //!
-//! What it costs a query: a name is found by walking over at most 31 lengths in a buffer that is read anyway. Three
-//! reads a result (text, area, region), of which results of one area share two.
+//! The cost of a query: to find a name, the code skips at most 31 lengths in a buffer that it reads anyway. A result takes
+//! three reads (text, area, region); results of one area share two of them.
 //!
 //! # Trust
-//! The checksum finds accidents, not malice (its key is public). It is checked once, when a file is opened, in constant
-//! memory. Whatever a file holds, reading it neither panics nor allocates nor loops without bound: each offset is
-//! checked against its section. A node keeps the file open: replace it by renaming a new one over it, as the builder
-//! does, and restart the node; a file changed in place gives errors or wrong names, never a crash.
+//! The checksum detects accidents, not malice, because its key is public. The code checks it once, when it opens a file, in
+//! constant memory. For any content of a file, a read does not panic, allocate or loop without bound: each offset is checked
+//! against its section. A node holds the file open. To replace it, rename a new file over it, as the builder does, and
+//! restart the node. A file changed in place gives errors or wrong names, never a crash.
 
 use crate::places::error::PlacesError;
 pub use crate::places::file::kind::Kind;
@@ -60,9 +60,9 @@ use std::hash::Hasher;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// The version of the format for what fits it: 16 MB of areas, 1 MB of regions, 16 kinds.
+/// The version for places within its limits: 16 MB of areas, 1 MB of regions, 16 kinds.
 pub const VERSION: u32 = 1;
-/// The version for what does not. This program reads both.
+/// The version for larger files. This program reads both versions.
 pub const VERSION_LARGE: u32 = 2;
 
 pub(crate) const MAGIC: [u8; 8] = *b"HERDPLCS";
@@ -71,27 +71,27 @@ const _: () = assert!(PAIRS_BYTES == 512);
 pub(crate) const BLOCK_BYTES: u32 = 12;
 pub(crate) const COORDINATE_BYTES: u32 = 6;
 pub(crate) const CHECKSUM_BYTES: u32 = 8;
-/// Places in a block. 32: a block's texts are then about 370 bytes, one read; half as many would double the blocks.
+/// Most places in a block. With 32, a block's texts are about 370 bytes, one read. With 16, the blocks would take twice the space.
 pub(crate) const BLOCK_PLACES_MAX: u32 = 32;
-/// Bits of an area's word that say where its region is; the rest is the kind.
+/// Bits of an area's word for the offset of its region. The other bits are the kind.
 pub(crate) const REGION_BITS: u32 = 20;
 
-/// Longest packed entry before its name: area and length of a text, region, kind and length of an area.
+/// Longest head of a packed entry: area and length of a text, or region, kind and length of an area.
 const HEAD_BYTES_MAX: usize = 6;
-/// Coordinates are read this many at a time: 8,184 bytes. A read costs the same for 512 bytes as for 8 KB (0.9 us where
-/// it was measured), and 10 km in the densest band of latitude are then two reads, elsewhere one.
+/// Coordinates per read: 8,184 bytes. A read of 512 bytes costs the same as one of 8 KB (0.9 us in a measurement). A radius
+/// of 10 km takes two reads in the densest latitudes and one read elsewhere.
 pub(crate) const COORDINATES_WINDOW: u32 = 1_364;
-/// Blocks are read this many at a time: 768 bytes, more than 10 km need in the densest band (56), and more than lie
+/// Blocks per read: 768 bytes. That is more than 10 km need in the densest latitudes (56 blocks), and more than the blocks
 /// between two fences of the committed file.
 pub(crate) const BLOCKS_WINDOW: u32 = 64;
-/// Latitudes kept in memory while a file is open, 512 bytes: the first of every so many blocks. They save a query the
-/// seven reads of halving 6,483 blocks.
+/// Latitudes held in memory while a file is open, 512 bytes: the first latitude of every n-th block. Without them, a query
+/// needs seven reads for a binary search in 6,483 blocks.
 pub(crate) const FENCES: u32 = 128;
-/// Reads of texts: a whole block's at its usual length, and never less than the longest entry.
+/// Bytes per read of texts: the usual length of a block's texts, and at least the longest entry.
 const TEXT_WINDOW_BYTES: usize = 512;
 const _: () = assert!(TEXT_WINDOW_BYTES >= HEAD_BYTES_MAX + TEXT_BYTES_MAX);
 
-/// Buffers for one query at a time: 9.7 KB, taken once by whoever asks.
+/// Buffers for one query at a time: 9.7 KB. The caller allocates them once.
 pub struct Scratch {
     pub(crate) coordinates: [u8; (COORDINATES_WINDOW * COORDINATE_BYTES) as usize],
     pub(crate) blocks: [u8; (BLOCKS_WINDOW * BLOCK_BYTES) as usize],
@@ -117,22 +117,22 @@ impl Default for Scratch {
     }
 }
 
-/// Where one place is, and where its text can be found.
+/// The position of one place, and the location of its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spot {
-    /// Its number in the file: places are numbered by latitude.
+    /// The place's number in the file, in the order of latitudes.
     pub number: u32,
     /// Latitude in millionths of a degree.
     pub latitude_udeg: i32,
     /// Longitude in millionths of a degree.
     pub longitude_udeg: i32,
-    /// Where its block's texts begin, in the texts.
+    /// Offset of its block's texts in the texts.
     pub(crate) block_text_at: u32,
-    /// Which of its block's texts is its own.
+    /// Index of its text within the block.
     pub(crate) nth: u8,
 }
 
-/// An open places file whose checksum was right when it was opened. Holds a descriptor and 1.1 KB.
+/// An open places file with a correct checksum at the time it was opened. Holds a file descriptor and 1.1 KB.
 pub struct Dat {
     file: File,
     path: PathBuf,
@@ -144,16 +144,16 @@ pub struct Dat {
     regions_at: u32,
     checksum_at: u32,
     pairs: Pairs,
-    /// Latitude of the first place of every [`Dat::blocks_per_fence`]th block.
+    /// Latitude of the first place of every n-th block; see [`Dat::blocks_per_fence`].
     pub(crate) fences_udeg: [i32; FENCES as usize],
 }
 
 impl Dat {
-    /// Opens `path` and checks all of it: magic, version, length, checksum, and that the sections lie in order. Reads
-    /// the whole file once, 4 KB at a time.
+    /// Opens `path` and checks the whole file: magic, version, length, checksum, and the order of the sections. Reads the file
+    /// once, 4 KB at a time.
     ///
     /// # Errors
-    /// Whatever of that does not hold; the error names the file.
+    /// A failed check or read. The error names the file.
     pub fn open(path: &Path) -> Result<Self, PlacesError> {
         let file = File::open(path).map_err(|error| PlacesError::Open(path.into(), error))?;
         let metadata = file.metadata().map_err(|error| PlacesError::Open(path.into(), error))?;
@@ -198,7 +198,7 @@ impl Dat {
         Ok(dat)
     }
 
-    /// How many places the file holds.
+    /// The number of places in the file.
     pub fn places(&self) -> u32 {
         self.places
     }
@@ -236,10 +236,10 @@ impl Dat {
         }
     }
 
-    /// The name of `spot`, and its area as [`Dat::area`] takes it. One read, or two where a block's names are long.
+    /// The name of `spot`, and its area for [`Dat::area`]. One read, or two if a block's names are long.
     ///
     /// # Errors
-    /// A read that fails, or a text that is none.
+    /// A failed read, or an invalid text.
     pub fn name<'a>(&self, spot: &Spot, scratch: &'a mut Scratch) -> Result<(AreaAt, &'a str), PlacesError> {
         let Scratch { text, name, .. } = scratch;
         let end = u64::from(self.areas_at);
@@ -255,7 +255,7 @@ impl Dat {
                     begin += head_bytes + packed.len();
                 }
                 Some((area, packed)) => return Ok((AreaAt(area), self.unpack(packed, name)?)),
-                // An entry that the window cuts: read again from it. A whole window holds any entry.
+                // The window cuts this entry, so read again from its begin. A whole window holds any entry.
                 None if begin > 0 => {
                     at += begin as u64;
                     bytes = self.read(at, end, text)?.len();
@@ -266,11 +266,11 @@ impl Dat {
         }
     }
 
-    /// What the places of an area share: their kind, the area's name (may be empty), and its region as
-    /// [`Dat::region`] takes it. One read.
+    /// The data that places of an area share: their kind, the area's name (may be empty), and its region for
+    /// [`Dat::region`]. One read.
     ///
     /// # Errors
-    /// A read that fails, or bytes that are no area.
+    /// A failed read, or an invalid area.
     pub fn area<'a>(
         &self,
         area: AreaAt,
@@ -290,7 +290,7 @@ impl Dat {
     /// The name of a region, country included. One read.
     ///
     /// # Errors
-    /// A read that fails, or bytes that are no text.
+    /// A failed read, or an invalid text.
     pub fn region<'a>(&self, region: RegionAt, scratch: &'a mut Scratch) -> Result<&'a str, PlacesError> {
         let at = u64::from(self.regions_at) + region.0;
         let bytes = self.read(at, u64::from(self.checksum_at), &mut scratch.text)?;
@@ -306,7 +306,7 @@ impl Dat {
         u64::from(HEADER_BYTES) + (u64::from(self.blocks) + 1) * u64::from(BLOCK_BYTES)
     }
 
-    /// Reads from `at` as much of `buffer` as lies before `end`; nothing at or behind `end` is an error.
+    /// Fills `buffer` from `at`, but only up to `end`. An `at` at or behind `end` is an error.
     pub(crate) fn read<'a>(&self, at: u64, end: u64, buffer: &'a mut [u8]) -> Result<&'a [u8], PlacesError> {
         let left = end.saturating_sub(at);
         let count = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
@@ -323,11 +323,11 @@ impl Dat {
     }
 }
 
-/// Where an area lies in the areas. The same area is the same number, so it can be compared.
+/// Offset of an area in the areas. Equal areas have equal offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AreaAt(u64);
 
-/// Where a region lies in the regions. The same region is the same number.
+/// Offset of a region in the regions. Equal regions have equal offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegionAt(u64);
 
@@ -335,8 +335,8 @@ pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-/// The word and the packed name of the entry that `bytes` begins with. The head is the word's bytes and one for the
-/// length, so a head of one byte has the word 0. `None` when the entry does not lie in `bytes` whole.
+/// The word and the packed name of the entry at the begin of `bytes`. The head is the word and one byte for the length, so
+/// the word of a one-byte head is 0. `None` if `bytes` does not hold the whole entry.
 fn entry(bytes: &[u8], head_bytes: usize) -> Option<(u64, &[u8])> {
     let (head, rest) = bytes.split_at_checked(head_bytes)?;
     let (&length, word) = head.split_last()?;
@@ -380,7 +380,7 @@ mod tests {
     #[test]
     fn every_place_comes_back() {
         let mut places: Vec<Place> = some_places();
-        // Names so long that a block's texts need several windows, and more blocks than a window holds.
+        // A block's texts take several windows, and the blocks take more than one window.
         for index in 0..2_000 {
             places.push(Place {
                 name: format!("{index} {}", "x€".repeat(40 + index % 20)),
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_files_are_told_apart() {
+    fn foreign_files_are_refused() {
         let file = TempFile::new(&[b'{'; 1000]);
         assert!(matches!(Dat::open(file.path()), Err(PlacesError::NotPlaces(_))));
         let mut bytes = encoded();

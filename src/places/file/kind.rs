@@ -1,17 +1,17 @@
-//! What a place is: the kinds that a places file can hold, and the words of Google's legacy service for them.
+//! The kinds of places that a places file can hold, and their words in Google's legacy service.
 //!
-//! Knows nothing of files. Numbers are part of the format of [`dat`](super::dat): new kinds go to the end.
+//! This module does not know files. The numbers are part of the [`format`](mod@super::format), so add new kinds at the end.
 
-/// What a place is. In the file as a number.
+/// The kind of a place. The file holds its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 #[allow(missing_docs, reason = "each is the Google type of its name")]
 pub enum Kind {
     /// A city, town or village.
     Locality = 0,
-    /// An airport, landing strip, seaplane base or heliport: the committed data has no member that tells them apart.
+    /// An airport, landing strip, seaplane base or heliport. The committed data does not distinguish them.
     Airport,
-    /// Anything that is none of the others.
+    /// A place of none of the other kinds.
     PointOfInterest,
     NaturalFeature,
     Park,
@@ -92,18 +92,18 @@ kinds! {
 }
 
 impl Kind {
-    /// The kind of that number in a file.
+    /// The kind with this number in a file.
     pub(crate) fn from_number(number: u64) -> Option<Self> {
         usize::try_from(number).ok().and_then(|number| KINDS.get(number)).map(|(kind, ..)| *kind)
     }
 
-    /// The kind that Google calls so.
+    /// The kind with this word of Google's.
     pub(crate) fn of_word(word: &str) -> Option<Self> {
         KINDS.iter().find(|(_, known, _)| *known == word).map(|(kind, ..)| *kind)
     }
 
-    /// The types Google's legacy service gives such places, as JSON on one line. It has none for landing strips, seaplane
-    /// bases or heliports.
+    /// Google's legacy `types` for such places, as JSON on one line. Google has no types for landing strips, seaplane bases or
+    /// heliports.
     pub(crate) fn types(self) -> &'static str {
         KINDS[self as usize].2
     }

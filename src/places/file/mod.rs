@@ -1,4 +1,4 @@
-//! Places files: their format, what is near a position in one, and how an answer looks.
+//! Reads places files: the format, the places near a position, and the layout of an answer.
 
 pub(crate) mod encode;
 pub mod format;

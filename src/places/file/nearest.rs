@@ -1,14 +1,15 @@
-//! Which places lie within a radius, nearest first.
+//! Finds the places within a radius, nearest first.
 //!
-//! A band of latitude is scanned from south to north; a box of longitudes drops most of it by comparing integers, and
-//! only what is left is measured. Knows nothing of names or JSON. Holds the nearest 20 at most, in an array.
+//! The code scans a band of latitude from south to north. A box of longitudes drops most places with an integer comparison.
+//! The code computes the distance only of the others. This module does not know names or JSON. It holds at most the
+//! nearest 20 places, in an array.
 //!
-//! Distances are great-circle ones on a sphere of the IUGG mean radius, by the haversine formula, which keeps its
-//! digits at short distances (the law of cosines does not). Against the ellipsoid a distance may be off by 0.5 %: 50 m
-//! in 10 km. Places at the same distance come in the order of the file (latitude, longitude, kind, name).
+//! Distances are great-circle distances on a sphere of the IUGG mean radius. The haversine formula stays precise at short
+//! distances; the law of cosines does not. The error against the ellipsoid is up to 0.5 %: 50 m in 10 km. Places at the
+//! same distance come in the order of the file (latitude, longitude, kind, name).
 //!
-//! A spatial index was left out on purpose: a band of 20 km holds 300 to 1,800 of 199,371 places, and reading them takes
-//! two or three reads where the names of eight results take eight.
+//! A spatial index would not help: a band of 20 km holds 300 to 1,800 of 199,371 places. To read them takes two or three
+//! reads, while the names of eight results take eight.
 
 use crate::places::error::PlacesError;
 use crate::places::file::format::{Dat, Scratch, Spot};
@@ -19,21 +20,21 @@ pub const EARTH_RADIUS_M: f64 = 6_371_008.8;
 
 const UDEG: f64 = 1_000_000.0;
 
-/// What lies within the radius.
+/// The places within the radius.
 #[derive(Debug, Default)]
 pub struct Nearest {
-    /// Whether anything does, even when no items were asked for.
+    /// Whether any place is within the radius, even when the query asks for 0 items.
     pub any: bool,
     /// The nearest, nearest first; at most the query's `items`.
     pub spots: heapless::Vec<Found, { MAX_ITEMS as usize }>,
 }
 
-/// A place and how far it is.
+/// A place and its distance.
 #[derive(Clone, Copy, Debug)]
 pub struct Found {
     /// The place.
     pub spot: Spot,
-    /// sin^2 of half the angle to the query's position: grows with the distance and is all that an order needs.
+    /// sin^2 of half the angle to the query's position. It grows with the distance, so it is enough for the order.
     haversine: f64,
 }
 
@@ -44,10 +45,10 @@ impl Found {
     }
 }
 
-/// Finds the places of `dat` within the query's radius, the rim included.
+/// Finds the places of `dat` within the query's radius, the circle's edge included.
 ///
 /// # Errors
-/// A query out of range ([`Query::check`]), a read that fails, a damaged file.
+/// A query out of range ([`Query::check`]), a failed read, or a damaged file.
 pub fn nearest(dat: &Dat, query: &Query, scratch: &mut Scratch) -> Result<Nearest, PlacesError> {
     query.check()?;
     let area = Area::new(query);
@@ -67,8 +68,8 @@ pub fn nearest(dat: &Dat, query: &Query, scratch: &mut Scratch) -> Result<Neares
 }
 
 impl Nearest {
-    /// Puts `found` at its place among the nearest `items`; the farthest leaves when they are full. Places come by
-    /// rising number, so going behind equals is the order of the file.
+    /// Inserts `found` in the order of distance. A full list of `items` drops its farthest place. Places arrive by rising
+    /// number, so an insertion behind equal distances preserves the order of the file.
     fn keep(&mut self, found: Found, items: usize) {
         let at = self
             .spots
@@ -84,7 +85,7 @@ impl Nearest {
     }
 }
 
-/// The circle of a query, and the band and box around it.
+/// The circle of a query, with its band of latitude and its box.
 struct Area {
     latitude_rad: f64,
     latitude_cos: f64,
@@ -93,19 +94,19 @@ struct Area {
     haversine_max: f64,
     low_udeg: i32,
     high_udeg: i32,
-    /// Longitudes may differ by this much; 180 degrees and more is all of them.
+    /// Largest difference of longitudes. 180 degrees or more includes every longitude.
     half_width_udeg: i32,
 }
 
 impl Area {
-    /// The query is within its ranges.
+    /// The caller has checked the query's ranges.
     fn new(query: &Query) -> Self {
         let latitude_rad = query.latitude_deg.to_radians();
         let angle_rad = query.radius_m / EARTH_RADIUS_M;
         let reach_deg = angle_rad.to_degrees();
         let half_sin = libm::sin(angle_rad / 2.0);
-        // A circle that holds a pole has places at every longitude; else its widest point lies towards the pole from
-        // its centre, where sin(width) = sin(radius) / cos(latitude).
+        // A circle around a pole has places at every longitude. Otherwise its widest point lies between its centre and the
+        // pole, where sin(width) = sin(radius) / cos(latitude).
         let holds_a_pole = query.latitude_deg.abs() + reach_deg >= 90.0;
         let half_width_deg = if holds_a_pole {
             180.0
@@ -117,10 +118,10 @@ impl Area {
             latitude_cos: libm::cos(latitude_rad),
             longitude_udeg: udeg(query.longitude_deg),
             longitude_deg: query.longitude_deg,
-            // A hair more (13 nm at 0, 38 nm at 50 km): a place exactly at the rim must not fall to a last bit, nor, at
-            // radius 0, a place written as -180 degrees to a query written as 180.
+            // Slightly larger (13 nm at 0, 38 nm at 50 km), so that rounding does not drop a place exactly at the edge. At
+            // radius 0 a place at -180 degrees also matches a query at 180.
             haversine_max: half_sin * half_sin * (1.0 + 1e-12) + 1e-30,
-            // Rounded outwards: the box may hold too much, never too little.
+            // Rounded outwards: the box may be too large, never too small.
             low_udeg: udeg(query.latitude_deg - reach_deg) - 2,
             high_udeg: udeg(query.latitude_deg + reach_deg) + 2,
             half_width_udeg: udeg(half_width_deg) + 2,
@@ -129,13 +130,13 @@ impl Area {
 
     fn may_hold(&self, longitude_udeg: i32) -> bool {
         let apart = longitude_udeg.abs_diff(self.longitude_udeg);
-        // The other way round, over the date line. A damaged file may hold more than a turn: then 0.
+        // The shorter way can cross the date line. A damaged file may hold more than 360 degrees; the result is then 0.
         let apart = apart.min(360_000_000_u32.saturating_sub(apart));
         apart <= self.half_width_udeg.unsigned_abs()
     }
 
     fn haversine(&self, latitude_udeg: i32, longitude_udeg: i32) -> f64 {
-        // Divided, not multiplied by 1e-6: the quotient is the double nearest to the decimal, as is a parsed query.
+        // A division, not a multiplication by 1e-6: it gives the double nearest to the decimal, as the query's parser does.
         let latitude_rad = (f64::from(latitude_udeg) / UDEG).to_radians();
         let longitude_rad = (f64::from(longitude_udeg) / UDEG - self.longitude_deg).to_radians();
         let up = libm::sin((latitude_rad - self.latitude_rad) / 2.0);
@@ -144,7 +145,7 @@ impl Area {
     }
 }
 
-/// Degrees, at most a turn or so, to the nearest millionth.
+/// Degrees, up to about one turn, to the nearest millionth.
 #[allow(
     clippy::cast_possible_truncation,
     reason = "400 degrees are 400 million, and `as` stops at the ends of i32"
@@ -162,7 +163,7 @@ mod tests {
     use crate::places::testing::TempFile;
     use proptest::prelude::*;
 
-    /// All of the same name, one letter, which leaves nothing to pack: packing takes most of a test's time.
+    /// A place. All have the same name of one letter, because packing takes most of a test's time.
     fn place(latitude_udeg: i32, longitude_udeg: i32) -> Place {
         let (name, area, region) = ("x".into(), String::new(), "y".into());
         Place { latitude_udeg, longitude_udeg, kind: Kind::Locality, name, area, region }
@@ -183,7 +184,7 @@ mod tests {
         nearest.spots.iter().map(|found| (found.spot.latitude_udeg, found.spot.longitude_udeg)).collect()
     }
 
-    /// Distance by unit vectors: another formula, with nothing in common with the one tested.
+    /// The distance by unit vectors: a formula independent of the tested one.
     fn chord_m(query: &Query, latitude_udeg: i32, longitude_udeg: i32) -> f64 {
         let vector = |latitude: f64, longitude: f64| {
             let (y, z) = latitude.to_radians().sin_cos();
@@ -264,7 +265,7 @@ mod tests {
         assert_eq!(numbers, [(-10_000, 0), (0, -10_000), (0, 10_000)]);
     }
 
-    /// Places and queries crowd where it is hard: the poles, the date line, the origin; a third are anywhere.
+    /// Positions: two thirds near the poles, the date line and the origin, one third anywhere.
     fn position() -> impl Strategy<Value = (i32, i32)> {
         let near = 1_500_000;
         prop_oneof![
@@ -295,7 +296,7 @@ mod tests {
                 let mut all: Vec<f64> = places.iter().map(|p| chord_m(&query, p.latitude_udeg, p.longitude_udeg)).collect();
                 all.sort_by(f64::total_cmp);
                 let within = all.iter().filter(|metres| **metres <= query.radius_m).count();
-                // Two formulas differ in their last digits: at the rim either may be right.
+                // Two formulas differ in their last digits, so both results are accepted at the circle's edge.
                 let rim = all.iter().filter(|metres| (**metres - query.radius_m).abs() < 1e-5).count();
                 prop_assert!(found.any == (within > 0) || rim > 0);
                 let expected = within.min(usize::from(items));

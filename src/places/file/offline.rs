@@ -1,6 +1,7 @@
-//! A places file that is opened when it is first asked and stays open.
+//! A places file that the first query opens and that stays open.
 //!
-//! Knows no threads and no upstream. Invariant: a file that fails is tried again after [`REOPEN_AFTER`], not before.
+//! This module does not know threads or upstreams. Invariant: after a failure, the file is opened again after
+//! [`REOPEN_AFTER`], not before.
 
 use crate::places::Query;
 use crate::places::error::PlacesError;
@@ -9,16 +10,16 @@ use crate::places::file::render::{answer_with_info, error_form};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// A file that cannot be opened is tried again after this long: soon enough after the operator has put it right, and
-/// seldom enough that reading 4 MB to check a bad one is no load.
+/// Pause after a failed open. It is short for an operator after a repair. It is long enough that the check of a bad file,
+/// which reads 4 MB, causes little load.
 const REOPEN_AFTER: Duration = Duration::from_secs(10);
 
-/// A places file to be asked.
+/// A places file for queries.
 pub(crate) struct Offline {
     file: PathBuf,
-    /// Kept open, so that a query costs no open and no checksum. Boxed: a node that is never asked has no buffers.
+    /// Stays open, so that a query does not open and check the file again. Boxed, so that a node without queries has no buffers.
     open: Option<Box<(Dat, Scratch)>>,
-    /// Why it is not open, as the clients' answer, and when that was found.
+    /// The error form for clients, and when the failure occurred.
     failure: Option<(Instant, Vec<u8>)>,
 }
 
@@ -32,7 +33,7 @@ impl Offline {
         self.file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
-    /// The answer, with `info` among its `info_messages`, or the error form when there is none.
+    /// The answer, with `info` in its `info_messages`, or the error form.
     pub(crate) fn answer(&mut self, query: &Query, info: Option<&str>) -> Result<Vec<u8>, Vec<u8>> {
         if let Some((at, form)) = &self.failure
             && at.elapsed() < REOPEN_AFTER
@@ -43,7 +44,7 @@ impl Offline {
             let form = error_form(&error);
             if !matches!(error, PlacesError::BadQuery(_)) {
                 log::warn!("{error}");
-                // A file that failed is opened afresh: the card may be back, or the file made again.
+                // A failed file is opened again: the operator may have replaced the card or the file.
                 self.open = None;
                 self.failure = Some((Instant::now(), form.clone()));
             }

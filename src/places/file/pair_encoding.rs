@@ -1,37 +1,36 @@
-//! Short texts made shorter: byte pairs that occur often are replaced by bytes that no text uses.
+//! Compresses short texts: unused byte values replace frequent byte pairs.
 //!
-//! Chosen because each text unpacks by itself with a table of 512 bytes, so a name can be read where it lies. Tried on
-//! the 3.0 MB of names in `data/places.dat`: 95 pairs leave 67 % of the bytes; escaping the rare letters to gain 62
-//! more pairs leaves 62 %, a fifteenth of a megabyte for a second rule; a general compressor cannot unpack one name
-//! alone. Knows nothing of places or files.
+//! Each text unpacks by itself with a table of 512 bytes, so a name can be read in place. Measured on the 3.0 MB of names
+//! in `data/places.dat`: 95 pairs leave 67 % of the bytes. Escapes for rare letters free 62 more pairs and leave 62 %; the
+//! 0.15 MB do not justify a second rule. A general compressor cannot unpack one name alone. This module does not know
+//! places or files.
 //!
-//! Invariant: unpacking any bytes with any table ends, within fixed memory. A table from a hostile file may hold
-//! cycles: every step either writes a byte or deepens the stack, and both are bounded.
+//! Invariant: for any bytes and any table, unpacking ends within fixed memory. A table from a hostile file may hold cycles.
+//! Every step either writes a byte or deepens the stack, and both are bounded.
 
-/// Bytes of the longest text, unpacked and packed: the longest name in the data has 97, and a length fits one byte.
+/// Longest text in bytes, unpacked and packed. The longest name in the data has 97 bytes, and a length fits in one byte.
 pub(crate) const TEXT_BYTES_MAX: usize = 255;
 
 /// Bytes of a pair table in the file.
 pub(crate) const PAIRS_BYTES: usize = 512;
 
-/// What each byte stands for: two bytes (either may stand for two in turn), or `[0, 0]` for itself.
+/// The meaning of each byte: two bytes (each may stand for two in turn), or `[0, 0]` for the byte itself.
 pub(crate) struct Pairs([u8; PAIRS_BYTES]);
 
 impl Pairs {
-    /// Takes the table as it lies in the file. Any bytes will do; see the invariant above.
+    /// Takes the table from a file. Any bytes are valid; see the invariant above.
     pub(crate) fn new(bytes: [u8; PAIRS_BYTES]) -> Self {
         Self(bytes)
     }
 
-    /// The table as it lies in the file.
+    /// The table for a file.
     pub(crate) fn bytes(&self) -> &[u8; PAIRS_BYTES] {
         &self.0
     }
 
-    /// Unpacks `packed` to `out`. `None` when the bytes are no text packed with this table: too long, not UTF-8, or
-    /// holding NUL.
+    /// Unpacks `packed` into `out`. `None` if the result is too long, not UTF-8, or holds NUL.
     pub(crate) fn unpack<'a>(&self, packed: &[u8], out: &'a mut [u8; TEXT_BYTES_MAX]) -> Option<&'a str> {
-        // A table without cycles nests at most 255 deep, and each level leaves one byte waiting.
+        // A table without cycles nests at most 255 deep, and each level leaves one byte on the stack.
         let mut stack = [0_u8; 256];
         let mut written = 0;
         for &byte in packed {
@@ -57,8 +56,8 @@ impl Pairs {
     }
 }
 
-/// Chooses the pairs for `texts` and packs each of them. The same texts in the same order give the same table. No text
-/// may hold NUL, which parts the texts while they are counted together.
+/// Chooses the pairs for `texts` and packs each text. The same texts in the same order give the same table. No text may hold
+/// NUL, because NUL separates the texts during the count.
 pub(crate) fn pack_all(texts: &[&str]) -> (Pairs, Vec<Vec<u8>>) {
     let mut all: Vec<u8> = Vec::with_capacity(texts.iter().map(|text| text.len() + 1).sum());
     for text in texts {
@@ -71,13 +70,13 @@ pub(crate) fn pack_all(texts: &[&str]) -> (Pairs, Vec<Vec<u8>>) {
         is_used[usize::from(byte)] = true;
     }
     let table = choose_pairs(&mut all, &is_used);
-    // The last text ends with a NUL too, hence one piece too many.
+    // The last text also ends with NUL, so the split gives one extra piece.
     let packed = all.split(|&byte| byte == 0).take(texts.len()).map(<[u8]>::to_vec).collect();
     (Pairs(table), packed)
 }
 
-/// Chooses a pair for each byte that no text uses, by how often it occurs in `all`: texts parted by NUL, in which the pairs
-/// are replaced on the way.
+/// Chooses the most frequent pair in `all` for each unused byte. `all` holds texts separated by NUL; the function replaces
+/// the pairs in it.
 fn choose_pairs(all: &mut Vec<u8>, is_used: &[bool; 256]) -> [u8; PAIRS_BYTES] {
     let mut table = [0; PAIRS_BYTES];
     for code in 1..=u8::MAX {
@@ -92,16 +91,16 @@ fn choose_pairs(all: &mut Vec<u8>, is_used: &[bool; 256]) -> [u8; PAIRS_BYTES] {
     table
 }
 
-/// Packs one text at a time, with pairs chosen from a sample: for more texts than fit into memory.
+/// Packs one text at a time with pairs from a sample, for more texts than fit into memory.
 pub(crate) struct Packer {
     pairs: Pairs,
-    /// The byte that stands for each pair; 0 where none does. Bytes were chosen in rising order, and a pair's own bytes
-    /// before it.
+    /// The byte for each pair, or 0. Bytes are assigned in rising order, and the bytes of a pair come before the pair's own
+    /// byte.
     codes: Vec<u8>,
 }
 
 impl Packer {
-    /// `sample` holds texts parted by NUL; `is_used` tells the bytes of all texts, in the sample or not.
+    /// `sample` holds texts separated by NUL. `is_used` marks the bytes of all texts, in the sample or not.
     pub(crate) fn new(mut sample: Vec<u8>, is_used: &[bool; 256]) -> Self {
         let table = choose_pairs(&mut sample, is_used);
         let mut codes = vec![0; 1 << 16];
@@ -118,10 +117,10 @@ impl Packer {
         &self.pairs
     }
 
-    /// Packs `text` in place. It holds no byte that stands for a pair.
+    /// Packs `text` in place. `text` holds no byte that stands for a pair.
     pub(crate) fn pack(&self, text: &mut Vec<u8>) {
         let code_of = |pair: &[u8]| self.codes[usize::from(u16::from_be_bytes([pair[0], pair[1]]))];
-        // The first chosen first, as when all texts are packed together.
+        // Apply the pairs in the order of their choice, as when all texts are packed together.
         while let Some(code) = text.windows(2).map(code_of).filter(|code| *code != 0).min() {
             let at = usize::from(code) * 2;
             replace(text, [self.pairs.0[at], self.pairs.0[at + 1]], code);
@@ -129,7 +128,7 @@ impl Packer {
     }
 }
 
-/// The pair that occurs most often, the smallest of equals; `None` when none occurs four times, the least that pays.
+/// The most frequent pair; of equals, the smallest. `None` if no pair occurs four times, the least that saves space.
 fn most_frequent_pair(all: &[u8]) -> Option<[u8; 2]> {
     let mut counts = vec![0_u32; 1 << 16];
     for pair in all.windows(2).filter(|pair| pair[0] != 0 && pair[1] != 0) {
@@ -144,7 +143,7 @@ fn most_frequent_pair(all: &[u8]) -> Option<[u8; 2]> {
     best.1
 }
 
-/// Replaces each occurrence of `pair`, from the left, by `code`, in place.
+/// Replaces each occurrence of `pair` by `code`, from the left, in place.
 fn replace(all: &mut Vec<u8>, pair: [u8; 2], code: u8) {
     let (mut from, mut to) = (0, 0);
     while from < all.len() {

@@ -1,10 +1,10 @@
-//! Answers as JSON text, laid out byte for byte as Google lays out a legacy Nearby Search reply: three spaces an
-//! indent, ` : ` between name and value, members by name, short arrays of strings on one line, empty arrays as `[]`.
+//! Renders answers as JSON text with the exact layout of Google's legacy Nearby Search: an indent of three spaces, ` : `
+//! between name and value, members by name, short arrays of strings on one line, empty arrays as `[]`.
 //!
-//! Text is written straight into one `Vec<u8>`; no tree is built. No answer ends in a newline.
+//! The code writes text into one `Vec<u8>` and builds no tree. No answer ends in a newline.
 //!
-//! `html_attributions` stays empty: Google fills it with links that third parties' listings demand to be shown with
-//! them. The licence of the data on the board asks for no such thing; its notice travels with the file (data/NOTICE).
+//! `html_attributions` stays empty. Google fills it with links that the owners of third-party listings require. The licence
+//! of the board's data does not require such links; its notice comes with the file (data/NOTICE).
 
 use crate::places::error::PlacesError;
 use crate::places::file::format::{AreaAt, Dat, Kind, RegionAt, Scratch, Spot};
@@ -15,24 +15,24 @@ use std::hash::Hasher;
 use std::io::Write;
 use std::ops::Range;
 
-/// Bytes set aside for an answer with no results, and for each result: the mean of 200
-/// answers of 20 about England is 340.
+/// Initial capacity for an answer without results, and for each result. The mean of 200 answers of 20 results about
+/// England is 340 bytes per result.
 const ANSWER_BYTES: usize = 96;
 const RESULT_BYTES: usize = 400;
 
-/// From this width on an array takes a line for each of its elements.
+/// An array of at least this width takes a line for each of its elements.
 const ONE_LINE_MAX: usize = 74;
 
-/// Asks `dat` and renders the whole answer: `OK` with at most `query.items` results, or `ZERO_RESULTS`.
+/// Queries `dat` and renders the whole answer: `OK` with at most `query.items` results, or `ZERO_RESULTS`.
 ///
 /// # Errors
-/// A query out of range, a read that fails, a damaged file.
+/// A query out of range, a failed read, or a damaged file.
 pub fn answer(dat: &Dat, query: &Query, scratch: &mut Scratch) -> Result<Vec<u8>, PlacesError> {
     answer_with_info(dat, query, scratch, None)
 }
 
-/// [`answer`], with `info` as the only one of its `info_messages`: the member that Google has for what a person may want
-/// to know and a program may ignore.
+/// [`answer`], with `info` as its only `info_messages` element. Google defines this member for text that a person may read
+/// and a program may ignore.
 pub(crate) fn answer_with_info(
     dat: &Dat,
     query: &Query,
@@ -61,8 +61,8 @@ pub(crate) fn answer_with_info(
     Ok(writer.json)
 }
 
-/// The answer when places cannot be had: no results, `status` (a Google status word) and `message` as
-/// `error_message`. No newline at the end.
+/// The answer to a query that failed: no results, `status` (a Google status word) and `message` as `error_message`. No
+/// newline at the end.
 ///
 /// ```
 /// let json = herd::places::error_json("UNKNOWN_ERROR", "no file");
@@ -78,30 +78,30 @@ pub fn error_json(status: &str, message: &str) -> String {
     String::from_utf8(json).unwrap_or_default()
 }
 
-/// The answer of a query that failed before any source was asked.
+/// The answer to a query that failed before a source was asked.
 pub(crate) fn error_form(error: &PlacesError) -> Vec<u8> {
     error_json(error.status(), &error.for_clients()).into_bytes()
 }
 
-/// Cuts every run of two or more newlines to one and removes newlines at the end, in place: the assignment's rule for
-/// JSON in an answer. Such newlines lie between tokens, since JSON strings hold none.
+/// Replaces every run of newlines by one and removes newlines at the end, in place: the assignment's rule for JSON in an
+/// answer. Such newlines lie between tokens, because JSON strings hold no newlines.
 pub fn tidy(json: &mut Vec<u8>) {
     json.dedup_by(|byte, before| *byte == b'\n' && *before == b'\n');
-    // A run is one newline by now.
+    // After the replacement a run is one newline.
     if json.last() == Some(&b'\n') {
         json.pop();
     }
 }
 
-/// An answer in the making. Places near each other share their areas and regions, so a text that was printed is
-/// copied from where it was printed: eight results at UCLA need 11 reads for 24.
+/// An answer under construction. Near places share areas and regions, so a text is read once and then copied from the
+/// answer: eight results at UCLA take 11 reads instead of 24.
 struct Writer<'a> {
     json: Vec<u8>,
     dat: &'a Dat,
     scratch: &'a mut Scratch,
-    /// Areas printed so far: their places' kind, and where types and vicinity lie in `json`.
+    /// Areas in the answer: their places' kind, and the ranges of types and vicinity in `json`.
     areas: heapless::Vec<(AreaAt, Kind, Range<usize>), { MAX_ITEMS as usize }>,
-    /// Regions printed so far, and where in `json`, without quotes.
+    /// Regions in the answer, and their ranges in `json`, without quotes.
     regions: heapless::Vec<(RegionAt, Range<usize>), { MAX_ITEMS as usize }>,
 }
 
@@ -134,7 +134,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// The rest of a result whose area is the first of its kind: id, types, vicinity.
+    /// The rest of a result whose area is new to the answer: id, types, vicinity.
     fn push_new_area(&mut self, area_at: AreaAt, id: PlaceId) -> Result<(), PlacesError> {
         let (kind, region_at, area) = self.dat.area(area_at, self.scratch)?;
         id.push(&mut self.json, kind);
@@ -152,13 +152,13 @@ impl Writer<'_> {
             Some((_, range)) => self.json.extend_from_within(range.clone()),
             None => {
                 push_unquoted(&mut self.json, self.dat.region(region_at, self.scratch)?);
-                // A result adds one region and one area at most, and there is room for as many as results; were there
-                // not, they would be read again.
+                // A result adds at most one region and one area, and the capacity equals the number of results. A failed push would
+                // only cause another read.
                 let _ = self.regions.push((region_at, region_at_byte..self.json.len()));
             }
         }
         if has_area && self.json.len() == region_at_byte {
-            // Imported places may have no region: then the comma goes again.
+            // Imported places may have an empty region. Remove the comma before it.
             self.json.truncate(region_at_byte - 2);
         }
         self.push("\"");
@@ -167,10 +167,10 @@ impl Writer<'_> {
     }
 }
 
-/// A place's id: `herd-` and 16 hex digits, SipHash-2-4 (key 0 0) of latitude and longitude (millionths of a degree,
-/// i32, little-endian), the name's bytes, 0xFF, and the kind's byte. Made from what the place is, not from where it
-/// lies in the file, so it outlives a new build of the data; it changes when the place is renamed or moved. The area
-/// has no part in it: counties are renamed more often than towns.
+/// A place's id: `herd-` and 16 hex digits, SipHash-2-4 (key 0 0) of latitude and longitude (millionths of a degree, i32,
+/// little-endian), the name's bytes, 0xFF, and the kind's byte. The id does not depend on the place's offset in the file,
+/// so a new build of the data does not change it. A new name or position does. The area is not a part of it, because
+/// counties change their names more often than towns.
 struct PlaceId(SipHasher24);
 
 impl PlaceId {
@@ -189,7 +189,7 @@ impl PlaceId {
     }
 }
 
-/// The shortest decimal that is exactly `udeg` millionths.
+/// The shortest decimal that equals `udeg` millionths.
 fn push_degrees(json: &mut Vec<u8>, udeg: i32) {
     let (whole, fraction) = (udeg.unsigned_abs() / 1_000_000, udeg.unsigned_abs() % 1_000_000);
     let sign = if udeg < 0 { "-" } else { "" };
@@ -202,8 +202,8 @@ fn push_degrees(json: &mut Vec<u8>, udeg: i32) {
     }
 }
 
-/// An array of strings that are JSON already, on one line where that is short enough, as Google's printer does it.
-/// `indent` is that of the member it is the value of.
+/// An array of strings that are already JSON, on one line if that is short enough, like Google's printer. `indent` is the
+/// indent of the array's member.
 pub(crate) fn push_strings(json: &mut Vec<u8>, indent: usize, strings: &[&str]) {
     let width = 4 + strings.iter().map(|text| text.len() + 2).sum::<usize>();
     let (open, between, close) = match strings.len() {
@@ -233,7 +233,7 @@ fn push_string(json: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(json, text).expect("a string is JSON and a Vec takes all that is written");
 }
 
-/// The inside of a JSON string, without its quotes, so that it can be part of a longer one.
+/// The inside of a JSON string, without quotes, as a part of a longer string.
 fn push_unquoted(json: &mut Vec<u8>, text: &str) {
     let quote_at = json.len();
     push_string(json, text);
@@ -299,7 +299,7 @@ mod tests {
             plain.replace_range(at + 5..at + 21, "0000000000000000");
         }
         assert_eq!(plain, expected);
-        // Ids are kept by clients: this one must never change.
+        // Clients store ids: this one must never change.
         assert!(json.contains("herd-323a2a35a007aa6c"), "{json}");
     }
 
@@ -318,7 +318,7 @@ mod tests {
         let query = Query { latitude_deg: 89.9, longitude_deg: 0.0, radius_m: 50_000.0, items: 20 };
         for json in [asked(&query), error_json("UNKNOWN_ERROR", "a \"quote\"\nand a line")] {
             let value: serde_json::Value = serde_json::from_str(&json).expect("an answer is JSON");
-            // serde_json's map is sorted, so printing it again in Google's layout must give the same members.
+            // serde_json sorts a map's members, so the order of the parsed members must equal the order in the text.
             let members: Vec<_> = value.as_object().expect("an object").keys().cloned().collect();
             let at: Vec<_> = members.iter().map(|name| json.find(&format!("   \"{name}\" : "))).collect();
             assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{json}");

@@ -1,7 +1,7 @@
-//! The scanning half of [`Dat`]: the places of a band of latitude, from south to north, through fixed buffers.
+//! Scans the places of a band of latitude in a [`Dat`], from south to north, through fixed buffers.
 //!
-//! Must not know longitudes' meaning or distances. Invariant: whatever the file's blocks hold, a scan reads each block
-//! once at most and ends.
+//! This module must not know distances or the meaning of longitudes. Invariant: for any content of a file, a scan reads
+//! each block at most once and ends.
 
 use crate::places::error::PlacesError;
 use crate::places::file::format::{
@@ -13,7 +13,7 @@ impl Dat {
     /// Calls `found` with each place whose latitude lies in `low_udeg..=high_udeg`, from south to north.
     ///
     /// # Errors
-    /// A read that fails, or blocks that contradict each other.
+    /// A failed read, or blocks that contradict each other.
     pub fn scan_band(
         &self,
         low_udeg: i32,
@@ -34,7 +34,7 @@ impl Dat {
             if head.latitude_udeg > high_udeg {
                 break;
             }
-            // The next block begins with the latitude at which this one ends at the latest.
+            // No latitude of this block is above the first latitude of the next block.
             if next.latitude_udeg < low_udeg {
                 continue;
             }
@@ -61,15 +61,15 @@ impl Dat {
         Ok(())
     }
 
-    /// A block from which a scan from that latitude may begin: the first, or one that begins south of it, and no
-    /// further from the right one than a single read of blocks covers.
+    /// A block where a scan from that latitude can begin: the first block, or one that begins south of it. It is at most one
+    /// read of blocks before the exact one.
     fn first_block(&self, latitude_udeg: i32) -> Result<u32, PlacesError> {
         let fences = self.fences_udeg.partition_point(|&fence_udeg| fence_udeg < latitude_udeg);
         let fence = u32::try_from(fences).unwrap_or(u32::MAX).saturating_sub(1);
         let step = self.blocks_per_fence();
         let mut low = fence.saturating_mul(step).min(self.blocks);
         let mut high = low.saturating_add(step).min(self.blocks);
-        // Only in files of more than 8,064 blocks is there anything left to halve.
+        // Only a file of more than 8,064 blocks needs a binary search.
         while high - low >= BLOCKS_WINDOW {
             let middle = low + (high - low) / 2;
             if self.read_latitude(middle)? < latitude_udeg {
@@ -92,7 +92,7 @@ impl Dat {
         self.blocks / FENCES + 1
     }
 
-    /// Fills the fences; those past the last block stay `i32::MAX`.
+    /// Fills the fences. Fences past the last block stay `i32::MAX`.
     pub(crate) fn read_fences(&mut self) -> Result<(), PlacesError> {
         let starts = (0..self.blocks).step_by(self.blocks_per_fence() as usize);
         for (index, block) in starts.enumerate().take(FENCES as usize) {
@@ -101,14 +101,14 @@ impl Dat {
         Ok(())
     }
 
-    /// Reads as many blocks as fit from `first`, at least it and its successor.
+    /// Reads as many blocks from `first` as fit, at least it and its successor.
     fn read_blocks(&self, first: u32, buffer: &mut [u8]) -> Result<Window, PlacesError> {
         let at = u64::from(HEADER_BYTES) + u64::from(first) * u64::from(BLOCK_BYTES);
         self.read(at, self.coordinates_at(), buffer)?;
         Ok(Window { first, count: BLOCKS_WINDOW.min(self.blocks + 1 - first) })
     }
 
-    /// Reads as many coordinates as fit from the place numbered `first`, which is a place of the file.
+    /// Reads as many coordinates as fit, from the place with the number `first`. The file must have that place.
     fn read_coordinates(&self, first: u32, buffer: &mut [u8]) -> Result<Window, PlacesError> {
         let at = self.coordinates_at() + u64::from(first) * u64::from(COORDINATE_BYTES);
         self.read(at, u64::from(self.texts_at), buffer)?;
@@ -116,7 +116,7 @@ impl Dat {
     }
 }
 
-/// Which places' coordinates, or which blocks (the sentinel included), are in a buffer.
+/// The range of places or blocks (the sentinel included) in a buffer.
 struct Window {
     first: u32,
     count: u32,
