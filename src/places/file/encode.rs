@@ -25,7 +25,7 @@ pub(crate) struct Place {
     pub(crate) region: String,
 }
 
-/// Counts and lengths of the written sections.
+/// Counts of an encoding.
 pub(crate) struct Sizes {
     /// Places dropped because another place has the same kind, name and position.
     pub(crate) duplicates: usize,

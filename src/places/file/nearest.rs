@@ -74,7 +74,7 @@ impl Nearest {
         let at = self
             .spots
             .iter()
-            .rposition(|kept| kept.haversine <= found.haversine)
+            .rposition(|other| other.haversine <= found.haversine)
             .map_or(0, |before| before + 1);
         if at >= items {
             return;

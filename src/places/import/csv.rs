@@ -1,7 +1,8 @@
-//! Reads CSV as RFC 4180 writes it: fields parted by commas, records by LF or CR LF, quotes around fields that hold
-//! either, a quote within quotes doubled; the comma may be another character. Small enough to write out: the crate `csv`
-//! would bring three more packages to every node for two commands that no node runs, and takes what is wrong without a word.
-//! Knows nothing of places.
+//! Reads CSV as in RFC 4180. A comma or another character separates fields; LF or CR LF separates records. Quotes enclose
+//! fields that hold a separator, and a quote within quotes is doubled.
+//!
+//! The crate `csv` would add three packages to every node for two commands that a node does not run. It also accepts invalid
+//! input without an error. This module does not know places.
 
 /// The records of a text, one after the other.
 pub(crate) struct Records<'a> {
@@ -10,15 +11,15 @@ pub(crate) struct Records<'a> {
     comma: char,
 }
 
-/// One record.
+/// A record.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Record {
-    /// The line it begins on, from 1; a quoted field may go on over several.
+    /// The first line of the record, from 1. A quoted field may span several lines.
     pub(crate) line: usize,
     pub(crate) fields: Vec<String>,
 }
 
-/// What is not CSV, and the line it is on.
+/// The problem of invalid CSV, and its line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Malformed {
     pub(crate) line: usize,
@@ -30,12 +31,12 @@ impl<'a> Records<'a> {
         Self::parted_by(',', text.strip_prefix('\u{FEFF}').unwrap_or(text), 1)
     }
 
-    /// Records parted by another character than the comma, in a text that begins on that line.
+    /// Records with `comma` as the separator, in a text that begins on `line`.
     pub(crate) fn parted_by(comma: char, text: &'a str, line: usize) -> Self {
         Self { rest: text, line, comma }
     }
 
-    /// The field that `rest` begins with; leaves what ends it.
+    /// Reads the field at the begin of `rest`. Does not consume the separator after it.
     fn field(&mut self) -> Result<String, Malformed> {
         let Some(quoted) = self.rest.strip_prefix('"') else {
             let (field, rest) =

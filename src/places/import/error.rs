@@ -1,4 +1,4 @@
-//! Why an import failed, told so that it can be mended: file, line, member, what is wrong, what to do.
+//! Why an import failed. An error states file, line, member, problem and remedy, so that the operator can correct it.
 
 use crate::places::error::PlacesError;
 use std::borrow::Cow;
@@ -6,7 +6,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// What is wrong with a row, before its file and line are known.
+/// The problem of a row, before its file and line are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wrong {
     /// The column or property.
@@ -25,11 +25,11 @@ impl Wrong {
     }
 }
 
-/// A row that cannot be taken, and where it is.
+/// An invalid row and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadRow {
     pub(super) file: PathBuf,
-    /// The line that the row begins on, from 1.
+    /// The first line of the row, from 1.
     pub(super) line: usize,
     pub(super) wrong: Wrong,
 }
@@ -41,25 +41,25 @@ impl fmt::Display for BadRow {
     }
 }
 
-/// Why places could not be imported. Each names the file.
+/// Why an import failed. Each variant names the file.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// The base is no places file, or a damaged one.
+    /// The base is not a places file, or is damaged.
     Base(PlacesError),
     /// A file cannot be read.
     Read(PathBuf, io::Error),
-    /// A row is bad, and bad rows are not to be left out.
+    /// A row is bad, and the import must not skip bad rows.
     Row(BadRow),
-    /// Bad rows are to be left out, and a file holds no others: how many.
+    /// The import skips bad rows, and a file has only bad rows: how many.
     Nothing(PathBuf, u64),
-    /// A file cannot be understood from there on, so that leaving out a row does not help: file, line, why and remedy.
+    /// A file is invalid from this line on, so a skipped row does not help: file, line, problem and remedy.
     Malformed(PathBuf, usize, Cow<'static, str>),
-    /// The temporary files, which lie in that folder, cannot be written or read.
+    /// A write or a read of the temporary files in this folder failed.
     Temporary(PathBuf, io::Error),
-    /// The places are more than the format can name: what there is too much of.
+    /// The places exceed a limit of the format: which limit.
     Limit(String),
-    /// The places file cannot be written.
+    /// A write of the places file failed.
     Write(PathBuf, io::Error),
 }
 
@@ -75,7 +75,7 @@ impl fmt::Display for ImportError {
             }
             Self::Malformed(file, line, what) => write!(f, "{}:{line}: {what}", file.display()),
             Self::Temporary(folder, error) => {
-                write!(f, "{}: temporary files cannot be kept there: {error}", folder.display())
+                write!(f, "{}: temporary files cannot be stored there: {error}", folder.display())
             }
             Self::Limit(what) => write!(f, "places do not fit the format: {what} (import fewer)"),
             Self::Write(file, error) => write!(f, "{}: cannot be written: {error}", file.display()),

@@ -1,31 +1,30 @@
-//! Parts GeoJSON text into its features: a FeatureCollection, features one behind the other (a line each or not), or a text
-//! sequence (RFC 8142), in which a record separator precedes each.
+//! Splits GeoJSON text into its features. The text is a FeatureCollection, features in a row (with or without line ends), or
+//! a text sequence (RFC 8142), where a record separator precedes each feature.
 //!
-//! Only brackets and strings are looked at; `geojson.rs` has a JSON parser read each feature. Written out because
-//! serde_json, asked for a sequence from a stream, tells no line of an element, cannot go on behind one that is malformed,
-//! and holds a string of any length. Invariant: at most [`FEATURE_BYTES_MAX`] bytes are held, and no depth of nesting
-//! makes anything grow.
+//! This module looks only at brackets and strings; `geojson.rs` parses each feature as JSON. For a sequence from a stream,
+//! serde_json does not report the line of an element, cannot continue after a malformed one, and holds strings of any
+//! length. Invariant: at most [`FEATURE_BYTES_MAX`] bytes are held, and deep nesting uses no more memory.
 
 use std::io::{self, BufRead};
 
-/// The longest feature that is held; a longer one is no point.
+/// Longest feature. A longer one is not a point.
 pub(super) const FEATURE_BYTES_MAX: usize = 256 * 1_024;
 
 const RECORD_SEPARATOR: u8 = 0x1E;
 
-/// What comes next in a text.
+/// The next item of a text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// An object, whole.
+    /// A whole object.
     Object,
-    /// An object that is too long to be a point.
+    /// An object too long for a point.
     TooLong,
-    /// An object that breaks off before a record separator.
+    /// An object that ends early, at a record separator.
     Cut,
     End,
 }
 
-/// Why a text cannot be parted any further, with the line.
+/// Why the text cannot be split further, and the line.
 #[derive(Debug)]
 pub(super) enum Broken {
     Read(io::Error),
@@ -41,19 +40,19 @@ impl From<io::Error> for Broken {
 /// The features of a text.
 pub(super) struct Features<R> {
     reader: R,
-    /// The line that is being read, from 1.
+    /// The current line, from 1.
     line: usize,
-    /// Whether the features of a FeatureCollection are being read.
+    /// Whether the reader is inside the features of a FeatureCollection.
     is_in_collection: bool,
 }
 
-/// How the reading of an object ended.
+/// How an object ended.
 enum Ended {
     Whole,
     TooLong,
-    /// Before a record separator.
+    /// At a record separator before its end.
     Cut,
-    /// It is a FeatureCollection, and its features begin.
+    /// The object is a FeatureCollection, and its features begin here.
     Collection,
 }
 
@@ -62,7 +61,7 @@ impl<R: BufRead> Features<R> {
         Self { reader, line: 1, is_in_collection: false }
     }
 
-    /// Puts the next feature's text into `text`, and gives the line that it begins on.
+    /// Puts the next feature's text into `text`. Returns the feature's first line.
     pub(super) fn next(&mut self, text: &mut Vec<u8>) -> Result<(usize, Next), Broken> {
         loop {
             let byte = self.byte()?;
@@ -73,7 +72,7 @@ impl<R: BufRead> Features<R> {
                 Some(b',') if self.is_in_collection => {}
                 Some(b']') if self.is_in_collection => {
                     self.is_in_collection = false;
-                    // What the collection has behind its features.
+                    // The rest of the collection behind its features.
                     Scan::new(text, false).run(self, line)?;
                 }
                 Some(b'{') => match Scan::new(text, !self.is_in_collection).run(self, line)? {
@@ -111,19 +110,19 @@ impl<R: BufRead> Features<R> {
     }
 }
 
-/// The reading of one object, whose brace has been read.
+/// Reads one object after its opening brace.
 struct Scan<'a> {
     text: &'a mut Vec<u8>,
     is_too_long: bool,
-    /// Brackets that are open; the object's own is the first.
+    /// Number of open brackets. The first is the object's own.
     depth: u64,
     is_string: bool,
     is_escaped: bool,
-    /// Whether this may be a FeatureCollection, of which the text is not kept.
+    /// Whether this may be a FeatureCollection, whose text is not stored.
     may_be_collection: bool,
-    /// Where the last string lies; before a colon it is a member's name.
+    /// Range of the last string. Before a colon it is a member's name.
     name: std::ops::Range<usize>,
-    /// Whether the name `features` and a colon have just been read.
+    /// Whether the last tokens are the name `features` and a colon.
     is_features: bool,
 }
 
@@ -143,7 +142,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Reads to the object's end, a chunk at a time. `begin` is its line.
+    /// Reads to the object's end, a chunk at a time. The object begins on line `begin`.
     fn run<R: BufRead>(mut self, from: &mut Features<R>, begin: usize) -> Result<Ended, Broken> {
         loop {
             let chunk = match from.reader.fill_buf() {
@@ -227,7 +226,7 @@ mod tests {
     use proptest::prelude::*;
     use std::io::BufReader;
 
-    /// Each feature with its line; what ended the text. Read in chunks of `bytes`.
+    /// Each feature with its line, and the end of the text. Reads chunks of `bytes`.
     fn parted(text: &str, bytes: usize) -> (Vec<(usize, String)>, String) {
         let mut features = Features::new(BufReader::with_capacity(bytes, text.as_bytes()));
         let (mut all, mut object) = (Vec::new(), Vec::new());
@@ -257,7 +256,7 @@ mod tests {
             ("{\"a\":\"}\\\"]\\\\\"}", vec![(1, "{\"a\":\"}\\\"]\\\\\"}")], "end 1"),
             ("{\"features\":{\"x\":[1]}}", vec![(1, "{\"features\":{\"x\":[1]}}")], "end 1"),
             ("{\"y\":\"features\",\"z\":[]}", vec![(1, "{\"y\":\"features\",\"z\":[]}")], "end 1"),
-            // A sequence goes on behind a record that breaks off.
+            // A sequence continues after an incomplete record.
             ("\u{1E}{\"a\":\"\n\u{1E}{\"b\":2}\n", vec![(1, "Cut"), (2, "{\"b\":2}")], "end 3"),
             ("\n[1]", vec![], "2: '[' where a feature is due (is this GeoJSON, as osmium export writes it?)"),
             (
@@ -285,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn long_and_deep_ones_are_told_apart() {
+    fn long_and_deep_features_are_too_long() {
         let long = format!("{{\"a\":[{}1]}}\n{{}}", "[[0,0]],".repeat(FEATURE_BYTES_MAX / 8));
         assert_eq!(parted(&long, 4_096).0, [(1, "TooLong".to_owned()), (2, "{}".to_owned())]);
         let deep = format!("{}{}\n{{}}", "{\"a\":[".repeat(100_000), "]}".repeat(100_000));

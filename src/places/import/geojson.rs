@@ -1,7 +1,7 @@
-//! Reads GeoJSON: the points among its features that have a name, as `osmium export` and Overpass give them.
+//! Reads GeoJSON: the features that are points with a name, as `osmium export` and Overpass write them.
 //!
-//! An extract holds much besides: benches without a name, outlines of buildings. Those are no bad rows but left out and
-//! counted, so that a whole extract can be given.
+//! An extract holds other features too, such as benches without a name and outlines of buildings. The import skips and
+//! counts them. They are not bad rows, so an operator can import a whole extract.
 
 use super::error::{ImportError, Wrong};
 use super::features::{Broken, Features, Next};
@@ -13,12 +13,12 @@ use crate::places::json::{elements, members, string};
 use std::io::BufRead;
 use std::path::Path;
 
-/// Geometries that are no point; one of another name is a mistake.
+/// Geometries other than points. A geometry of any other name is an error.
 const OTHERS: [&str; 6] =
     ["LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection"];
 
-/// Calls `take` with each feature. `kind` is that of features whose tags say nothing, and `file_number` tells the file's
-/// ids from those of others.
+/// Calls `take` with each feature. A feature without a known tag gets `kind`. `file_number` separates the file's ids from
+/// other files' ids.
 pub(super) fn read(
     reader: impl BufRead,
     file: &Path,
@@ -90,13 +90,13 @@ fn feature(text: &[u8], kind: Kind, file_number: u32) -> Result<Outcome, Wrong> 
     }))
 }
 
-/// The message of an error without the line and column, which count from the feature's begin.
+/// The text of an error without line and column, which count from the feature's begin.
 fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or(&text).to_owned()
 }
 
-/// Longitude and latitude of a point, as its text has them; `None` for other geometries.
+/// Longitude and latitude of a point, as in its text. `None` for other geometries.
 fn point(geometry: &str) -> Result<Option<(&str, &str)>, Wrong> {
     if geometry == "null" {
         return Ok(None);
@@ -131,7 +131,7 @@ fn point(geometry: &str) -> Result<Option<(&str, &str)>, Wrong> {
     }
 }
 
-/// OpenStreetMap's ids name the kind of element (`n42`, `node/42`) and mean the same in every extract.
+/// OpenStreetMap's ids name the type of element (`n42`, `node/42`) and are the same in every extract.
 fn scope(id: &str, file_number: u32) -> Scope {
     let kinds = ["node/", "way/", "relation/", "n", "w", "r", "a"];
     let number = kinds.iter().find_map(|kind| id.strip_prefix(kind)).unwrap_or("");
@@ -144,12 +144,12 @@ fn scope(id: &str, file_number: u32) -> Scope {
 
 #[cfg(test)]
 mod tests {
-    use super::super::told;
+    use super::super::shown_rows;
     use super::*;
     use proptest::prelude::*;
 
-    fn told_of(text: &[u8]) -> Vec<String> {
-        told(|take| read(text, Path::new("x"), (Kind::PointOfInterest, 3), take))
+    fn rows_of(text: &[u8]) -> Vec<String> {
+        shown_rows(|take| read(text, Path::new("x"), (Kind::PointOfInterest, 3), take))
     }
 
     const CAFE: &str = r#"{"type":"Feature","id":"n42","geometry":{"type":"Point","coordinates":[-118.4470,34.0630]},"properties":{"amenity":"cafe","name":"Espresso Profeta","addr:street":"Glendon Avenue","addr:housenumber":"1129","addr:city":"Los Angeles"}}"#;
@@ -178,23 +178,23 @@ mod tests {
             ("\u{1E}{\"type\":\n".to_owned() + "\u{1E}", "1 bad: feature: breaks off before the next one (write the file again)".to_owned()),
         ];
         for (text, expected) in table {
-            assert_eq!(told_of(text.as_bytes()), [expected], "{text}");
+            assert_eq!(rows_of(text.as_bytes()), [expected], "{text}");
         }
         let latin: Vec<u8> = CAFE.bytes().map(|byte| if byte == b'P' { 0xE9 } else { byte }).collect();
-        assert!(told_of(&latin)[0].starts_with("1 bad: feature: is not UTF-8"));
+        assert!(rows_of(&latin)[0].starts_with("1 bad: feature: is not UTF-8"));
     }
 
     #[test]
     fn what_follows_a_bad_feature_is_read() {
         let bad = CAFE.replace("34.0630", "x");
-        let rows = told_of(format!("{bad}\n{CAFE}\n{{}}\n{CAFE}").as_bytes());
+        let rows = rows_of(format!("{bad}\n{CAFE}\n{{}}\n{CAFE}").as_bytes());
         let begins: Vec<_> =
             rows.iter().map(|row| row.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(begins, ["1 bad:", "2 Cafe", "3 bad:", "4 Cafe"]);
     }
 
     #[test]
-    fn ids_of_the_map_are_told_from_others() {
+    fn openstreetmap_ids_are_global() {
         for (id, is_osm) in
             [("n42", true), ("relation/7", true), ("42", false), ("n", false), ("north", false)]
         {

@@ -1,8 +1,8 @@
-//! Reads GeoNames dumps: `allCountries.txt`, `US.txt`, `cities500.txt` and the daily `modifications-*.txt`, all lines of 19
-//! columns parted by tabs, without quotes.
+//! Reads GeoNames dumps: `allCountries.txt`, `US.txt`, `cities500.txt` and the daily `modifications-*.txt`. Each line has 19
+//! columns separated by tabs, without quotes.
 //!
-//! Divisions of countries (class A) are no places and are left out. The vicinity of a place is made as in the committed
-//! file: the names of its divisions, where [`Divisions`] knows them, and the country's code.
+//! The import skips divisions of countries (class A), because they are not places. A place's vicinity has the same form as
+//! in the committed file: the names of its divisions, if [`Divisions`] has them, and the country's code.
 
 use super::error::{ImportError, Wrong};
 use super::lines::{Line, Lines, open};
@@ -39,7 +39,7 @@ const COLUMNS: [&str; 19] = [
     "modification date",
 ];
 
-/// Bytes of codes and names that the files of divisions may hold together: three times what they do.
+/// Most bytes of codes and names in the files of divisions: three times their size today.
 const DIVISIONS_BYTES_MAX: usize = 8 << 20;
 
 /// Names of divisions by their codes, `US.CA` and `US.CA.037`.
@@ -50,7 +50,7 @@ pub(super) struct Divisions {
 }
 
 impl Divisions {
-    /// Adds those of `admin1CodesASCII.txt` or `admin2Codes.txt`: code, name, and columns that are of no use here.
+    /// Reads `admin1CodesASCII.txt` or `admin2Codes.txt`: code, name, and unused columns.
     pub(super) fn read(&mut self, file: &Path) -> Result<(), ImportError> {
         let mut lines = Lines::new(open(file, &Rc::new(Cell::new(0)))?);
         let mut line = Vec::new();
@@ -82,7 +82,7 @@ impl Divisions {
 const NOT_UTF8: &str = "is not UTF-8 (convert it: iconv -f LATIN1 -t UTF-8 FILE > NEW)";
 const NO_DIVISION: &str = "has no tab (code, tab and name are due, as in admin1CodesASCII.txt)";
 
-/// Blank lines and comments, which some of the files have.
+/// Whether the line is blank or a comment. Some of the files have such lines.
 fn is_nothing(line: &[u8]) -> bool {
     line.trim_ascii_start().is_empty() || line.starts_with(b"#")
 }
@@ -150,7 +150,7 @@ fn row(line: &[u8], divisions: &Divisions) -> Result<Outcome, Wrong> {
     let longitude_udeg = degrees(COLUMNS[5], fields.text(5)?, 180)?;
     let (class, code) = (fields.text(6)?, fields.text(7)?);
     let country = fields.text(8)?;
-    // The high seas have no country.
+    // A place on the high seas has an empty country.
     if !country.is_empty() {
         check_country(country)
             .map_err(|what| Wrong::new(COLUMNS[8], what, "two capital letters, or nothing at sea"))?;
@@ -171,7 +171,7 @@ fn row(line: &[u8], divisions: &Divisions) -> Result<Outcome, Wrong> {
     }))
 }
 
-/// `2026-11-24` as 20261124; nothing as 0.
+/// `2026-11-24` as 20261124; an empty text as 0.
 fn date(text: &str) -> Result<u32, Wrong> {
     let bytes = text.as_bytes();
     if bytes.is_empty() {
@@ -187,7 +187,7 @@ fn date(text: &str) -> Result<u32, Wrong> {
     })
 }
 
-/// What a feature is; `None` for the divisions of countries.
+/// The kind of a feature. `None` for divisions of countries.
 fn kind(class: &str, code: &str) -> Result<Option<Kind>, Wrong> {
     Ok(Some(match class {
         "A" => return Ok(None),
@@ -205,7 +205,7 @@ fn kind(class: &str, code: &str) -> Result<Option<Kind>, Wrong> {
     }))
 }
 
-/// What a building or the like is, by GeoNames' `featureCodes`.
+/// The kind of a building or similar spot, by GeoNames' `featureCodes`.
 fn spot(code: &str) -> Kind {
     match code {
         "AIRP" | "AIRF" | "AIRH" | "AIRB" | "AIRS" | "AIRT" => Kind::Airport,
@@ -235,7 +235,7 @@ fn spot(code: &str) -> Kind {
 
 #[cfg(test)]
 mod tests {
-    use super::super::told;
+    use super::super::shown_rows;
     use super::*;
     use crate::places::testing::TempFile;
 
@@ -253,10 +253,10 @@ mod tests {
     }
 
     fn read_all(text: &str) -> Vec<String> {
-        told(|take| read(text.as_bytes(), Path::new("x.txt"), &divisions(), take))
+        shown_rows(|take| read(text.as_bytes(), Path::new("x.txt"), &divisions(), take))
     }
 
-    /// Westwood with another value in that column.
+    /// Westwood with another value in `column`.
     fn at(column: usize, value: &str) -> String {
         let mut fields: Vec<&str> = WESTWOOD.split('\t').collect();
         fields[column] = value;
@@ -343,7 +343,7 @@ mod tests {
     fn a_column_in_another_encoding_is_named() {
         let line = WESTWOOD.as_bytes().iter().map(|&byte| if byte == b'W' { 0xE9 } else { byte });
         let line: Vec<u8> = line.collect();
-        let rows = told(|take| read(&line[..], Path::new("x"), &Divisions::default(), take));
+        let rows = shown_rows(|take| read(&line[..], Path::new("x"), &Divisions::default(), take));
         assert!(rows[0].starts_with("1 bad: name: is not UTF-8 (convert it: iconv"), "{rows:?}");
     }
 

@@ -1,4 +1,4 @@
-//! Imports whole, compared with a plain model; and what happens to the output when one fails.
+//! Tests whole imports against a simple model, and the output after a failed import.
 
 use super::super::{MAX_ITEMS, Query};
 use super::*;
@@ -24,7 +24,7 @@ impl Folder {
         path
     }
 
-    /// What an import of these files into `out.dat` would be.
+    /// An import of these files into `out.dat`.
     fn import(&self, inputs: &[&PathBuf]) -> Import {
         Import {
             inputs: inputs
@@ -55,11 +55,11 @@ impl Drop for Folder {
     }
 }
 
-/// Imports by small runs, and gives what was told besides.
+/// Runs an import with small runs. Returns its result and its messages.
 fn run(what: &Import) -> (Result<Summary, String>, String) {
-    let mut told = Vec::new();
-    let done = import_by(what, 600, &mut Progress::new(&mut told, false));
-    (done.map_err(|error| error.to_string()), String::from_utf8(told).expect("UTF-8"))
+    let mut messages = Vec::new();
+    let done = import_by(what, 600, &mut Progress::new(&mut messages, false));
+    (done.map_err(|error| error.to_string()), String::from_utf8(messages).expect("UTF-8"))
 }
 
 /// Every place of a file, in order.
@@ -93,10 +93,10 @@ fn the_newest_of_the_same_place_is_kept() {
     );
     let second = folder.file("second.csv", b"name,lat,lon,type,id\nD,3,3,bar,7\nB,1,1,bar,\n");
     let what = Import { base: Some(base.clone()), ..folder.import(&[&first, &second]) };
-    let (done, told) = run(&what);
+    let (done, messages) = run(&what);
     let bytes = fs::metadata(&what.out).expect("written").len();
     let summary = Summary { base: 6, rows: 7, places: 10, bytes, ..Summary::default() };
-    assert_eq!((done, told.as_str()), (Ok(summary), ""));
+    assert_eq!((done, messages.as_str()), (Ok(summary), ""));
     let mut expected = some_places();
     expected.retain(|place| place.name != "North");
     expected.extend([
@@ -109,7 +109,7 @@ fn the_newest_of_the_same_place_is_kept() {
     expected.sort();
     assert_eq!(places_of(&what.out), expected);
     assert_eq!(folder.names(), ["base.dat", "first.csv", "out.dat", "second.csv"], "nothing else is left");
-    // The output may be the base, and importing the same again changes nothing.
+    // The output may be the base. A second import of the same files changes nothing.
     let again = Import { base: Some(what.out.clone()), ..what };
     let before = fs::read(&again.out).expect("written");
     assert!(run(&again).0.is_ok_and(|summary| (summary.base, summary.rows, summary.places) == (10, 7, 10)));
@@ -117,7 +117,7 @@ fn the_newest_of_the_same_place_is_kept() {
 }
 
 #[test]
-fn of_two_rows_of_geonames_the_later_date_counts() {
+fn the_later_date_of_two_geonames_rows_wins() {
     let folder = Folder::new();
     let line =
         |lat: &str, date: &str| format!("1\tA\tA\t\t{lat}\t1\tP\tPPL\tSG\t\t01\t\t\t\t0\t\t\t\t{date}\n");
@@ -147,18 +147,18 @@ fn bad_rows_end_an_import_or_are_counted() {
     assert_eq!(run(&what), (Err(format!("{wrong}; to leave bad rows out: --skip-bad")), String::new()));
     assert_eq!(fs::read(&what.out).expect("there"), b"as it was");
     assert_eq!(folder.names(), ["out.dat", "rows.csv"]);
-    let (done, told) = run(&Import { skips_bad: true, ..what.clone() });
+    let (done, messages) = run(&Import { skips_bad: true, ..what.clone() });
     let summary = done.expect("bad rows are left out");
     assert_eq!((summary.rows, summary.bad, summary.places), (2, 25, 2));
     assert!(summary.to_string().ends_with("; left out: 25 bad rows"), "{summary}");
-    let lines: Vec<_> = told.lines().collect();
+    let lines: Vec<_> = messages.lines().collect();
     assert_eq!(
         (lines.len(), lines[0], lines[20]),
         (21, &*format!("{wrong}; left out"), "5 more bad rows left out")
     );
     assert_eq!(places_of(&what.out).len(), 2);
 
-    // A file that is of another format than was said replaces nothing.
+    // A file of another format than the given one replaces nothing.
     let before = fs::read(&what.out).expect("written");
     let foreign = Import { skips_bad: true, inputs: vec![(rows, Format::GeoNames)], ..what };
     let expected = "rows.csv: all that it holds is bad rows, 28 of them (is it of another --format?)";
@@ -189,17 +189,17 @@ fn what_cannot_be_read_or_written_is_named() {
         (Import { divisions: vec![rows.clone()], ..what.clone() }, "rows.csv:1: has no tab"),
         (
             Import { out: folder.0.join("none/out.dat"), ..what.clone() },
-            "none: temporary files cannot be kept there",
+            "none: temporary files cannot be stored there",
         ),
         (Import { out: folder.0.clone(), ..what.clone() }, "cannot be written: is a directory"),
         (Import { out: rows.clone(), ..what.clone() }, "rows.csv: cannot be written: it is one of the files"),
-        (Import { out: rows.join("out.dat"), ..what.clone() }, "temporary files cannot be kept there"),
+        (Import { out: rows.join("out.dat"), ..what.clone() }, "temporary files cannot be stored there"),
     ];
     for (what, expected) in table {
-        let (done, told) = run(&what);
+        let (done, messages) = run(&what);
         assert!(done.as_ref().is_err_and(|error| error.contains(expected)), "{expected}: {done:?}");
         assert_eq!(
-            (told.as_str(), folder.names()),
+            (messages.as_str(), folder.names()),
             ("", vec!["cut.geojson".to_owned(), "rows.csv".to_owned()])
         );
     }
@@ -262,7 +262,7 @@ fn formats_and_columns_by_their_words() {
     }
 }
 
-/// A row as a model: position, kind, name, vicinity, id; few of each, so that many are the same.
+/// A row of the model: position, kind, name, vicinity, id. Each has few values, so many rows are equal.
 type Model = ((i32, i32), usize, u8, String, Option<u8>);
 
 const KINDS: [&str; 3] = ["cafe", "bar", "movie_theater"];
@@ -291,7 +291,7 @@ fn csv_of(rows: &[Model]) -> String {
     text
 }
 
-/// A configuration from file and id to row, then a configuration from what makes a place the same to place: later ones replace earlier ones.
+/// The expected places. The model maps file and id to a row, then the identity to a place; later rows replace earlier ones.
 fn model_of(base: &[Model], files: &[Vec<Model>]) -> Vec<Place> {
     let mut ids = BTreeMap::new();
     let mut rows: Vec<Option<Place>> = base.iter().map(|row| Some(place_of(row))).collect();
@@ -318,7 +318,7 @@ proptest! {
     ) {
         base.iter_mut().for_each(|row| row.4 = None);
         let folder = Folder::new();
-        // The base is an import too.
+        // The base comes from an import too.
         let first = folder.import(&[&folder.file("base.csv", csv_of(&base).as_bytes())]);
         prop_assert!(run(&first).0.is_ok());
         prop_assert_eq!(places_of(&first.out), model_of(&base, &[]));
@@ -329,7 +329,7 @@ proptest! {
         prop_assert_eq!(summary.rows, files.iter().map(|rows| rows.len() as u64).sum::<u64>());
         prop_assert_eq!(summary.places as usize, model.len());
         prop_assert_eq!(places_of(&what.out), model);
-        // By one large run the bytes are the same.
+        // One large run gives the same bytes.
         let bytes = fs::read(&what.out).expect("written");
         let again = Import { inputs: Vec::new(), ..what };
         prop_assert!(import_by(&again, RUN_BYTES, &mut Progress::new(&mut Vec::new(), false)).is_ok());

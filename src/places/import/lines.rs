@@ -1,6 +1,6 @@
-//! Inputs as lines, whatever their length: how a file is opened, and how much of it has been read.
+//! Reads inputs as lines of any length. Opens files and counts the bytes read.
 //!
-//! Invariant: a line holds at most [`LINE_BYTES_MAX`] bytes of memory; a longer one is told apart and skipped.
+//! Invariant: a line uses at most [`LINE_BYTES_MAX`] bytes of memory. A longer line is reported and skipped.
 
 use super::error::ImportError;
 use std::cell::Cell;
@@ -9,11 +9,11 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::rc::Rc;
 
-/// The longest line of text, and the longest CSV row: the longest column of GeoNames, 10,000 letters, six times.
+/// Longest line of text, and longest CSV row: six times the longest column of GeoNames (10,000 letters).
 pub(super) const LINE_BYTES_MAX: usize = 64 * 1_024;
 const BUFFER_BYTES: usize = 64 * 1_024;
 
-/// A file that counts what is read of it.
+/// A file that counts the bytes read from it.
 pub(super) struct Counted {
     file: File,
     bytes: Rc<Cell<u64>>,
@@ -27,10 +27,10 @@ impl Read for Counted {
     }
 }
 
-/// Opens an input. A UTF-8 byte order mark is passed over.
+/// Opens an input. Skips a UTF-8 byte order mark.
 ///
 /// # Errors
-/// A file that is missing or a folder; an archive or UTF-16, which would be bad rows without end.
+/// The file is missing, a folder, an archive or UTF-16. An archive or UTF-16 would give only bad rows.
 pub(super) fn open(path: &Path, bytes: &Rc<Cell<u64>>) -> Result<BufReader<Counted>, ImportError> {
     let fail = |error| ImportError::Read(path.into(), error);
     let file = File::open(path).map_err(fail)?;
@@ -62,13 +62,13 @@ pub(super) struct Lines<R> {
     number: usize,
 }
 
-/// What was read.
+/// The result of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Whole,
-    /// Longer than [`LINE_BYTES_MAX`]; what is given is its beginning.
+    /// The line is longer than [`LINE_BYTES_MAX`]; the buffer holds its begin.
     TooLong,
-    /// There is no line any more.
+    /// The text has no further line.
     End,
 }
 
@@ -77,7 +77,7 @@ impl<R: BufRead> Lines<R> {
         Self { reader, number: 0 }
     }
 
-    /// The number of the line that was read last, from 1.
+    /// The number of the last line read, from 1.
     pub(super) fn number(&self) -> usize {
         self.number
     }
@@ -85,7 +85,7 @@ impl<R: BufRead> Lines<R> {
     /// Puts the next line into `line`, without its line end.
     pub(super) fn next(&mut self, line: &mut Vec<u8>) -> io::Result<Line> {
         line.clear();
-        // Two more for the line end.
+        // Two more bytes for the line end.
         let most = LINE_BYTES_MAX as u64 + 2;
         if self.reader.by_ref().take(most).read_until(b'\n', line)? == 0 {
             return Ok(Line::End);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_files_are_told_apart() {
+    fn foreign_files_get_a_remedy() {
         let table: [(&[u8], &str); 6] = [
             (b"\xFF\xFEa\0", "UTF-16"),
             (b"\xFE\xFF\0a", "UTF-16"),

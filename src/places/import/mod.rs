@@ -1,26 +1,26 @@
-//! Makes a places file of one's own: reads GeoNames dumps, CSV and GeoJSON, merges them with a places file that is there,
-//! and writes one of version 2 of the format.
+//! Makes a places file of the operator's own data: reads GeoNames dumps, CSV and GeoJSON, merges them with an existing
+//! places file, and writes version 2 of the format.
 //!
 //! ```text
-//!  lines -> geonames            rows -> runs -> stream     sorted, the newest kept, written
-//!        -> table (CSV)         row: what is checked of a place, and the record it is sorted as
+//!  lines -> geonames            rows -> runs -> stream     sort, select the newest, write
+//!        -> table (CSV)         row: checks of a place, and its record for the sort
 //!  features -> geojson -> osm
 //! ```
 //!
-//! It must not know the command line. Runs where a node may be running, on a board too: what it holds does not grow with
-//! the number of rows; rows lie in unnamed files beside the output until they are merged.
+//! This folder must not know the command line. An import can run on a board beside a node, so its memory does not grow with
+//! the number of rows. Rows are in unnamed files beside the output until the merge.
 //!
-//! # Which of two is kept
-//! - Rows of the same id are one place (GeoNames' number, OpenStreetMap's, a file's own): the one with the later date, where
-//!   the format has dates, else the one read later. Ids are not kept in a places file.
-//! - Places with the same position, kind and name are one place (they would have the same `place_id`): the one read later.
-//!   The base is read first, then the files as they are given, so one's own rows win over the base.
+//! # Which of two rows wins
+//! - Rows with the same id are one place. The id is GeoNames', OpenStreetMap's or a file's own. If the format has dates, the
+//!   row with the later date wins, otherwise the row read later. A places file does not store ids.
+//! - Places with the same position, kind and name are one place, because they would have the same `place_id`. The place read
+//!   later wins. The base is read first, then the files in the given order, so the files win over the base.
 //!
-//! Places near each other with different names, or of the same name at different positions, stay apart: two cafes of one
-//! chain are no mistake.
+//! Near places with different names stay separate. So do places with the same name at different positions: two cafes of one
+//! chain are not a mistake.
 //!
-//! Invariants: the output is written whole or not at all; the same inputs in the same order give the same bytes; a row
-//! that is not taken is told or counted, never passed over in silence.
+//! Invariants: the output is replaced atomically. The same inputs in the same order give the same bytes. The import reports
+//! or counts every row that it skips.
 
 pub mod build;
 pub(crate) mod csv;
@@ -57,31 +57,31 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use stream::last_of_equals;
 
-/// Bad rows that are told one by one; the rest is only counted.
+/// Bad rows that the import reports one by one. It only counts the others.
 const BAD_TOLD_MAX: u64 = 20;
 
-/// What an input is.
+/// The format of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// A GeoNames dump: 19 columns parted by tabs.
     GeoNames,
     /// CSV with a header.
     Csv,
-    /// GeoJSON: one collection, or features one behind the other.
+    /// GeoJSON: one collection, or features in a row.
     GeoJson,
 }
 
 impl Format {
-    /// The words for formats.
+    /// The words for formats on the command line.
     pub const WORDS: [&str; 3] = ["geonames", "csv", "geojson"];
 
-    /// The format of that word.
+    /// The format with this word.
     pub fn of_word(word: &str) -> Option<Self> {
         let at = Self::WORDS.iter().position(|known| *known == word)?;
         [Self::GeoNames, Self::Csv, Self::GeoJson].get(at).copied()
     }
 
-    /// The format that a file's name promises by its ending.
+    /// The format that a file's ending stands for.
     pub fn of_name(file: &Path) -> Option<Self> {
         match file.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "txt" => Some(Self::GeoNames),
@@ -92,31 +92,31 @@ impl Format {
     }
 }
 
-/// What the columns of a CSV are called, where that is not guessed.
+/// The names of a CSV's columns. The import guesses the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Columns {
     /// The place's name.
     pub name: Option<String>,
-    /// Its latitude in degrees.
+    /// The place's latitude in degrees.
     pub lat: Option<String>,
-    /// Its longitude in degrees.
+    /// The place's longitude in degrees.
     pub lon: Option<String>,
-    /// What it is, in the words of [`kind_of_word`].
+    /// The place's kind, in the words of [`kind_of_word`].
     pub kind: Option<String>,
-    /// Where it lies, as answers show it.
+    /// The place's vicinity, as answers show it.
     pub vicinity: Option<String>,
-    /// What tells it from other rows of the file.
+    /// The row's id within the file.
     pub id: Option<String>,
 }
 
 impl Columns {
-    /// What a column may be for.
+    /// The roles of columns.
     pub const ROLES: [&str; 6] = ["name", "lat", "lon", "type", "vicinity", "id"];
 
-    /// From `name=Title,lat=Y`.
+    /// Parses `name=Title,lat=Y`.
     ///
     /// # Errors
-    /// The part that is not of this form, or says what another part said.
+    /// The part that does not have this form, or that repeats a role.
     pub fn parse(list: &str) -> Result<Self, String> {
         let mut columns = Self::default();
         for part in list.split(',') {
@@ -139,31 +139,31 @@ impl Columns {
     }
 }
 
-/// The kind of places that Google calls so, such as `cafe`.
+/// The kind with this word of Google's, such as `cafe`.
 pub fn kind_of_word(word: &str) -> Option<Kind> {
     Kind::of_word(word)
 }
 
-/// What is to be imported.
+/// The parameters of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Import {
     /// The files, in the order in which they are read.
     pub inputs: Vec<(PathBuf, Format)>,
-    /// A places file to begin with.
+    /// A places file to merge into.
     pub base: Option<PathBuf>,
     /// GeoNames' files of divisions, `admin1CodesASCII.txt` and `admin2Codes.txt`.
     pub divisions: Vec<PathBuf>,
-    /// What the columns of CSV are called.
+    /// The names of the CSV's columns.
     pub columns: Columns,
-    /// What places are that do not say it.
+    /// The kind of rows without a kind.
     pub kind: Kind,
-    /// Whether bad rows are left out; else the first one ends the import.
+    /// Whether the import skips bad rows. Otherwise the first one ends the import.
     pub skips_bad: bool,
     /// The places file to write, which may be the base.
     pub out: PathBuf,
 }
 
-/// What an import read and wrote.
+/// Counts of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Places of the base.
@@ -172,14 +172,14 @@ pub struct Summary {
     pub rows: u64,
     /// Bad rows left out.
     pub bad: u64,
-    /// Features that have no name.
+    /// Features without a name.
     pub unnamed: u64,
-    /// Features that are no point.
+    /// Features other than points.
     pub no_points: u64,
-    /// Countries and their divisions, which are no places.
+    /// Countries and their divisions, which are not places.
     pub divisions: u64,
-    /// Places written. What base and rows have more is in another one of the same id, or of the same position, kind
-    /// and name.
+    /// Places written. The other places of base and rows have the same id, or the same position, kind and name, as one of
+    /// these.
     pub places: u32,
     /// The written file's length.
     pub bytes: u64,
@@ -208,7 +208,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// What a reader makes of a row.
+/// The result of a row.
 #[derive(Debug)]
 enum Outcome {
     Row(Row),
@@ -216,7 +216,7 @@ enum Outcome {
     LeftOut(LeftOut),
 }
 
-/// Why a row is no place, though nothing is wrong with it.
+/// Why the import skips a valid row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LeftOut {
     Unnamed,
@@ -224,14 +224,14 @@ enum LeftOut {
     Division,
 }
 
-/// Takes each row of an input with the line that it begins on.
+/// Takes each row of an input with its first line.
 type Take<'a> = &'a mut dyn FnMut(usize, Outcome) -> Result<(), ImportError>;
 
-/// Imports.
+/// Runs an import.
 ///
 /// # Errors
-/// An input that cannot be read or, unless bad rows are skipped, understood; an output that cannot be written. The output
-/// is then as it was.
+/// A read of an input fails, an input is invalid (except for bad rows that the import skips), or a write of the output
+/// fails. The output is then unchanged.
 pub fn import(import: &Import, progress: &mut Progress<'_>) -> Result<Summary, ImportError> {
     import_by(import, RUN_BYTES, progress)
 }
@@ -266,7 +266,7 @@ fn import_by(import: &Import, run_bytes: usize, progress: &mut Progress<'_>) -> 
     Ok(Summary { places: written.places, bytes: written.bytes, ..summary })
 }
 
-/// Reads one input, whose number tells its ids from those of others.
+/// Reads one input. Its number separates its ids from other inputs' ids.
 fn read_input(
     import: &Import,
     (file, format, number): (&Path, Format, u32),
@@ -310,7 +310,7 @@ fn read_input(
         Format::GeoJson => geojson::read(reader, file, kind_and_number, &mut take),
     }?;
     let bad = summary.bad - before.bad;
-    // A file of another kind must not replace places by none.
+    // The wrong format gives only bad rows. Such a file must not replace the output with an empty one.
     let has_bad_alone = *summary == Summary { bad: summary.bad, ..before };
     if bad > 0 && has_bad_alone {
         return Err(ImportError::Nothing(file.into(), bad));
@@ -318,9 +318,9 @@ fn read_input(
     Ok(())
 }
 
-/// All rows, on their way to be sorted.
+/// All rows, before the sort.
 struct Rows {
-    /// Those with an id, by that.
+    /// Rows with an id, for a sort by id.
     with_id: Sorter,
     places: Sorter,
     read: u64,
@@ -350,7 +350,7 @@ impl Rows {
         sorter.push(&self.record).map_err(|error| ImportError::Temporary(self.folder.clone(), error))
     }
 
-    /// Adds the places of a places file, and gives their number.
+    /// Adds the places of a places file. Returns their number.
     fn add_base(&mut self, base: &Path, progress: &mut Progress<'_>) -> Result<u64, ImportError> {
         let dat = Dat::open(base).map_err(ImportError::Base)?;
         let (mut scan, mut scratch) = (Scratch::new(), Scratch::new());
@@ -367,7 +367,7 @@ impl Rows {
         done.map(|()| self.read)
     }
 
-    /// All places in order; of rows with the same id, only the newest.
+    /// All places in order. Of rows with the same id, only the newest.
     fn merge(self, progress: &mut Progress<'_>) -> Result<runs::Merge, ImportError> {
         let Self { with_id, mut places, folder, .. } = self;
         let mut done = 0;
@@ -379,7 +379,7 @@ impl Rows {
                 let (_, row) = split_id(record).ok_or(io::ErrorKind::InvalidData)?;
                 places.push(row)
             })?;
-            // Its memory first: the merge takes its own.
+            // Free its memory before the next merge allocates.
             drop(with_id);
             places.merge()
         });
@@ -401,9 +401,9 @@ fn base_row(dat: &Dat, spot: &Spot, scratch: &mut Scratch) -> Result<Row, Places
     Ok(Row { latitude_udeg, longitude_udeg, kind, name, area, region, id: None })
 }
 
-/// What a reader finds, a text for each row.
+/// The rows that a reader finds, as one text per row.
 #[cfg(test)]
-fn told(read: impl FnOnce(Take<'_>) -> Result<(), ImportError>) -> Vec<String> {
+fn shown_rows(read: impl FnOnce(Take<'_>) -> Result<(), ImportError>) -> Vec<String> {
     let mut rows = Vec::new();
     let mut take = |line: usize, outcome: Outcome| {
         rows.push(match outcome {

@@ -1,14 +1,14 @@
-//! What OpenStreetMap's tags say of a place: its name, what it is, where it lies.
+//! Reads OpenStreetMap's tags: a place's name, kind and vicinity.
 //!
-//! A table, not an ontology: the tags of which a stranger in town would ask. Knows nothing of GeoJSON's geometry.
+//! The table lists only the tags that a visitor to a town looks for. This module does not know GeoJSON's geometry.
 
 use super::error::Wrong;
 use super::row::{name, text};
 use crate::places::file::format::Kind;
 use crate::places::json::{members, string};
 
-/// What a key's values are, the first key that says anything deciding. A value that is not listed says nothing, unless
-/// the last entry is for all.
+/// The kind for each key and value. The first key with a listed value wins. A key whose last entry is `*` accepts all
+/// values.
 const KINDS: &[(&str, &[(&str, Kind)])] = &[
     (
         "amenity",
@@ -99,23 +99,23 @@ const KINDS: &[(&str, &[(&str, Kind)])] = &[
     ),
 ];
 
-/// Keys that name a place, the best first.
+/// Keys of a place's name, the best first.
 const NAMES: [&str; 3] = ["name", "name:en", "brand"];
-/// Where in its town a place lies, and in which.
+/// Keys of a place's street.
 const STREETS: [&str; 2] = ["addr:street", "addr:place"];
 const NUMBER: &str = "addr:housenumber";
 const TOWNS: [&str; 4] = ["addr:city", "addr:town", "addr:village", "addr:suburb"];
-/// Ids, as `osmium export -a id` and Overpass give them among the properties.
+/// Keys of ids among the properties, as `osmium export -a id` and Overpass write them.
 const IDS: [&str; 1] = ["@id"];
-/// Values of `place` that are divisions, like GeoNames' class A.
+/// Values of `place` that are divisions of countries, like GeoNames' class A.
 const DIVISIONS: [&str; 7] = ["continent", "country", "state", "region", "province", "county", "district"];
 
-/// What the tags say.
+/// The content of the tags.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Described {
-    /// Empty when the tags name nothing.
+    /// Empty if no tag holds a name.
     pub(super) name: String,
-    /// `None` when no tag that is known says it.
+    /// `None` if no known tag holds a kind.
     pub(super) kind: Option<Kind>,
     pub(super) is_division: bool,
     pub(super) area: String,
@@ -123,11 +123,11 @@ pub(super) struct Described {
     pub(super) id: Option<String>,
 }
 
-/// Reads the tags, which are a feature's `properties`.
+/// Reads the tags in a feature's `properties`.
 pub(super) fn describe(properties: &str) -> Result<Described, Wrong> {
     let mut tags = Tags(Vec::new());
     members(properties, |key, value| {
-        // A tag said twice is what it is last.
+        // The last value of a repeated tag wins.
         if let (Some(key), Some(value)) = (known(key), string(value)) {
             tags.0.retain(|(had, _)| *had != key);
             tags.0.push((key, value));
@@ -156,17 +156,17 @@ pub(super) fn describe(properties: &str) -> Result<Described, Wrong> {
     Ok(described)
 }
 
-/// The key as this file spells it, if it is of any use.
+/// The key as a static text, if this module uses it.
 fn known(key: &str) -> Option<&'static str> {
     let keys = NAMES.iter().chain(&STREETS).chain([&NUMBER]).chain(&TOWNS).chain(&IDS);
     keys.chain(KINDS.iter().map(|(key, _)| key)).find(|known| **known == key).copied()
 }
 
-/// Tags that are of use.
+/// The tags that this module uses.
 struct Tags(Vec<(&'static str, String)>);
 
 impl Tags {
-    /// The value of a tag that has one.
+    /// The value of a tag, if it is not empty.
     fn get(&self, key: &str) -> Option<&str> {
         let value = self.0.iter().find(|(known, _)| *known == key).map(|(_, value)| value.trim());
         value.filter(|value| !value.is_empty())
@@ -178,7 +178,7 @@ impl Tags {
 
     fn kind(&self) -> Option<Kind> {
         KINDS.iter().find_map(|(key, kinds)| {
-            // Of several values the first counts: `cafe;bakery`.
+            // The first of several values wins: `cafe;bakery`.
             let value = self.get(key)?.split(';').next()?.trim();
             if value == "no" {
                 return None;

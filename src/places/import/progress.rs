@@ -1,19 +1,19 @@
-//! What an import shows while it runs: a bar on a terminal, nothing elsewhere, and messages between the two.
+//! Shows an import's progress: a bar on a terminal, and messages.
 //!
-//! Knows nothing of places. Written out: the crates for it bring threads and a terminal library for what is one line here.
-//! That the line cannot be written is no error.
+//! This module does not know places. The crates for progress bars add threads and a terminal library for one line. A failed
+//! write of the bar is not an error.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// The bar is drawn again no sooner than this.
+/// Shortest time between two draws of the bar.
 const PAUSE: Duration = Duration::from_millis(100);
 const BAR_CHARS: usize = 30;
 const LABEL_CHARS: usize = 32;
-/// The clock is looked at once in so many steps.
+/// The code reads the clock once in this many steps.
 const STEPS: u32 = 256;
 
-/// A bar that fills, one part of the work after another.
+/// A progress bar for one part of the work after another.
 pub struct Progress<'a> {
     out: &'a mut dyn Write,
     is_terminal: bool,
@@ -24,19 +24,19 @@ pub struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    /// `out` gets the messages, and the bar when it is a terminal.
+    /// `out` gets the messages. It gets the bar only if it is a terminal.
     pub fn new(out: &'a mut dyn Write, is_terminal: bool) -> Self {
         Self { out, is_terminal, label: String::new(), total: 0, drawn: None, steps: 0 }
     }
 
-    /// Begins a part of the work. A total of 0 is one that is not known.
+    /// Begins a part of the work. A total of 0 means unknown.
     pub(super) fn begin(&mut self, label: &str, total: u64) {
         self.label = label.chars().take(LABEL_CHARS).collect();
         (self.total, self.steps) = (total, 0);
         self.draw(0);
     }
 
-    /// So much of the total is done.
+    /// Sets how much of the total is done.
     pub(super) fn at(&mut self, done: u64) {
         self.steps = (self.steps + 1) % STEPS;
         if self.steps == 0 && self.drawn.is_none_or(|drawn| drawn.elapsed() >= PAUSE) {
@@ -44,13 +44,13 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Writes a line of its own.
+    /// Writes a message on its own line.
     pub(super) fn message(&mut self, text: &str) {
         self.clear();
         let _ = writeln!(self.out, "{text}");
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(super) fn clear(&mut self) {
         if self.drawn.take().is_some() {
             let _ = write!(self.out, "\r{:79}\r", "").and_then(|()| self.out.flush());
@@ -96,7 +96,7 @@ mod tests {
         }
         progress.draw(100);
         progress.draw(1_000);
-        progress.message("told");
+        progress.message("message");
         progress.begin("a pipe", 0);
         drop(progress);
         String::from_utf8(out).expect("UTF-8")
@@ -110,11 +110,11 @@ mod tests {
         assert!(text.contains("[###############               ]  50 %"), "{text}");
         assert!(text.contains("[##############################] 100 %"), "{text}");
         assert!(lines.iter().all(|line| line.chars().count() <= 79), "{text}");
-        assert!(text.ends_with(&format!("\r{:79}\r", "")) && text.contains("\rtold\n"), "{text:?}");
+        assert!(text.ends_with(&format!("\r{:79}\r", "")) && text.contains("\rmessage\n"), "{text:?}");
     }
 
     #[test]
     fn elsewhere_there_are_messages_alone() {
-        assert_eq!(shown(false), "told\n");
+        assert_eq!(shown(false), "message\n");
     }
 }

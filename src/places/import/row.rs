@@ -1,7 +1,7 @@
-//! One place on its way from a file to another: what is checked of it, and the byte strings it is sorted as.
+//! A place between an input and the output: its checks, and its byte strings for the sort.
 //!
-//! Knows no input format. Invariant: a record sorts as its place lies in a places file (latitude, longitude, kind, name),
-//! and places of the same identity by when they were read.
+//! This module does not know input formats. Invariant: a record sorts in the order of a places file (latitude, longitude,
+//! kind, name). Places with the same identity sort in the order of reading.
 
 use super::error::Wrong;
 use crate::places::file::format::Kind;
@@ -9,39 +9,39 @@ use crate::places::file::pair_encoding::TEXT_BYTES_MAX;
 use crate::places::import::sources::parse_udeg;
 use std::borrow::Cow;
 
-/// The longest id of a row, in bytes: it is only compared.
+/// Longest id of a row in bytes. The import only compares ids.
 const ID_BYTES_MAX: usize = 255;
 
-/// A place as an input gives it.
+/// A place of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) latitude_udeg: i32,
     pub(super) longitude_udeg: i32,
     pub(super) kind: Kind,
     pub(super) name: String,
-    /// The vicinity is the area, a comma and the region; either may be empty.
+    /// The area. The vicinity is the area, a comma and the region; each may be empty.
     pub(super) area: String,
     pub(super) region: String,
     pub(super) id: Option<Id>,
 }
 
-/// Rows of the same id are one place, and the newest counts.
+/// An id of a row. Rows with the same id are one place, and the newest wins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Id {
     pub(super) scope: Scope,
     pub(super) text: String,
-    /// The row's own date as YYYYMMDD; 0 when it has none.
+    /// The row's own date as YYYYMMDD; 0 without a date.
     pub(super) date: u32,
 }
 
-/// Where an id means the same thing.
+/// Where an id is unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// GeoNames numbers places once for all of its files.
+    /// GeoNames' ids are unique in all of its files.
     GeoNames,
-    /// So does OpenStreetMap.
+    /// OpenStreetMap's ids are unique in all extracts.
     OpenStreetMap,
-    /// Any other file has ids of its own.
+    /// Ids of any other file are unique in that file.
     File(u32),
 }
 
@@ -55,8 +55,8 @@ impl Id {
     }
 }
 
-/// A name or vicinity as it is kept: on one line, without white space at its ends. Blanks within stay as they are, since
-/// they are part of what makes a place the same place.
+/// A name or vicinity on one line, without white space at its ends. Spaces within stay as they are, because they are part of
+/// the place's identity.
 pub(super) fn text(member: impl Into<Cow<'static, str>>, raw: &str) -> Result<String, Wrong> {
     let mut text = String::with_capacity(raw.len());
     let lines = raw.split(|c: char| c.is_control() && c != '\0').map(str::trim);
@@ -76,25 +76,25 @@ pub(super) fn text(member: impl Into<Cow<'static, str>>, raw: &str) -> Result<St
     Ok(text)
 }
 
-/// [`text`] that may not be empty.
+/// [`text`], but an empty one is an error.
 pub(super) fn name(member: impl Into<Cow<'static, str>> + Clone, raw: &str) -> Result<String, Wrong> {
     let name = text(member.clone(), raw)?;
     if name.is_empty() { Err(Wrong::new(member, "is empty", "give the place a name")) } else { Ok(name) }
 }
 
-/// A vicinity in one text as area and region: an answer shows it as it was, and places of one town share the rest.
+/// Splits a vicinity into area and region. An answer joins them again, and places of one town share the region.
 pub(super) fn vicinity(member: impl Into<Cow<'static, str>>, raw: &str) -> Result<(String, String), Wrong> {
     let whole = text(member, raw)?;
     let (area, region) = whole.split_once(", ").unwrap_or((&whole, ""));
-    // A place without a town has no comma to show before it.
+    // An empty part must not leave a comma in the answer.
     if area.is_empty() || region.is_empty() {
         return Ok((whole, String::new()));
     }
     Ok((area.to_owned(), region.to_owned()))
 }
 
-/// Millionths of a degree from a decimal number. Plain digits are taken exactly, other spellings (`1e-3`, `.5`) by way of
-/// a double.
+/// Millionths of a degree from a decimal number. Plain digits convert exactly; other spellings (`1e-3`, `.5`) convert
+/// through a double.
 pub(super) fn degrees(member: impl Into<Cow<'static, str>>, raw: &str, limit_deg: u32) -> Result<i32, Wrong> {
     let raw = raw.trim();
     let read = parse_udeg(raw, limit_deg).ok();
@@ -111,20 +111,20 @@ pub(super) fn degrees(member: impl Into<Cow<'static, str>>, raw: &str, limit_deg
     })
 }
 
-/// Degrees to the nearest millionth; `None` when they are out of range or no number.
+/// Degrees to the nearest millionth. `None` if they are out of range or not a number.
 #[allow(clippy::cast_possible_truncation, reason = "180 degrees are 180 million")]
 pub(super) fn udeg(degrees: f64, limit_deg: u32) -> Option<i32> {
     let udeg = (degrees * 1_000_000.0).round();
     (udeg.abs() <= f64::from(limit_deg) * 1_000_000.0).then_some(udeg as i32)
 }
 
-/// An `i32` whose bytes sort as it does.
+/// Bytes that sort in the order of the `i32`.
 fn ordered(number: i32) -> [u8; 4] {
     (number ^ i32::MIN).to_be_bytes()
 }
 
 impl Row {
-    /// The record: position, kind and name, which are the identity; when it was read; what it says beyond.
+    /// Appends the record: position, kind and name as the identity, then the order of reading, then the other data.
     pub(super) fn encode(&self, read: u64, record: &mut Vec<u8>) {
         record.extend_from_slice(&ordered(self.latitude_udeg));
         record.extend_from_slice(&ordered(self.longitude_udeg));
@@ -137,8 +137,8 @@ impl Row {
 }
 
 impl Id {
-    /// What the records of rows with ids begin with: the id, then its date, then when it was read. Returns the length of
-    /// what rows of the same id share.
+    /// Appends the begin of a record with an id: the id, its date, and the order of reading. Returns the length of the part that
+    /// rows with the same id share.
     pub(super) fn encode(&self, read: u64, record: &mut Vec<u8>) {
         let (tag, file) = match self.scope {
             Scope::GeoNames => (0, 0),
@@ -153,7 +153,7 @@ impl Id {
     }
 }
 
-/// A record of [`Id::encode`] and [`Row::encode`] one behind the other, as the id and the row's record.
+/// Splits a record of [`Id::encode`] and [`Row::encode`] into the id and the row's record.
 pub(super) fn split_id(record: &[u8]) -> Option<(&[u8], &[u8])> {
     let text_end = 5 + record.get(5..)?.iter().position(|&byte| byte == 0)?;
     Some((&record[..text_end], record.get(text_end + 1 + 12..)?))
@@ -162,20 +162,20 @@ pub(super) fn split_id(record: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The parts of a row's record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Parts<'a> {
-    /// What makes a place the same place: position, kind and name.
+    /// The place's identity: position, kind and name.
     pub(super) identity: &'a [u8],
     pub(super) latitude_udeg: i32,
     pub(super) longitude_udeg: i32,
     pub(super) kind: u8,
     pub(super) name: &'a [u8],
-    /// When it was read: the number of rows before it.
+    /// The order of reading: the number of rows before this one.
     pub(super) read: u64,
     pub(super) area: &'a [u8],
     pub(super) region: &'a [u8],
 }
 
 impl<'a> Parts<'a> {
-    /// `None` when it is none of [`Row::encode`]'s.
+    /// `None` if [`Row::encode`] did not make the record.
     pub(super) fn of(record: &'a [u8]) -> Option<Self> {
         let (position, rest) = record.split_first_chunk::<8>()?;
         let (&kind, rest) = rest.split_first()?;
@@ -198,13 +198,13 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// A text in a record: it holds no NUL, so one ends it, and shorter texts sort first.
+/// Appends a text and NUL. A text holds no NUL, and with the terminator shorter texts sort first.
 pub(super) fn push_text(record: &mut Vec<u8>, text: &[u8]) {
     record.extend_from_slice(text);
     record.push(0);
 }
 
-/// The text that `bytes` begins with, and what follows it.
+/// The text at the begin of `bytes`, and the rest.
 pub(super) fn split_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|&byte| byte == 0)?;
     Some((&bytes[..end], &bytes[end + 1..]))
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_told_apart_by_where_they_are_from() {
+    fn ids_of_different_scopes_differ() {
         let key = |scope, text| {
             let mut record = Vec::new();
             Id::new(scope, text, 20_261_124).expect("short").encode(7, &mut record);

@@ -1,13 +1,12 @@
-//! Sorting more records than fit into memory: runs of a fixed size are sorted, written one behind the other to a file
-//! without a name, and merged.
+//! Sorts more records than fit into memory: sorts runs of a fixed size, writes them to an unnamed file, and merges them.
 //!
-//! Records are byte strings, ordered as bytes, so whoever makes them puts what they are sorted by first, in big-endian
-//! order. Knows nothing of places. Written out because the crates for it take records through serde and their merge
-//! opens a file for each run; this is 200 lines and one descriptor.
+//! Records are byte strings and sort as bytes. The caller puts the sort key first, in big-endian order. This module does not
+//! know places. The crates for this take records through serde and open a file for each run in the merge. This module has
+//! 200 lines and one file descriptor.
 //!
-//! Invariants: a sorter holds [`Sorter::new`]'s `run_bytes` and a little, a merge [`WINDOWS_BYTES`] or a window of the
-//! least size for each of at most [`RUNS_MAX`] runs. The files have no name, so nothing is left of them however the
-//! program ends.
+//! Invariants: a sorter holds [`Sorter::new`]'s `run_bytes` and little more. A merge holds [`WINDOWS_BYTES`], or a window of
+//! the least size for each of at most [`RUNS_MAX`] runs. The files have no name, so the system deletes them even after a
+//! crash.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -19,21 +18,21 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering as Atomic};
 
-/// Bytes of a run: eight of a million short records are about ten runs.
+/// Bytes of a run. A million short records are about ten runs.
 pub(super) const RUN_BYTES: usize = 8 << 20;
-/// Runs of one sorter: 16 GB of records, four times what the format can name. One more is an error.
+/// Most runs of one sorter: 16 GB of records, four times the limit of the format.
 const RUNS_MAX: usize = 2_048;
-/// The longest record. A longer one is a mistake of the program.
+/// Longest record. A longer one is a bug.
 pub(super) const RECORD_BYTES_MAX: usize = 2_048;
-/// All windows of a merge together, unless the runs are so many that each has the least window.
+/// Bytes of all windows of a merge, unless so many runs exist that each has the least window.
 const WINDOWS_BYTES: usize = 4 << 20;
 const WINDOW_BYTES_MIN: usize = 4 * 1_024;
 const _: () = assert!(WINDOW_BYTES_MIN >= RECORD_BYTES_MAX + LENGTH_BYTES);
 const WINDOW_BYTES_MAX: usize = 64 * 1_024;
-/// A record in a file: its length, then its bytes.
+/// Bytes of a record's length in a file.
 const LENGTH_BYTES: usize = 2;
 
-/// A file in `folder` that has no name any more.
+/// A file in `folder` whose name is already removed.
 pub(super) fn unnamed(folder: &Path) -> io::Result<File> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Atomic::Relaxed);
@@ -43,7 +42,7 @@ pub(super) fn unnamed(folder: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Writes one part of a file, from a place on, through a buffer.
+/// Writes one part of a file through a buffer.
 pub(super) struct Appender {
     at: u64,
     buffer: Vec<u8>,
@@ -54,7 +53,7 @@ impl Appender {
         Self { at, buffer: Vec::with_capacity(WINDOW_BYTES_MAX) }
     }
 
-    /// Where the next byte goes.
+    /// The offset of the next byte.
     pub(super) fn at(&self) -> u64 {
         self.at + self.buffer.len() as u64
     }
@@ -67,7 +66,7 @@ impl Appender {
         Ok(())
     }
 
-    /// A record, as [`Window`] reads it.
+    /// Writes a record for [`Window`].
     pub(super) fn push_record(&mut self, file: &File, record: &[u8]) -> io::Result<()> {
         let length = u16::try_from(record.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
         self.push(file, &length.to_le_bytes())?;
@@ -99,7 +98,7 @@ impl Window {
         Self { left: part, buffer: Vec::new(), at: 0, bytes_max }
     }
 
-    /// Puts the next record into `record`; `false` when there is none.
+    /// Puts the next record into `record`. Returns `false` at the end.
     pub(super) fn next(&mut self, file: &File, record: &mut Vec<u8>) -> io::Result<bool> {
         if self.at == self.buffer.len() && self.left.is_empty() {
             return Ok(false);
@@ -127,20 +126,20 @@ impl Window {
     }
 }
 
-/// Takes records in any order.
+/// Takes records in any order and sorts them.
 pub(super) struct Sorter {
     file: File,
     appender: Appender,
     runs: Vec<Range<u64>>,
     run_bytes: usize,
-    /// The records of the run in the making, one behind the other, and where each lies.
+    /// The records of the current run in a row, and the range of each.
     arena: Vec<u8>,
     index: Vec<(u32, u16)>,
     pushed: u64,
 }
 
 impl Sorter {
-    /// Runs lie in `folder`.
+    /// A sorter with its runs in `folder`.
     pub(super) fn new(folder: &Path, run_bytes: usize) -> io::Result<Self> {
         let (file, appender) = (unnamed(folder)?, Appender::new(0));
         let (arena, index) = (Vec::new(), Vec::new());
@@ -185,8 +184,7 @@ impl Sorter {
         Ok(())
     }
 
-    /// All records, the smallest first. The memory of the run in the making is given back before that of the merge is
-    /// taken.
+    /// All records, the smallest first. Frees the memory of the current run before the merge allocates its own.
     pub(super) fn merge(mut self) -> io::Result<Merge> {
         self.spill()?;
         let Self { file, runs, pushed, .. } = self;
@@ -203,7 +201,7 @@ impl Sorter {
     }
 }
 
-/// Gives records in order.
+/// Returns records in order.
 pub(super) struct Merge {
     file: File,
     windows: Vec<Window>,
@@ -212,12 +210,12 @@ pub(super) struct Merge {
 }
 
 impl Merge {
-    /// How many records it gives in all.
+    /// The total number of records.
     pub(super) fn total(&self) -> u64 {
         self.pushed
     }
 
-    /// Puts the next record into `record`; `false` when there is none.
+    /// Puts the next record into `record`. Returns `false` at the end.
     pub(super) fn next(&mut self, record: &mut Vec<u8>) -> io::Result<bool> {
         let Some(mut head) = self.heads.peek_mut() else { return Ok(false) };
         std::mem::swap(&mut head.record, record);
@@ -229,7 +227,7 @@ impl Merge {
     }
 }
 
-/// The next record of a run. The heap gives the largest, so the order is turned round.
+/// The next record of a run. The order is reversed, because the heap returns the largest element.
 #[derive(PartialEq, Eq)]
 struct Head {
     record: Vec<u8>,
@@ -270,7 +268,7 @@ mod tests {
 
     #[test]
     fn many_runs_and_long_records_come_out_in_order() {
-        // As long on a 32-bit board as here.
+        // Multiplies as u64, so that a 32-bit board tests the same records.
         let record = |i: usize| (i as u64).wrapping_mul(2_654_435_761).to_be_bytes().repeat(1 + i % 250);
         let records: Vec<Vec<u8>> = (0..2_000).map(record).collect();
         let mut expected = records.clone();

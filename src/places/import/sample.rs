@@ -1,18 +1,19 @@
-//! A sample of texts, by which the pairs that pack them are chosen, and the bytes that all of them use.
+//! Samples texts for the choice of pairs, and records the bytes that all texts use.
 //!
-//! Invariants: at most [`SAMPLE_BYTES_MAX`] and one text are held; the same texts in the same order give the same sample.
+//! Invariants: the sample holds at most [`SAMPLE_BYTES_MAX`] and one text. The same texts in the same order give the same
+//! sample.
 
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
 
-/// Bytes of the sample: choosing 100 pairs goes through it 200 times.
+/// Bytes of the sample. The choice of 100 pairs reads it 200 times.
 const SAMPLE_BYTES_MAX: usize = 512 * 1_024;
-/// Bits of the filter that tells vicinities seen before: places of a town share theirs, and it is written once.
+/// Bits of the filter for known vicinities. Places of a town share their vicinity, which the file holds once.
 const SEEN_BITS: u64 = 1 << 19;
 
 pub(super) struct Sample {
     is_used: [bool; 256],
-    /// Texts parted by NUL: every `step`th.
+    /// Every `step`th text, separated by NUL.
     texts: Vec<u8>,
     step: u64,
     count: u64,
@@ -27,7 +28,7 @@ impl Default for Sample {
 }
 
 impl Sample {
-    /// A place's name, and its area and region, which other places may share.
+    /// Adds a place's name, and its area and region, which other places may share.
     pub(super) fn add(&mut self, name: &[u8], shared: [&[u8]; 2]) {
         self.add_text(name);
         for text in shared {
@@ -37,7 +38,7 @@ impl Sample {
         }
     }
 
-    /// Whether `text` comes for the first time. A filter: a few new ones are taken for old.
+    /// Whether `text` is new. This is a filter, so it misses a few new texts.
     fn is_new(&mut self, text: &[u8]) -> bool {
         let mut hasher = SipHasher13::new();
         hasher.write(text);
@@ -47,7 +48,7 @@ impl Sample {
         };
         let is_new = *word & 1 << (bit % 64) == 0;
         *word |= 1 << (bit % 64);
-        // Its bytes count even if another text has its bit.
+        // Mark its bytes even if another text has set its bit.
         for &byte in text {
             self.is_used[usize::from(byte)] = true;
         }

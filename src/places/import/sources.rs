@@ -1,5 +1,5 @@
-//! Reads the two packages a places file is made of. Strict about the members it uses, silent about others, so that a
-//! newer package with more members still builds. Knows nothing of the format that is written.
+//! Reads the two packages of the committed places file. It checks the members that it uses and ignores others, so a newer
+//! package with more members still builds. This module does not know the written format.
 
 use crate::places::file::encode::Place;
 use crate::places::file::format::Kind;
@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-/// Adds the places of `cities`, with the names of their divisions. A code that names no division is no error: 384 of
-/// 171,075 cities have none of the first level.
+/// Adds the places of `cities`, with the names of their divisions. A code without a name is not an error: 384 of 171,075
+/// cities have no first-level division.
 pub(crate) fn add_cities(
     places: &mut Vec<Place>,
     cities: &Path,
@@ -82,12 +82,12 @@ pub(crate) fn add_airports(places: &mut Vec<Place>, airports: &Path) -> Result<(
     Ok(())
 }
 
-/// "California, US". Countries stay codes: neither package has their names.
+/// "California, US". A country stays a code, because neither package has its name.
 pub(crate) fn region(division: &str, country: &str) -> String {
     if division.is_empty() { country.to_owned() } else { format!("{division}, {country}") }
 }
 
-/// The name below the region, unless it only repeats it (Singapore, Singapore).
+/// The name below the region, unless it repeats the region (Singapore, Singapore).
 pub(crate) fn area(name: &str, division: &str) -> String {
     if name == division { String::new() } else { name.to_owned() }
 }
@@ -105,7 +105,7 @@ fn read(file: &Path) -> Result<String, BuildError> {
     fs::read_to_string(file).map_err(|error| BuildError::Read(file.into(), error))
 }
 
-/// Calls `take` with each object of the array in `file`. One object at a time is a tree; the rest stays text.
+/// Calls `take` with each object of the array in `file`. Only one object at a time is a tree; the rest stays text.
 fn each_object(
     file: &Path,
     mut take: impl FnMut(Object<'_>) -> Result<(), BuildError>,
@@ -165,8 +165,8 @@ pub(crate) fn check_country(country: &str) -> Result<(), String> {
     if is_code { Ok(()) } else { Err(format!("{country:?} is no country code of two capital letters")) }
 }
 
-/// Millionths of a degree from plain decimal digits, without a float in between: the seventh decimal rounds (half away
-/// from zero), later ones are ignored.
+/// Millionths of a degree from plain decimal digits, without a float. The seventh decimal rounds (half away from zero);
+/// further decimals are ignored.
 pub(crate) fn parse_udeg(text: &str, limit_deg: u32) -> Result<i32, String> {
     let refuse = || format!("{text:?} is no decimal number from -{limit_deg} to {limit_deg}");
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);

@@ -1,11 +1,12 @@
-//! Writes a places file of version 2 from places in order, without holding them: the format is that of `dat.rs`.
+//! Writes a places file of version 2 from sorted places, without all places in memory. The
+//! [`format`](mod@crate::places::file::format) describes it.
 //!
-//! Three passes. The first keeps the newest of the same place, numbers the places, and learns which bytes and pairs their
-//! texts use. The second goes through regions and areas in order, packs each once, and says of each place where its area
-//! lies. The third writes places and areas side by side: where each section begins is known by then.
+//! The writer makes three passes. The first selects the newest of equal places, numbers the places, and collects the bytes
+//! and pairs of their texts. The second reads regions and areas in order, packs each once, and records the area's offset
+//! for each place. The third writes places and areas side by side, because all section offsets are known by then.
 //!
-//! Invariants: the same places give the same bytes, whatever files they came from; what is held does not grow with the
-//! number of places.
+//! Invariants: the same places give the same bytes, whatever files they came from. Memory does not grow with the number of
+//! places.
 
 use super::error::ImportError;
 use super::progress::Progress;
@@ -25,32 +26,32 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// What was written.
+/// Counts of the written file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Written {
     pub(super) places: u32,
     pub(super) bytes: u64,
 }
 
-/// Calls `take` with the last of each row of records that are equal in what `key` cuts out of them.
+/// Calls `take` with the last record of each group. The records of a group are equal in the part that `key` selects.
 pub(super) fn last_of_equals(
     merge: &mut Merge,
     key: fn(&[u8]) -> &[u8],
     mut take: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let (mut kept, mut next) = (Vec::new(), Vec::new());
-    let mut has_one = merge.next(&mut kept)?;
+    let (mut last, mut next) = (Vec::new(), Vec::new());
+    let mut has_one = merge.next(&mut last)?;
     while has_one {
         has_one = merge.next(&mut next)?;
-        if !has_one || key(&kept) != key(&next) {
-            take(&kept)?;
+        if !has_one || key(&last) != key(&next) {
+            take(&last)?;
         }
-        std::mem::swap(&mut kept, &mut next);
+        std::mem::swap(&mut last, &mut next);
     }
     Ok(())
 }
 
-/// Writes `places`, whose records are [`Parts`], to `out`. Runs of `run_bytes` are sorted at a time.
+/// Writes `places`, whose records are [`Parts`], to `out`. The sorts use runs of `run_bytes`.
 pub(super) fn write(
     places: Merge,
     out: &Path,
@@ -59,16 +60,17 @@ pub(super) fn write(
 ) -> Result<Written, ImportError> {
     let folder = folder_of(out);
     let temporary = |error| ImportError::Temporary(folder.into(), error);
-    let (kept, areas) = keep(places, folder, run_bytes, progress).map_err(temporary)?;
-    let places = u32::try_from(kept.places)
-        .map_err(|_| ImportError::Limit(format!("{} places, and 4294967295 can be numbered", kept.places)))?;
-    let packer = Packer::new(kept.sample.texts(), kept.sample.is_used());
+    let (distinct, areas) = select_distinct(places, folder, run_bytes, progress).map_err(temporary)?;
+    let places = u32::try_from(distinct.places).map_err(|_| {
+        ImportError::Limit(format!("{} places, and 4294967295 can be numbered", distinct.places))
+    })?;
+    let packer = Packer::new(distinct.sample.texts(), distinct.sample.is_used());
     let sections = Sections::new(areas, &packer, folder, run_bytes, progress).map_err(temporary)?;
     let new = Replacement::new(out).map_err(|error| ImportError::Write(out.into(), error))?;
-    let written = put(new.file(), &kept, sections, &packer, progress).and_then(|ends| {
+    let written = put(new.file(), &distinct, sections, &packer, progress).and_then(|ends| {
         let numbers = ends.map(|end| u32::try_from(end).ok());
         let [Some(texts), Some(areas), Some(regions), Some(end)] = numbers else { return Ok(None) };
-        let blocks = u32::try_from(kept.blocks).unwrap_or(u32::MAX);
+        let blocks = u32::try_from(distinct.blocks).unwrap_or(u32::MAX);
         let numbers = [VERSION_LARGE, places, blocks, texts, areas, regions, end];
         new.file().write_all_at(&header(&numbers, packer.pairs().bytes()), 0)?;
         seal(new.file(), ends[3])?;
@@ -82,9 +84,9 @@ pub(super) fn write(
     }
 }
 
-/// The places after the first pass, in order, and what was learned of them.
-struct Kept {
-    /// For each place a record: latitude, longitude, name.
+/// The places after the first pass, in order, and their statistics.
+struct Distinct {
+    /// A record for each place: latitude, longitude, name.
     file: File,
     bytes: u64,
     places: u64,
@@ -92,14 +94,15 @@ struct Kept {
     sample: Sample,
 }
 
-fn keep(
+fn select_distinct(
     mut merge: Merge,
     folder: &Path,
     run_bytes: usize,
     progress: &mut Progress<'_>,
-) -> io::Result<(Kept, Sorter)> {
+) -> io::Result<(Distinct, Sorter)> {
     let mut areas = Sorter::new(folder, run_bytes)?;
-    let mut kept = Kept { file: unnamed(folder)?, bytes: 0, places: 0, blocks: 0, sample: Sample::default() };
+    let mut distinct =
+        Distinct { file: unnamed(folder)?, bytes: 0, places: 0, blocks: 0, sample: Sample::default() };
     let mut appender = Appender::new(0);
     let mut blocks = Blocks::default();
     let mut record = Vec::new();
@@ -110,29 +113,29 @@ fn keep(
         record.extend_from_slice(&place.latitude_udeg.to_le_bytes());
         record.extend_from_slice(&place.longitude_udeg.to_le_bytes());
         record.extend_from_slice(place.name);
-        appender.push_record(&kept.file, &record)?;
+        appender.push_record(&distinct.file, &record)?;
         record.clear();
         push_text(&mut record, place.region);
         push_text(&mut record, place.area);
         record.push(place.kind);
-        record.extend_from_slice(&kept.places.to_be_bytes());
+        record.extend_from_slice(&distinct.places.to_be_bytes());
         areas.push(&record)?;
-        kept.sample.add(place.name, [place.area, place.region]);
-        kept.blocks += u64::from(blocks.above(place.latitude_udeg).is_none());
-        kept.places += 1;
-        progress.at(kept.places);
+        distinct.sample.add(place.name, [place.area, place.region]);
+        distinct.blocks += u64::from(blocks.above(place.latitude_udeg).is_none());
+        distinct.places += 1;
+        progress.at(distinct.places);
         Ok(())
     })?;
-    appender.flush(&kept.file)?;
-    kept.bytes = appender.at();
-    Ok((kept, areas))
+    appender.flush(&distinct.file)?;
+    distinct.bytes = appender.at();
+    Ok((distinct, areas))
 }
 
 fn identity(record: &[u8]) -> &[u8] {
     Parts::of(record).map_or(record, |parts| parts.identity)
 }
 
-/// Parts places into blocks, as they come.
+/// Divides places into blocks.
 #[derive(Default)]
 struct Blocks {
     first_udeg: i32,
@@ -140,7 +143,7 @@ struct Blocks {
 }
 
 impl Blocks {
-    /// How far the next place lies above its block's first one; `None` when it begins a block.
+    /// Difference between the next place's latitude and its block's first one. `None` if the place begins a block.
     fn above(&mut self, latitude_udeg: i32) -> Option<u16> {
         let above = latitude_udeg.checked_sub(self.first_udeg).and_then(|above| u16::try_from(above).ok());
         let above = above.filter(|_| (1..BLOCK_PLACES_MAX).contains(&self.places));
@@ -152,7 +155,7 @@ impl Blocks {
     }
 }
 
-/// The sections of areas and regions, and where each place's area lies in the first.
+/// The sections of areas and regions, and each place's offset in the areas.
 struct Sections {
     areas: (File, u64),
     regions: (File, u64),
@@ -186,7 +189,7 @@ impl Sections {
                     push_packed(&mut region_bytes, &region_file, &[], region, packer)?;
                 }
                 area_at = area_bytes.at();
-                // A region beyond what 32 bits can name makes a file beyond it, which is refused whole.
+                // A region offset beyond 32 bits means a file beyond 4 GB, which the caller refuses.
                 let [a, b, c, d, ..] = region_at.to_le_bytes();
                 push_packed(&mut area_bytes, &area_file, &[a, b, c, d, kind], name, packer)?;
                 last.clear();
@@ -208,7 +211,7 @@ impl Sections {
     }
 }
 
-/// An entry: its head, its packed text's length, its packed text.
+/// Appends an entry: head, length of the packed text, packed text.
 fn push_packed(to: &mut Appender, file: &File, head: &[u8], text: &[u8], packer: &Packer) -> io::Result<()> {
     let mut packed = text.to_vec();
     packer.pack(&mut packed);
@@ -218,24 +221,24 @@ fn push_packed(to: &mut Appender, file: &File, head: &[u8], text: &[u8], packer:
     to.push(file, &packed)
 }
 
-/// Writes all sections to their places in `file`, and gives where texts, areas, regions and checksum begin.
+/// Writes all sections to `file`. Returns the offsets of texts, areas, regions and checksum.
 fn put(
     file: &File,
-    kept: &Kept,
+    distinct: &Distinct,
     mut sections: Sections,
     packer: &Packer,
     progress: &mut Progress<'_>,
 ) -> io::Result<[u64; 4]> {
-    let coordinates_at = u64::from(HEADER_BYTES) + (kept.blocks + 1) * u64::from(BLOCK_BYTES);
-    let texts_at = coordinates_at + kept.places * u64::from(COORDINATE_BYTES);
+    let coordinates_at = u64::from(HEADER_BYTES) + (distinct.blocks + 1) * u64::from(BLOCK_BYTES);
+    let texts_at = coordinates_at + distinct.places * u64::from(COORDINATE_BYTES);
     let (mut heads, mut coordinates) = (Appender::new(HEADER_BYTES.into()), Appender::new(coordinates_at));
     let mut texts = Appender::new(texts_at);
-    let mut places = Window::new(0..kept.bytes);
+    let mut places = Window::new(0..distinct.bytes);
     let mut blocks = Blocks::default();
     let (mut place, mut offset) = (Vec::new(), Vec::new());
-    progress.begin("writing places", kept.places);
+    progress.begin("writing places", distinct.places);
     let mut number = 0_u64;
-    while places.next(&kept.file, &mut place)? && sections.offsets.next(&mut offset)? {
+    while places.next(&distinct.file, &mut place)? && sections.offsets.next(&mut offset)? {
         let (position, name) = place.split_first_chunk::<8>().ok_or(io::ErrorKind::InvalidData)?;
         let [a, b, c, d, longitude @ ..] = *position;
         let latitude_udeg = i32::from_le_bytes([a, b, c, d]);
@@ -262,7 +265,7 @@ fn put(
     Ok([texts_at, areas_at, regions_at, texts.at()])
 }
 
-/// A block's entry. Numbers beyond 32 bits make a file beyond what they can name, which is refused whole.
+/// Appends a block's entry. An offset beyond 32 bits means a file beyond 4 GB, which the caller refuses.
 fn push_block(
     to: &mut Appender,
     file: &File,
@@ -275,7 +278,7 @@ fn push_block(
     to.push(file, &text_at.to_le_bytes()[..4])
 }
 
-/// Copies a section behind what was written.
+/// Copies a section behind the written part.
 fn copy((from, bytes): &(File, u64), to: &mut Appender, file: &File) -> io::Result<()> {
     in_pieces(from, *bytes, |piece| to.push(file, piece))
 }
@@ -290,7 +293,7 @@ fn seal(file: &File, end: u64) -> io::Result<()> {
     file.write_all_at(&hasher.finish().to_le_bytes(), end)
 }
 
-/// Calls `take` with what lies before `end`, piece by piece.
+/// Calls `take` with the bytes before `end`, in pieces.
 fn in_pieces(file: &File, end: u64, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     let mut buffer = [0; 16 * 1_024];
     let mut at = 0;

@@ -1,7 +1,7 @@
-//! Reads CSV with a header: which column is what is told by [`Columns`] or guessed by its name.
+//! Reads CSV with a header. [`Columns`] names the columns, or the reader guesses them by their names.
 //!
-//! A row may go on over several lines inside quotes. A row that is no CSV costs its first line only: a quote that is never
-//! closed must not swallow what follows. Invariant: what is held of a file is a row of at most [`LINE_BYTES_MAX`] bytes.
+//! A row can span several lines inside quotes. An invalid row costs only its first line, because an unclosed quote must not
+//! swallow the following rows. Invariant: memory holds at most one row of [`LINE_BYTES_MAX`] bytes.
 
 use super::error::{ImportError, Wrong};
 use super::lines::{LINE_BYTES_MAX, Line, Lines};
@@ -16,8 +16,8 @@ use std::path::Path;
 
 const REMEDY_CSV: &str = "a field that holds a quote is quoted, and the quote in it doubled";
 
-/// Calls `take` with each row. `kind` is that of rows that name none, and `file_number` tells the file's ids from those of
-/// others.
+/// Calls `take` with each row. A row without a type gets `kind`. `file_number` separates the file's ids from other files'
+/// ids.
 pub(super) fn read(
     reader: impl BufRead,
     file: &Path,
@@ -48,7 +48,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// Where the columns are that are used.
+/// The indexes of the used columns.
 struct Places {
     header: Vec<String>,
     name: usize,
@@ -126,7 +126,7 @@ impl Places {
         })
     }
 
-    /// `wrong`, whose member may be the number of a column, with that column's name.
+    /// Replaces a column number as the member of `wrong` by the column's name.
     fn named(&self, wrong: Wrong) -> Wrong {
         let column = wrong.member.parse().ok().and_then(|at: usize| self.header.get(at));
         match column {
@@ -141,7 +141,7 @@ fn shown(header: &[String]) -> String {
     header.join(", ").chars().take(200).collect()
 }
 
-/// The kind of a word in a table: Google's, however it is written (`Gas station`).
+/// The kind of a word in a table: one of Google's words in any spelling (`Gas station`).
 fn kind_of(word: &str) -> Option<Kind> {
     Kind::of_word(&word.to_ascii_lowercase().replace([' ', '-'], "_"))
 }
@@ -149,15 +149,15 @@ fn kind_of(word: &str) -> Option<Kind> {
 /// The rows of a text.
 struct Table<R> {
     lines: Lines<R>,
-    /// Lines of a row that was none, to be read again; `None` for one that was too long.
+    /// Lines of an invalid row, to be read again. `None` for a row that was too long.
     back: VecDeque<Option<Vec<u8>>>,
-    /// What parts the fields: found in the first line.
+    /// The field separator, detected in the first line.
     comma: char,
     line: Vec<u8>,
     row: Vec<u8>,
 }
 
-/// A row's fields, or why it has none; the member is the number of the column, if one is to blame.
+/// A row's fields or an error. The error's member is the number of the column, if one column is the cause.
 type Fields = Result<Vec<String>, Wrong>;
 
 impl<R: BufRead> Table<R> {
@@ -177,7 +177,7 @@ impl<R: BufRead> Table<R> {
         }
     }
 
-    /// The next row and the line that it begins on. `None` at the end.
+    /// The next row and its first line. `None` at the end.
     fn next(&mut self) -> io::Result<Option<(usize, Fields)>> {
         let what = self.next_line()?;
         let number = self.lines.number() - self.back.len();
@@ -194,7 +194,7 @@ impl<R: BufRead> Table<R> {
         let mut more = VecDeque::new();
         let mut wrong = None;
         let mut is_open = is_odd(&self.line, false);
-        // A row ends with a line, and not inside quotes: where the quotes so far are even.
+        // A row ends at a line end outside quotes: where the number of quotes so far is even.
         while is_open && wrong.is_none() {
             match self.next_line()? {
                 Line::End => wrong = Some(Wrong::new("row", "a quoted field has no end", REMEDY_CSV)),
@@ -227,12 +227,12 @@ fn too_long() -> Wrong {
     Wrong::new("row", what, "has a quote before it no end?")
 }
 
-/// Whether `line` holds an odd number of quotes, or an even one behind an odd one.
+/// Whether a quote is open after `line`: its count of quotes plus the open one before it is odd.
 fn is_odd(line: &[u8], was_odd: bool) -> bool {
     line.iter().fold(was_odd, |is_odd, &byte| is_odd ^ (byte == b'"'))
 }
 
-/// A comma, or a semicolon or tab where the header has those and no comma.
+/// A comma. A semicolon or tab if the header has one of these and no comma.
 fn parted_by(header: &[u8]) -> char {
     let has = |byte: u8| header.contains(&byte);
     match (has(b','), has(b';'), has(b'\t')) {
@@ -262,13 +262,13 @@ fn fields(row: &[u8], comma: char, line: usize) -> Fields {
 
 #[cfg(test)]
 mod tests {
-    use super::super::told;
+    use super::super::shown_rows;
     use super::*;
     use proptest::prelude::*;
 
-    fn told_of(bytes: &[u8], columns: &Columns) -> Result<Vec<String>, String> {
+    fn rows_of(bytes: &[u8], columns: &Columns) -> Result<Vec<String>, String> {
         let mut failed = Ok(());
-        let rows = told(|take| {
+        let rows = shown_rows(|take| {
             if let Err(error) = read(bytes, Path::new("x"), columns, (Kind::PointOfInterest, 3), take) {
                 failed = Err(error.to_string());
             }
@@ -277,21 +277,21 @@ mod tests {
         failed.map(|()| rows)
     }
 
-    fn assert_told(table: &[(&[u8], &[&str])]) {
+    fn assert_rows(table: &[(&[u8], &[&str])]) {
         for (text, expected) in table {
-            let rows = told_of(text, &Columns::default());
+            let rows = rows_of(text, &Columns::default());
             let expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
             assert_eq!(rows, Ok(expected), "{}", String::from_utf8_lossy(text));
         }
     }
 
-    /// What a row of no type at 1 and 2 degrees is told as, without its line and name.
+    /// The expected text of a row without a type at 1 and 2 degrees, without its line and name.
     const X: &str = "PointOfInterest 1000000 2000000";
     const QUOTE: &str = "(a field that holds a quote is quoted, and the quote in it doubled)";
 
     #[test]
     fn rows_as_they_occur() {
-        assert_told(&[
+        assert_rows(&[
             (b"name,lat,lon\nA,1,2\n", &[&format!("2 {X} A |  |  | ")]),
             (
                 b"Title;Latitude;LNG;Category\r\nA;1;2;Gas station\r\n\r\n",
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn bad_rows_name_the_column() {
-        assert_told(&[
+        assert_rows(&[
             (
                 b"name,lat,lon,type\nA,1,2,cafee\n",
                 &[
@@ -345,8 +345,8 @@ mod tests {
 
     #[test]
     fn a_wrong_quote_costs_its_line_alone() {
-        assert_told(&[
-            // A quote that is never closed, one in a field, and one closed by the quote of another row.
+        assert_rows(&[
+            // An unclosed quote, a quote in a field, and a quote that another row's quote closes.
             (
                 b"name,lat,lon\n\"A,1,2\nB,1,2\nC,1,2\n",
                 &[
@@ -383,7 +383,7 @@ mod tests {
     fn columns_are_named_or_guessed() {
         let columns =
             Columns { name: Some("Bez".into()), vicinity: Some("Ort".into()), ..Columns::default() };
-        let rows = told_of(b"name,Bez,Ort,lat,lon\nA,B,C,1,2", &columns);
+        let rows = rows_of(b"name,Bez,Ort,lat,lon\nA,B,C,1,2", &columns);
         assert_eq!(rows, Ok(vec!["2 PointOfInterest 1000000 2000000 B | C |  | ".to_owned()]));
         for (text, expected) in [
             (
@@ -400,7 +400,7 @@ mod tests {
                 "x:1: the header: a quoted field has no end (a field that holds a quote is quoted, and the quote in it doubled)",
             ),
         ] {
-            assert_eq!(told_of(text.as_bytes(), &columns), Err(expected.to_owned()));
+            assert_eq!(rows_of(text.as_bytes(), &columns), Err(expected.to_owned()));
         }
     }
 
@@ -408,7 +408,7 @@ mod tests {
     fn a_row_is_bounded() {
         let long = "x".repeat(LINE_BYTES_MAX);
         let text = format!("name,lat,lon\n{long},1,2\n\"A\n{long}\",1,2\nB,1,2\n");
-        let rows = told_of(text.as_bytes(), &Columns::default()).expect("the header is right");
+        let rows = rows_of(text.as_bytes(), &Columns::default()).expect("the header is right");
         let begin = |row: &str| row.chars().take(30).collect::<String>();
         let rows: Vec<_> = rows.iter().map(|row| begin(row)).collect();
         assert_eq!(
@@ -425,9 +425,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_ends_and_every_line_is_a_row_or_part_of_one(text in "[a1,\"\n\r]{0,60}") {
+        fn any_text_gives_rows_and_ends(text in "[a1,\"\n\r]{0,60}") {
             let text = format!("name,lat,lon\n{text}");
-            let rows = told_of(text.as_bytes(), &Columns::default());
+            let rows = rows_of(text.as_bytes(), &Columns::default());
             prop_assert!(rows.is_ok_and(|rows| rows.len() <= text.lines().count()));
         }
     }

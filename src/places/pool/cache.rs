@@ -144,7 +144,8 @@ mod tests {
     fn nothing_is_cached_by_default() {
         assert!(Shelf::new(0).is_none());
         let query = Query { latitude_deg: 1.0, longitude_deg: 2.0, radius_m: 3.0, items: 4 };
-        let (mine, others) = (Shelf::new(60).expect("the cache is on"), Shelf::new(u64::MAX).expect("the cache is on"));
+        let (mine, others) =
+            (Shelf::new(60).expect("the cache is on"), Shelf::new(u64::MAX).expect("the cache is on"));
         mine.put(&query, b"mine");
         others.put(&query, b"others");
         assert_eq!(mine.get(&query).as_deref(), Some(&b"mine"[..]));

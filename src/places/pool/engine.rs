@@ -80,7 +80,8 @@ impl Engine {
     /// The rest of the pause in seconds, and the failure logged last with its age in seconds.
     pub(crate) fn troubles(&self) -> (Option<u64>, Option<(String, u64)>) {
         let paused_s = lock(&self.breaker).paused_for_s(Instant::now());
-        let last_logged = lock(&self.last_logged).as_ref().map(|(words, at)| (words.clone(), at.elapsed().as_secs()));
+        let last_logged =
+            lock(&self.last_logged).as_ref().map(|(words, at)| (words.clone(), at.elapsed().as_secs()));
         (paused_s, last_logged)
     }
 
@@ -185,7 +186,7 @@ impl Engine {
         self.log_failure(failure);
         if lock(&self.breaker).failed(admission, failure, Instant::now()) {
             let pause_ms = self.settings.pause_ms;
-            log::debug!("places: the upstream is left alone for {pause_ms} ms");
+            log::debug!("places: repeated failures; the node does not ask the upstream for {pause_ms} ms");
         }
     }
 

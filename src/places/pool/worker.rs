@@ -241,7 +241,7 @@ impl Shared {
         match thread.spawn(move || shared.work()) {
             Ok(worker) => state.workers.push(worker),
             Err(error) if state.workers.is_empty() => return Err(error),
-            Err(error) => log::debug!("places: no further worker thread: {error}"),
+            Err(error) => log::debug!("places: cannot start another worker thread: {error}"),
         }
         Ok(())
     }
