@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// The source of answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A file in the format of [`format`](mod@super::file::format).
+    /// A file in the format of [`format`](mod@crate::places::file::format).
     Offline {
         /// The file's path. The first query opens it.
         file: PathBuf,

@@ -123,7 +123,7 @@ impl Engine {
         self.fall_back(query, Failure::TooMany.into())
     }
 
-    /// The fallback's answer with the cause in it. The error form if there is no fallback.
+    /// The fallback's answer with the cause in it. The error form without a fallback.
     fn fall_back(&self, query: &Query, refusal: Refusal) -> Answer {
         let Refusal { failure, status, text } = refusal;
         if let Some(Ok(answer)) = self.offline_answer(query, Some(&failure)) {

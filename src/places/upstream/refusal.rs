@@ -4,7 +4,7 @@ use crate::places::json::{members, string};
 use crate::places::settings::Endpoint;
 use crate::places::upstream::failure::{Failure, words};
 
-/// Why there is no answer, and the text for the client.
+/// Why the upstream gave no answer, and the text for the client.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) failure: Failure,
