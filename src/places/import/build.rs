@@ -192,11 +192,11 @@ mod tests {
             ),
             (
                 [&city(r#""lat":"91","lng":"0""#), ADMIN1, ADMIN2, AIRPORTS],
-                r#"cities: record 2: member "lat": "91" is no"#,
+                r#"cities: record 2: member "lat": "91" is not a decimal number"#,
             ),
             (
                 [&city(r#""lat":34.1,"lng":"0""#), ADMIN1, ADMIN2, AIRPORTS],
-                r#"cities: record 2: member "lat": is no string"#,
+                r#"cities: record 2: member "lat": is not a string"#,
             ),
             (
                 [&city(r#""lat":"1e1","lng":"0""#), ADMIN1, ADMIN2, AIRPORTS],

@@ -55,7 +55,9 @@ fn feature(text: &[u8], kind: Kind, file_number: u32) -> Result<Outcome, Wrong> 
         "id" => id = Some(string(value).unwrap_or_else(|| value.get().to_owned())),
         _ => {}
     })
-    .map_err(|error| Wrong::new("feature", format!("is no JSON: {}", without_place(&error)), "correct it"))?;
+    .map_err(|error| {
+        Wrong::new("feature", format!("is not JSON: {}", without_place(&error)), "correct it")
+    })?;
     if word.as_deref() != Some("Feature") {
         let what = match word {
             Some(word) => {
@@ -107,13 +109,13 @@ fn point(geometry: &str) -> Result<Option<(&str, &str)>, Wrong> {
         "coordinates" => coordinates = value.get(),
         _ => {}
     })
-    .map_err(|_| Wrong::new("geometry", "is no object", "a point has \"type\" and \"coordinates\""))?;
+    .map_err(|_| Wrong::new("geometry", "is not an object", "a point has \"type\" and \"coordinates\""))?;
     if OTHERS.contains(&word.as_str()) {
         return Ok(None);
     }
     if word != "Point" {
         let shown: String = word.chars().take(40).collect();
-        return Err(Wrong::new("geometry.type", format!("{shown:?} is no geometry"), "\"Point\" is due"));
+        return Err(Wrong::new("geometry.type", format!("{shown:?} is not a geometry"), "\"Point\" is due"));
     }
     let mut numbers = Vec::with_capacity(3);
     let read = elements(coordinates, |value| {
@@ -125,7 +127,7 @@ fn point(geometry: &str) -> Result<Option<(&str, &str)>, Wrong> {
     match (read, numbers.as_slice()) {
         (Ok(()), [longitude, latitude, ..]) => Ok(Some((longitude, latitude))),
         _ => {
-            let what = "is no array of longitude and latitude";
+            let what = "is not an array of longitude and latitude";
             Err(Wrong::new("geometry.coordinates", what, "such as [-118.445127, 34.068930]"))
         }
     }
@@ -171,10 +173,10 @@ mod tests {
             (r#"{"type":"Feature","geometry":null,"properties":null}"#.to_owned(), "1 left out: NoPoint".to_owned()),
             (with("34.0630", "91"), "1 bad: geometry.coordinates[1]: \"91\" is no number from -90 to 90 (are latitude and longitude swapped? positions are decimal degrees)".to_owned()),
             (with("-118.4470", "\"x\""), "1 bad: geometry.coordinates[0]: \"\\\"x\\\"\" is no number from -180 to 180 (positions are decimal degrees with a point, such as 34.068930 or -118.445127)".to_owned()),
-            (with("[-118.4470,34.0630]", "[1]"), "1 bad: geometry.coordinates: is no array of longitude and latitude (such as [-118.445127, 34.068930])".to_owned()),
-            (with("\"Point\"", "\"point\""), "1 bad: geometry.type: \"point\" is no geometry (\"Point\" is due)".to_owned()),
+            (with("[-118.4470,34.0630]", "[1]"), "1 bad: geometry.coordinates: is not an array of longitude and latitude (such as [-118.445127, 34.068930])".to_owned()),
+            (with("\"Point\"", "\"point\""), "1 bad: geometry.type: \"point\" is not a geometry (\"Point\" is due)".to_owned()),
             (with("\"Feature\"", "\"Topology\""), "1 bad: type: is \"Topology\" where \"Feature\" is due (osmium export -f geojson writes it)".to_owned()),
-            (with("\"Feature\",", "\"Feature\""), "1 bad: feature: is no JSON: expected `,` or `}` (correct it)".to_owned()),
+            (with("\"Feature\",", "\"Feature\""), "1 bad: feature: is not JSON: expected `,` or `}` (correct it)".to_owned()),
             ("\u{1E}{\"type\":\n".to_owned() + "\u{1E}", "1 bad: feature: breaks off before the next one (write the file again)".to_owned()),
         ];
         for (text, expected) in table {

@@ -143,7 +143,11 @@ fn row(line: &[u8], divisions: &Divisions) -> Result<Outcome, Wrong> {
     let fields = Fields::of(line)?;
     let id = fields.text(0)?;
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Wrong::new(COLUMNS[0], format!("{id:?} is no number"), "every GeoNames place has one"));
+        return Err(Wrong::new(
+            COLUMNS[0],
+            format!("{id:?} is not a number"),
+            "every GeoNames place has one",
+        ));
     }
     let name = name(COLUMNS[1], fields.text(1)?)?;
     let latitude_udeg = degrees(COLUMNS[4], fields.text(4)?, 90)?;
@@ -183,7 +187,7 @@ fn date(text: &str) -> Result<u32, Wrong> {
     let is_day = |date: &u32| (1..=12).contains(&(date / 100 % 100)) && (1..=31).contains(&(date % 100));
     number.filter(is_day).ok_or_else(|| {
         let shown: String = text.chars().take(40).collect();
-        Wrong::new(COLUMNS[18], format!("{shown:?} is no date"), "YYYY-MM-DD; has a column been lost?")
+        Wrong::new(COLUMNS[18], format!("{shown:?} is not a date"), "YYYY-MM-DD; has a column been lost?")
     })
 }
 
@@ -200,7 +204,7 @@ fn kind(class: &str, code: &str) -> Result<Option<Kind>, Wrong> {
         _ => {
             let shown: String = class.chars().take(40).collect();
             let remedy = "one of A, H, L, P, R, S, T, U, V; has a column been lost?";
-            return Err(Wrong::new(COLUMNS[6], format!("{shown:?} is no feature class"), remedy));
+            return Err(Wrong::new(COLUMNS[6], format!("{shown:?} is not a feature class"), remedy));
         }
     }))
 }
@@ -305,22 +309,22 @@ mod tests {
                 at(5, "181"),
                 "1 bad: longitude: \"181\" is no number from -180 to 180 (positions are decimal degrees with a point, such as 34.068930 or -118.445127)",
             ),
-            (at(0, "x"), "1 bad: geonameid: \"x\" is no number (every GeoNames place has one)"),
+            (at(0, "x"), "1 bad: geonameid: \"x\" is not a number (every GeoNames place has one)"),
             (
                 at(6, "Q"),
-                "1 bad: feature class: \"Q\" is no feature class (one of A, H, L, P, R, S, T, U, V; has a column been lost?)",
+                "1 bad: feature class: \"Q\" is not a feature class (one of A, H, L, P, R, S, T, U, V; has a column been lost?)",
             ),
             (
                 at(8, "us"),
-                "1 bad: country code: \"us\" is no country code of two capital letters (two capital letters, or nothing at sea)",
+                "1 bad: country code: \"us\" is not a country code of two capital letters (two capital letters, or nothing at sea)",
             ),
             (
                 at(18, "2017-13-09"),
-                "1 bad: modification date: \"2017-13-09\" is no date (YYYY-MM-DD; has a column been lost?)",
+                "1 bad: modification date: \"2017-13-09\" is not a date (YYYY-MM-DD; has a column been lost?)",
             ),
             (
                 at(18, "20171209"),
-                "1 bad: modification date: \"20171209\" is no date (YYYY-MM-DD; has a column been lost?)",
+                "1 bad: modification date: \"20171209\" is not a date (YYYY-MM-DD; has a column been lost?)",
             ),
             (
                 "a\tb".to_owned(),

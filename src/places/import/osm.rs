@@ -136,7 +136,7 @@ pub(super) fn describe(properties: &str) -> Result<Described, Wrong> {
             tags.0.push((IDS[0], value.get().to_owned()));
         }
     })
-    .map_err(|_| Wrong::new("properties", "is no object", "tags are members: \"name\": \"...\""))?;
+    .map_err(|_| Wrong::new("properties", "is not an object", "tags are members: \"name\": \"...\""))?;
     let mut described = Described {
         kind: tags.kind(),
         is_division: tags.get("place").is_some_and(|place| DIVISIONS.contains(&place)),

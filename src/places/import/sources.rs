@@ -116,7 +116,7 @@ fn each_object(
         serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
     for (number, record) in (1..).zip(records) {
         let members = serde_json::from_str(record.get())
-            .map_err(|error| malformed(format!("record {number} is no object: {error}")))?;
+            .map_err(|error| malformed(format!("record {number} is not an object: {error}")))?;
         take(Object { file, number, members })?;
     }
     Ok(())
@@ -133,7 +133,7 @@ impl Object<'_> {
     fn text(&self, member: &'static str) -> Result<&str, BuildError> {
         match self.members.get(member) {
             Some(Value::String(text)) => Ok(text.trim()),
-            Some(_) => Err(self.fail(member, "is no string".to_owned())),
+            Some(_) => Err(self.fail(member, "is not a string".to_owned())),
             None => Err(self.fail(member, "is missing".to_owned())),
         }
     }
@@ -162,13 +162,13 @@ impl Object<'_> {
 
 pub(crate) fn check_country(country: &str) -> Result<(), String> {
     let is_code = country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase());
-    if is_code { Ok(()) } else { Err(format!("{country:?} is no country code of two capital letters")) }
+    if is_code { Ok(()) } else { Err(format!("{country:?} is not a country code of two capital letters")) }
 }
 
 /// Millionths of a degree from plain decimal digits, without a float. The seventh decimal rounds (half away from zero);
 /// further decimals are ignored.
 pub(crate) fn parse_udeg(text: &str, limit_deg: u32) -> Result<i32, String> {
-    let refuse = || format!("{text:?} is no decimal number from -{limit_deg} to {limit_deg}");
+    let refuse = || format!("{text:?} is not a decimal number from -{limit_deg} to {limit_deg}");
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
