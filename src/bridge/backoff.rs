@@ -1,4 +1,4 @@
-//! How long to wait before a connection is tried again.
+//! The wait before the next attempt to connect.
 
 use super::limits::{AGAIN_MS_FIRST, AGAIN_MS_MAX, STEADY_MS};
 

@@ -24,7 +24,7 @@ const FORM: &str = "mqtt://[USER@]HOST[:PORT], or mqtts:// for TLS";
 pub trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
 
-/// A broker, and the user that the bridge is to it.
+/// A broker, and the bridge's login there.
 #[derive(Clone)]
 pub struct Broker {
     /// A name or an address.
@@ -35,7 +35,7 @@ pub struct Broker {
     pub is_tls: bool,
     /// The user's name and password; the latter may be empty.
     pub login: Option<(String, String)>,
-    /// What checks the broker's certificate, with TLS: see [`Broker::trust`].
+    /// Checks the broker's certificate, with TLS: see [`Broker::trust`].
     connector: Option<TlsConnector>,
 }
 
@@ -61,13 +61,13 @@ impl Broker {
     /// Reads `mqtt://[USER@]HOST[:PORT]`, or the same with `mqtts`.
     ///
     /// # Errors
-    /// What is wrong with it, and the remedy; neither holds a password that was written into the address.
+    /// The fault and the remedy. Neither shows a password of the address.
     pub fn parse(url: &str) -> Result<Broker, (String, String)> {
         let wrong = |why: &str, remedy: &str| Err((why.to_owned(), remedy.to_owned()));
         let (rest, is_tls) = match (url.strip_prefix("mqtt://"), url.strip_prefix("mqtts://")) {
             (Some(rest), _) => (rest, false),
             (_, Some(rest)) => (rest, true),
-            _ => return wrong("it is not the address of a broker", FORM),
+            _ => return wrong("this is not the address of a broker", FORM),
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (user, place) = rest.rsplit_once('@').map_or((None, rest), |(user, place)| (Some(user), place));
@@ -103,7 +103,7 @@ impl Broker {
     /// Loads the certificate authorities that the broker's certificate is checked with: of this file, or the system's.
     ///
     /// # Errors
-    /// In words, why there are none.
+    /// Why the bridge has no authorities.
     pub fn trust(&mut self, ca_file: Option<&Path>) -> Result<(), String> {
         let certificates: Vec<CertificateDer> = match ca_file {
             Some(file) => CertificateDer::pem_file_iter(file)
@@ -114,7 +114,7 @@ impl Broker {
         let mut roots = RootCertStore::empty();
         if roots.add_parsable_certificates(certificates).0 == 0 {
             return Err(match ca_file {
-                Some(file) => format!("--ca-file: {}: it holds no certificate", file.display()),
+                Some(file) => format!("--ca-file: {}: the file does not hold a certificate", file.display()),
                 None => {
                     "this system has no certificate authorities (install ca-certificates, or use --ca-file)"
                         .to_owned()
@@ -131,7 +131,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Connects, in bounded time.
+    /// Connects within a time limit.
     pub(super) async fn connect(&self) -> io::Result<Box<dyn Stream>> {
         let tcp = super::in_time(CONNECT_MS_MAX, TcpStream::connect((&*self.host, self.port))).await?;
         tcp.set_nodelay(true)?;
@@ -144,7 +144,7 @@ impl Broker {
     }
 }
 
-/// Why a TLS handshake failed, and the remedy. A certificate's texts come from a stranger, so they are escaped.
+/// Why a TLS handshake failed, and the remedy. A certificate's texts come from a remote peer, so the bridge escapes them.
 fn tls_words(error: &io::Error) -> String {
     let remedy = match error.get_ref().and_then(|cause| cause.downcast_ref()) {
         Some(rustls::Error::InvalidCertificate(why)) => match why {
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_of_a_broker_is_read_and_shown_without_a_password() {
+    fn an_address_is_shown_without_its_password() {
         for (url, shown) in [
             ("mqtt://broker", "mqtt://broker:1883"),
             ("mqtt://10.0.0.2:1884/", "mqtt://10.0.0.2:1884"),
@@ -186,10 +186,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_of_a_broker_is_refused_with_the_reason() {
+    fn a_wrong_address_is_refused_with_the_reason() {
         for (url, why) in [
-            ("broker", "it is not the address of a broker"),
-            ("http://broker", "it is not the address of a broker"),
+            ("broker", "this is not the address of a broker"),
+            ("http://broker", "this is not the address of a broker"),
             ("mqtts://[fe80::1%eth0]", "a certificate cannot name this host"),
             ("mqtt://ann:secret@broker", "every user of this machine can read a password there"),
             ("mqtt://@broker", "the user's name is empty or too long"),
@@ -200,9 +200,9 @@ mod tests {
             ("mqtt://[::1]7", "its port is not a number from 1 to 65535"),
             ("mqtt://a:70000", "its port is not a number from 1 to 65535"),
         ] {
-            let (said, remedy) = Broker::parse(url).expect_err(url);
-            assert_eq!(said, why, "{url}");
-            assert!(!remedy.is_empty() && !format!("{said}{remedy}").contains("secret"));
+            let (words, remedy) = Broker::parse(url).expect_err(url);
+            assert_eq!(words, why, "{url}");
+            assert!(!remedy.is_empty() && !format!("{words}{remedy}").contains("secret"));
         }
     }
 }

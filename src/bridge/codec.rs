@@ -1,7 +1,7 @@
 //! The packets of MQTT that a bridge sends and reads, of 3.1.1 and of 5.
 //!
-//! The two differ here by properties: a length and so many bytes. The bridge sends three of them, reads those of CONNACK that
-//! limit what it may do, and skips the others.
+//! The two versions differ in properties: a length and that many bytes. The bridge sends three properties. It reads the
+//! properties of CONNACK that limit the bridge, and skips all others.
 //!
 //! Invariant: no bytes make it panic, and a text is not longer than the packet that it comes in.
 
@@ -21,7 +21,7 @@ pub const PING: [u8; 2] = [0xc0, 0];
 /// DISCONNECT.
 pub const DISCONNECT: [u8; 2] = [0xe0, 0];
 
-/// What the bridge tells a broker in CONNECT.
+/// What the bridge sends in CONNECT.
 #[derive(Clone, Copy, Debug)]
 pub struct Hello<'a> {
     /// The version.
@@ -32,8 +32,8 @@ pub struct Hello<'a> {
     pub login: Option<&'a (String, String)>,
     /// The topic and message that the broker publishes, retained, when the connection breaks.
     pub will: (&'a str, &'a str),
-    /// Whether the broker keeps what was not acknowledged for the next connection.
-    pub is_kept: bool,
+    /// Whether the broker stores unacknowledged messages for the next connection.
+    pub is_stored: bool,
 }
 
 /// What a broker sends.
@@ -56,9 +56,9 @@ pub enum Packet {
 /// What a broker allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// Messages that it takes before it has acknowledged one.
+    /// Messages that the broker accepts before it acknowledges one.
     pub in_flight_max: u16,
-    /// How often it wants to hear of the bridge, in seconds.
+    /// The keep-alive that the broker demands, in seconds.
     pub keep_alive_s: u16,
     /// Whether it takes messages at QoS 1 and retains them.
     pub retains: bool,
@@ -170,7 +170,7 @@ fn read_some(head: Head, mut body: Body, version: Version) -> Option<Packet> {
     }
 }
 
-/// What is left to read of a packet.
+/// The unread part of a packet.
 struct Body<'a>(&'a [u8]);
 
 impl<'a> Body<'a> {
@@ -252,13 +252,13 @@ pub fn put_connect(output: &mut Vec<u8>, hello: &Hello) {
     let (user, password) = hello.login.map_or(("", ""), |(user, password)| (user, password));
     // A will at QoS 1, retained.
     let flags =
-        0b0010_1100 | flag(7, !user.is_empty()) | flag(6, !password.is_empty()) | flag(1, !hello.is_kept);
+        0b0010_1100 | flag(7, !user.is_empty()) | flag(6, !password.is_empty()) | flag(1, !hello.is_stored);
     let mut body = Vec::new();
     put_text(&mut body, "MQTT");
     body.extend([hello.version as u8, flags]);
     body.extend(KEEP_ALIVE_S.to_be_bytes());
     if hello.version == Version::V5 {
-        let session_s = if hello.is_kept { SESSION_S_MAX } else { 0 };
+        let session_s = if hello.is_stored { SESSION_S_MAX } else { 0 };
         let properties = [&[0x11][..], &session_s.to_be_bytes(), &[0x21], &RECEIVED_MAX.to_be_bytes()];
         put_properties(&mut body, &properties.concat());
     }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 
-/// The counters, each by what it counts.
+/// The counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
     /// Positions that were published.
@@ -12,9 +12,9 @@ pub enum Count {
     Acknowledged,
     /// Positions and statuses that the broker refused, in MQTT 5.
     Denied,
-    /// Entries of the node that were the same as what was published.
+    /// Entries of the node that equal the last published position.
     Unchanged,
-    /// Positions that were replaced by a newer one before they were published.
+    /// Positions that a newer one replaced before the bridge published them.
     Replaced,
     /// Clients that the bridge forgot because it had to make room: `KNOWN_MAX`.
     Forgotten,
@@ -40,7 +40,7 @@ pub enum Count {
     BadTime,
     /// Messages whose topic does not make an id of 1 to 64 bytes.
     BadId,
-    /// Messages of further devices of a user that has as many as it may have.
+    /// Messages of further devices of an MQTT user that has its maximum.
     TooManyDevices,
     /// Messages that are too large.
     TooLarge,
@@ -98,12 +98,12 @@ pub const ALL: [(Count, &str); 25] = [
 pub struct Counters([Cell<u64>; ALL.len()]);
 
 impl Counters {
-    /// Counts one.
+    /// Adds one to a counter.
     pub fn one(&self, what: Count) {
         self.add(what, 1);
     }
 
-    /// Adds a number.
+    /// Adds to a counter.
     pub fn add(&self, what: Count, number: u64) {
         let cell = &self.0[what as usize];
         cell.set(cell.get().saturating_add(number));

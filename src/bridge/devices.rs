@@ -1,8 +1,9 @@
-//! How many devices one user of the broker may report: a user that may write to its own topics cannot fill the herd's table.
+//! How many devices one MQTT user may update. An MQTT user that writes to its own topics cannot fill the herd's table.
 //!
-//! The node sees one address, the bridge's, so the bridge tells users apart: by the topic without its last level, which is
-//! what a broker's access list gives to a user. A device counts for as long as the herd may hold it. When a user has as many
-//! as it may, its further devices are refused; the known ones keep their place.
+//! The node sees only the bridge's address, so the bridge distinguishes the MQTT users. The user is the topic without its
+//! last level, which is what a broker's access list grants. A device counts for as long as the herd may hold it. When a user
+//! has its maximum, the bridge refuses further devices and still admits the known ones.
+//!
 //! Invariant: at most [`DEVICES_MAX`] devices are remembered.
 
 use std::collections::HashMap;
@@ -12,13 +13,13 @@ use super::limits::{DEVICES_MAX, DEVICES_SWEPT_MS};
 use herd::proto::limits::AGE_S_MAX;
 use herd::proto::time::Mono;
 
-/// The devices that have reported of late. Topics and users are kept as hashes.
+/// The recently updated devices. Topics and users are stored as hashes.
 #[derive(Debug)]
 pub(super) struct Devices {
-    /// Devices that one user may have.
+    /// The maximum of devices of one user.
     user_max: usize,
     hasher: RandomState,
-    /// By topic: its user, and when it last reported.
+    /// By topic: its user, and the time of its last update.
     seen: HashMap<u64, (u64, Mono)>,
     /// By user: its devices.
     users: HashMap<u64, usize>,
@@ -36,7 +37,7 @@ impl Devices {
         }
     }
 
-    /// Whether a report under this topic is taken.
+    /// Whether the bridge accepts an update under this topic.
     pub(super) fn admit(&mut self, topic: &str, now: Mono) -> bool {
         let user = topic.rsplit_once('/').map_or(topic, |(user, _)| user);
         let (device, user) = (self.hasher.hash_one(topic), self.hasher.hash_one(user));
@@ -60,7 +61,7 @@ impl Devices {
         devices < self.user_max && self.seen.len() < DEVICES_MAX
     }
 
-    /// Forgets what the herd has forgotten by now.
+    /// Forgets devices that the herd no longer holds.
     fn sweep(&mut self, now: Mono) {
         self.swept_at = now;
         self.users.clear();
@@ -84,9 +85,13 @@ mod tests {
             (0..100).filter(|n| devices.admit(&format!("owntracks/{user}/d{n}"), now)).count()
         };
         assert_eq!(taken("mallory", Mono(0)), USER_DEVICES_MAX);
-        assert_eq!(taken("mallory", Mono(day.0 / 2)), USER_DEVICES_MAX, "known ones may report again");
+        assert_eq!(
+            taken("mallory", Mono(day.0 / 2)),
+            USER_DEVICES_MAX,
+            "known devices may send updates again"
+        );
         assert_eq!(taken("ann", Mono(day.0 / 2)), USER_DEVICES_MAX);
-        assert!(!devices.admit("owntracks/mallory/other", day), "those that were heard of since count");
+        assert!(!devices.admit("owntracks/mallory/other", day), "devices with a recent update count");
         assert!(devices.admit("owntracks/mallory/other", Mono(2 * day.0)));
     }
 

@@ -1,32 +1,34 @@
-//! The bridge: it publishes what a node's event stream says to an MQTT broker, as OwnTracks locations. It reports OwnTracks
-//! locations from that broker to the node.
+//! The bridge publishes the entries of a node's event stream to an MQTT broker, as OwnTracks locations. It sends OwnTracks
+//! locations from that broker to the node as updates.
 //!
 //! ```text
 //!   node: control socket --watch--> stream -> pending -> owntracks -> session --> broker
-//!   node: client port    <--IAMAT-- reports <-------- owntracks <- session <----- broker
+//!   node: client port    <--IAMAT-- updates <-------- owntracks <- session <----- broker
 //! ```
 //!
-//! A process of its own beside the node, which does not know it: to the node it is a viewer and a client. All its state is in
-//! memory, bounded, and dropped with the connection to the broker; the herd is what remembers.
+//! The bridge is a separate process beside the node. To the node it is a viewer and a client. Its state is in memory and
+//! bounded. The bridge drops it with the connection to the broker, because the herd holds all positions.
 //!
-//! * [`owntracks`], [`topics`], [`pending`], [`stream`], [`codec`] and [`session`] **decide**. *Invariant: no socket, no clock; whatever
-//!   a broker, a node or a message holds, they do not panic and do not keep more than [`limits`] says.*
+//! * [`owntracks`], [`topics`], [`pending`], [`stream`], [`codec`] and [`session`] **decide**. *Invariant: they use neither a
+//!   socket nor a clock. For any input they do not panic, and do not store more than [`limits`] allows.*
 //! * `run`, `node` and `broker` **do**: two connections to the node, one to the broker, one thread.
-//! * [`options`] and [`settings`] turn arguments into what a bridge connects.
+//! * [`options`] and [`settings`] turn arguments into settings. [`program`] ties both to `run`.
 //!
-//! A herd's own messages never come back as reports, through however many brokers they went: what the bridge publishes has a
-//! member that says that it is of a herd, and the bridge ignores what has that member.
+//! A herd's own messages never return as updates, through any number of brokers: the bridge marks each message with the
+//! member `herd`, and ignores messages with that member.
 
 pub mod backoff;
 pub mod broker;
 pub mod codec;
 pub mod counters;
 mod devices;
+pub mod failure;
 pub mod limits;
 mod node;
 pub mod options;
 pub mod owntracks;
 pub mod pending;
+pub mod program;
 mod run;
 pub mod session;
 pub mod settings;
@@ -36,7 +38,7 @@ mod warnings;
 
 pub use run::run;
 
-/// What comes in time, or else an error.
+/// Waits for a result within a time limit.
 async fn in_time<T>(ms: u64, done: impl Future<Output = std::io::Result<T>>) -> std::io::Result<T> {
     let late = async {
         async_io::Timer::after(std::time::Duration::from_millis(ms)).await;

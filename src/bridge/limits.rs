@@ -11,35 +11,35 @@ pub const PENDING_MAX: usize = 4096;
 /// The fewest bytes that an entry takes in the stream: see [`super::stream`].
 pub const ENTRY_BYTES_MIN: usize = 20;
 
-/// Entries that one read of the stream may bring. With less room than that the bridge does not read.
+/// Entries that one read of the stream may bring. With less room the bridge does not read.
 pub const ENTRIES_A_READ_MAX: usize = READ_BYTES / ENTRY_BYTES_MIN + 1;
 const _: () = assert!(ENTRIES_A_READ_MAX < PENDING_MAX);
 
-/// Clients whose last published position the bridge remembers, so that it does not publish it again: as many as a node can
-/// know, and as many again from before. When full, the bridge forgets the oldest, and may publish them once more.
+/// Clients whose last published position the bridge remembers, to not publish it twice. The bridge remembers as many clients
+/// as a node can know, and as many older ones. When full, it forgets the oldest, and may publish them once more.
 pub const KNOWN_MAX: usize = TABLE_CLIENTS_MAX;
 
-/// Devices that one user of the broker may report within a day, unless `--user-devices` says otherwise. Messages of further
-/// devices are acknowledged, ignored and counted as `too_many_devices`.
+/// Devices that one MQTT user may update within a day: the default of `--user-devices`. The bridge acknowledges messages of
+/// further devices, ignores them, and counts them as `too_many_devices`.
 pub const USER_DEVICES_MAX: usize = 16;
 
-/// Devices of all users together, as many as a node remembers clients. When full, messages of new ones are
-/// ignored and counted likewise.
+/// Devices of all MQTT users together: as many as a node remembers clients. When full, the bridge ignores and counts
+/// messages of new devices.
 pub const DEVICES_MAX: usize = TABLE_CLIENTS;
-/// The shortest time between two searches for devices that have not reported for a day, in milliseconds.
+/// The shortest time between two searches for devices without an update for a day, in milliseconds.
 pub const DEVICES_SWEPT_MS: u64 = 60_000;
 
 /// Messages that the broker has not acknowledged. When full, positions stay pending, where newer ones replace them.
 pub const IN_FLIGHT_MAX: usize = 16;
 
 /// Updates that the node has not answered. When full, the bridge does not read from the broker.
-pub const REPORTS_MAX: usize = 64;
+pub const UPDATES_MAX: usize = 64;
 
 /// MQTT 5: messages at QoS 1 that the broker may send before the bridge acknowledges one.
 pub const RECEIVED_MAX: u16 = 64;
-const _: () = assert!(RECEIVED_MAX as usize == REPORTS_MAX);
+const _: () = assert!(RECEIVED_MAX as usize == UPDATES_MAX);
 
-/// MQTT 5: how long the broker keeps what it could not send to a bridge that is away, in seconds.
+/// MQTT 5: how long the broker stores messages for a disconnected bridge, in seconds.
 pub const SESSION_S_MAX: u32 = AGE_S_MAX;
 
 /// MQTT 5: how long the broker retains a position, in seconds: no node knows it for longer.
@@ -72,19 +72,19 @@ pub const ANSWER_BYTES_MAX: usize = herd::proto::limits::ANSWER_BYTES_MAX;
 /// The longest time for a connection, and for its first packet, in milliseconds.
 pub const CONNECT_MS_MAX: u64 = 10_000;
 
-/// The keep-alive of MQTT, in seconds: the bridge sends a ping after half of it, and the broker publishes the will after one
-/// and a half.
+/// The keep-alive of MQTT, in seconds. The bridge sends a ping after half of it. The broker publishes the will after one and
+/// a half times it.
 pub const KEEP_ALIVE_S: u16 = 30;
 
-/// The longest time, in milliseconds, for a broker to answer a ping or to take bytes, for a node to answer an update, and
-/// between two lines of the stream, which has one every two seconds.
+/// The longest silence, in milliseconds. It limits the broker's answer to a ping, a write to the broker, and the node's answer
+/// to an update. It also limits the time between two lines of the stream, which has one every two seconds.
 pub const SILENCE_MS_MAX: u64 = 15_000;
 
-/// The bridge connects again if the broker acknowledges nothing of what is in flight for this long, in milliseconds.
+/// The bridge connects again if the broker acknowledges no message in flight for this long, in milliseconds.
 pub const UNACKNOWLEDGED_MS_MAX: u64 = 60_000;
 
-/// The first wait before the next attempt to connect, in milliseconds. Each further one is twice as long, up to the longest.
-/// A random part, half at most, is taken off, so that bridges do not come all at once.
+/// The first wait before the next attempt to connect, in milliseconds. Each further wait doubles, up to the longest.
+/// The bridge subtracts a random part, half at most, so that bridges do not connect all at once.
 pub const AGAIN_MS_FIRST: u64 = 500;
 /// The longest wait.
 pub const AGAIN_MS_MAX: u64 = 30_000;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    herd_bridge::options::run(std::env::args_os().skip(1))
+    herd_bridge::program::start(std::env::args_os().skip(1))
 }

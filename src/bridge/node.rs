@@ -14,12 +14,12 @@ use super::backoff::Backoff;
 use super::counters::Count;
 use super::in_time;
 use super::limits::{
-    ANSWER_BYTES_MAX, CONNECT_MS_MAX, ENTRIES_A_READ_MAX, REPORTS_MAX, SILENCE_MS_MAX, TICK_MS,
+    ANSWER_BYTES_MAX, CONNECT_MS_MAX, ENTRIES_A_READ_MAX, SILENCE_MS_MAX, TICK_MS, UPDATES_MAX,
 };
 use super::owntracks::Entry;
 use super::pending::Put;
 use super::run::{Bridge, dice};
-use super::stream::{Stream, Told};
+use super::stream::{Item, Stream};
 use super::warnings::Kind;
 use herd::proto::time::Mono;
 use herd::server::control::Request;
@@ -38,10 +38,10 @@ pub(super) async fn keep_watching(bridge: &Bridge) -> String {
         bridge.counters.one(Count::NodeDown);
         let wait = backoff.next_ms(up_at.map_or(0, |since| bridge.now().since_ms(since)), dice());
         let (node, seconds) = (&bridge.settings.node, wait.div_ceil(1000));
-        bridge.told.warn(
+        bridge.warnings.warn(
             Kind::Watched,
             bridge.now(),
-            &format_args!("node down: {node}: {why}; again in {seconds} s"),
+            &format_args!("node down: {node}: {why}; next attempt in {seconds} s"),
         );
         Timer::after(Duration::from_millis(wait)).await;
     }
@@ -56,12 +56,14 @@ async fn watch(bridge: &Bridge, up_at: &mut Option<Mono>) -> io::Result<&'static
     loop {
         wait_for_room(bridge).await;
         match in_time(SILENCE_MS_MAX, socket.read(&mut bytes)).await {
-            Err(error) if error.kind() == ErrorKind::TimedOut => return Ok("it sent nothing for too long"),
-            Ok(0) if up_at.is_none() => {
-                return Ok("it has too many viewers, or its release has no event stream");
+            Err(error) if error.kind() == ErrorKind::TimedOut => {
+                return Ok("the node sent nothing for too long");
             }
-            Ok(0) => return Ok("it ended the stream"),
-            read => stream.take(&bytes[..read?], |told| take(bridge, told, up_at)),
+            Ok(0) if up_at.is_none() => {
+                return Ok("the node has too many viewers, or its release has no event stream");
+            }
+            Ok(0) => return Ok("the node ended the stream"),
+            read => stream.take(&bytes[..read?], |item| take(bridge, item, up_at)),
         }
         bridge.to_broker.wake();
         future::yield_now().await;
@@ -73,9 +75,9 @@ async fn connect(bridge: &Bridge) -> io::Result<Async<UnixStream>> {
     for path in &bridge.settings.control {
         match in_time(CONNECT_MS_MAX, Async::<UnixStream>::connect(path)).await {
             Ok(socket) => return Ok(socket),
-            // A node has one of these places.
+            // A node listens at one of these paths.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            // This one exists, and its error has a remedy.
+            // This path exists, and its error has a remedy.
             Err(error) if last.kind() != ErrorKind::PermissionDenied => last = error,
             Err(_) => {}
         }
@@ -83,13 +85,13 @@ async fn connect(bridge: &Bridge) -> io::Result<Async<UnixStream>> {
     Err(match last.kind() {
         ErrorKind::NotFound => io::Error::other("no node of this name runs on this machine"),
         ErrorKind::PermissionDenied => io::Error::other(
-            "only its user and root can open its control socket: run the bridge as one of them",
+            "only the node's user and root can open its control socket (run the bridge as one of them)",
         ),
         _ => last,
     })
 }
 
-/// Waits until there is room for all positions that one read may bring.
+/// Waits until the queue has room for all positions of one read.
 async fn wait_for_room(bridge: &Bridge) {
     let has_room = || bridge.pending.borrow().room() >= ENTRIES_A_READ_MAX;
     if !has_room() {
@@ -100,18 +102,18 @@ async fn wait_for_room(bridge: &Bridge) {
     }
 }
 
-fn take(bridge: &Bridge, told: Told, up_at: &mut Option<Mono>) {
-    let line = match told {
-        Told::Entry(line) => line,
-        Told::Other(b"hello") => {
+fn take(bridge: &Bridge, item: Item, up_at: &mut Option<Mono>) {
+    let line = match item {
+        Item::Entry(line) => line,
+        Item::Other(b"hello") => {
             *up_at = Some(bridge.now());
             bridge.counters.one(Count::NodeUp);
             return info!("node up: {}", bridge.settings.node);
         }
-        Told::Other(_) => return,
+        Item::Other(_) => return,
     };
     let Some(entry) = Entry::parse(line) else { return bridge.counters.one(Count::Unreadable) };
-    let counted = match bridge.pending.borrow_mut().put(entry.id, entry.said) {
+    let counted = match bridge.pending.borrow_mut().put(entry.id, entry.content) {
         Put::Waits => return,
         Put::Replaced => Count::Replaced,
         Put::Unchanged => Count::Unchanged,
@@ -121,36 +123,36 @@ fn take(bridge: &Bridge, told: Told, up_at: &mut Option<Mono>) {
     bridge.counters.one(counted);
 }
 
-/// Updates that the node has not answered, in the order in which it gets them.
+/// Updates that the node has not answered, in the order of sending.
 #[derive(Debug, Default)]
-pub(super) struct Reports {
-    waiting: VecDeque<Report>,
-    /// How many of them, from the first on, were sent over this connection.
+pub(super) struct Updates {
+    waiting: VecDeque<Update>,
+    /// How many of the first updates the bridge sent over this connection.
     sent: usize,
-    /// Since when the bridge waits for the first answer.
+    /// When the bridge began to wait for the first answer.
     since: Mono,
 }
 
 #[derive(Debug)]
-struct Report {
+struct Update {
     line: String,
     /// The connection to the broker and the number by which it is acknowledged.
     number: Option<(u64, u16)>,
 }
 
-impl Reports {
+impl Updates {
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }
 
     pub(super) fn push(&mut self, line: String, number: Option<(u64, u16)>) {
-        debug_assert!(self.waiting.len() < REPORTS_MAX);
-        self.waiting.push_back(Report { line, number });
+        debug_assert!(self.waiting.len() < UPDATES_MAX);
+        self.waiting.push_back(Update { line, number });
     }
 
-    /// The lines that were not sent yet; from now on they count as sent.
+    /// The lines that the bridge has not sent. They count as sent.
     fn send(&mut self, now: Mono) -> String {
-        let lines = self.waiting.iter().skip(self.sent).flat_map(|report| [&*report.line, "\n"]).collect();
+        let lines = self.waiting.iter().skip(self.sent).flat_map(|update| [&*update.line, "\n"]).collect();
         if self.sent == 0 {
             self.since = now;
         }
@@ -159,7 +161,7 @@ impl Reports {
     }
 
     /// The update that an answer is for: the first. `None` if the bridge sent none.
-    fn answered(&mut self, now: Mono) -> Option<Report> {
+    fn answered(&mut self, now: Mono) -> Option<Update> {
         self.sent = self.sent.checked_sub(1)?;
         self.since = now;
         self.waiting.pop_front()
@@ -170,21 +172,21 @@ impl Reports {
     }
 }
 
-/// Sends updates to the node until it has answered them. Connects only while there are some.
-pub(super) async fn keep_reporting(bridge: &Bridge) -> &'static str {
+/// Sends updates to the node until the node has answered them. Connects only while updates wait.
+pub(super) async fn keep_updating(bridge: &Bridge) -> &'static str {
     let mut backoff = Backoff::default();
     loop {
-        while bridge.reports.borrow().len() == 0 {
+        while bridge.updates.borrow().len() == 0 {
             bridge.to_node.wait().await;
         }
         let begun = bridge.now();
         if let Err(error) = exchange(bridge).await {
             let wait = backoff.next_ms(bridge.now().since_ms(begun), dice());
             let (address, seconds) = (bridge.settings.clients, wait.div_ceil(1000));
-            bridge.told.warn(
-                Kind::Reports,
+            bridge.warnings.warn(
+                Kind::Updates,
                 bridge.now(),
-                &format_args!("updates wait: {address}: {error}; again in {seconds} s"),
+                &format_args!("updates wait: {address}: {error}; next attempt in {seconds} s"),
             );
             Timer::after(Duration::from_millis(wait)).await;
         }
@@ -195,13 +197,13 @@ pub(super) async fn keep_reporting(bridge: &Bridge) -> &'static str {
 async fn exchange(bridge: &Bridge) -> io::Result<()> {
     let stream = in_time(CONNECT_MS_MAX, TcpStream::connect(bridge.settings.clients)).await?;
     stream.set_nodelay(true)?;
-    bridge.reports.borrow_mut().sent = 0;
+    bridge.updates.borrow_mut().sent = 0;
     future::or(send(bridge, stream.clone()), future::or(receive(bridge, stream), watch_time(bridge))).await
 }
 
 async fn send(bridge: &Bridge, mut stream: TcpStream) -> io::Result<()> {
     loop {
-        let lines = bridge.reports.borrow_mut().send(bridge.now());
+        let lines = bridge.updates.borrow_mut().send(bridge.now());
         if lines.is_empty() {
             bridge.to_node.wait().await;
         } else {
@@ -214,14 +216,14 @@ async fn receive(bridge: &Bridge, mut stream: TcpStream) -> io::Result<()> {
     let (mut bytes, mut line) = (vec![0; READ_BYTES], Vec::new());
     loop {
         let read = match stream.read(&mut bytes).await? {
-            0 if bridge.reports.borrow().sent == 0 => return Ok(()),
+            0 if bridge.updates.borrow().sent == 0 => return Ok(()),
             0 => return Err(io::Error::other("the node ended the connection")),
             read => read,
         };
         for piece in bytes[..read].split_inclusive(|&byte| byte == b'\n') {
             line.extend_from_slice(piece);
             if line.len() > ANSWER_BYTES_MAX {
-                return Err(io::Error::other("a program that is not a node answers there"));
+                return Err(io::Error::other("the program at this address is not a node"));
             }
             if line.ends_with(b"\n") {
                 answered(bridge, &line)?;
@@ -234,7 +236,7 @@ async fn receive(bridge: &Bridge, mut stream: TcpStream) -> io::Result<()> {
 async fn watch_time(bridge: &Bridge) -> io::Result<()> {
     loop {
         Timer::after(Duration::from_millis(TICK_MS)).await;
-        if bridge.reports.borrow().is_late(bridge.now()) {
+        if bridge.updates.borrow().is_late(bridge.now()) {
             return Err(io::Error::other(format!("no answer for {} s", SILENCE_MS_MAX / 1000)));
         }
     }
@@ -242,23 +244,26 @@ async fn watch_time(bridge: &Bridge) -> io::Result<()> {
 
 /// The node has answered the first update: it accepted or refused it. Either way the broker must not send it again.
 fn answered(bridge: &Bridge, answer: &[u8]) -> io::Result<()> {
-    let report = bridge.reports.borrow_mut().answered(bridge.now());
-    let report = report.ok_or_else(|| io::Error::other("a program that is not a node answers there"))?;
+    let update = bridge.updates.borrow_mut().answered(bridge.now());
+    let update = update.ok_or_else(|| io::Error::other("the program at this address is not a node"))?;
     if answer.starts_with(b"AT ") {
         bridge.counters.one(Count::TakenIn);
-        debug!("taken in: {}", Printable(report.line.as_bytes()));
+        debug!("taken in: {}", Printable(update.line.as_bytes()));
     } else {
         bridge.counters.one(Count::Refused);
         // Without the position, which is personal.
-        let mut fields = report.line.split(' ').skip(1);
+        let mut fields = update.line.split(' ').skip(1);
         let (id, time) = (fields.next().unwrap_or_default(), fields.nth(1).unwrap_or_default());
-        bridge.told.warn(
+        bridge.warnings.warn(
             Kind::Refused,
             bridge.now(),
-            &format_args!("the node refuses {} at {time}: compare both clocks", Printable(id.as_bytes())),
+            &format_args!(
+                "the node refuses {} at {time} (compare the clocks of the node and of the client)",
+                Printable(id.as_bytes())
+            ),
         );
     }
-    bridge.acknowledge(report.number);
-    bridge.report_room.wake();
+    bridge.acknowledge(update.number);
+    bridge.update_room.wake();
     Ok(())
 }

@@ -1,29 +1,18 @@
-//! The command line: arguments in, exit status out.
+//! The command line: arguments in, options out.
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use herd::server::logging::{self, LogFormat};
+use herd::server::logging::LogFormat;
 use lexopt::prelude::{Long, Short, Value};
 use lexopt::{Parser, ValueExt};
 use log::{Level, LevelFilter};
 
-use super::settings;
+use super::failure::Failure;
 
 const HELP: &str = include_str!("help.txt");
 
-/// Why the bridge did not end well.
-#[derive(Debug, PartialEq)]
-pub enum Failure {
-    /// Wrong usage, in words: exit status 2.
-    Usage(String),
-    /// It could not run, in words: exit status 1.
-    CouldNotRun(String),
-}
-
-/// What the command line says. [`settings`] checks what it means.
+/// The options of the command line, not checked.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
     /// The node.
@@ -52,29 +41,19 @@ pub struct Options {
 
 /// A command line.
 #[derive(Debug, PartialEq)]
-enum Command {
+pub enum Command {
+    /// Print this text.
     Print(String),
+    /// Run a bridge with these options.
     Run(Box<Options>),
 }
 
-/// Runs the program with the arguments that follow its name, and returns its exit status.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let done = match parse(Parser::from_args(args)) {
-        Ok(Command::Run(options)) => settings::run(&options),
-        Ok(Command::Print(text)) => {
-            // A reader that has gone away is not an error: `herd-bridge --help | head -3`.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            Ok(())
-        }
-        Err(error) => Err(Failure::Usage(error.to_string())),
-    };
-    let (message, status) = match done {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::CouldNotRun(message)) => (message, 1),
-        Err(Failure::Usage(message)) => (format!("{message}; see: herd-bridge --help"), 2),
-    };
-    logging::tell(Level::Error, &format!("herd-bridge: {message}"));
-    ExitCode::from(status)
+/// Reads the arguments that follow the program's name.
+///
+/// # Errors
+/// Wrong usage.
+pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, Failure> {
+    parse(Parser::from_args(args)).map_err(|error| Failure::Usage(error.to_string()))
 }
 
 fn parse(mut parser: Parser) -> Result<Command, lexopt::Error> {

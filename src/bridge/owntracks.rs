@@ -1,8 +1,8 @@
-//! OwnTracks location messages: an entry of a node becomes one, and one becomes an update for a node.
+//! OwnTracks location messages, made from the entries of a node and turned into updates for a node.
 //!
-//! The format is that of <https://owntracks.org/booklet/tech/json/>. Its numbers are doubles and whole seconds; what the herd
-//! holds digit for digit is in the member `herd` beside them. That member is also how a bridge knows what a bridge
-//! published: [`report`] refuses it, so nothing goes in circles, through however many brokers and herds it went.
+//! The format is that of <https://owntracks.org/booklet/tech/json/>. Its numbers are doubles and whole seconds. The
+//! member `herd` holds the herd's own digits. A bridge recognizes the messages of a bridge by that member, and [`update`]
+//! refuses them. So no update returns to a herd, through any number of brokers and herds.
 
 use serde_json::Value;
 
@@ -15,13 +15,13 @@ use herd::server::json::Json;
 /// Nanoseconds of a second.
 const NANOSECONDS: i64 = 1_000_000_000;
 
-/// An entry of a node, as the stream has it: `AT Hill +0.26… kiwi +34.06…-118.44… 1621464827.95… 12`.
+/// An entry of a node, as the stream sends it: `AT Hill +0.26… kiwi +34.06…-118.44… 1621464827.95… 12`.
 #[derive(Debug, PartialEq)]
 pub struct Entry<'a> {
     /// The client's id.
     pub id: &'a [u8],
-    /// All but its age, which is the same as long as nothing changes.
-    pub said: &'a [u8],
+    /// The line without its age. It changes only with the entry.
+    pub content: &'a [u8],
     origin: &'a str,
     skew: &'a str,
     position_text: &'a str,
@@ -44,7 +44,7 @@ impl<'a> Entry<'a> {
         let text = |bytes| std::str::from_utf8(bytes).ok();
         Some(Entry {
             id,
-            said: &line[..line.len() - age.map_or(0, |age| age.len() + 1)],
+            content: &line[..line.len() - age.map_or(0, |age| age.len() + 1)],
             origin: text(origin)?,
             skew: text(skew)?,
             position_text: text(position)?,
@@ -54,7 +54,7 @@ impl<'a> Entry<'a> {
         })
     }
 
-    /// Its location message, made at this time.
+    /// Its location message, created at this time.
     #[must_use]
     pub fn message(&self, now_s: i64) -> String {
         let id = String::from_utf8_lossy(self.id);
@@ -78,15 +78,15 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The update that a message makes, a line without its end; or else the counter that it belongs to.
+/// Turns a message into an update: a line without its end.
 ///
 /// # Errors
-/// Why the message is not an update.
-pub fn report(topic: &str, message: &[u8]) -> Result<String, Count> {
+/// The counter of the reason, if the message is not an update.
+pub fn update(topic: &str, message: &[u8]) -> Result<String, Count> {
     if message.len() > MESSAGE_BYTES_MAX {
         return Err(Count::TooLarge);
     }
-    // What clears a retained message.
+    // An empty message clears a retained one.
     if message.is_empty() {
         return Err(Count::NoLocation);
     }
@@ -116,7 +116,7 @@ fn position(latitude: Option<&Value>, longitude: Option<&Value>) -> Option<Strin
     Position::parse(position.as_bytes()).map(|_| position)
 }
 
-/// POSIX seconds; OwnTracks has whole ones, others have milliseconds behind the dot.
+/// POSIX seconds. OwnTracks writes whole seconds, other programs add milliseconds after the dot.
 fn time(tst: Option<&Value>) -> Option<String> {
     let Some(Value::Number(number)) = tst else { return None };
     let text = match (number.as_i64(), number.as_f64()) {

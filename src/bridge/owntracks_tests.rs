@@ -30,8 +30,8 @@ fn an_entry_becomes_a_location() {
 #[test]
 fn an_entry_is_the_same_whatever_its_age() {
     let entry = Entry::parse(LINE.as_bytes()).expect("an entry");
-    assert_eq!((entry.id, entry.said), (&b"kiwi.cs.ucla.edu"[..], &LINE.as_bytes()[..LINE.len() - 3]));
-    assert_eq!(Entry::parse(entry.said).expect("without its age").said, entry.said);
+    assert_eq!((entry.id, entry.content), (&b"kiwi.cs.ucla.edu"[..], &LINE.as_bytes()[..LINE.len() - 3]));
+    assert_eq!(Entry::parse(entry.content).expect("without its age").content, entry.content);
     for wrong in [
         "",
         "AT",
@@ -69,7 +69,7 @@ fn a_location_becomes_a_report() {
     ] {
         let message = format!("{{\"_type\":\"location\",{members}}}");
         let expected = expected.map(|rest| format!("IAMAT ann.phone {rest}"));
-        assert_eq!(report("owntracks/ann/phone", message.as_bytes()), expected, "{message}");
+        assert_eq!(update("owntracks/ann/phone", message.as_bytes()), expected, "{message}");
     }
 }
 
@@ -91,22 +91,22 @@ fn what_is_no_location_is_told_apart() {
         ("phone", right, Count::BadId),
         ("owntracks//phone", right, Count::BadId),
     ] {
-        assert_eq!(report(topic, message.as_bytes()), Err(expected), "{topic} {message:.60}");
+        assert_eq!(update(topic, message.as_bytes()), Err(expected), "{topic} {message:.60}");
     }
-    assert_eq!(report("o/a/b", b"{\"_type\":\"location\",\"lat\":1,\"lon\":\"\xff\"}"), Err(Count::BadJson));
+    assert_eq!(update("o/a/b", b"{\"_type\":\"location\",\"lat\":1,\"lon\":\"\xff\"}"), Err(Count::BadJson));
 }
 
 proptest! {
     #[test]
     fn no_message_panics(topic in "\\PC{0,40}", message in prop::collection::vec(any::<u8>(), 0..300)) {
-        let _ = report(&topic, &message);
+        let _ = update(&topic, &message);
         let _ = Entry::parse(&message);
     }
 
     #[test]
     fn a_report_is_one_that_a_node_takes(lat in -90.0..=90.0f64, lon in -180.0..=180.0f64, tst in any::<i64>()) {
         let message = format!("{{\"_type\":\"location\",\"lat\":{lat:?},\"lon\":{lon:?},\"tst\":{tst}}}");
-        let line = report("o/a/b", message.as_bytes()).expect("it is right");
+        let line = update("o/a/b", message.as_bytes()).expect("it is right");
         let fields: Vec<&str> = line.split(' ').collect();
         let (lat_deg, lon_deg) = Position::parse(fields[2].as_bytes()).expect("a position").degrees();
         prop_assert!((lat_deg - lat).abs() < 1e-9 && (lon_deg - lon).abs() < 1e-9);
@@ -117,6 +117,6 @@ proptest! {
     fn what_a_bridge_publishes_no_bridge_takes_in(id in "[!-~]{1,64}") {
         let line = format!("AT Hill +0.2 {id} +34.5-118.25 17.5 3");
         let message = Entry::parse(line.as_bytes()).expect("an entry").message(1);
-        prop_assert_eq!(report("somewhere/else/x", message.as_bytes()), Err(Count::OfHerd));
+        prop_assert_eq!(update("somewhere/else/x", message.as_bytes()), Err(Count::OfHerd));
     }
 }

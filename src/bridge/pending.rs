@@ -1,4 +1,4 @@
-//! Pending positions, the newest of each client, and what the bridge published last.
+//! Pending positions, the newest of each client, and the last published position of each client.
 //!
 //! Invariant: at most one position of a client is pending, and at most [`PENDING_MAX`] in all; at most twice [`KNOWN_MAX`]
 //! clients are known.
@@ -11,16 +11,16 @@ use super::limits::{KNOWN_MAX, PENDING_MAX};
 
 type Id = Box<[u8]>;
 
-/// What became of a position.
+/// The result of [`Pending::put`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
-    /// It waits.
+    /// It is pending.
     Waits,
-    /// It waits in the place of an older one.
+    /// It replaces an older pending position.
     Replaced,
-    /// It is what was published last.
+    /// It equals the last published position.
     Unchanged,
-    /// There is no room.
+    /// The queue is full.
     Full,
 }
 
@@ -37,23 +37,23 @@ pub struct Pending {
 
 impl Pending {
     /// Takes what the node sent about a client: its line without the age.
-    pub fn put(&mut self, id: &[u8], said: &[u8]) -> Put {
+    pub fn put(&mut self, id: &[u8], content: &[u8]) -> Put {
         if let Some(line) = self.lines.get_mut(id) {
-            *line = said.into();
+            *line = content.into();
             return Put::Replaced;
         }
-        if self.is_known(id, self.hasher.hash_one(said)) {
+        if self.is_known(id, self.hasher.hash_one(content)) {
             return Put::Unchanged;
         }
         if self.lines.len() >= PENDING_MAX {
             return Put::Full;
         }
-        self.lines.insert(id.into(), said.into());
+        self.lines.insert(id.into(), content.into());
         self.order.push_back(id.into());
         Put::Waits
     }
 
-    /// The next position to publish, which from now on counts as published, and how many clients the bridge forgot for it.
+    /// The next position to publish, and how many clients the bridge forgot for it. The position counts as published.
     pub fn take(&mut self) -> Option<(Id, usize)> {
         let id = self.order.pop_front()?;
         let line = self.lines.remove(&id)?;
@@ -62,13 +62,13 @@ impl Pending {
         Some((line, forgotten))
     }
 
-    /// How many more clients' positions may wait.
+    /// How many more clients can have a pending position.
     #[must_use]
     pub fn room(&self) -> usize {
         PENDING_MAX - self.lines.len()
     }
 
-    /// Whether nothing waits.
+    /// Whether the queue is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
@@ -127,21 +127,21 @@ mod tests {
     #[test]
     fn the_newest_position_of_each_client_waits_and_none_is_published_twice() {
         let mut pending = Pending::default();
-        for (id, said, expected) in
+        for (id, content, expected) in
             [("a", "1", Put::Waits), ("b", "1", Put::Waits), ("a", "2", Put::Replaced)]
         {
-            assert_eq!(pending.put(id.as_bytes(), said.as_bytes()), expected, "{id} {said}");
+            assert_eq!(pending.put(id.as_bytes(), content.as_bytes()), expected, "{id} {content}");
         }
         let mut taken = || pending.take().map(|(line, _)| line);
         assert_eq!((taken(), taken(), taken()), (Some(b"2"[..].into()), Some(b"1"[..].into()), None));
         assert_eq!(pending.put(b"a", b"2"), Put::Unchanged);
-        assert_eq!(pending.put(b"a", b"1"), Put::Waits, "what a node says now is what counts");
+        assert_eq!(pending.put(b"a", b"1"), Put::Waits, "the node's current position counts");
         pending.clear();
         assert_eq!((pending.put(b"b", b"1"), pending.room()), (Put::Waits, PENDING_MAX - 1));
     }
 
     #[test]
-    fn there_is_a_last_one_that_waits() {
+    fn a_full_queue_refuses_a_new_client() {
         let mut pending = Pending::default();
         for number in 0..PENDING_MAX {
             assert_eq!(pending.put(format!("{number}").as_bytes(), b"1"), Put::Waits);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn those_not_heard_of_for_longest_are_forgotten() {
+    fn the_oldest_clients_are_forgotten() {
         let mut pending = Pending { known_max: Some(3), ..Pending::default() };
         let mut forgotten = 0;
         for number in 0..6 {
@@ -175,9 +175,9 @@ mod tests {
                 published.insert(line[0], line[1]);
                 true
             };
-            for (id, said, takes) in puts {
-                put.insert(id, said);
-                pending.put(&[id], &[id, said]);
+            for (id, content, takes) in puts {
+                put.insert(id, content);
+                pending.put(&[id], &[id, content]);
                 if takes {
                     take(&mut pending);
                 }

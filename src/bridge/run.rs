@@ -23,8 +23,8 @@ use super::codec::{Hello, Message, Version};
 use super::counters::{ALL, Count, Counters};
 use super::devices::Devices;
 use super::in_time;
-use super::limits::{CONNECT_MS_MAX, FAREWELL_MS_MAX, REPORTS_MAX, SILENCE_MS_MAX, STATUS_EVERY_MS, TICK_MS};
-use super::node::{self, Reports};
+use super::limits::{CONNECT_MS_MAX, FAREWELL_MS_MAX, SILENCE_MS_MAX, STATUS_EVERY_MS, TICK_MS, UPDATES_MAX};
+use super::node::{self, Updates};
 use super::owntracks::{self, Entry};
 use super::pending::Pending;
 use super::session::{Event, Session};
@@ -43,42 +43,42 @@ pub(super) struct Bridge {
     pub(super) settings: Settings,
     pub(super) counters: Counters,
     pub(super) pending: RefCell<Pending>,
-    pub(super) reports: RefCell<Reports>,
+    pub(super) updates: RefCell<Updates>,
     devices: RefCell<Devices>,
     session: RefCell<Option<Session>>,
     /// The connection of the session.
     stream: RefCell<Option<Box<dyn Stream>>>,
-    /// Rises with each connection to the broker: numbers of messages hold for one.
+    /// The number of the connection to the broker. Packet identifiers are valid for one connection.
     connection: Cell<u64>,
-    /// The version to try: 5, and 3.1.1 if the broker did not accept that.
+    /// The version to try: 5, or 3.1.1 after a broker has not accepted 5.
     version: Cell<Version>,
-    /// The broker has accepted the bridge. Some brokers do, and close the connection at once.
+    /// The broker has accepted the bridge. Some brokers then close the connection at once.
     is_accepted: Cell<bool>,
-    /// Since when the broker is up: it has sent something after it accepted the bridge.
+    /// When the broker came up: the time of its first packet after it accepted the bridge.
     up_at: Cell<Option<Mono>>,
     up: Notify,
     status_is_due: Cell<bool>,
-    /// Whether the bridge reads from the broker; if not, it cannot judge the broker's silence.
+    /// Whether the bridge reads from the broker. If not, it cannot judge the broker's silence.
     is_read: Cell<bool>,
-    /// There is something for the broker.
+    /// Data for the broker is waiting.
     pub(super) to_broker: Notify,
-    /// There is something for the node.
+    /// Data for the node is waiting.
     pub(super) to_node: Notify,
-    /// A report was answered.
-    pub(super) report_room: Notify,
-    /// A position was published.
+    /// The node has answered an update.
+    pub(super) update_room: Notify,
+    /// The bridge has published a position.
     pub(super) entry_room: Notify,
     /// Bytes have left the output.
     output_room: Notify,
     started: Instant,
     started_s: i64,
-    pub(super) told: WarnLimit<KINDS>,
+    pub(super) warnings: WarnLimit<KINDS>,
 }
 
 /// Runs the bridge until SIGTERM or SIGINT. At SIGUSR1 it logs its counters.
 ///
 /// # Errors
-/// In words, what the system did not give.
+/// The system refuses a resource: a description.
 pub fn run(settings: Settings) -> Result<(), String> {
     let signals =
         Signals::new([Signal::Term, Signal::Int, Signal::Usr1]).map_err(|error| error.to_string())?;
@@ -87,7 +87,7 @@ pub fn run(settings: Settings) -> Result<(), String> {
         settings,
         counters: Counters::default(),
         pending: RefCell::default(),
-        reports: RefCell::default(),
+        updates: RefCell::default(),
         session: RefCell::default(),
         stream: RefCell::default(),
         connection: Cell::default(),
@@ -99,39 +99,39 @@ pub fn run(settings: Settings) -> Result<(), String> {
         is_read: Cell::new(true),
         to_broker: Notify::default(),
         to_node: Notify::default(),
-        report_room: Notify::default(),
+        update_room: Notify::default(),
         entry_room: Notify::default(),
         output_room: Notify::default(),
         started: Instant::now(),
         started_s: unix_s(),
-        told: WarnLimit::default(),
+        warnings: WarnLimit::default(),
     };
     async_io::block_on(async {
         info!("the bridge connects {} to {}", bridge.settings.node, bridge.settings.broker);
-        let work = future::or(keep_broker(&bridge), node::keep_reporting(&bridge));
-        let why = future::or(stopped(signals, &bridge), future::or(work, keep_told(&bridge))).await;
+        let work = future::or(keep_broker(&bridge), node::keep_updating(&bridge));
+        let why = future::or(stopped(signals, &bridge), future::or(work, keep_warnings(&bridge))).await;
         farewell(&bridge).await;
         info!("the bridge of {} stops: {why}; {}", bridge.settings.node, bridge.counters);
         Ok(())
     })
 }
 
-/// Waits for a signal to stop, and returns which.
+/// Waits for a signal to stop, and returns its log message.
 async fn stopped(mut signals: Signals, bridge: &Bridge) -> &'static str {
     loop {
         match signals.next().await {
-            Some(Ok(Signal::Usr1)) => info!("since its start: {}", bridge.counters),
-            Some(Ok(Signal::Int)) => return "interrupted",
-            _ => return "told to terminate",
+            Some(Ok(Signal::Usr1)) => info!("counters since the start: {}", bridge.counters),
+            Some(Ok(Signal::Int)) => return "received SIGINT",
+            _ => return "received SIGTERM",
         }
     }
 }
 
 /// Logs the summaries of repeated warnings.
-async fn keep_told(bridge: &Bridge) -> &'static str {
+async fn keep_warnings(bridge: &Bridge) -> &'static str {
     loop {
         Timer::after(Duration::from_millis(TICK_MS)).await;
-        bridge.told.tick(bridge.now());
+        bridge.warnings.tick(bridge.now());
     }
 }
 
@@ -148,7 +148,7 @@ async fn farewell(bridge: &Bridge) {
     }
 }
 
-/// Connects to the broker, again and again.
+/// Connects to the broker, and again after each failure.
 async fn keep_broker(bridge: &Bridge) -> &'static str {
     let mut backoff = Backoff::default();
     loop {
@@ -172,10 +172,10 @@ async fn keep_broker(bridge: &Bridge) -> &'static str {
         let wait = backoff.next_ms(lasted_ms, dice());
         let broker = &bridge.settings.broker;
         let seconds = wait.div_ceil(1000);
-        bridge.told.warn(
+        bridge.warnings.warn(
             Kind::Broker,
             bridge.now(),
-            &format_args!("broker down: {broker}: {why}; again in {seconds} s"),
+            &format_args!("broker down: {broker}: {why}; next attempt in {seconds} s"),
         );
         Timer::after(Duration::from_millis(wait)).await;
     }
@@ -189,7 +189,7 @@ async fn serve(bridge: &Bridge, stream: Box<dyn Stream>) -> String {
         client_id: &format!("herd-{}-{node}", topics.prefix.replace('/', "-")),
         login: broker.login.as_ref(),
         will: (&topics.of_bridge(node), &bridge.status(false)),
-        is_kept: take_in.is_some(),
+        is_stored: take_in.is_some(),
     };
     *bridge.session.borrow_mut() = Some(Session::open(bridge.now(), &hello));
     *bridge.stream.borrow_mut() = Some(stream);
@@ -231,14 +231,14 @@ async fn write(bridge: &Bridge) -> String {
             Ok(0) => bridge.to_broker.wait().await,
             Ok(_) => bridge.output_room.wake(),
             Err(error) if error.kind() == ErrorKind::TimedOut => {
-                return format!("the broker took nothing for {} s", SILENCE_MS_MAX / 1000);
+                return format!("the broker read nothing for {} s", SILENCE_MS_MAX / 1000);
             }
             Err(error) => return bridge.broken(&error),
         }
     }
 }
 
-/// Sends what the broker takes at once, and returns how many bytes: 0 if there was nothing to send.
+/// Sends what the broker accepts at once, and returns the number of bytes: 0 if the output is empty.
 async fn send_some(bridge: &Bridge) -> io::Result<usize> {
     let sending = with_stream(bridge, |stream, context| {
         let session = bridge.session.borrow();
@@ -252,14 +252,14 @@ async fn send_some(bridge: &Bridge) -> io::Result<usize> {
         Some(0) => Err(ErrorKind::WriteZero.into()),
         Some(sent) => {
             bridge.with_session(|session, now| session.sent(now, sent));
-            // TLS may have taken it and not sent it.
+            // TLS may buffer the bytes.
             in_time(SILENCE_MS_MAX, with_stream(bridge, AsyncWrite::poll_flush)).await?;
             Ok(sent)
         }
     }
 }
 
-/// Waits for what this does with the connection; an error if there is none.
+/// Runs an operation on the connection. Fails if the bridge is not connected.
 async fn with_stream<T>(
     bridge: &Bridge,
     mut act: impl FnMut(Pin<&mut Box<dyn Stream>>, &mut Context) -> Poll<io::Result<T>>,
@@ -279,7 +279,7 @@ async fn tick(bridge: &Bridge) -> String {
         Timer::after(Duration::from_millis(TICK_MS)).await;
         let now = bridge.now();
         if !bridge.is_accepted.get() && now.since_ms(begun) >= CONNECT_MS_MAX {
-            return format!("it sent nothing for {} s", CONNECT_MS_MAX / 1000);
+            return format!("the broker sent nothing for {} s", CONNECT_MS_MAX / 1000);
         }
         if let Some(Err(why)) = bridge.with_session(|session, now| session.tick(now, bridge.is_read.get())) {
             return why;
@@ -301,19 +301,23 @@ impl Bridge {
         self.session.borrow_mut().as_mut().map(|session| act(session, self.now()))
     }
 
-    /// Why the broker may have ended the connection.
+    /// A likely reason why the broker ended the connection.
     fn ended(&self) -> String {
         let words = match (self.is_accepted.get(), self.up_at.get()) {
             (false, _) => {
-                "it ended the connection before it accepted the bridge: is it a broker of MQTT 3.1.1 or 5?"
+                "the broker ended the connection before it accepted the bridge (is it a broker of MQTT 3.1.1 or 5?)"
             }
-            (true, None) => "it accepted the bridge and ended the connection at once (see the broker's log)",
-            (true, Some(_)) => "it ended the connection (does another client have the same client id?)",
+            (true, None) => {
+                "the broker accepted the bridge and ended the connection at once (see the broker's log)"
+            }
+            (true, Some(_)) => {
+                "the broker ended the connection (does another client have the same client id?)"
+            }
         };
         words.to_owned()
     }
 
-    /// The same, of a connection that broke: a broker that closes it may do so with a reset, or without TLS's last record.
+    /// The reason why a connection failed. A broker may close it with a reset, or without the last record of TLS.
     fn broken(&self, error: &io::Error) -> String {
         match error.kind() {
             ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => self.ended(),
@@ -348,16 +352,18 @@ impl Bridge {
             Event::Subscribed(false) => {
                 let filter = self.settings.take_in.as_deref().unwrap_or_default();
                 error!(
-                    "the broker does not let the bridge read {filter}: the bridge takes nothing in (see the broker's access list)"
+                    "the broker refuses the subscription to {filter}: the bridge takes in no messages (see the broker's access list)"
                 );
             }
             Event::Acknowledged(true) => self.counters.one(Count::Acknowledged),
             Event::Acknowledged(false) => {
                 self.counters.one(Count::Denied);
-                self.told.warn(
+                self.warnings.warn(
                     Kind::Denied,
                     self.now(),
-                    &format_args!("the broker refuses what the bridge publishes (see its access list)"),
+                    &format_args!(
+                        "the broker refuses what the bridge publishes (see the broker's access list)"
+                    ),
                 );
             }
             Event::Message(message) => self.message(message).await,
@@ -373,35 +379,35 @@ impl Bridge {
     /// Takes a message in, or ignores it.
     async fn message(&self, Message { topic, payload, number }: Message) {
         let is_asked = self.settings.take_in.as_ref().is_some_and(|filter| topics::covers(filter, &topic));
-        let report = match () {
+        let update = match () {
             () if topics::is_below(&topic, &self.settings.topics.prefix) => Err(Count::OwnPrefix),
             () if !is_asked => Err(Count::NotAsked),
-            () => owntracks::report(&topic, &payload),
+            () => owntracks::update(&topic, &payload),
         };
-        // Only an update takes the place of a device.
-        let report = report.and_then(|line| match self.devices.borrow_mut().admit(&topic, self.now()) {
+        // Only a valid update counts as a device.
+        let update = update.and_then(|line| match self.devices.borrow_mut().admit(&topic, self.now()) {
             true => Ok(line),
             false => Err(Count::TooManyDevices),
         });
-        if report == Err(Count::TooManyDevices) {
-            self.told.warn(
+        if update == Err(Count::TooManyDevices) {
+            self.warnings.warn(
                 Kind::Devices,
                 self.now(),
                 &format_args!(
-                    "a user of the broker reports more than {} devices: the bridge ignores the others ({})",
+                    "an MQTT user has more than {} devices: the bridge ignores {} (see --user-devices)",
                     self.settings.user_devices_max,
                     Printable(topic.as_bytes())
                 ),
             );
         }
-        match report {
+        match update {
             Ok(line) => {
-                self.wait_for(&self.report_room, Count::BrokerWaits, || {
-                    self.reports.borrow().len() < REPORTS_MAX
+                self.wait_for(&self.update_room, Count::BrokerWaits, || {
+                    self.updates.borrow().len() < UPDATES_MAX
                 })
                 .await;
                 let number = number.map(|number| (self.connection.get(), number));
-                self.reports.borrow_mut().push(line, number);
+                self.updates.borrow_mut().push(line, number);
                 self.to_node.wake();
             }
             Err(why) => {
@@ -419,7 +425,7 @@ impl Bridge {
         self.acknowledge(number.map(|number| (self.connection.get(), number)));
     }
 
-    /// Acknowledges a message that came over this connection; nothing if that is over.
+    /// Acknowledges a message, unless its connection has ended.
     pub(super) fn acknowledge(&self, number: Option<(u64, u16)>) {
         if let Some((connection, number)) = number
             && connection == self.connection.get()
@@ -429,7 +435,7 @@ impl Bridge {
         }
     }
 
-    /// Waits until there is room; a wait is counted.
+    /// Waits until there is room, and counts the wait.
     async fn wait_for(&self, bell: &Notify, what: Count, has_room: impl Fn() -> bool) {
         if has_room() {
             return;
@@ -461,7 +467,7 @@ impl Bridge {
         self.entry_room.wake();
     }
 
-    /// What the bridge says of itself.
+    /// The bridge's status message.
     fn status(&self, is_online: bool) -> String {
         let mut json = Json::default();
         json.flag("online", is_online);
@@ -477,10 +483,10 @@ impl Bridge {
     }
 }
 
-/// Any number, to part bridges that would try again at the same time.
+/// A random number. It spreads the attempts of bridges that lost the broker at the same time.
 pub(super) fn dice() -> u64 {
     let mut bytes = [0; 8];
-    // Without randomness each wait is the longest.
+    // If the system has no random numbers, each wait is the longest.
     let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     u64::from_ne_bytes(bytes)
 }

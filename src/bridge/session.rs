@@ -1,10 +1,10 @@
-//! One connection to a broker, as MQTT 3.1.1 or 5 has it: bytes in, events out, and bytes to send.
+//! One connection to a broker, in MQTT 3.1.1 or 5: bytes in, events out, and bytes to send.
 //!
-//! If the bridge takes messages in, the broker keeps its session: what the bridge did not acknowledge comes again on the next
-//! connection, which no broker does for a clean session. What the bridge had in flight does not: it publishes everything anew.
+//! If the bridge takes messages in, the broker stores the session. It sends unacknowledged messages again on the next
+//! connection. The bridge does not send its own messages in flight again: it publishes all positions on each connection.
 //!
-//! Invariant: whatever comes, at most [`PACKET_BYTES_MAX`] bytes and one read are kept, at most [`IN_FLIGHT_MAX`] messages
-//! are in flight, and nothing panics. Knows no socket and no clock.
+//! Invariant: for any input the session stores at most [`PACKET_BYTES_MAX`] bytes and one read, at most [`IN_FLIGHT_MAX`]
+//! messages are in flight, and it does not panic. It uses neither a socket nor a clock.
 
 use herd::proto::time::Mono;
 
@@ -21,24 +21,24 @@ const SUBSCRIPTION: u16 = 1;
 /// What came from the broker.
 #[derive(Debug, PartialEq)]
 pub enum Event {
-    /// It takes the bridge.
+    /// The broker accepts the bridge.
     Accepted,
-    /// It will send what was asked for; or it will not.
+    /// Whether the broker grants the subscription.
     Subscribed(bool),
-    /// It has answered a message: it took it, or in MQTT 5 refused it.
+    /// Whether the broker accepts a message. In MQTT 5 it can refuse one.
     Acknowledged(bool),
-    /// A message, to be acknowledged if it has a number.
+    /// A message. The bridge acknowledges it if it has a number.
     Message(Message),
-    /// A message that was too large, likewise.
+    /// The number of a message that is too large.
     TooLarge(Option<u16>),
 }
 
-/// What the next packet is.
+/// The result of reading the next packet.
 enum Packed {
     Event(Event),
     /// No event.
     Nothing,
-    /// Not there as a whole.
+    /// The packet is not complete.
     More,
 }
 
@@ -47,26 +47,26 @@ enum Packed {
 pub struct Session {
     version: Version,
     input: Vec<u8>,
-    /// Bytes of `input` that were read.
+    /// Bytes of `input` that are processed.
     read: usize,
-    /// Bytes of a message that is too large, still to be passed over.
+    /// Bytes to skip of a message that is too large.
     passed_over: usize,
     output: Vec<u8>,
     is_accepted: bool,
     in_flight: Vec<u16>,
     in_flight_max: usize,
     keep_alive_ms: u64,
-    /// Since when the broker owes an acknowledgement, if anything is in flight.
+    /// When the wait for an acknowledgement began, if a message is in flight.
     unacknowledged: Mono,
     last_number: u16,
     last_sent: Mono,
     last_heard: Mono,
-    /// When the broker was asked whether it is there, if it has not answered.
+    /// When the bridge sent a ping that the broker has not answered.
     pinged: Option<Mono>,
 }
 
 impl Session {
-    /// Begins with the first word.
+    /// Begins with CONNECT.
     #[must_use]
     pub fn open(now: Mono, hello: &Hello) -> Self {
         let mut output = Vec::new();
@@ -89,7 +89,7 @@ impl Session {
         }
     }
 
-    /// Takes bytes of the broker. They are to be read to the end by [`Session::next_event`] before more are taken.
+    /// Takes bytes of the broker. Before the next call, read all events with [`Session::next_event`].
     pub fn take(&mut self, now: Mono, bytes: &[u8]) {
         self.last_heard = now;
         self.input.drain(..std::mem::take(&mut self.read));
@@ -98,10 +98,10 @@ impl Session {
         self.input.extend_from_slice(&bytes[passed..]);
     }
 
-    /// The next event, if it is there as a whole.
+    /// The next event, if its packet is complete.
     ///
     /// # Errors
-    /// In words, why the connection is over.
+    /// Why the connection must end.
     pub fn next_event(&mut self) -> Result<Option<Event>, String> {
         // A loop and not a recursion: one read may hold a thousand packets without an event.
         loop {
@@ -114,12 +114,12 @@ impl Session {
     }
 
     fn packet(&mut self) -> Result<Packed, String> {
-        let malformed = |Malformed| "the broker sent what is not MQTT".to_owned();
+        let malformed = |Malformed| "the broker sent bytes that are not MQTT".to_owned();
         let input = &self.input[self.read..];
         let Some(head) = Head::read(input).map_err(malformed)? else { return Ok(Packed::More) };
-        // All that a broker may send before it accepts the bridge, and all that it may not send after.
+        // A broker sends CONNACK first, and only once.
         if (head.kind() == CONNACK) == self.is_accepted {
-            return Err("the broker's first word does not answer the bridge's, or comes twice".to_owned());
+            return Err("the broker's first packet is not CONNACK, or CONNACK comes twice".to_owned());
         }
         if head.kind() == PUBLISH && head.quality() == 2 {
             return Err("the broker sent a message at QoS 2, which the bridge did not ask for".to_owned());
@@ -139,7 +139,7 @@ impl Session {
                 let terms = answer.map_err(refused)?;
                 if !terms.retains {
                     return Err(
-                        "the broker does not retain messages, or does not take them at QoS 1".to_owned()
+                        "the broker does not retain messages, or does not accept them at QoS 1".to_owned()
                     );
                 }
                 self.is_accepted = true;
@@ -168,12 +168,12 @@ impl Session {
                 return Err("another client took over the bridge's client id".to_owned());
             }
             Packet::Disconnected(reason) => {
-                return Err(format!("it ended the connection with reason {reason:#04x}"));
+                return Err(format!("the broker ended the connection with reason {reason:#04x}"));
             }
         })
     }
 
-    /// A packet that is too large: a message. Its number stands behind its topic.
+    /// Skips a message that is too large. Its number follows its topic.
     fn pass_over(&mut self, head: Head) -> Result<Packed, String> {
         if head.kind() != PUBLISH || head.quality() > 1 {
             return Err("the broker sent a packet that is too large".to_owned());
@@ -192,24 +192,24 @@ impl Session {
         Ok(Packed::Event(Event::TooLarge(number)))
     }
 
-    /// Asks for the messages of these topics.
+    /// Subscribes to these topics.
     pub fn subscribe(&mut self, filter: &str) {
         codec::put_subscribe(&mut self.output, self.version, SUBSCRIPTION, filter);
     }
 
-    /// Whether one more message may be published now.
+    /// Whether the bridge may publish one more message now.
     #[must_use]
     pub fn can_publish(&self) -> bool {
         self.is_accepted && self.in_flight.len() < self.in_flight_max && self.has_room()
     }
 
-    /// Whether so little waits to be sent that more may come of it.
+    /// Whether the output has room for more.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.output.len() < OUTPUT_BYTES_MAX
     }
 
-    /// Publishes a message that the broker retains, in MQTT 5 for a while if it expires. Only while
+    /// Publishes a message that the broker retains. In MQTT 5 it can expire. Call it only while
     /// [`Session::can_publish`].
     pub fn publish(&mut self, now: Mono, message: (&str, &str), expires: bool) {
         debug_assert!(self.can_publish());
@@ -226,7 +226,7 @@ impl Session {
         codec::put_acknowledgement(&mut self.output, number);
     }
 
-    /// Sends the last packets: a message whose acknowledgement is not waited for, and DISCONNECT.
+    /// Sends the last packets: a message at QoS 0, and DISCONNECT.
     pub fn close(&mut self, message: (&str, &str)) {
         if self.is_accepted {
             codec::put_publish(&mut self.output, self.version, message, None, false);
@@ -234,11 +234,11 @@ impl Session {
         self.output.extend_from_slice(&DISCONNECT);
     }
 
-    /// Looks at the time: asks the broker whether it is there, and finds that it is not. While nothing is read from it,
-    /// its silence says nothing, but it still hears that the bridge is there.
+    /// Checks the deadlines, and sends a ping when one is due. While the bridge does not read, it ignores the broker's
+    /// silence, and still sends pings.
     ///
     /// # Errors
-    /// In words, why the connection is over.
+    /// Why the connection must end.
     pub fn tick(&mut self, now: Mono, is_read: bool) -> Result<(), String> {
         if !is_read {
             self.last_heard = now;
@@ -262,13 +262,13 @@ impl Session {
         }
     }
 
-    /// What is to be sent.
+    /// The bytes to send.
     #[must_use]
     pub fn output(&self) -> &[u8] {
         &self.output
     }
 
-    /// So many bytes of it went.
+    /// Removes bytes that were sent.
     pub fn sent(&mut self, now: Mono, bytes: usize) {
         self.last_sent = now;
         self.output.drain(..bytes);
@@ -284,14 +284,14 @@ impl Session {
     }
 }
 
-/// Why the broker refuses the bridge, by the codes of CONNACK in either version.
+/// The meaning of a refusal: the codes of CONNACK in both versions.
 fn refused(code: u8) -> String {
     let why = match code {
         1 | 0x84 => "the broker does not speak this version of MQTT",
         2 | 0x85 => "the broker refuses the bridge's client id",
         3 | 0x88 | 0x89 => "the broker accepts no client at the moment",
         4 | 0x86 => "the broker refuses the user or the password",
-        5 | 0x87 => "the broker does not let the bridge in: wrong user or password, or none given",
+        5 | 0x87 => "the broker refuses the bridge: wrong user or password, or a password is missing",
         code => return format!("the broker refuses the bridge with the unknown code {code:#04x}"),
     };
     why.to_owned()

@@ -20,7 +20,7 @@ fn opened_as(version: Version) -> Session {
     let login = ("ann".to_owned(), "secret".to_owned());
     Session::open(
         NOW,
-        &Hello { version, client_id: "herd-Hill", login: Some(&login), will: ("w", "gone"), is_kept: true },
+        &Hello { version, client_id: "herd-Hill", login: Some(&login), will: ("w", "gone"), is_stored: true },
     )
 }
 
@@ -82,11 +82,11 @@ fn a_broker_that_refuses_is_quoted() {
     }
     for (bytes, words) in [
         (&[0x20, 2, 0, 77][..], "unknown code 0x4d"),
-        (&[0xd0, 0], "first word"),
-        (&[0x40, 2, 0, 1], "first word"),
+        (&[0xd0, 0], "first packet"),
+        (&[0x40, 2, 0, 1], "first packet"),
         (&[0x20, 0], "not MQTT"),
-        (&[b'H'; 100], "first word"),
-        (&[0x30, 0xff, 0xff, 0xff, 0x7f], "first word"),
+        (&[b'H'; 100], "first packet"),
+        (&[0x30, 0xff, 0xff, 0xff, 0x7f], "first packet"),
         (&[0x20, 0xff, 0xff, 0xff, 0x7f], "too large"),
         (&[0x20, 0xff, 0xff, 0xff, 0xff], "not MQTT"),
     ] {
@@ -106,7 +106,7 @@ fn so_many_are_in_flight_and_no_more() {
         published += 1;
     }
     assert_eq!(published, IN_FLIGHT_MAX);
-    // A number of nobody's, then one of ours.
+    // A number that the bridge did not send, then one that it sent.
     session.take(NOW, &[0x40, 2, 0xff, 0xff, 0x40, 2, 0, 5]);
     assert_eq!((session.next_event(), session.next_event()), (Ok(Some(Event::Acknowledged(true))), Ok(None)));
     assert!(session.can_publish());
@@ -208,7 +208,7 @@ fn a_broker_that_is_silent_is_asked_and_then_left() {
     assert_eq!(session.output(), PING);
     session.sent(at(KEEP_ALIVE_MS / 2), 2);
     assert_eq!(session.tick(at(KEEP_ALIVE_MS / 2 + SILENCE_MS_MAX - 1), true), Ok(()));
-    // While it is not read from it cannot be heard, and is to hear the bridge all the same.
+    // While the bridge does not read, it cannot hear the broker. It sends pings all the same.
     assert_eq!(session.tick(at(10 * SILENCE_MS_MAX), false), Ok(()));
     assert_eq!(session.output(), PING);
     session.sent(at(10 * SILENCE_MS_MAX), 2);

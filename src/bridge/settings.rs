@@ -1,6 +1,6 @@
-//! What a command line means: options into what a bridge connects.
+//! Settings: the bridge checks its options against the configuration of the herd.
 //!
-//! The bridge is a client of its node, so it needs no key of the herd. It only needs a configuration that can be read.
+//! The bridge is a client of its node, so it does not need the herd's key. It needs a readable configuration.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,13 +13,14 @@ use herd::server::{control, logging};
 use log::{Level, LevelFilter};
 
 use super::broker::Broker;
+use super::failure::Failure;
 use super::limits::{DEVICES_MAX, LOGIN_BYTES_MAX, USER_DEVICES_MAX};
-use super::options::{Failure, Options};
+use super::options::Options;
 use super::topics::{self, Topics};
 
 const PREFIX: &str = "owntracks/herd";
 const TAKE_IN: &str = "owntracks/+/+";
-/// What `--take-in` calls no filter at all.
+/// The value of `--take-in` that turns taking in off.
 const NONE: &str = "none";
 /// The password's name among systemd's credentials.
 const CREDENTIAL: &str = "mqtt-password";
@@ -29,9 +30,9 @@ const CREDENTIAL: &str = "mqtt-password";
 pub struct Settings {
     /// The node's name.
     pub node: String,
-    /// Where its control socket may be; the bridge takes the first that answers.
+    /// Possible paths of its control socket. The bridge uses the first that answers.
     pub control: Vec<PathBuf>,
-    /// Its client port, as it is reached from this machine.
+    /// The address of its client port, from this machine.
     pub clients: SocketAddr,
     /// The broker.
     pub broker: Broker,
@@ -39,15 +40,15 @@ pub struct Settings {
     pub topics: Topics,
     /// The filter of topics that the bridge takes in: [`topics::check_filter`]. `None` if it takes in nothing.
     pub take_in: Option<String>,
-    /// Devices that one user may report.
+    /// The maximum of devices of one MQTT user.
     pub user_devices_max: usize,
 }
 
-/// Runs a bridge until a signal stops it.
+/// Reads the configuration, and checks the options against it. Starts the log.
 ///
 /// # Errors
-/// Wrong usage, or what the system did not give.
-pub fn run(options: &Options) -> Result<(), Failure> {
+/// Wrong usage, or a refusal of the system.
+pub fn load(options: &Options) -> Result<Settings, Failure> {
     let config = options.config.as_deref().map_or_else(config::builtin, Config::read);
     let credentials = Environment::of_this_process().credentials;
     let settings = settings(options, &config, credentials.as_deref(), &control::names())?;
@@ -55,7 +56,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         logging::tell(Level::Warn, &finding.to_string());
     }
     logging::start(options.log_level.unwrap_or(LevelFilter::Info), options.log_format);
-    super::run(settings).map_err(Failure::CouldNotRun)
+    Ok(settings)
 }
 
 fn usage(what: &str, why: &str, remedy: &str) -> Failure {
@@ -115,10 +116,10 @@ fn node(name: Option<&str>, config: &Config, running: &[String]) -> Result<Strin
 }
 
 impl Broker {
-    /// Puts in the password: from this file, or from systemd's credentials.
+    /// Sets the password: from this file, or from systemd's credentials.
     fn password(&mut self, file: Option<&Path>, credentials: Option<&Path>) -> Result<(), Failure> {
         let credential = credentials.map(|folder| folder.join(CREDENTIAL));
-        // The unit hands over a blank line where the board has no password.
+        // The unit passes a blank line if the board has no password.
         let credential = credential.filter(|file| file.metadata().is_ok_and(|metadata| metadata.len() > 1));
         match (&mut self.login, file, credential) {
             (None, Some(_), _) => {
@@ -132,7 +133,7 @@ impl Broker {
     }
 }
 
-/// The first line of a file that only its owner may have access to; systemd's credentials are in a closed folder.
+/// The first line of a file that only its owner can read. systemd's credentials are in a private folder.
 fn read_password(path: &Path, must_be_private: bool) -> Result<String, Failure> {
     let name = path.display();
     let wrong = |why: &str| Failure::CouldNotRun(format!("--password-file: {name}: {why}"));
@@ -141,7 +142,7 @@ fn read_password(path: &Path, must_be_private: bool) -> Result<String, Failure> 
         return Err(wrong("not a regular file"));
     }
     if must_be_private && metadata.mode() & 0o077 != 0 {
-        return Err(wrong(&format!("others than its owner have access (chmod 600 {name})")));
+        return Err(wrong(&format!("users other than its owner have access (chmod 600 {name})")));
     }
     let mut text = String::new();
     let file = File::open(path).map_err(|error| wrong(&error.to_string()))?;
@@ -150,7 +151,7 @@ fn read_password(path: &Path, must_be_private: bool) -> Result<String, Failure> 
         .map_err(|error| wrong(&error.to_string()))?;
     let password = text.lines().next().unwrap_or_default();
     match password.len() {
-        0 => Err(wrong("it holds no password")),
+        0 => Err(wrong("the file does not hold a password")),
         bytes if bytes > LOGIN_BYTES_MAX => Err(wrong(&format!("longer than {LOGIN_BYTES_MAX} bytes"))),
         _ => Ok(password.to_owned()),
     }
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bridge_is_made_of_the_map_and_of_defaults() {
+    fn settings_come_from_the_configuration_and_defaults() {
         let settings = made(&options(Some("Smith"), "mqtt://ann@b"), &[]).expect("it is right");
         assert_eq!(
             (settings.node.as_str(), settings.clients.port(), settings.topics.prefix.as_str()),
@@ -188,13 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_told_with_a_remedy() {
+    fn a_wrong_option_is_reported_with_a_remedy() {
         let with = |change: fn(&mut Options)| {
             let mut options = options(Some("Hill"), "mqtt://b");
             change(&mut options);
             made(&options, &[]).expect_err("it is wrong")
         };
-        for (said, words) in [
+        for (message, words) in [
             (with(|o| o.broker = "mqtt://a:b@c".into()), "--broker: every user of this machine can read"),
             (with(|o| o.prefix = Some("a/#".into())), "--prefix: a prefix has no wildcards (owntracks/herd)"),
             (with(|o| o.take_in = Some("+".into())), "--take-in: an id is made of"),
@@ -207,7 +208,7 @@ mod tests {
             ),
             (with(|o| o.name = None), "1: no node of the configuration runs on this machine"),
         ] {
-            assert!(said.contains(words), "{said}");
+            assert!(message.contains(words), "{message}");
         }
         let several = made(&options(None, "mqtt://b"), &["Hill", "Smith"]).expect_err("which?");
         assert!(several.contains("one of: Hill, Smith"), "{several}");
@@ -227,7 +228,7 @@ mod tests {
             read("secret", 0o640, true)
                 .is_err_and(|why| why.contains("chmod 600") && !why.contains("secret"))
         );
-        assert!(read("\n", 0o600, true).is_err_and(|why| why.contains("no password")));
+        assert!(read("\n", 0o600, true).is_err_and(|why| why.contains("not hold a password")));
         assert!(read(&"x".repeat(LOGIN_BYTES_MAX + 1), 0o600, true).is_err_and(|why| why.contains("longer")));
         assert!(read(&"x".repeat(LOGIN_BYTES_MAX), 0o600, true).is_ok());
         std::fs::remove_file(&path).expect("it is there");

@@ -1,7 +1,7 @@
-//! Names of topics: from a client's id to the topic that its position has, and from a topic to an id.
+//! Names of topics: from a client's id to the topic of its position, and from a topic to an id.
 //!
-//! A client chooses its id: any bytes but white space. A topic is UTF-8 with signs of its own, and a broker closes the connection
-//! at a malformed one. So the bridge percent-encodes all that is not a letter, a digit or a plain sign, and no two ids share a
+//! A client chooses its id: any bytes but white space. A topic is UTF-8 with special signs, and a broker closes the connection
+//! at a malformed topic. So the bridge percent-encodes all signs but letters, digits and plain signs. Two ids never share a
 //! topic.
 
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use herd::proto::fields::{ClientId, is_white_space};
 /// The topics that a bridge publishes under.
 #[derive(Clone, Debug)]
 pub struct Topics {
-    /// What comes before a client's id: [`check_prefix`].
+    /// The levels before a client's id: [`check_prefix`].
     pub prefix: String,
     /// Whether dots are percent-encoded too: NATS before 2.10 closes the connection at a topic with a dot.
     pub encode_dots: bool,
@@ -27,8 +27,8 @@ impl Topics {
         topic
     }
 
-    /// The topic of the bridge's status. One level more than a client has, so that a subscriber to all clients
-    /// (`owntracks/+/+`) does not see it.
+    /// The topic of the bridge's status. It has one level more than a client's topic, so a subscriber to all clients
+    /// (`owntracks/+/+`) does not get it.
     #[must_use]
     pub fn of_bridge(&self, node: &str) -> String {
         let mut topic = format!("{}/$bridge/", self.prefix);
@@ -40,7 +40,7 @@ impl Topics {
         let start = topic.len();
         for chunk in id.utf8_chunks() {
             for c in chunk.valid().chars() {
-                // A leading `$` is for what is not a client: see `of_bridge`.
+                // A leading `$` marks a topic that is not a client's: see `of_bridge`.
                 let is_special = "/+#%".contains(c)
                     || (c == '$' && topic.len() == start)
                     || (c == '.' && self.encode_dots);
@@ -57,7 +57,7 @@ impl Topics {
 
 /// The client's id of this topic: its last two levels, `user.device`. `None` if they do not make an id.
 ///
-/// White space and `%` are percent-encoded, and the dots of a device: the last dot of an id stands between its two parts.
+/// White space, `%` and the dots of a device are percent-encoded, so the last dot of an id separates its two parts.
 #[must_use]
 pub fn client_of(topic: &str) -> Option<ClientId> {
     let mut levels = topic.rsplit('/');
@@ -111,7 +111,7 @@ pub fn covers(filter: &str, topic: &str) -> bool {
     }
 }
 
-/// Whether this may be a prefix: levels that are not empty, without wildcards.
+/// Whether this is a prefix: levels that are not empty, without wildcards.
 ///
 /// # Errors
 /// What is wrong.
@@ -125,7 +125,7 @@ pub fn check_prefix(prefix: &str) -> Result<(), String> {
     }
 }
 
-/// Whether this may be a filter of what is taken in: at least the two levels that make an id.
+/// Whether this is a filter for `--take-in`: it has at least the two levels that make an id.
 ///
 /// # Errors
 /// What is wrong.

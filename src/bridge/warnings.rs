@@ -1,14 +1,14 @@
-//! What a bridge warns of, each kind with a rate limit of its own: see [`warn_limit`](herd::server::warn_limit).
+//! The kinds of warnings. Each kind has its own rate limit: see [`warn_limit`](herd::server::warn_limit).
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// The broker is away: counted as `broker_down`.
+    /// The broker is down: counted as `broker_down`.
     Broker,
-    /// The node cannot be watched: counted as `node_down`.
+    /// The node's event stream is down: counted as `node_down`.
     Watched,
-    /// The node takes no updates.
-    Reports,
-    /// A user of the broker has too many devices: counted as `too_many_devices`.
+    /// The node does not accept updates.
+    Updates,
+    /// An MQTT user has too many devices: counted as `too_many_devices`.
     Devices,
     /// The broker refuses a message of the bridge: counted as `denied`.
     Denied,
@@ -16,7 +16,7 @@ pub(super) enum Kind {
     Refused,
 }
 
-/// How many kinds there are.
+/// The number of kinds.
 pub(super) const KINDS: usize = Kind::Refused as usize + 1;
 
 impl From<Kind> for usize {

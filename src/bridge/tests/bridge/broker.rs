@@ -1,4 +1,4 @@
-//! Mosquitto, and what reads and publishes there: Debian's packages mosquitto and mosquitto-clients.
+//! Mosquitto and its command-line clients, of Debian's packages mosquitto and mosquitto-clients.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -9,14 +9,14 @@ use herd_test_support::{Folder, Log, free_addresses, memory_kib, until, until_so
 
 const BROKER: &str = "/usr/sbin/mosquitto";
 
-/// A process that ends with the test, and what it says.
+/// A process that ends with the test, and its output.
 pub(crate) struct Process {
     pub(crate) child: Child,
     pub(crate) log: Log,
 }
 
 impl Process {
-    /// Starts it; it says things on its standard output or its standard error.
+    /// Starts it, and reads its standard output and its standard error.
     pub(crate) fn start(command: &mut Command, what: &str) -> Process {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{what}: {error}: is it installed?"));
@@ -45,7 +45,7 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- said by process {}\n{}", self.child.id(), self.log.tail());
+            eprintln!("--- output of process {}\n{}", self.child.id(), self.log.tail());
         }
     }
 }
@@ -58,10 +58,10 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    /// Everybody may do everything, or with more settings not.
+    /// Starts Mosquitto with these further settings.
     pub(crate) fn start(settings: &str) -> Broker {
         let (address, folder) = (free_addresses(1)[0], Folder::new());
-        // As root it would become another user, who cannot read here.
+        // As root, Mosquitto changes to another user, which cannot read this folder.
         let user = if rustix::process::getuid().is_root() { "user root\n" } else { "" };
         let text =
             format!("{user}listener {} {}\npersistence false\n{settings}\n", address.port(), address.ip());
@@ -75,13 +75,13 @@ impl Broker {
         Broker::start("allow_anonymous true")
     }
 
-    /// What plays the broker on an address: it is handed each connection.
+    /// A scripted broker: `serve` gets each connection.
     pub(crate) fn played(serve: impl Fn(TcpStream) + Send + 'static) -> Broker {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
         let address = listener.local_addr().expect("it is bound");
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                serve(stream.expect("somebody comes"));
+                serve(stream.expect("a bridge connects"));
             }
         });
         Broker { address, folder: Folder::new(), process: None }
@@ -110,11 +110,11 @@ impl Broker {
         command
     }
 
-    /// Somebody who reads all topics: a line a message, `retained topic message`.
+    /// A subscriber to all topics. It prints one line for each message: `retained topic message`.
     pub(crate) fn reader(&self) -> Process {
         let mut command = self.client("mosquitto_sub");
         let reader = Process::start(command.args(["-t", "#", "-F", "%r %t %p"]), "mosquitto_sub");
-        // It says nothing when it begins to read, so it is told something.
+        // The subscriber prints nothing when it begins, so the test publishes a message.
         until("the reader reads", || {
             self.publish("ready", "x");
             reader.log.has("0 ready x")

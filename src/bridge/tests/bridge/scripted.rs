@@ -1,4 +1,4 @@
-//! Brokers that a script plays: they answer wrongly, close at once, or never stop.
+//! Scripted brokers: they answer wrongly, close at once, or never stop.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,10 +13,10 @@ use herd_test_support::{Herd, PATIENCE, until};
 const ACCEPTED: &[u8] = b"\x20\x03\x00\x00\x00";
 
 #[test]
-fn what_answers_may_be_no_broker_at_all() {
+fn a_program_that_is_not_a_broker() {
     let herd = Herd::one().start();
     for (answer, words) in [
-        (&b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"[..], "first word"),
+        (&b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"[..], "first packet"),
         (b"", "is it a broker of MQTT 3.1.1 or 5?"),
         (b"\x20\x02\x00\x01", "does not speak this version of MQTT"),
         (b"\xff\xff\xff\xff\xff", "not MQTT"),
@@ -40,7 +40,7 @@ fn a_broker_that_sends_all_the_time_and_acknowledges_nothing_takes_no_memory() {
     const MESSAGES: u32 = 100_000;
     const GROWN_KIB_MAX: u64 = 6 * 1024;
     let herd = Herd::one().start();
-    let (sender, told) = std::sync::mpsc::channel();
+    let (sender, all_read) = std::sync::mpsc::channel();
     let broker = Broker::played(move |mut stream| {
         let _ = stream.read(&mut [0; 1000]);
         let mut packets = ACCEPTED.to_vec();
@@ -66,7 +66,7 @@ fn a_broker_that_sends_all_the_time_and_acknowledges_nothing_takes_no_memory() {
     let bridge = bridge(&herd, "Hill", &broker, "", &[]);
     bridge.log.wait_for("node up");
     let before_kib = bridge.private_kib();
-    told.recv_timeout(2 * PATIENCE).expect("the bridge reads all");
+    all_read.recv_timeout(2 * PATIENCE).expect("the bridge reads all");
     // As many as a node remembers.
     counted(&bridge, "taken_in 4096");
     counted(&bridge, &format!("too_many_devices {}", MESSAGES - 4096));
@@ -114,14 +114,14 @@ fn a_broker_that_closes_at_once_is_never_reported_as_up() {
 }
 
 #[test]
-fn a_broker_that_only_speaks_3_1_1_is_spoken_to_in_it() {
+fn a_broker_that_only_speaks_3_1_1() {
     let (herd, mosquitto) = (Herd::one().start(), Broker::open());
     let reader = mosquitto.reader();
     let address = mosquitto.address;
     let broker = Broker::played(move |mut stream| {
         let mut connect = [0; 1000];
         let read = stream.read(&mut connect).expect("the bridge begins");
-        // The version stands behind the fixed header and the protocol's name.
+        // The version follows the fixed header and the protocol's name.
         if connect[8] == 4 {
             let mut beyond = TcpStream::connect(address).expect("Mosquitto listens");
             beyond.write_all(&connect[..read]).expect("Mosquitto reads");

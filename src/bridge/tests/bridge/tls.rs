@@ -87,7 +87,7 @@ fn a_broker_that_cannot_prove_its_name_is_refused() {
             "TLS: invalid peer certificate: certificate not valid for name",
         ),
         (&format!("mqtts://{}", broker.address), Some(&ca_file), "TLS: "),
-        // Without TLS where the broker wants it.
+        // Without TLS at a port that demands it.
         (&url.replace("mqtts", "mqtt"), None, "before it accepted the bridge"),
     ] {
         let flags: Vec<&str> =
