@@ -37,7 +37,7 @@ use std::time::{Duration, Instant};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 /// How long anything may take before a test gives up. Far more than it ever takes.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks until there is something to see.
 pub fn until_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
