@@ -99,7 +99,7 @@ fn a_broker_that_closes_at_once_is_never_reported_as_up() {
     let herd = Herd::one().start();
     for (answer, words) in [
         (&b""[..], "before it accepted the bridge"),
-        (ACCEPTED, "it accepted the bridge and ended the connection at once"),
+        (ACCEPTED, "the broker accepted the bridge and ended the connection at once"),
     ] {
         let broker = Broker::played(move |mut stream| {
             let _ = stream.read(&mut [0; 1000]);
