@@ -63,7 +63,8 @@ impl<const SLOTS: usize> Siege<SLOTS> {
     fn say(&mut self, node: usize, from: Ipv4Addr, line: &str) -> bool {
         let (now, mut bytes) = (self.now(), [0; ANSWER_BYTES_MAX]);
         let quota_key = self.nodes[node].quota_key(IpAddr::V4(from));
-        let answer = self.nodes[node].client_line(&now, quota_key, line.as_bytes(), &mut Out::new(&mut bytes));
+        let answer =
+            self.nodes[node].client_line(&now, quota_key, line.as_bytes(), &mut Out::new(&mut bytes));
         matches!(answer, Answer::Places(_))
     }
 
