@@ -58,8 +58,8 @@ pub const GATEWAYS_MAX: usize = 64;
 
 /// The largest `snapshot_s`, in seconds: a day, the lifetime of an entry.
 pub const SNAPSHOT_S_MAX: u32 = 86_400;
-/// The smallest `snapshot_s`, in seconds, for a disk that does not wear out. An SD card needs minutes.
-pub const SNAPSHOT_S_MIN: u32 = 10;
+/// The smallest `snapshot_s`, in seconds. More frequent snapshots wear out an SD card.
+pub const SNAPSHOT_S_MIN: u32 = 60;
 
 /// A value of the configuration and its line.
 #[derive(Clone, Copy, Debug)]

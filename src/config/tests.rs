@@ -128,16 +128,16 @@ fn mistakes_of_other_members_are_reported() {
             ],
         ),
         (
-            with(", \"snapshot_s\": 9"),
-            vec!["m:4: snapshot_s: \"9\" is out of range (use whole seconds, 10 to 86400)"],
+            with(", \"snapshot_s\": 59"),
+            vec!["m:4: snapshot_s: \"59\" is out of range (use whole seconds, 60 to 86400)"],
         ),
         (
             with(", \"snapshot_s\": 86401"),
-            vec!["m:4: snapshot_s: \"86401\" is out of range (use whole seconds, 10 to 86400)"],
+            vec!["m:4: snapshot_s: \"86401\" is out of range (use whole seconds, 60 to 86400)"],
         ),
         (
             with(", \"snapshot_s\": true"),
-            vec!["m:4: snapshot_s: \"true\" is out of range (use whole seconds, 10 to 86400)"],
+            vec!["m:4: snapshot_s: \"true\" is out of range (use whole seconds, 60 to 86400)"],
         ),
         (with(", \"clock\": true"), vec!["m:4: clock: found true or false, expected a string"]),
     ] {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use herd::config::SNAPSHOT_S_MIN;
 use herd::proto::limits::AGE_S_MAX;
@@ -12,7 +12,7 @@ use herd::proto::node::{Node, Seed, Setup};
 use herd::proto::out::Out;
 use herd::proto::update::Update;
 use herd::server::snapshot::format::{Encoder, LINE_BYTES_MAX, Written};
-use herd_test_support::{Herd, Log, command, runs_beside, until};
+use herd_test_support::{Herd, Log, command, runs_beside, until, until_within};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -156,7 +156,7 @@ fn power_cut() {
     let kept = herd["Hill"].ask("IAMAT kept +1+1 1");
     herd.wait_for_at("kept", &kept);
     let has_written = |name: &str| status(&herd, name)["snapshot"]["written"] == 1;
-    until("both have written", || herd.names().into_iter().all(has_written));
+    until_within(Duration::from_secs(120), "both have written", || herd.names().into_iter().all(has_written));
     let status = status(&herd, "Hill");
     let last = &status["snapshot"];
     assert_eq!(
