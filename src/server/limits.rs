@@ -82,9 +82,6 @@ pub const TURN_BUSY_CLIENTS: usize = 8;
 pub const TURN_BUSY_BYTES: usize = 4096;
 /// A client that sends more bytes than this at a time is busy: some seven lines.
 pub const LITTLE_BYTES: usize = 512;
-/// Bytes that a sparse client's turn reads at most. A newcomer counts as sparse, and one that sends a flood must not take longer
-/// than others. Over [`LITTLE_BYTES`], so that a client near that bound is not read twice.
-pub const TURN_SPARSE_BYTES: usize = 1024;
 /// Connections that are closed in a row for not reading, before others have a turn: to free what the kernel holds for
 /// one takes longer than an answer.
 pub const TURN_CLOSES: usize = 4;

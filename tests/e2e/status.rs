@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::Output;
 
 use herd_test_support::{Herd, command, runs_beside, until};
+use rustix::process::Signal;
 use serde_json::Value;
 
 /// Exit status, standard output, standard error.
@@ -33,6 +34,23 @@ fn socket(herd: &Herd, name: &str) -> PathBuf {
 fn link<'a>(status: &'a Value, node: &str) -> &'a Value {
     let links = status["links"].as_array().expect("a list");
     links.iter().find(|link| link["node"] == node).unwrap_or_else(|| panic!("no {node} in {status}"))
+}
+
+#[test]
+fn stopped_node() {
+    let herd = Herd::one().start();
+    let (name, path) = (herd.names()[0], socket(&herd, herd.names()[0]));
+    herd[name].signal(Signal::STOP);
+    for (asked, remedy) in [
+        (name, "restart it, such as: systemctl restart herd@"),
+        (path.to_str().expect("a plain path"), "restart its process"),
+    ] {
+        let (code, text, messages) = status(&herd, &[asked]);
+        assert_eq!((code, text.as_str()), (Some(1), ""));
+        assert!(messages.contains("does not answer: its process is stopped or hangs"), "{messages}");
+        assert!(messages.contains(remedy), "{messages}");
+    }
+    herd[name].signal(Signal::CONT);
 }
 
 #[test]

@@ -63,7 +63,11 @@ fn ask(name: &str, request: Request) -> Result<String, Failure> {
     let names = control::names();
     let is_silent = |error: &io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
     if last.as_ref().is_some_and(|(_, error)| is_silent(error)) {
-        let remedy = format!("restart it, such as: systemctl restart herd@{name}");
+        // A path names a socket, not a unit.
+        let remedy = match name.contains('/') {
+            true => "restart its process".to_owned(),
+            false => format!("restart it, such as: systemctl restart herd@{name}"),
+        };
         let message = format!("{} does not answer: its process is stopped or hangs ({remedy})", quoted(name));
         return Err(Failure::CouldNotRun(format!("status: {message}")));
     }

@@ -28,7 +28,7 @@ use crate::proto::time::Mono;
 use crate::server::client::Client;
 use crate::server::limits::{
     CLIENTS_MAX, LINGER_BYTES_MAX, LINGER_MS_MAX, LITTLE_BYTES, TURN_BUSY_BYTES, TURN_BUSY_CLIENTS,
-    TURN_CLIENTS, TURN_CLOSES, TURN_SPARSE_BYTES, UNREAD_LOOK_MS, UNREAD_MS_MAX,
+    TURN_CLIENTS, TURN_CLOSES, UNREAD_LOOK_MS, UNREAD_MS_MAX,
 };
 use crate::server::shared::Server;
 use crate::server::status::RuntimeStats;
@@ -117,8 +117,7 @@ impl Clients {
         let key = self.turns.take(class)?;
         let mut brought = 0;
         let before = self.slots[key].unread_since();
-        let bytes_max = if class == Class::Sparse { TURN_SPARSE_BYTES } else { usize::MAX };
-        let after = self.slots[key].turn(server, &self.mailbox, key, bytes_max, &mut brought);
+        let after = self.slots[key].turn(server, &self.mailbox, key, &mut brought);
         self.took_some(key, before);
         let is_much = brought > LITTLE_BYTES || self.slots[key].client.is_in_line();
         self.turns.set_class(key, if is_much { Class::Busy } else { Class::Sparse });

@@ -109,11 +109,10 @@ impl Slot {
         server: &'static Server<Epoll>,
         mailbox: &Arc<Mailbox>,
         key: usize,
-        bytes_max: usize,
         brought: &mut usize,
     ) -> After {
         match self.waits.as_deref_mut() {
-            None => self.read(server, mailbox, key, bytes_max, brought),
+            None => self.read(server, mailbox, key, brought),
             Some(Waits::Places(_)) => After::Wait,
             Some(Waits::End { bytes_left, .. }) => {
                 let (after, read) = discard(&self.stream, &mut self.readiness, *bytes_left);
@@ -145,7 +144,6 @@ impl Slot {
         server: &'static Server<Epoll>,
         mailbox: &Arc<Mailbox>,
         key: usize,
-        bytes_max: usize,
         brought: &mut usize,
     ) -> After {
         let mut buffers = server.driver.buffers();
@@ -154,8 +152,8 @@ impl Slot {
         let mut len = client.rest.len();
         buffers.input[..len].copy_from_slice(&client.rest);
         if !client.backlog && !client.ended {
-            let room = bytes_max.min(buffers.input.len() - len);
-            match self.stream.read(&mut buffers.input[len..len + room]) {
+            let room = buffers.input.len() - len;
+            match self.stream.read(&mut buffers.input[len..]) {
                 Ok(0) => client.ended = true,
                 Ok(read) => {
                     len += read;
