@@ -115,7 +115,7 @@ fn all_nodes_of_machine() {
     // A node that stops takes its socket with it; one that was killed finds its own again.
     herd["Smith"].start();
     assert_eq!(status(&herd, &["Smith"]).0, Some(0));
-    herd["Hill"].signal(rustix::process::Signal::TERM);
+    herd["Hill"].signal(Signal::TERM);
     herd["Hill"].wait_for_end();
     assert!(!path.exists());
 }

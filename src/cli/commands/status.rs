@@ -50,19 +50,20 @@ fn all(request: Request) -> Result<String, Failure> {
 }
 
 fn ask(name: &str, request: Request) -> Result<String, Failure> {
-    let (mut denied, mut last) = (false, None);
+    let (mut denied, mut silent, mut last) = (false, false, None);
     for path in sockets(name) {
         match UnixStream::connect(&path).and_then(|stream| exchange(stream, request)) {
             Ok(answer) => return Ok(answer),
             Err(error) => {
                 denied |= error.kind() == ErrorKind::PermissionDenied;
+                // A read that reached its time limit.
+                silent |= matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
                 last = Some((path, error));
             }
         }
     }
     let names = control::names();
-    let is_silent = |error: &io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
-    if last.as_ref().is_some_and(|(_, error)| is_silent(error)) {
+    if silent {
         // A path names a socket, not a unit.
         let remedy = match name.contains('/') {
             true => "restart its process".to_owned(),
