@@ -42,7 +42,7 @@ function facts({ table: held, clients: connected, places, http, ...status }) {
     ['Clients connected', `${grouped(connected.connected)} of ${grouped(connected.max)}`],
     ['Clients evicted', grouped(connected.pushed_out), connected.pushed_out > 0],
     ['Places', placesWords(places), places.paused_s !== null || (places.last_failure_ago_s ?? Infinity) < 600],
-    ['Subscribers', grouped(http.watchers)],
+    ['Subscribers', grouped(http.subscribers)],
     ['Refused over HTTP', grouped(http.denied + http.refused)],
     ['Log lines lost', grouped(status.log_lines_lost), status.log_lines_lost > 0],
   ];

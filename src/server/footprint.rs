@@ -5,8 +5,8 @@
 use super::control::CONTROLS_MAX;
 use super::http::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX};
 use super::limits::{
-    CLIENTS_MAX, INPUT_BYTES, LISTEN_BACKLOG, LIVE_LOOK_BYTES_MAX, LIVE_RING_BYTES, LOCAL_WATCHERS_MAX,
-    LOG_LINE_BYTES_MAX, OUTPUT_BYTES, REPEATED_BYTES_MAX, SILENT_MAX, UNREAD_BYTES_MAX, WATCHERS_MAX,
+    CLIENTS_MAX, INPUT_BYTES, LISTEN_BACKLOG, LIVE_LOOK_BYTES_MAX, LIVE_RING_BYTES, LOCAL_SUBSCRIBERS_MAX,
+    LOG_LINE_BYTES_MAX, OUTPUT_BYTES, REPEATED_BYTES_MAX, SILENT_MAX, SUBSCRIBERS_MAX, UNREAD_BYTES_MAX,
 };
 use super::snapshot::CHUNK_ENTRIES;
 use super::snapshot::format::{ENTRIES_MAX, LINE_BYTES_MAX};
@@ -84,8 +84,8 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit("requests answered at once, HTTP", HTTP_CONNECTIONS_MAX, 0, "wait a second, then 503"),
     limit("connections without a request, each of the two", SILENT_MAX, 0, "the oldest is disconnected"),
-    limit("event streams, HTTP", WATCHERS_MAX, 0, "answered by 503; other requests are served"),
-    limit("event streams, control socket", LOCAL_WATCHERS_MAX, 0, "disconnected"),
+    limit("event streams, HTTP", SUBSCRIBERS_MAX, 0, "answered by 503; other requests are served"),
+    limit("event streams, control socket", LOCAL_SUBSCRIBERS_MAX, 0, "disconnected"),
     limit(
         "bytes an event stream may be behind",
         LIVE_RING_BYTES,

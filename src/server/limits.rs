@@ -92,11 +92,11 @@ pub const STATUS_EVERY_MS: u64 = 10_000;
 pub const STATUS_FIRST_MS: u64 = 1_000;
 
 /// Subscribers over HTTP at once. A further one gets the answer 503.
-pub const WATCHERS_MAX: usize = 12;
-const _: () = assert!(WATCHERS_MAX < super::http::HTTP_CONNECTIONS_MAX, "the metrics stay reachable");
+pub const SUBSCRIBERS_MAX: usize = 12;
+const _: () = assert!(SUBSCRIBERS_MAX < super::http::HTTP_CONNECTIONS_MAX, "the metrics stay reachable");
 /// Subscribers at the control socket at once. A further one is disconnected.
-pub const LOCAL_WATCHERS_MAX: usize = 2;
-const _: () = assert!(LOCAL_WATCHERS_MAX < super::control::CONTROLS_MAX, "the status stays reachable");
+pub const LOCAL_SUBSCRIBERS_MAX: usize = 2;
+const _: () = assert!(LOCAL_SUBSCRIBERS_MAX < super::control::CONTROLS_MAX, "the status stays reachable");
 /// The interval at which subscribers get changes, in milliseconds.
 pub const LIVE_EVERY_MS: u64 = 250;
 /// The status of the node is sent once per this number of intervals: every two seconds.
@@ -110,9 +110,9 @@ pub const LIVE_LOOK_BYTES_MAX: usize = 24 * 1024;
 /// Bytes that a subscriber may be behind. One that falls farther behind is disconnected and can start again.
 pub const LIVE_RING_BYTES: usize = 64 * 1024;
 /// The send buffer of a subscriber's connection, in bytes. Bytes that wait in it are old and use the board's memory.
-pub const WATCHER_SEND_BUFFER_BYTES: usize = 32 * 1024;
+pub const SUBSCRIBER_SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// A subscriber that reads no bytes for this time is disconnected, in milliseconds.
-pub const WATCHER_MS_MAX: u64 = 10_000;
+pub const SUBSCRIBER_MS_MAX: u64 = 10_000;
 
 /// A node that stops waits no longer than this for its table to be on the disk, in milliseconds. The unit ends it after five
 /// seconds.

@@ -76,7 +76,7 @@ fn connections(text: &mut Text, stats: &RuntimeStats) {
         stats.http_denied,
     );
     text.counter("herd_http_refused", "Malformed HTTP requests.", stats.http_refused);
-    text.gauge("herd_event_subscribers", "Open event streams.", stats.watchers);
+    text.gauge("herd_event_subscribers", "Open event streams.", stats.subscribers);
     text.counter(
         "herd_event_subscribers_lost",
         "Event streams closed because the subscriber fell too far behind.",

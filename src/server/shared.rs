@@ -157,7 +157,7 @@ impl<R: NodeRuntime> Server<R> {
             http_answered,
             http_denied,
             http_refused,
-            watchers: self.live.watchers(),
+            subscribers: self.live.subscribers(),
             subscribers_lost,
             subscribers_refused,
             ..R::stats(&self.clients.borrow())

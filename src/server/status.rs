@@ -30,7 +30,7 @@ pub struct RuntimeStats {
     /// HTTP requests refused: an unknown page, or not valid.
     pub http_refused: u64,
     /// Subscribers.
-    pub watchers: usize,
+    pub subscribers: usize,
     /// Subscribers disconnected because they fell too far behind.
     pub subscribers_lost: u64,
     /// Subscribers refused because the maximum was reached.
@@ -159,12 +159,12 @@ impl Status {
             text,
             "  clients  {clients} connected of {clients_max}; {clients_evicted} evicted, {unread_refused} disconnected because they did not read"
         );
-        let RuntimeStats { http_answered, http_denied, http_refused, watchers, subscribers_lost, .. } =
+        let RuntimeStats { http_answered, http_denied, http_refused, subscribers, subscribers_lost, .. } =
             self.stats;
-        if http_answered + http_denied + http_refused > 0 || watchers > 0 {
+        if http_answered + http_denied + http_refused > 0 || subscribers > 0 {
             let _ = writeln!(
                 text,
-                "  http     {watchers} subscribers, {subscribers_lost} fell behind; {http_answered} answered, {http_denied} denied, {http_refused} refused"
+                "  http     {subscribers} subscribers, {subscribers_lost} fell behind; {http_answered} answered, {http_denied} denied, {http_refused} refused"
             );
         }
         let _ = writeln!(text, "  places   {}", self.places);
@@ -215,7 +215,7 @@ impl Status {
         json.number("answered", Some(self.stats.http_answered));
         json.number("denied", Some(self.stats.http_denied));
         json.number("refused", Some(self.stats.http_refused));
-        json.number("watchers", Some(self.stats.watchers));
+        json.number("subscribers", Some(self.stats.subscribers));
         json.number("subscribers_lost", Some(self.stats.subscribers_lost));
         json.number("subscribers_refused", Some(self.stats.subscribers_refused));
         json.close('}');

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
-use herd::server::limits::{LOCAL_WATCHERS_MAX, WATCHERS_MAX};
+use herd::server::limits::{LOCAL_SUBSCRIBERS_MAX, SUBSCRIBERS_MAX};
 use herd_test_support::{Herd, PATIENCE, free_addresses, until};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -130,7 +130,7 @@ fn table_then_changes() {
     assert_eq!(watcher.clients.len(), 301);
     watcher.until("how all is", |watcher| {
         watcher.seen.get("herd").is_some_and(|herd| herd["in_sync"] == true)
-            && watcher.seen.get("status").is_some_and(|status| status["http"]["watchers"] == 1)
+            && watcher.seen.get("status").is_some_and(|status| status["http"]["subscribers"] == 1)
     });
 }
 
@@ -158,15 +158,15 @@ fn clients_as_json() {
 #[test]
 fn too_many_subscribers() {
     let (herd, http) = pair();
-    let mut seats: Vec<_> = (0..WATCHERS_MAX).map(|_| get(http, "/events", "")).collect();
+    let mut seats: Vec<_> = (0..SUBSCRIBERS_MAX).map(|_| get(http, "/events", "")).collect();
     assert!(seats.iter().all(|(status, _)| *status == 200));
     assert_eq!(get(http, "/events", "").0, 503);
     // Figures are to be had all the same, and so is a seat at the board's own socket.
     let mut text = String::new();
     get(http, "/metrics", "").1.read_to_string(&mut text).expect("UTF-8");
-    assert!(text.contains(&format!("herd_event_subscribers {WATCHERS_MAX}\n")), "{text}");
+    assert!(text.contains(&format!("herd_event_subscribers {SUBSCRIBERS_MAX}\n")), "{text}");
     assert!(text.contains("herd_event_subscribers_refused_total 1\n"), "{text}");
-    let mut local: Vec<_> = (0..LOCAL_WATCHERS_MAX).map(|_| at_the_socket(&herd)).collect();
+    let mut local: Vec<_> = (0..LOCAL_SUBSCRIBERS_MAX).map(|_| at_the_socket(&herd)).collect();
     for watcher in &mut local {
         watcher.until("it is told", |watcher| watcher.seen.contains_key("all"));
     }
@@ -199,7 +199,7 @@ fn deaf_subscriber() {
     move_all();
     Watcher::new(get(http, "/events", "").1).until("all is told", |watcher| watcher.seen.contains_key("all"));
     let before_kib = herd["Hill"].anonymous_kib();
-    let deaf: Vec<_> = (0..WATCHERS_MAX)
+    let deaf: Vec<_> = (0..SUBSCRIBERS_MAX)
         .map(|_| {
             let stream = TcpStream::connect(http).expect("the node listens");
             // As little as the kernel allows waits for somebody who does not read.

@@ -32,8 +32,8 @@ async fn answer<R: NodeRuntime>(
         Request::HerdText | Request::HerdJson => herd_answer(server, request, INQUIRY_MS_MAX).await?,
         Request::Text | Request::Json => server.driver.answer(request, server.stats()),
         Request::Watch => {
-            let watcher = server.live.join(Subscriber::Local).ok_or(io::ErrorKind::QuotaExceeded)?;
-            return watch(server, watcher, &mut stream).await;
+            let reader = server.live.join(Subscriber::Local).ok_or(io::ErrorKind::QuotaExceeded)?;
+            return watch(server, reader, &mut stream).await;
         }
     };
     server.in_time(CONTROL_MS_MAX, stream.write_all(answer.as_bytes())).await

@@ -27,7 +27,7 @@ use std::task::Waker;
 use super::NodeConfig;
 use super::driver::Driver;
 use super::json::Json;
-use super::limits::{LIVE_LOOK_BYTES_MAX, LIVE_RING_BYTES, LOCAL_WATCHERS_MAX, WATCHERS_MAX};
+use super::limits::{LIVE_LOOK_BYTES_MAX, LIVE_RING_BYTES, LOCAL_SUBSCRIBERS_MAX, SUBSCRIBERS_MAX};
 use crate::proto::fields::{ClientId, Position};
 use crate::proto::limits::{AGE_S_MAX, NODE_NAME_BYTES_MAX, NODES_MAX};
 use crate::proto::node::events::WATCH_LINE_BYTES_MAX;
@@ -104,7 +104,7 @@ pub struct Live {
     ring: RefCell<Ring>,
     waiting: RefCell<Vec<Waker>>,
     /// The numbers of subscribers over HTTP, and at the control socket.
-    watchers: [Cell<usize>; 2],
+    subscribers: [Cell<usize>; 2],
     lost: Cell<u64>,
     refused: Cell<u64>,
     /// A new subscriber has not got the status yet.
@@ -116,8 +116,8 @@ pub struct Live {
 impl Live {
     /// The number of subscribers.
     #[must_use]
-    pub fn watchers(&self) -> usize {
-        self.watchers.iter().map(Cell::get).sum()
+    pub fn subscribers(&self) -> usize {
+        self.subscribers.iter().map(Cell::get).sum()
     }
 
     /// Subscribers that fell a whole ring behind, and subscribers refused at the maximum, since the start.
@@ -127,10 +127,10 @@ impl Live {
     }
 
     /// Adds a subscriber, until the result is dropped; none at the maximum.
-    pub fn join(&self, seat: Subscriber) -> Option<Watcher<'_>> {
-        let (taken, most) = match seat {
-            Subscriber::Http => (&self.watchers[0], WATCHERS_MAX),
-            Subscriber::Local => (&self.watchers[1], LOCAL_WATCHERS_MAX),
+    pub fn join(&self, kind: Subscriber) -> Option<RingReader<'_>> {
+        let (taken, most) = match kind {
+            Subscriber::Http => (&self.subscribers[0], SUBSCRIBERS_MAX),
+            Subscriber::Local => (&self.subscribers[1], LOCAL_SUBSCRIBERS_MAX),
         };
         if taken.get() == most {
             self.refused.set(self.refused.get() + 1);
@@ -138,7 +138,7 @@ impl Live {
         }
         taken.set(taken.get() + 1);
         self.is_status_due.set(true);
-        Some(Watcher { live: self, taken, position: self.ring.borrow().end, next_below: Some(usize::MAX) })
+        Some(RingReader { live: self, taken, position: self.ring.borrow().end, next_below: Some(usize::MAX) })
     }
 
     /// Disconnects all subscribers: after a reload, the events that they got are not valid.
@@ -232,7 +232,7 @@ pub fn hello(plan: &NodeConfig, live: &Live, driver: &Driver) -> String {
 
 /// A subscriber: gets all entries first, then changes.
 #[derive(Debug)]
-pub struct Watcher<'a> {
+pub struct RingReader<'a> {
     live: &'a Live,
     /// The number of subscribers of the same kind.
     taken: &'a Cell<usize>,
@@ -241,7 +241,7 @@ pub struct Watcher<'a> {
     next_below: Option<usize>,
 }
 
-/// What is next for a [`Watcher`].
+/// What is next for a [`RingReader`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next<T> {
     /// The result of `send` for the next bytes of the ring.
@@ -252,8 +252,8 @@ pub enum Next<T> {
     Lost,
 }
 
-impl Watcher<'_> {
-    /// Passes the next bytes of the ring to `send`. Call [`Watcher::sent`] with the number of bytes sent.
+impl RingReader<'_> {
+    /// Passes the next bytes of the ring to `send`. Call [`RingReader::sent`] with the number of bytes sent.
     pub fn next<T>(&self, send: impl FnOnce(&[u8]) -> T) -> Next<T> {
         match self.live.ring.borrow().since(self.position) {
             None => {
@@ -303,7 +303,7 @@ impl Watcher<'_> {
     }
 }
 
-impl Drop for Watcher<'_> {
+impl Drop for RingReader<'_> {
     fn drop(&mut self) {
         self.taken.set(self.taken.get() - 1);
     }

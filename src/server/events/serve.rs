@@ -7,29 +7,29 @@ use std::task::Poll;
 
 use futures_lite::{AsyncWrite, AsyncWriteExt, future};
 
-use super::{Next, Watcher, hello};
+use super::{Next, RingReader, hello};
 use crate::server::control::Request;
 use crate::server::herd_status::herd_answer;
 use crate::server::limits::{
-    LIVE_EVERY_MS, LIVE_HERD_LOOKS, LIVE_HERD_MS_MAX, LIVE_STATUS_LOOKS, WATCHER_MS_MAX,
+    LIVE_EVERY_MS, LIVE_HERD_LOOKS, LIVE_HERD_MS_MAX, LIVE_STATUS_LOOKS, SUBSCRIBER_MS_MAX,
 };
 use crate::server::shared::{NodeRuntime, Server};
 
 /// Sends all entries, then changes, until the subscriber disconnects, stops reading, or falls behind.
 pub(crate) async fn watch<R: NodeRuntime>(
     server: &'static Server<R>,
-    mut watcher: Watcher<'static>,
+    mut reader: RingReader<'static>,
     stream: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {
     keep_looking(server);
     let first = hello(&server.plan.borrow(), &server.live, &server.driver);
-    server.in_time(WATCHER_MS_MAX, stream.write_all(first.as_bytes())).await?;
+    server.in_time(SUBSCRIBER_MS_MAX, stream.write_all(first.as_bytes())).await?;
     drop(first);
     loop {
-        send_changes(server, &mut watcher, stream).await?;
-        match watcher.piece(&server.driver) {
-            Some(piece) => server.in_time(WATCHER_MS_MAX, stream.write_all(&piece)).await?,
-            None => more(&watcher).await,
+        send_changes(server, &mut reader, stream).await?;
+        match reader.piece(&server.driver) {
+            Some(piece) => server.in_time(SUBSCRIBER_MS_MAX, stream.write_all(&piece)).await?,
+            None => more(&reader).await,
         }
     }
 }
@@ -37,30 +37,29 @@ pub(crate) async fn watch<R: NodeRuntime>(
 /// Sends what the ring has.
 async fn send_changes<R: NodeRuntime>(
     server: &'static Server<R>,
-    watcher: &mut Watcher<'_>,
+    reader: &mut RingReader<'_>,
     stream: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {
     loop {
-        let sending = poll_fn(|context| {
-            match watcher.next(|bytes| Pin::new(&mut *stream).poll_write(context, bytes)) {
+        let sending =
+            poll_fn(|context| match reader.next(|bytes| Pin::new(&mut *stream).poll_write(context, bytes)) {
                 Next::Sent(poll) => poll.map_ok(Some),
                 Next::Nothing => Poll::Ready(Ok(None)),
                 Next::Lost => Poll::Ready(Err(io::Error::other("the subscriber fell too far behind"))),
-            }
-        });
-        match server.in_time(WATCHER_MS_MAX, sending).await? {
+            });
+        match server.in_time(SUBSCRIBER_MS_MAX, sending).await? {
             None => return Ok(()),
             Some(0) => return Err(ErrorKind::WriteZero.into()),
-            Some(sent) => watcher.sent(sent),
+            Some(sent) => reader.sent(sent),
         }
     }
 }
 
 /// Waits until the ring has more.
-async fn more(watcher: &Watcher<'_>) {
-    poll_fn(|context| match watcher.next(|_| ()) {
+async fn more(reader: &RingReader<'_>) {
+    poll_fn(|context| match reader.next(|_| ()) {
         Next::Nothing => {
-            watcher.wait(context.waker());
+            reader.wait(context.waker());
             Poll::Pending
         }
         Next::Sent(()) | Next::Lost => Poll::Ready(()),
@@ -86,7 +85,7 @@ fn keep_looking<R: NodeRuntime>(server: &'static Server<R>) {
 /// Collects changes until the last subscriber disconnects.
 async fn look<R: NodeRuntime>(server: &'static Server<R>) {
     let mut looks = 0;
-    while server.live.watchers() > 0 {
+    while server.live.subscribers() > 0 {
         server.sleep_ms(LIVE_EVERY_MS).await;
         server.live.look(&server.driver);
         looks += 1;

@@ -1,4 +1,4 @@
-//! What watchers are sent.
+//! What subscribers are sent.
 
 use super::*;
 
@@ -26,29 +26,29 @@ fn a_ring_gives_what_it_has_in_order_and_knows_what_is_gone() {
 }
 
 #[test]
-fn seats_are_counted_and_given_back() {
+fn subscribers_are_counted() {
     let live = Live::default();
-    let mut taken: Vec<Watcher> = std::iter::from_fn(|| live.join(Subscriber::Http)).collect();
-    assert_eq!((taken.len(), live.lost_and_refused()), (WATCHERS_MAX, (0, 1)));
-    assert!(live.join(Subscriber::Local).is_some(), "the board's own have seats of their own");
+    let mut taken: Vec<RingReader> = std::iter::from_fn(|| live.join(Subscriber::Http)).collect();
+    assert_eq!((taken.len(), live.lost_and_refused()), (SUBSCRIBERS_MAX, (0, 1)));
+    assert!(live.join(Subscriber::Local).is_some(), "local subscribers have a limit of their own");
     taken.pop();
     assert!(live.join(Subscriber::Http).is_some());
     drop(taken);
-    assert_eq!(live.watchers(), 0);
+    assert_eq!(live.subscribers(), 0);
 }
 
 #[test]
 fn a_watcher_is_let_go_when_the_map_changes_or_it_falls_behind() {
     let live = Live::default();
-    let mut watcher = live.join(Subscriber::Http).expect("a seat");
+    let mut reader = live.join(Subscriber::Http).expect("there is room");
     live.tell("status", "{}\n");
     let expected = b"event: status\ndata: {}\n\n";
-    assert_eq!(watcher.next(|bytes| bytes == expected), Next::Sent(true));
-    watcher.sent(expected.len());
-    assert_eq!(watcher.next(<[u8]>::len), Next::Nothing);
+    assert_eq!(reader.next(|bytes| bytes == expected), Next::Sent(true));
+    reader.sent(expected.len());
+    assert_eq!(reader.next(<[u8]>::len), Next::Nothing);
     live.renew();
-    assert_eq!((watcher.next(<[u8]>::len), live.lost_and_refused().0), (Next::Lost, 1));
-    let late = live.join(Subscriber::Http).expect("a seat");
+    assert_eq!((reader.next(<[u8]>::len), live.lost_and_refused().0), (Next::Lost, 1));
+    let late = live.join(Subscriber::Http).expect("there is room");
     assert_eq!(late.next(<[u8]>::len), Next::Nothing);
 }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::server::acceptor::{Newcomer, Ticket, answer_few};
 use crate::server::events::{Subscriber, clients_piece, watch};
-use crate::server::limits::WATCHER_SEND_BUFFER_BYTES;
+use crate::server::limits::SUBSCRIBER_SEND_BUFFER_BYTES;
 use crate::server::metrics;
 use crate::server::shared::{NodeRuntime, Server};
 
@@ -54,10 +54,10 @@ async fn answer<R: NodeRuntime>(
         Asked::Page(Page::Clients, false) => return clients(server, &mut stream).await,
         Asked::Page(Page::Events, true) => stream_head(EVENTS),
         Asked::Page(Page::Events, false) => match server.live.join(Subscriber::Http) {
-            Some(watcher) => {
-                let _ = set_socket_send_buffer_size(&stream, WATCHER_SEND_BUFFER_BYTES);
+            Some(reader) => {
+                let _ = set_socket_send_buffer_size(&stream, SUBSCRIBER_SEND_BUFFER_BYTES);
                 server.in_time(HTTP_MS_MAX, stream.write_all(stream_head(EVENTS).as_bytes())).await?;
-                return watch(server, watcher, &mut stream).await;
+                return watch(server, reader, &mut stream).await;
             }
             None => refusal(503),
         },
