@@ -21,6 +21,14 @@ impl Backoff {
     }
 }
 
+/// A random number. It spreads the attempts of bridges that lost the broker at the same time.
+pub(super) fn dice() -> u64 {
+    let mut bytes = [0; 8];
+    // If the system has no random numbers, each wait is the longest.
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    u64::from_ne_bytes(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -32,8 +32,10 @@ pub mod program;
 mod run;
 pub mod session;
 pub mod settings;
+mod shared;
 pub mod stream;
 pub mod topics;
+mod updates;
 mod warnings;
 
 pub use run::run;

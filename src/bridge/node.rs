@@ -1,6 +1,5 @@
 //! The two connections to the node: its event stream, and its client port, which takes updates.
 
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -10,15 +9,13 @@ use async_net::TcpStream;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use log::{debug, info};
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, dice};
 use super::counters::Count;
 use super::in_time;
-use super::limits::{
-    ANSWER_BYTES_MAX, CONNECT_MS_MAX, ENTRIES_A_READ_MAX, SILENCE_MS_MAX, TICK_MS, UPDATES_MAX,
-};
+use super::limits::{ANSWER_BYTES_MAX, CONNECT_MS_MAX, ENTRIES_A_READ_MAX, SILENCE_MS_MAX, TICK_MS};
 use super::owntracks::Entry;
 use super::pending::Put;
-use super::run::{Bridge, dice};
+use super::shared::Bridge;
 use super::stream::{Item, Stream};
 use super::warnings::Kind;
 use herd::proto::time::Mono;
@@ -121,55 +118,6 @@ fn take(bridge: &Bridge, item: Item, up_at: &mut Option<Mono>) {
         Put::Full => Count::Unreadable,
     };
     bridge.counters.one(counted);
-}
-
-/// Updates that the node has not answered, in the order of sending.
-#[derive(Debug, Default)]
-pub(super) struct Updates {
-    waiting: VecDeque<Update>,
-    /// How many of the first updates the bridge sent over this connection.
-    sent: usize,
-    /// When the bridge began to wait for the first answer.
-    since: Mono,
-}
-
-#[derive(Debug)]
-struct Update {
-    line: String,
-    /// The connection to the broker and the number by which it is acknowledged.
-    number: Option<(u64, u16)>,
-}
-
-impl Updates {
-    pub(super) fn len(&self) -> usize {
-        self.waiting.len()
-    }
-
-    pub(super) fn push(&mut self, line: String, number: Option<(u64, u16)>) {
-        debug_assert!(self.waiting.len() < UPDATES_MAX);
-        self.waiting.push_back(Update { line, number });
-    }
-
-    /// The lines that the bridge has not sent. They count as sent.
-    fn send(&mut self, now: Mono) -> String {
-        let lines = self.waiting.iter().skip(self.sent).flat_map(|update| [&*update.line, "\n"]).collect();
-        if self.sent == 0 {
-            self.since = now;
-        }
-        self.sent = self.waiting.len();
-        lines
-    }
-
-    /// The update that an answer is for: the first. `None` if the bridge sent none.
-    fn answered(&mut self, now: Mono) -> Option<Update> {
-        self.sent = self.sent.checked_sub(1)?;
-        self.since = now;
-        self.waiting.pop_front()
-    }
-
-    fn is_late(&self, now: Mono) -> bool {
-        self.sent > 0 && now.since_ms(self.since) >= SILENCE_MS_MAX
-    }
 }
 
 /// Sends updates to the node until the node has answered them. Connects only while updates wait.

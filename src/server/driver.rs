@@ -20,7 +20,7 @@ use super::counters::{Refusals, Refused};
 use super::herd_status::{INQUIRY_MS_MAX, Inquiry, ROUND_MS_MIN};
 use super::limits::{INPUT_BYTES, OUTPUT_BYTES};
 use super::logging::{Printable, lines_lost};
-use super::snapshot::Snapshots;
+use super::snapshot::record::Snapshots;
 use super::status::{RuntimeStats, Status};
 use super::warn_limit::{KINDS, Kind, WarnLimit};
 use super::{NodeConfig, RunError};

@@ -5,8 +5,8 @@
 use super::control::CONTROLS_MAX;
 use super::http::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX};
 use super::limits::{
-    CLIENTS_MAX, INPUT_BYTES, LISTEN_BACKLOG, LIVE_LOOK_BYTES_MAX, LIVE_RING_BYTES, LOCAL_SUBSCRIBERS_MAX,
-    LOG_LINE_BYTES_MAX, OUTPUT_BYTES, REPEATED_BYTES_MAX, SILENT_MAX, SUBSCRIBERS_MAX, UNREAD_BYTES_MAX,
+    CLIENTS_MAX, INPUT_BYTES, LISTEN_BACKLOG, LOCAL_SUBSCRIBERS_MAX, LOG_LINE_BYTES_MAX, LOOK_BYTES_MAX,
+    OUTPUT_BYTES, REPEATED_BYTES_MAX, RING_BYTES, SILENT_MAX, SUBSCRIBERS_MAX, UNREAD_BYTES_MAX,
 };
 use super::snapshot::CHUNK_ENTRIES;
 use super::snapshot::format::{ENTRIES_MAX, LINE_BYTES_MAX};
@@ -88,13 +88,13 @@ pub const LIMITS: &[Limit] = &[
     limit("event streams, control socket", LOCAL_SUBSCRIBERS_MAX, 0, "disconnected"),
     limit(
         "bytes an event stream may be behind",
-        LIVE_RING_BYTES,
-        LIVE_RING_BYTES,
+        RING_BYTES,
+        RING_BYTES,
         "disconnected; a new stream starts with all clients",
     ),
     limit(
         "bytes of changes sent in a quarter of a second",
-        LIVE_LOOK_BYTES_MAX,
+        LOOK_BYTES_MAX,
         0,
         "the rest is sent in the next",
     ),

@@ -98,17 +98,17 @@ const _: () = assert!(SUBSCRIBERS_MAX < super::http::HTTP_CONNECTIONS_MAX, "the 
 pub const LOCAL_SUBSCRIBERS_MAX: usize = 2;
 const _: () = assert!(LOCAL_SUBSCRIBERS_MAX < super::control::CONTROLS_MAX, "the status stays reachable");
 /// The interval at which subscribers get changes, in milliseconds.
-pub const LIVE_EVERY_MS: u64 = 250;
+pub const EVENTS_EVERY_MS: u64 = 250;
 /// The status of the node is sent once per this number of intervals: every two seconds.
-pub const LIVE_STATUS_LOOKS: u64 = 8;
+pub const STATUS_EVENT_LOOKS: u64 = 8;
 /// Whether the herd is in sync is sent again after this number of intervals: ten seconds.
-pub const LIVE_HERD_LOOKS: u64 = 40;
+pub const HERD_EVENT_LOOKS: u64 = 40;
 /// The time limit of a census for subscribers, in milliseconds. A herd in sync answers at once.
-pub const LIVE_HERD_MS_MAX: u64 = 3_000;
+pub const HERD_EVENT_MS_MAX: u64 = 3_000;
 /// Bytes of changes per interval; the rest follows in the next one.
-pub const LIVE_LOOK_BYTES_MAX: usize = 24 * 1024;
+pub const LOOK_BYTES_MAX: usize = 24 * 1024;
 /// Bytes that a subscriber may be behind. One that falls farther behind is disconnected and can start again.
-pub const LIVE_RING_BYTES: usize = 64 * 1024;
+pub const RING_BYTES: usize = 64 * 1024;
 /// The send buffer of a subscriber's connection, in bytes. Bytes that wait in it are old and use the board's memory.
 pub const SUBSCRIBER_SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// A subscriber that reads no bytes for this time is disconnected, in milliseconds.

@@ -187,7 +187,7 @@ impl<R: NodeRuntime> Server<R> {
         *self.plan.borrow_mut() = plan;
         self.generation.set(self.generation.get().wrapping_add(1));
         // Subscribers get the new configuration before any other event.
-        self.live.renew();
+        self.events.renew();
         self.work();
         if !snapshots_stay {
             snapshot::keep(self).await;

@@ -13,7 +13,7 @@ use static_cell::ConstStaticCell;
 
 use super::budget::Budget;
 use super::driver::{Driver, Memory};
-use super::events::Live;
+use super::events::EventRing;
 use super::http::{HttpCounters, Lists};
 use super::limits::UNREAD_BYTES_MAX;
 use super::link_table::Links;
@@ -72,7 +72,7 @@ pub struct Server<R: NodeRuntime> {
     pub clients: RefCell<R::Clients>,
     pub(crate) links: RefCell<Links<R>>,
     /// The subscribers, and whether the task that collects changes runs.
-    pub(crate) live: Live,
+    pub(crate) events: EventRing,
     pub(crate) is_looking: Cell<bool>,
     pub(crate) http: HttpCounters,
     pub(crate) lists: Lists,
@@ -114,7 +114,7 @@ impl<R: NodeRuntime> Server<R> {
             clients: RefCell::new(runtime.clients(clients_max)),
             runtime,
             links: RefCell::new(Links::new()),
-            live: Live::default(),
+            events: EventRing::default(),
             is_looking: Cell::new(false),
             http: HttpCounters::default(),
             lists: Lists::default(),
@@ -152,12 +152,12 @@ impl<R: NodeRuntime> Server<R> {
     /// What the driver does not know of the node.
     pub(crate) fn stats(&self) -> RuntimeStats {
         let [http_answered, http_denied, http_refused] = self.http.all();
-        let (subscribers_lost, subscribers_refused) = self.live.lost_and_refused();
+        let (subscribers_lost, subscribers_refused) = self.events.lost_and_refused();
         RuntimeStats {
             http_answered,
             http_denied,
             http_refused,
-            subscribers: self.live.subscribers(),
+            subscribers: self.events.subscribers(),
             subscribers_lost,
             subscribers_refused,
             ..R::stats(&self.clients.borrow())

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::boards::Boards;
 use super::json::Json;
-use super::snapshot;
+use super::snapshot::record;
 use crate::places;
 use crate::proto::default_node::BoardNode;
 use crate::proto::node::links::LinkState;
@@ -86,7 +86,7 @@ pub struct Status {
     /// The source of places, and its state.
     pub places: places::Health,
     /// The state of its snapshots, if there are any.
-    pub snapshot: Option<snapshot::Health>,
+    pub snapshot: Option<record::Health>,
     /// Its private memory, in KB, if the system reports it.
     pub private_kb: Option<u64>,
     /// Counters of the core, then the server's counters.
@@ -100,7 +100,7 @@ impl Status {
     pub(super) fn of(
         node: &BoardNode,
         now: &Now,
-        (places, snapshot): (places::Health, Option<snapshot::Health>),
+        (places, snapshot): (places::Health, Option<record::Health>),
         (stats, boards): (RuntimeStats, &Boards),
         error_of: impl Fn(&LinkState) -> Option<String>,
     ) -> Self {
@@ -292,7 +292,7 @@ fn places_json(places: &places::Health, json: &mut Json) {
     }
 }
 
-fn snapshot_words(snapshot: &snapshot::Health) -> String {
+fn snapshot_words(snapshot: &record::Health) -> String {
     let mut words = match &snapshot.last {
         Some(last) => format!(
             "{} entries written {} ago, {} bytes in {} ms",
@@ -309,7 +309,7 @@ fn snapshot_words(snapshot: &snapshot::Health) -> String {
     words
 }
 
-fn snapshot_json(snapshot: &snapshot::Health, json: &mut Json) {
+fn snapshot_json(snapshot: &record::Health, json: &mut Json) {
     let last = snapshot.last.as_ref();
     json.number("between_s", Some(snapshot.between_s));
     json.number("written", Some(snapshot.written));

@@ -1,10 +1,11 @@
 //! Connections of the world: dials, accepts, written and read bytes, ends of streams.
 
 use super::check::{Delivered, is_ahead};
+use super::event::Event;
 use super::host::client_number;
 use super::net::{Arrival, Conn, End, Kind, Meta, State};
 use super::plan::{Fault, GOOD_WAYS};
-use super::world::{Event, World};
+use super::world::World;
 use crate::proto::limits::LINK_LINE_BYTES_MAX;
 use crate::proto::names::NodeId;
 use crate::proto::node::{Node, SessionId};

@@ -5,26 +5,9 @@
 //! contents.
 
 use super::check::{age_is_true, is_ahead, issued_at};
-use super::host::{Held, client_number};
+use super::host::{Disk, Held, Stored, client_number};
 use super::world::World;
 use crate::proto::update::Update;
-
-/// A stored table.
-#[derive(Default)]
-pub(super) struct Disk {
-    entries: Vec<Stored>,
-    wall_s: i64,
-    is_trusted: bool,
-    /// The error of the wall clock at the time of writing.
-    wall_off_ns: i64,
-}
-
-struct Stored {
-    update: Update,
-    age_s: u32,
-    /// The largest error of its age at the time of writing.
-    hidden_ms: u64,
-}
 
 impl World {
     /// Writes the board's table.

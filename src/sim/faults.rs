@@ -1,10 +1,11 @@
 //! The faults of the first phase: what happens, and when.
 
+use super::attacker::Manner;
+use super::event::{Event, Mishap};
 use super::host::keys;
-use super::insider::Manner;
 use super::net::State;
 use super::plan::{Fault, pick};
-use super::world::{Event, FIRST_KEY, SECOND_KEY, World};
+use super::world::{FIRST_KEY, SECOND_KEY, World};
 use crate::proto::node::reload::Reload;
 
 /// Largest step of a wall clock: ten years.
@@ -25,19 +26,6 @@ const STRIKES: [Fault; 13] = [
     Fault::Clones,
     Fault::Snapshots,
 ];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Mishap {
-    /// One of the repeated faults.
-    Strike,
-    Flap {
-        edge: usize,
-    },
-    /// The next node gets the new key, or loses the old one.
-    Rotate {
-        step: usize,
-    },
-}
 
 impl World {
     pub(super) fn plan_mishaps(&mut self) {

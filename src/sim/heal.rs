@@ -7,10 +7,11 @@
 //! s.
 
 use super::clients::ClientLine;
+use super::event::Event;
 use super::host::{Host, client_name};
 use super::net::State;
 use super::plan::{CLIENTS_MAX, Fault};
-use super::world::{Event, FIRST_KEY, SECOND_KEY, World};
+use super::world::{FIRST_KEY, SECOND_KEY, World};
 use crate::proto::census::{LinkTrouble, Sum, Trouble};
 use crate::proto::fields::{ClientId, Position};
 use crate::proto::limits::{CENSUS_MS_MAX, CENSUSES_MAX, SWEEP_EVERY_MS, TIME_BYTES_MAX};

@@ -1,13 +1,12 @@
-//! A board: its node, clocks and keys, and the state that the checks record about it.
+//! A board: its node, clocks, keys and disk, and the state that the checks record about it.
 
-use super::disks::Disk;
 use super::plan::{CLIENTS_MAX, SLOTS};
 use crate::proto::auth::{KEY_BYTES, Keys};
 use crate::proto::fields::ClientId;
 use crate::proto::limits::{NEIGHBOURS_MAX, SESSIONS_MAX};
 use crate::proto::node::Node;
 use crate::proto::time::{Mono, Now, Timestamp};
-use crate::proto::update::Sighting;
+use crate::proto::update::{Sighting, Update};
 
 /// The time of a correct wall clock at the start of the world.
 pub(super) const WALL_NS: i64 = 1_700_000_000_000_000_000;
@@ -23,6 +22,24 @@ pub(super) struct Held {
     pub(super) sighting: Sighting,
     pub(super) heard_s: i32,
     /// The largest error of its age: transit time and rounding to whole seconds.
+    pub(super) hidden_ms: u64,
+}
+
+/// The table that a board has stored, and the clock at that time.
+#[derive(Default)]
+pub(super) struct Disk {
+    pub(super) entries: Vec<Stored>,
+    pub(super) wall_s: i64,
+    pub(super) is_trusted: bool,
+    /// The error of the wall clock at the time of writing.
+    pub(super) wall_off_ns: i64,
+}
+
+/// A stored entry.
+pub(super) struct Stored {
+    pub(super) update: Update,
+    pub(super) age_s: u32,
+    /// The largest error of its age at the time of writing.
     pub(super) hidden_ms: u64,
 }
 

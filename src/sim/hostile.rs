@@ -1,8 +1,9 @@
 //! Attackers without the key: strangers at the link port, and a man in the middle of a connection.
 
+use super::event::Event;
 use super::net::{Conn, End, Kind, Meta, State};
 use super::plan::{GOOD_WAYS, pick};
-use super::world::{Event, World};
+use super::world::World;
 use crate::proto::limits::LINK_LINE_BYTES_MAX;
 
 /// Lines that the man in the middle records for a replay.

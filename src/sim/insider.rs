@@ -5,55 +5,21 @@
 //! would be valid for another configuration, clock or life is counted and changes nothing. The core cannot
 //! detect a false update that is well formed, so such an update counts as issued.
 
+use super::attacker::{Insider, Manner};
+use super::event::Event;
+use super::host::{client_name, keys};
 use super::net::{Conn, End, Kind, Meta, State};
 use super::plan::{Fault, GOOD_WAYS, pick};
-use super::world::{Event, World};
-use crate::proto::auth::{HelloFields, LineKeys, Role, Transcript};
+use super::world::World;
+use crate::proto::auth::{HelloFields, Role, Transcript};
 use crate::proto::limits::{CLIENT_ID_BYTES_MAX, DIGEST_BUCKETS, LINK_LINE_BYTES_MAX, NONCE_BYTES};
 use crate::proto::out::Out;
 use crate::proto::update::Update;
 use crate::proto::wire::{self, Line};
 
-use super::host::{client_name, keys};
-
 /// The largest number of lines before it disconnects.
 const WORDS_MAX: u8 = 12;
 
-#[derive(Clone, Debug)]
-pub(super) struct Insider {
-    /// The neighbour whose name it uses.
-    pub(super) identity: usize,
-    nonce: [u8; NONCE_BYTES],
-    /// The numbers of its keys.
-    numbers: Vec<u8>,
-    lines: Option<LineKeys>,
-    /// The node's HELLO.
-    peer: Option<(u64, u32, [u8; NONCE_BYTES])>,
-    words: u8,
-    manner: Manner,
-    /// Number of updates that the node has sent to it.
-    updates: usize,
-}
-
-/// The behaviour of an insider after authentication.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manner {
-    /// It sends lines of all kinds.
-    Talks,
-    /// It sends digests without pause, each of another table.
-    ComparesAllTheTime,
-    /// It is a second board with the neighbour's name, and all its lines are valid.
-    IsAClone,
-}
-
-impl Manner {
-    fn boot(self, identity: usize) -> u64 {
-        if self == Manner::IsAClone { BOOT + 1 + identity as u64 } else { BOOT }
-    }
-}
-
-/// An insider's boot number. A clone has its own.
-const BOOT: u64 = 7;
 /// Number of digests in a storm.
 const STORM_WORDS: u8 = 200;
 const CAPACITY: u32 = 16;

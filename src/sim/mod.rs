@@ -12,9 +12,10 @@
 //! | file | purpose |
 //! |---|---|
 //! | `plan.rs` | what a seed decides: the herd's shape, the faults |
-//! | `world.rs`, `connections.rs` | nodes and events; connections between them |
+//! | `world.rs`, `event.rs`, `connections.rs` | nodes; the events of the queue; connections between nodes |
 //! | `net.rs` | byte pipes: delayed, slow, fragmented, stalled, cut |
-//! | `faults.rs`, `hostile.rs`, `insider.rs` | faults; strangers and a man in the middle; an attacker with the key |
+//! | `faults.rs`, `hostile.rs` | faults; strangers and a man in the middle |
+//! | `insider.rs`, `attacker.rs` | an attacker with the key; its state |
 //! | `disks.rs` | the snapshot of a board across a crash |
 //! | `clients.rs` | the lines of clients and their expected answers |
 //! | `check.rs` | the checks after every step |
@@ -106,10 +107,12 @@
 //!   herd;
 //! - nodes with different lifetimes of entries.
 
+mod attacker;
 mod check;
 mod clients;
 mod connections;
 mod disks;
+mod event;
 mod faults;
 mod heal;
 mod host;

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::insider::Insider;
+use super::attacker::Insider;
 use super::plan::Ways;
 use crate::proto::node::SessionId;
 use crate::proto::update::Sighting;

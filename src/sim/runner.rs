@@ -146,9 +146,10 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Task>, String> {
 
 fn scale(file: &Path) -> ExitCode {
     let measured = super::scale::run().map_err(|failure| failure.to_string());
-    let written = measured.and_then(|(table, picture)| {
-        print!("{table}");
-        fs::write(file, picture).map_err(|error| format!("herd-sim: {}: {error}", file.display()))
+    let written = measured.and_then(|series| {
+        print!("{}", super::scale::table(&series));
+        fs::write(file, super::plot::picture(&series))
+            .map_err(|error| format!("herd-sim: {}: {error}", file.display()))
     });
     match written {
         Ok(()) => ExitCode::SUCCESS,

@@ -14,7 +14,6 @@ use fastrand::Rng;
 
 use super::clients::ClientLine;
 use super::plan::{Plan, Shape};
-use super::plot;
 use super::world::World;
 use super::{Failure, Options};
 use crate::proto::limits::NEIGHBOURS_MAX;
@@ -53,18 +52,18 @@ impl Cost {
 /// A shape and its herds, the smallest first.
 pub(super) type Series = (&'static str, Vec<Cost>);
 
-/// Measures all shapes and sizes. Returns a table as text, and the picture.
+/// Measures all shapes and sizes.
 ///
 /// # Errors
 /// [`Failure`]: an update was lost, or cost more lines than the formula allows.
-pub(super) fn run() -> Result<(String, String), Box<Failure>> {
+pub(super) fn run() -> Result<Vec<Series>, Box<Failure>> {
     let shapes = [("ring", Shape::Ring), ("grid", Shape::Grid), ("random, degree 4", Shape::Random)];
     let mut series: Vec<Series> = vec![];
     for (name, shape) in shapes {
         let costs = SIZES.iter().map(|&nodes| cost(shape, nodes)).collect::<Result<_, _>>()?;
         series.push((name, costs));
     }
-    Ok((table(&series), plot::picture(&series)))
+    Ok(series)
 }
 
 fn cost(shape: Shape, nodes: usize) -> Result<Cost, Box<Failure>> {
@@ -140,7 +139,8 @@ impl World {
     }
 }
 
-fn table(series: &[Series]) -> String {
+/// The figures as a table.
+pub(super) fn table(series: &[Series]) -> String {
     let mut text = format!(
         "{:<17} {:>5} {:>6} {:>13} {:>8} {:>15} {:>14} {:>6}\n",
         "shape", "nodes", "edges", "by formula", "lines", "lines per node", "bytes per node", "ms"

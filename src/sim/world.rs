@@ -8,7 +8,7 @@ use std::collections::BinaryHeap;
 
 use fastrand::Rng;
 
-use super::faults::Mishap;
+use super::event::Event;
 use super::host::{Host, TIGHT_QUOTA, keys};
 use super::net::Conn;
 use super::plan::{CLIENTS_MAX, Fault, Plan, SLOTS, Ways};
@@ -28,49 +28,6 @@ const SPINS_MAX: u32 = 20;
 pub(super) const FIRST_KEY: u8 = 1;
 pub(super) const SECOND_KEY: u8 = 2;
 pub(super) const WRONG_KEY: u8 = 9;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Event {
-    Start {
-        host: usize,
-    },
-    Tick {
-        host: usize,
-    },
-    /// The end may write its next line.
-    Pump {
-        conn: usize,
-        end: usize,
-    },
-    /// Bytes have arrived for the end.
-    Arrive {
-        conn: usize,
-        end: usize,
-    },
-    /// A dial has reached the other board.
-    Connect {
-        conn: usize,
-    },
-    Accept {
-        conn: usize,
-    },
-    Dialled {
-        conn: usize,
-    },
-    DialFailed {
-        host: usize,
-        epoch: u64,
-        to: usize,
-    },
-    Client {
-        host: usize,
-    },
-    /// An insider sends a line.
-    Insider {
-        conn: usize,
-    },
-    Mishap(Mishap),
-}
 
 pub(super) struct World {
     pub(super) seed: u64,

@@ -6,7 +6,7 @@ use herd::places;
 use herd::proto::counters::Counters;
 use herd::server::counters::Refusals;
 use herd::server::metrics;
-use herd::server::snapshot::{Health, LastWritten};
+use herd::server::snapshot::record::{Health, LastWritten};
 use herd::server::status::{Link, RuntimeStats, Status};
 use serde_json::Value;
 

@@ -1,5 +1,6 @@
 //! The project holds itself to its rules: its code, its documents, the two ways to build for boards. No node is started.
 
+mod circles;
 mod cross;
 mod dashboard;
 mod man_pages;

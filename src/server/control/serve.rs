@@ -32,7 +32,7 @@ async fn answer<R: NodeRuntime>(
         Request::HerdText | Request::HerdJson => herd_answer(server, request, INQUIRY_MS_MAX).await?,
         Request::Text | Request::Json => server.driver.answer(request, server.stats()),
         Request::Watch => {
-            let reader = server.live.join(Subscriber::Local).ok_or(io::ErrorKind::QuotaExceeded)?;
+            let reader = server.events.join(Subscriber::Local).ok_or(io::ErrorKind::QuotaExceeded)?;
             return watch(server, reader, &mut stream).await;
         }
     };

@@ -27,7 +27,7 @@ use std::task::Waker;
 use super::NodeConfig;
 use super::driver::Driver;
 use super::json::Json;
-use super::limits::{LIVE_LOOK_BYTES_MAX, LIVE_RING_BYTES, LOCAL_SUBSCRIBERS_MAX, SUBSCRIBERS_MAX};
+use super::limits::{LOCAL_SUBSCRIBERS_MAX, LOOK_BYTES_MAX, RING_BYTES, SUBSCRIBERS_MAX};
 use crate::proto::fields::{ClientId, Position};
 use crate::proto::limits::{AGE_S_MAX, NODE_NAME_BYTES_MAX, NODES_MAX};
 use crate::proto::node::events::WATCH_LINE_BYTES_MAX;
@@ -43,7 +43,7 @@ const PIECE_BYTES: usize = 2048;
 const JSON_PIECE_BYTES: usize = 2048;
 const _: () = assert!(PIECE_BYTES > 4 * (WATCH_LINE_BYTES_MAX + 16));
 // The longest `herd` event: the names of all nodes of the largest configuration.
-const _: () = assert!(LIVE_LOOK_BYTES_MAX + 4096 + NODES_MAX * (NODE_NAME_BYTES_MAX + 3) <= LIVE_RING_BYTES);
+const _: () = assert!(LOOK_BYTES_MAX + 4096 + NODES_MAX * (NODE_NAME_BYTES_MAX + 3) <= RING_BYTES);
 
 /// The last events. Positions only grow.
 #[derive(Debug, Default)]
@@ -57,17 +57,17 @@ impl Ring {
     /// The index of `position` in a full ring.
     #[expect(clippy::cast_possible_truncation, reason = "less than the ring's length")]
     fn index(position: u64) -> usize {
-        (position % LIVE_RING_BYTES as u64) as usize
+        (position % RING_BYTES as u64) as usize
     }
 
     fn put(&mut self, mut bytes: &[u8]) {
         if self.bytes.is_empty() {
             // Its pages are taken as they are reached.
-            self.bytes = vec![0; LIVE_RING_BYTES];
+            self.bytes = vec![0; RING_BYTES];
         }
         while !bytes.is_empty() {
             let at = Ring::index(self.end);
-            let n = bytes.len().min(LIVE_RING_BYTES - at);
+            let n = bytes.len().min(RING_BYTES - at);
             self.bytes[at..at + n].copy_from_slice(&bytes[..n]);
             self.end += n as u64;
             bytes = &bytes[n..];
@@ -100,7 +100,7 @@ pub enum Subscriber {
 
 /// What all subscribers of a node share.
 #[derive(Debug, Default)]
-pub struct Live {
+pub struct EventRing {
     ring: RefCell<Ring>,
     waiting: RefCell<Vec<Waker>>,
     /// The numbers of subscribers over HTTP, and at the control socket.
@@ -113,7 +113,7 @@ pub struct Live {
     herd: RefCell<String>,
 }
 
-impl Live {
+impl EventRing {
     /// The number of subscribers.
     #[must_use]
     pub fn subscribers(&self) -> usize {
@@ -138,13 +138,18 @@ impl Live {
         }
         taken.set(taken.get() + 1);
         self.is_status_due.set(true);
-        Some(RingReader { live: self, taken, position: self.ring.borrow().end, next_below: Some(usize::MAX) })
+        Some(RingReader {
+            events: self,
+            taken,
+            position: self.ring.borrow().end,
+            next_below: Some(usize::MAX),
+        })
     }
 
     /// Disconnects all subscribers: after a reload, the events that they got are not valid.
     pub fn renew(&self) {
         let mut ring = self.ring.borrow_mut();
-        ring.end += 2 * LIVE_RING_BYTES as u64;
+        ring.end += 2 * RING_BYTES as u64;
         drop(ring);
         // It may name nodes that the configuration no longer lists.
         self.herd.take();
@@ -175,7 +180,7 @@ impl Live {
     /// Sends all subscribers the changes in the table, up to the limit of one interval.
     pub fn look(&self, driver: &Driver) {
         let mut ring = self.ring.borrow_mut();
-        let until = ring.end + LIVE_LOOK_BYTES_MAX as u64;
+        let until = ring.end + LOOK_BYTES_MAX as u64;
         let mut line = [0; DATA.len() + WATCH_LINE_BYTES_MAX + END.len()];
         let now_s = driver.clock().now().mono.seconds();
         let before = ring.end;
@@ -209,7 +214,7 @@ pub fn event_text(event: &str, json: &str) -> String {
 
 /// The first events for a subscriber: the node and its herd, and the last `herd` event.
 #[must_use]
-pub fn hello(plan: &NodeConfig, live: &Live, driver: &Driver) -> String {
+pub fn hello(plan: &NodeConfig, events: &EventRing, driver: &Driver) -> String {
     let mut json = Json::default();
     json.text("node", &plan.nodes[plan.me].name);
     json.text("version", env!("CARGO_PKG_VERSION"));
@@ -223,7 +228,7 @@ pub fn hello(plan: &NodeConfig, live: &Live, driver: &Driver) -> String {
     json.number("capacity", Some(driver.with_node(|node| node.table().capacity())));
     json.number("life_s", Some(AGE_S_MAX));
     let mut text = event_text("hello", &json.finish());
-    let herd = live.herd.borrow();
+    let herd = events.herd.borrow();
     if !herd.is_empty() {
         text += &event_text("herd", &herd);
     }
@@ -233,7 +238,7 @@ pub fn hello(plan: &NodeConfig, live: &Live, driver: &Driver) -> String {
 /// A subscriber: gets all entries first, then changes.
 #[derive(Debug)]
 pub struct RingReader<'a> {
-    live: &'a Live,
+    events: &'a EventRing,
     /// The number of subscribers of the same kind.
     taken: &'a Cell<usize>,
     position: u64,
@@ -255,9 +260,9 @@ pub enum Next<T> {
 impl RingReader<'_> {
     /// Passes the next bytes of the ring to `send`. Call [`RingReader::sent`] with the number of bytes sent.
     pub fn next<T>(&self, send: impl FnOnce(&[u8]) -> T) -> Next<T> {
-        match self.live.ring.borrow().since(self.position) {
+        match self.events.ring.borrow().since(self.position) {
             None => {
-                self.live.lost.set(self.live.lost.get() + 1);
+                self.events.lost.set(self.events.lost.get() + 1);
                 Next::Lost
             }
             Some([]) => Next::Nothing,
@@ -296,7 +301,7 @@ impl RingReader<'_> {
 
     /// Wakes this task when there is more.
     pub fn wait(&self, waker: &Waker) {
-        let mut waiting = self.live.waiting.borrow_mut();
+        let mut waiting = self.events.waiting.borrow_mut();
         if !waiting.iter().any(|other| other.will_wake(waker)) {
             waiting.push(waker.clone());
         }

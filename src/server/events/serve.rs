@@ -11,7 +11,7 @@ use super::{Next, RingReader, hello};
 use crate::server::control::Request;
 use crate::server::herd_status::herd_answer;
 use crate::server::limits::{
-    LIVE_EVERY_MS, LIVE_HERD_LOOKS, LIVE_HERD_MS_MAX, LIVE_STATUS_LOOKS, SUBSCRIBER_MS_MAX,
+    EVENTS_EVERY_MS, HERD_EVENT_LOOKS, HERD_EVENT_MS_MAX, STATUS_EVENT_LOOKS, SUBSCRIBER_MS_MAX,
 };
 use crate::server::shared::{NodeRuntime, Server};
 
@@ -22,7 +22,7 @@ pub(crate) async fn watch<R: NodeRuntime>(
     stream: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {
     keep_looking(server);
-    let first = hello(&server.plan.borrow(), &server.live, &server.driver);
+    let first = hello(&server.plan.borrow(), &server.events, &server.driver);
     server.in_time(SUBSCRIBER_MS_MAX, stream.write_all(first.as_bytes())).await?;
     drop(first);
     loop {
@@ -76,7 +76,7 @@ fn keep_looking<R: NodeRuntime>(server: &'static Server<R>) {
     let looking = async move {
         future::or(look(server), ask(server)).await;
         server.driver.watch(false);
-        server.live.forget();
+        server.events.forget();
         server.is_looking.set(false);
     };
     server.start(looking);
@@ -85,12 +85,12 @@ fn keep_looking<R: NodeRuntime>(server: &'static Server<R>) {
 /// Collects changes until the last subscriber disconnects.
 async fn look<R: NodeRuntime>(server: &'static Server<R>) {
     let mut looks = 0;
-    while server.live.subscribers() > 0 {
-        server.sleep_ms(LIVE_EVERY_MS).await;
-        server.live.look(&server.driver);
+    while server.events.subscribers() > 0 {
+        server.sleep_ms(EVENTS_EVERY_MS).await;
+        server.events.look(&server.driver);
         looks += 1;
-        if server.live.take_status_due() || looks % LIVE_STATUS_LOOKS == 0 {
-            server.live.tell("status", &status(server));
+        if server.events.take_status_due() || looks % STATUS_EVENT_LOOKS == 0 {
+            server.events.tell("status", &status(server));
         }
     }
 }
@@ -98,10 +98,10 @@ async fn look<R: NodeRuntime>(server: &'static Server<R>) {
 /// Runs an inquiry about the herd at intervals.
 async fn ask<R: NodeRuntime>(server: &'static Server<R>) {
     loop {
-        if let Ok(answer) = herd_answer(server, Request::HerdJson, LIVE_HERD_MS_MAX).await {
-            server.live.tell("herd", &answer);
+        if let Ok(answer) = herd_answer(server, Request::HerdJson, HERD_EVENT_MS_MAX).await {
+            server.events.tell("herd", &answer);
         }
-        server.sleep_ms(LIVE_HERD_LOOKS * LIVE_EVERY_MS).await;
+        server.sleep_ms(HERD_EVENT_LOOKS * EVENTS_EVERY_MS).await;
     }
 }
 

@@ -9,7 +9,7 @@ fn a_ring_gives_what_it_has_in_order_and_knows_what_is_gone() {
     let mut position = 0;
     let mut sent = 0_u64;
     // Past its end several times, in pieces that do not divide it.
-    while sent < 5 * LIVE_RING_BYTES as u64 {
+    while sent < 5 * RING_BYTES as u64 {
         let piece: Vec<u8> = (sent..sent + 999).map(|at| (at % 251) as u8).collect();
         ring.put(&piece);
         sent += 999;
@@ -19,7 +19,7 @@ fn a_ring_gives_what_it_has_in_order_and_knows_what_is_gone() {
         }
         assert_eq!(position, sent);
     }
-    ring.put(&vec![0; LIVE_RING_BYTES]);
+    ring.put(&vec![0; RING_BYTES]);
     assert_eq!(ring.since(position).map(<[u8]>::len).map(|len| len > 0), Some(true));
     ring.put(b"x");
     assert_eq!(ring.since(position), None);
@@ -27,28 +27,28 @@ fn a_ring_gives_what_it_has_in_order_and_knows_what_is_gone() {
 
 #[test]
 fn subscribers_are_counted() {
-    let live = Live::default();
-    let mut taken: Vec<RingReader> = std::iter::from_fn(|| live.join(Subscriber::Http)).collect();
-    assert_eq!((taken.len(), live.lost_and_refused()), (SUBSCRIBERS_MAX, (0, 1)));
-    assert!(live.join(Subscriber::Local).is_some(), "local subscribers have a limit of their own");
+    let events = EventRing::default();
+    let mut taken: Vec<RingReader> = std::iter::from_fn(|| events.join(Subscriber::Http)).collect();
+    assert_eq!((taken.len(), events.lost_and_refused()), (SUBSCRIBERS_MAX, (0, 1)));
+    assert!(events.join(Subscriber::Local).is_some(), "local subscribers have a limit of their own");
     taken.pop();
-    assert!(live.join(Subscriber::Http).is_some());
+    assert!(events.join(Subscriber::Http).is_some());
     drop(taken);
-    assert_eq!(live.subscribers(), 0);
+    assert_eq!(events.subscribers(), 0);
 }
 
 #[test]
 fn a_watcher_is_let_go_when_the_map_changes_or_it_falls_behind() {
-    let live = Live::default();
-    let mut reader = live.join(Subscriber::Http).expect("there is room");
-    live.tell("status", "{}\n");
+    let events = EventRing::default();
+    let mut reader = events.join(Subscriber::Http).expect("there is room");
+    events.tell("status", "{}\n");
     let expected = b"event: status\ndata: {}\n\n";
     assert_eq!(reader.next(|bytes| bytes == expected), Next::Sent(true));
     reader.sent(expected.len());
     assert_eq!(reader.next(<[u8]>::len), Next::Nothing);
-    live.renew();
-    assert_eq!((reader.next(<[u8]>::len), live.lost_and_refused().0), (Next::Lost, 1));
-    let late = live.join(Subscriber::Http).expect("there is room");
+    events.renew();
+    assert_eq!((reader.next(<[u8]>::len), events.lost_and_refused().0), (Next::Lost, 1));
+    let late = events.join(Subscriber::Http).expect("there is room");
     assert_eq!(late.next(<[u8]>::len), Next::Nothing);
 }
 

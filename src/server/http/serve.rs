@@ -53,7 +53,7 @@ async fn answer<R: NodeRuntime>(
         Asked::Page(Page::Clients, true) => stream_head(JSON),
         Asked::Page(Page::Clients, false) => return clients(server, &mut stream).await,
         Asked::Page(Page::Events, true) => stream_head(EVENTS),
-        Asked::Page(Page::Events, false) => match server.live.join(Subscriber::Http) {
+        Asked::Page(Page::Events, false) => match server.events.join(Subscriber::Http) {
             Some(reader) => {
                 let _ = set_socket_send_buffer_size(&stream, SUBSCRIBER_SEND_BUFFER_BYTES);
                 server.in_time(HTTP_MS_MAX, stream.write_all(stream_head(EVENTS).as_bytes())).await?;

@@ -5,30 +5,32 @@
 //! the node cannot know how long the board was without power. So it updates the ages of unchanged entries once in
 //! [`AGES_MS`]; otherwise entries of a board that is often switched off would never expire.
 //!
-//! This is the runtime-neutral half: the file format ([`mod@format`]), the writing thread ([`writer`]), the schedule and the
+//! This is the runtime-neutral half: the file format ([`mod@format`]), the writing thread ([`writer`]), the
+//! [`record`] of what is on the disk, the schedule and the
 //! log lines. A runtime adds the waiting. Without snapshots the module uses a few words of memory.
 //!
 //! Invariant: the node restores entries only after it has checked the whole file.
 
 pub mod format;
 mod keep;
+pub mod record;
 pub mod writer;
 
 pub(crate) use keep::{keep, last};
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, ErrorKind, Seek};
-use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
+use std::path::PathBuf;
 
-use log::{debug, info, warn};
+use log::{info, warn};
 
 use super::driver::Driver;
 use super::limits::OUTPUT_BYTES;
 use crate::proto::out::Out;
-use crate::proto::time::{Mono, Now};
+use crate::proto::time::Now;
 use crate::proto::update::{AtLineError, Update};
 use format::{Encoder, LINE_BYTES_MAX, Written, read};
+use record::{LastWritten, NO_FOLDER, OnDisk};
 use writer::Writer;
 
 /// Entries that are written before other tasks have a turn.
@@ -40,74 +42,6 @@ pub const AGES_MS: u64 = 3_600_000;
 const _: () = assert!(OUTPUT_BYTES >= (CHUNK_ENTRIES + 2) * LINE_BYTES_MAX);
 
 const FILE: &str = "table";
-const NO_FOLDER: &str = "snapshot_s: no folder for the snapshot, so the node runs without: under systemd \
-                         set StateDirectory= (/usr/share/doc/herd/examples/snapshot.conf), elsewhere set XDG_STATE_HOME";
-
-/// The state of a node's snapshots.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Health {
-    /// The time between two of them, in seconds.
-    pub between_s: u32,
-    /// Written since the start.
-    pub written: u64,
-    /// Snapshots that failed.
-    pub failed: u64,
-    /// The last one that was written since the start.
-    pub last: Option<LastWritten>,
-    /// The error of the last one, if it failed.
-    pub error: Option<String>,
-}
-
-/// A snapshot that was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LastWritten {
-    /// How long ago, in milliseconds.
-    pub ago_ms: u64,
-    /// Entries in it.
-    pub entries: u32,
-    /// Its length.
-    pub bytes: u64,
-    /// How long it took until it was on the disk, in milliseconds.
-    pub took_ms: u64,
-}
-
-/// A node's record of its snapshots.
-#[derive(Debug, Default)]
-pub(super) struct Snapshots {
-    between_s: Option<u32>,
-    /// The snapshot file, if there is a folder for it.
-    file: Option<PathBuf>,
-    health: Health,
-    last_at: Mono,
-    on_disk: OnDisk,
-    /// The thread that wrote last.
-    thread: Option<JoinHandle<()>>,
-}
-
-/// The properties of the last snapshot that decide about the next one.
-#[derive(Clone, Copy, Debug)]
-struct OnDisk {
-    /// The counter of news when it was made.
-    news: u64,
-    /// When that was.
-    at: Mono,
-    /// The ages of its entries can be computed by a trusted clock.
-    ages_tell: bool,
-}
-
-impl Default for OnDisk {
-    fn default() -> Self {
-        OnDisk { news: 0, at: Mono(0), ages_tell: true }
-    }
-}
-
-impl OnDisk {
-    /// Whether a new snapshot is due.
-    fn is_stale(&self, news: u64, is_empty: bool, now: Mono, ages_ms: u64) -> bool {
-        news != self.news || (!self.ages_tell && !is_empty && now.since_ms(self.at) >= ages_ms)
-    }
-}
-
 /// A table on its way to the disk.
 #[derive(Debug)]
 pub struct Walk {
@@ -292,36 +226,5 @@ impl Driver {
             }
             Err(error) => snapshots.fail(&file, &error),
         }
-    }
-}
-
-impl Snapshots {
-    fn succeed(&mut self, file: &Path, last: LastWritten) {
-        let LastWritten { entries, bytes, took_ms, .. } = last;
-        debug!("snapshot of {entries} entries in {}: {bytes} bytes, in {took_ms} ms", file.display());
-        self.health.written += 1;
-        self.health.last = Some(last);
-        if self.health.error.take().is_some() {
-            info!("snapshots succeed again: {}", file.display());
-        }
-    }
-
-    /// Warns once per error, until a snapshot succeeds or fails in another way.
-    fn fail(&mut self, file: &Path, error: &io::Error) {
-        self.health.failed += 1;
-        let words = format!("{}: {error}", file.display());
-        if self.health.error.as_ref() != Some(&words) {
-            warn!("snapshot failed: {words}");
-        }
-        self.health.error = Some(words);
-    }
-
-    /// Their state; none without snapshots.
-    pub(super) fn health(&self, now: Mono) -> Option<Health> {
-        let between_s = self.between_s?;
-        let last = self.health.last.map(|last| LastWritten { ago_ms: now.since_ms(self.last_at), ..last });
-        let no_folder = self.file.is_none().then(|| NO_FOLDER.to_owned());
-        let error = self.health.error.clone().or(no_folder);
-        Some(Health { between_s, last, error, ..self.health.clone() })
     }
 }

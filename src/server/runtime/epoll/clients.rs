@@ -22,8 +22,8 @@ use slab::Slab;
 use super::Epoll;
 use super::connection::{After, Letter, Mailbox, Rest, Slot, Waits};
 use super::reactor::{Bell, Crowd};
+use super::readiness::Readiness;
 use super::turns::{Class, KEYS_MAX, Turns};
-use super::watched::Readiness;
 use crate::proto::time::Mono;
 use crate::server::client::Client;
 use crate::server::limits::{

@@ -12,7 +12,7 @@ use std::task::Wake;
 
 use super::Epoll;
 use super::reactor::Bell;
-use super::watched::Readiness;
+use super::readiness::Readiness;
 use crate::proto::node::PlacesQuery;
 use crate::proto::out::Out;
 use crate::proto::time::Mono;

@@ -6,6 +6,7 @@
 mod clients;
 mod connection;
 mod reactor;
+mod readiness;
 mod signal;
 mod timers;
 mod turns;

@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::pin;
 use std::rc::Rc;
@@ -24,11 +24,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, eventfd};
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use slab::Slab;
 
+use super::readiness::Source;
 use super::timers::{NO_TIME, Sleep, Timers};
-use super::watched::{For, Source, Watched};
 
 /// Events that are taken from the kernel at once. Only as many of them are touched as there are.
 const EVENTS: usize = 128;
@@ -195,16 +194,16 @@ impl Reactor {
         Ok(epoll::modify(&self.epoll, stream, EventData::new_u64(u64::from(key)), flags)?)
     }
 
-    /// Watches a descriptor for a task. It must not block.
-    pub(super) fn watch<T: AsFd>(&'static self, io: T) -> io::Result<Watched<T>> {
+    /// Reports events of a descriptor to a [`Source`], until [`unwatch`](Self::unwatch) with the number that is returned.
+    pub(super) fn register(&self, io: &impl AsFd) -> io::Result<(Rc<Source>, usize)> {
         let source = Rc::new(Source::new());
         let mut sources = self.sources.borrow_mut();
         let entry = sources.vacant_entry();
         let key = entry.key();
         let flags = CLIENT_FLAGS | EventFlags::OUT;
-        epoll::add(&self.epoll, &io, EventData::new_u64(SOURCE | key as u64), flags)?;
+        epoll::add(&self.epoll, io, EventData::new_u64(SOURCE | key as u64), flags)?;
         entry.insert(source.clone());
-        Ok(Watched::new(io, source, key, self))
+        Ok((source, key))
     }
 
     /// Watches it no more.
@@ -212,26 +211,6 @@ impl Reactor {
         // If the service manager also holds it open, the kernel would report its events for ever.
         let _ = epoll::delete(&self.epoll, io);
         self.sources.borrow_mut().remove(key);
-    }
-
-    /// Connects to an address.
-    pub(super) async fn connect(&'static self, address: SocketAddr) -> io::Result<Watched<TcpStream>> {
-        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-        let outcome = rustix::net::connect(&socket, &address);
-        let stream = self.watch(TcpStream::from(socket))?;
-        match outcome {
-            Ok(()) => return Ok(stream),
-            Err(rustix::io::Errno::INPROGRESS) => {}
-            Err(error) => return Err(error.into()),
-        }
-        stream.clear(For::Writing);
-        poll_fn(|context| stream.poll_ready(For::Writing, context)).await;
-        match stream.get().take_error()? {
-            Some(error) => Err(error),
-            None => Ok(stream),
-        }
     }
 
     /// Waits so long.

@@ -3,14 +3,15 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::thread;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use proptest::prelude::*;
 use smol::LocalExecutor;
 
-use super::super::watched::Readiness;
+use super::super::readiness::Readiness;
+use super::super::watched::Watched;
 use super::*;
 
 /// A crowd without clients.

@@ -7,7 +7,8 @@ use std::io::{self, Stdin};
 use nix::sys::signal::{self, SigSet};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use super::watched::{For, Watched};
+use super::readiness::For;
+use super::watched::Watched;
 use crate::server::runtime::Signal;
 
 const NUMBERS: [(Signal, signal::Signal); 3] = [
