@@ -9,20 +9,20 @@
 //! input.
 
 mod client_line;
+mod config;
 mod grammar;
 mod herd_of_nodes;
 mod json_cut;
 mod link_line;
-mod map;
 mod neighbour;
 mod node_ops;
 mod places_dat;
 mod scratch;
 
 pub use client_line::client_line;
+pub use config::config;
 pub use json_cut::json_cut;
 pub use link_line::link_line;
-pub use map::map;
 pub use node_ops::node_ops;
 pub use places_dat::places_dat;
 
@@ -33,7 +33,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: [(&str, Target); 6] = [
     ("client_line", client_line),
     ("link_line", link_line),
-    ("map", map),
+    ("config", config),
     ("places_dat", places_dat),
     ("json_cut", json_cut),
     ("node_ops", node_ops),

@@ -21,7 +21,7 @@ use crate::scratch;
 const FILE: &str = "/nonexistent/herd.json";
 
 /// See the head of the file.
-pub fn map(data: &[u8]) {
+pub fn config(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return not_utf8(data) };
     // An absolute path would depend on the files of this machine.
     if text.contains("\"/") || text.contains("\\") && text.contains("file") {
