@@ -1,7 +1,7 @@
 //! What a request costs the core, and that it does not depend on how much the node remembers.
 //!
 //! `cargo bench --bench core`. Prints medians of many rounds in nanoseconds, and ratios within this run:
-//! compare those, not nanoseconds of two machines.
+//! compare the ratios, not nanoseconds of two machines.
 
 use std::time::Instant;
 
@@ -87,7 +87,7 @@ fn full<const SLOTS: usize>(node: &mut Node<SLOTS>) -> [f64; 3] {
     // A stride that is prime to the table's size visits clients all over it.
     let update = time(node, ROUNDS, |i| iamat(i * 7919 % clients, tick + i));
     // Only an id the table does not know ends without places, and costs the same look-up.
-    let lookup = time(node, ROUNDS, |i| format!("WHATSAT nobody-{i:06}.example.org 10 5"));
+    let lookup = time(node, ROUNDS, |i| format!("WHATSAT unknown-{i:06}.example.org 10 5"));
     let tick = tick + 10 * ROUNDS * BATCH;
     let newcomer = time(node, ROUNDS, |i| iamat(clients + i, tick + i));
     [update, lookup, newcomer]

@@ -56,7 +56,7 @@ fn open(file: &Path) -> Result<Dat, Box<dyn Error>> {
     Ok(dat)
 }
 
-/// A places file of [`PLACES`] places: those of `committed` and others about them.
+/// A places file of [`PLACES`] places: the ones of `committed` and others about them.
 fn grown(committed: &Path, dat: &Dat) -> Result<PathBuf, Box<dyn Error>> {
     let path = |name| Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()));
     let (input, out) = (path("million.csv"), path("million.dat"));
@@ -77,7 +77,7 @@ fn grown(committed: &Path, dat: &Dat) -> Result<PathBuf, Box<dyn Error>> {
     if u64::from(summary.places) == PLACES { Ok(out) } else { Err(summary.to_string().into()) }
 }
 
-/// Prints the medians of each place, and gives those of whole queries.
+/// Prints the medians of each place, and gives the medians of whole queries.
 fn measured(dat: &Dat) -> Result<Vec<f64>, Box<dyn Error>> {
     println!("{:<12} {:>8} {:>9} {:>8}  median us, 10 km, 8 results", "where", "results", "scan", "whole");
     let mut scratch = Scratch::new();

@@ -9,8 +9,8 @@ use std::process::Command;
 fn ran(args: &[&str]) -> (Option<i32>, String) {
     let output =
         Command::new(env!("CARGO_BIN_EXE_herd")).args(args).output().expect("the program can be run");
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&printed).into_owned())
 }
 
 /// A folder that goes with it.
@@ -39,27 +39,27 @@ fn a_map_that_wants_another_server_is_refused_with_the_line_and_the_remedy() {
     std::fs::write(&map, text).expect("a file can be written");
     let map = map.to_str().expect("UTF-8");
     for command in [&["check", "--config", map][..], &["serve", "Hill", "--config", map]] {
-        let (status, said) = ran(command);
-        assert_eq!(status, Some(1), "{command:?}: {said}");
+        let (status, printed) = ran(command);
+        assert_eq!(status, Some(1), "{command:?}: {printed}");
         let expected = format!(
             "{map}:2: places.source: this build cannot ask a server for places (build herd with the feature \"upstream\", or \
              use the source \"offline\")"
         );
-        assert!(said.contains(&expected), "{command:?}: {said}");
+        assert!(printed.contains(&expected), "{command:?}: {printed}");
     }
 }
 
 #[test]
 fn a_herd_is_sent_to_a_pc_too() {
-    let (status, said) = ran(&["up"]);
+    let (status, printed) = ran(&["up"]);
     assert_eq!(status, Some(1));
-    assert!(said.contains("this build runs only single nodes"), "{said}");
-    assert!(said.contains("herd serve"), "{said}");
+    assert!(printed.contains("this build runs only single nodes"), "{printed}");
+    assert!(printed.contains("herd serve"), "{printed}");
 }
 
 #[test]
 fn an_import_is_sent_to_a_pc() {
-    let (status, said) = ran(&["places", "import", "--out", "/nowhere/own.dat", "/nowhere/own.csv"]);
+    let (status, printed) = ran(&["places", "import", "--out", "/nowhere/own.dat", "/nowhere/own.csv"]);
     assert_eq!(status, Some(1));
-    assert!(said.contains("this build cannot make places files (make the file on a PC"), "{said}");
+    assert!(printed.contains("this build cannot make places files (make the file on a PC"), "{printed}");
 }

@@ -81,7 +81,7 @@ fn a_link_and_a_full_table_allocate_nothing() {
             command.put(b" +1+1 160000");
             command.put_u128(u128::from(1000 + i));
             let _ = ends[0].0.client_line(&now, QuotaKey::EXEMPT, command.written(), &mut out);
-            let _ = ends[1].0.client_line(&now, QuotaKey::EXEMPT, b"WHATSAT nobody 1 1", &mut out);
+            let _ = ends[1].0.client_line(&now, QuotaKey::EXEMPT, b"WHATSAT other 1 1", &mut out);
             lines += talk(&mut ends, &now);
             now.mono = now.mono.after_ms(1_000);
             ends[0].0.tick(&now);

@@ -6,7 +6,7 @@ use herd_test_support::upstream::{Act, Server, ok};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::sync::Mutex;
 
-/// Keeps every record, whoever wrote it.
+/// Stores every record of every writer.
 struct Everything(Mutex<Vec<(Level, String, String)>>);
 
 impl Log for Everything {
@@ -50,15 +50,15 @@ fn the_key_is_in_no_log_line() {
 
     let lines = LOG.0.lock().expect("no panics");
     let with_key: Vec<_> = lines.iter().filter(|(_, _, line)| line.contains(KEY)).collect();
-    assert!(!with_key.is_empty(), "the test has teeth: somebody does write it");
+    assert!(!with_key.is_empty(), "the test has teeth: a dependency does write it");
     for (level, target, line) in with_key {
         assert!(is_secret_target(target), "{level} {target}: {line}");
     }
-    // What an operator needs is said in lines that are kept.
-    let kept = |words: &str| {
+    // The shown lines contain what an operator needs.
+    let has_shown = |words: &str| {
         lines.iter().any(|(level, target, line)| {
             *level == Level::Warn && !is_secret_target(target) && line.contains(words)
         })
     };
-    assert!(kept("repeats the key") && kept("cannot be reached: Connection refused"), "{lines:?}");
+    assert!(has_shown("repeats the key") && has_shown("cannot be reached: Connection refused"), "{lines:?}");
 }

@@ -11,12 +11,12 @@ use crate::rows::Table;
 
 /// How long a node is left alone before its memory is read.
 const REST: Duration = Duration::from_millis(700);
-/// How long sleeps of a herd that nobody asks are counted.
+/// How long the sleeps of an idle herd are counted.
 const IDLE_S: u64 = 10;
 /// Idle connections: few, and as many as a node takes, less a few.
 const FEW: usize = 1_000;
 const MANY: usize = 4_000;
-/// Clients in the table beside those that ask.
+/// Clients in the table beside the ones that ask.
 const ENTRIES: usize = 2_000;
 const UPDATES: usize = 300;
 /// Turns of each load, where programs are compared: an even number, so that each is as often first as last.
@@ -113,7 +113,7 @@ const fn load(clients: usize, depth: usize, rounds: usize) -> Load {
     Load { clients, depth, rounds, pause: Duration::ZERO }
 }
 
-/// A node that runs beside those that it is compared with, and its clients.
+/// A node that runs beside the programs that it is compared with, and its clients.
 struct Asked {
     which: usize,
     node: Node,
@@ -202,7 +202,7 @@ pub(crate) fn herd_of_five(program: &Program, which: usize, table: &mut Table, i
     table.add(which, "an update is visible at all five", "ms", times[times.len() / 2]);
 }
 
-/// Waits until an update at each end goes everywhere. A server that does not repair what it has lost is told again.
+/// Waits until an update at each end goes everywhere. It repeats the updates, for servers that do not repair what they lost.
 fn link_up(clients: &mut [Client]) {
     let started = Instant::now();
     for at in 0..clients.len() {

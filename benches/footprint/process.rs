@@ -156,7 +156,7 @@ impl Node {
         self.memory("Rss")
     }
 
-    /// Shared pages divided by those who share them.
+    /// A shared page counts in part: divided by the number of processes that share it.
     pub(crate) fn proportional(&self) -> f64 {
         self.memory("Pss")
     }

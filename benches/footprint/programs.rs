@@ -114,7 +114,7 @@ pub(crate) fn references() -> (Vec<Program>, Vec<String>) {
     (programs, missing)
 }
 
-/// Compiled before, so that the compiler is not measured; with the settings of one who has a small board.
+/// Compiled before, so that the compiler is not measured. The settings are for a small board.
 fn java(source: &str) -> Option<Vec<String>> {
     let (java, compiler) = (found("java")?, found("javac")?);
     let classes = root().join("target/footprint/java");

@@ -1,4 +1,4 @@
-//! The table: rows of samples, one column a program; medians, ratios, and who has the better of it.
+//! The table: rows of samples, one column for each program; medians, ratios, and which program is better.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ impl Row {
         Some(f64::midpoint(sorted[middle / 2], sorted[middle.div_ceil(2)]))
     }
 
-    /// The first program's median over the second's. Two that are nothing are alike; over nothing there is no ratio.
+    /// The first program's median over the second's. Two medians of 0 have the ratio 1; otherwise a second median of 0 has none.
     pub(crate) fn ratio(&self) -> Option<f64> {
         let (first, second) = (self.median(0)?, self.median(1)?);
         let ratio = if first == second { 1.0 } else { first / second };
@@ -149,7 +149,7 @@ impl Table {
         self.programs[which].join(" | ")
     }
 
-    /// The first two programs, and who has the better of it.
+    /// The first two programs, and which of them is better.
     fn pair(&self, f: &mut fmt::Formatter) -> fmt::Result {
         writeln!(f, "| what | unit | {} | ratio | aim | |", self.names(0..2))?;
         writeln!(f, "|---|---|---:|---:|---:|---:|---|")?;

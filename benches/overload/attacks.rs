@@ -32,7 +32,7 @@ const HOLD: Duration = Duration::from_secs(8);
 const IDS: usize = 8192;
 /// Lines that go to the node in one piece, and are then read back.
 const PIECE_LINES: usize = 64;
-/// Of those who never read, so many send a piece each millisecond: half of what a node can do.
+/// So many of the clients that never read send a piece each millisecond: half of what a node can do.
 const READERS_A_MS: usize = 16;
 /// Lines of a connection to the link port: it is cut after the first few.
 const LINK_LINES: u64 = 50;
@@ -92,7 +92,7 @@ fn side_by_side(count: u64, attack: impl Fn(&mut Dice) -> u64 + Sync) -> u64 {
     })
 }
 
-/// Lines in pieces on one connection, whose answers are read: whoever does not read is not read from.
+/// Lines in pieces on one connection. The client reads the answers, because a node does not read from one that does not.
 fn talk(at: SocketAddr, lines: u64, mut line: impl FnMut(u64, &mut Vec<u8>)) -> u64 {
     let mut stream = connect(at);
     let (mut text, mut answer) = (Vec::new(), vec![0; 1 << 16]);
@@ -142,7 +142,7 @@ fn fuzzed(dice: &mut Dice, text: &mut Vec<u8>) {
             let valid: &[u8] = if kind % 2 == 0 {
                 b"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1621464827.959498503"
             } else {
-                b"WHATSAT nobody.cs.ucla.edu 10 5"
+                b"WHATSAT unknown.cs.ucla.edu 10 5"
             };
             text.extend(valid);
             for _ in 0..1 + dice.below(4) {

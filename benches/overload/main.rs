@@ -9,11 +9,11 @@
 //! grows slower slows both, and a ratio is of the same minute. It sends an IAMAT each two milliseconds; when an answer is so late
 //! that the next is due, that one counts from when it was due.
 //!
-//! Who gets which core decides such a figure, so it is said: node and honest client have core 0, both at real-time priorities
-//! (chrt, which wants root), so that nothing else of this machine is in the figures; the honest client's is the higher,
-//! as it stands for a machine of its own, and it takes a few hundredths of the core. The crowd has core 1 at the least
-//! niceness, and goes as fast as that lets it: up to two million lines a second. Those who never read go slower: a node
-//! that keeps its core busy at such a priority starves the kernel's own thread for packets, and would be measured by that.
+//! The cores decide such a figure. Node and honest client have core 0, both at real-time priorities (chrt, which wants root),
+//! so that nothing else of this machine is in the figures. The honest client's priority is the higher, as it stands for a
+//! machine of its own. It takes a few hundredths of the core. The crowd has core 1 at the least niceness, and goes as fast as
+//! that lets it: up to two million lines a second. Clients that never read go slower. A node that keeps its core busy at such
+//! a priority starves the kernel's own thread for packets, and the bench would measure that.
 //! Exit status 1 when the node does not answer, or keeps over [`GROWTH_KIB_MAX`] of what a crowd made it take.
 
 mod attacks;
@@ -114,14 +114,14 @@ impl Honest {
     /// Ends it; gives what it measured. `Err` if it was not answered.
     fn end(mut self) -> Result<Times, String> {
         drop(self.process.stdin.take());
-        let mut said = String::new();
-        let _ = self.process.stdout.take().expect("it is a pipe").read_to_string(&mut said);
+        let mut printed = String::new();
+        let _ = self.process.stdout.take().expect("it is a pipe").read_to_string(&mut printed);
         let status = self.process.wait().map_err(|error| error.to_string())?;
-        let numbers: Vec<f64> = said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let numbers: Vec<f64> = printed.split_whitespace().filter_map(|word| word.parse().ok()).collect();
         match numbers[..] {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a count")]
             [p50, p99, max, count] if status.success() => Ok(Times { p50, p99, max, count: count as usize }),
-            _ => Err(format!("the honest client was not answered: {said}")),
+            _ => Err(format!("the honest client was not answered: {printed}")),
         }
     }
 }
@@ -178,10 +178,10 @@ fn row(node: &Node, (name, what, unit): (&str, &str, &str)) -> Result<(), String
     let (clients, links) = (node.at.clients.to_string(), node.at.links.to_string());
     let mut crowd =
         command(&Place::Crowd, me.to_str().expect("a plain path"), &["attack", name, &clients, &links]);
-    let said = crowd.stderr(Stdio::inherit()).output().map_err(|error| error.to_string())?;
+    let output = crowd.stderr(Stdio::inherit()).output().map_err(|error| error.to_string())?;
     let (seconds, cpu_s) = (begin.elapsed().as_secs_f64(), node.cpu_s() - cpu_before);
     let beside = client.end()?;
-    let done: f64 = String::from_utf8_lossy(&said.stdout)
+    let done: f64 = String::from_utf8_lossy(&output.stdout)
         .trim()
         .parse()
         .map_err(|_| format!("{name}: the crowd failed"))?;

@@ -1,4 +1,4 @@
-//! What it costs a node to be watched: a thousand clients that move once a second, and ten who see it.
+//! What subscribers cost a node: a thousand clients move once a second, and ten subscribers get each move.
 //!
 //! ```text
 //! cargo bench --bench watch                 about a minute
@@ -6,10 +6,10 @@
 //! ```
 //!
 //! Three nodes of one build, one after another, with the same clients at the same pace: without an HTTP listener, with
-//! one that nobody asks, and with those who watch, each of whom reads all that comes. For each the private memory at the end
-//! and the processor's time over [`SPAN`], from the kernel's accounts; the others less the first are what the listener and
-//! the watching cost. The node has a core of its own, where the machine has two. Exit status 1 when that is more than
-//! [`PRIVATE_KIB_MAX`] or [`CORE_MAX`], or when somebody who watches is told less than what happened.
+//! one that no client uses, and with subscribers that read all that comes. For each node the bench takes the private memory at
+//! the end and the processor's time over [`SPAN`], from the kernel's accounts. The differences to the first node are the cost
+//! of the listener and of the subscribers. The node has a core of its own, where the machine has two. Exit status 1 if the cost
+//! is more than [`PRIVATE_KIB_MAX`] or [`CORE_MAX`], or if a subscriber gets fewer events than happened.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -53,7 +53,7 @@ impl Node {
         self.herd["Hill"].clients
     }
 
-    /// Memory of its own that is no file's: pages of the program can be had back, and are shared by all nodes.
+    /// Private memory without the pages of files: pages of the program can be had back, and are shared by all nodes.
     #[expect(clippy::cast_precision_loss, reason = "a node has megabytes")]
     fn private_kib(&self) -> f64 {
         self.herd["Hill"].anonymous_kib() as f64
@@ -69,15 +69,15 @@ fn has_two_cores() -> bool {
     thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
 }
 
-/// Somebody who watches: counts the clients that are told, until the node ends.
-fn watch(http: SocketAddr, told: Arc<AtomicU64>) -> JoinHandle<()> {
+/// A subscriber: it counts the events of clients, until the node ends.
+fn watch(http: SocketAddr, seen: Arc<AtomicU64>) -> JoinHandle<()> {
     thread::spawn(move || {
         let mut stream = TcpStream::connect(http).expect("the node listens");
         stream.write_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("there is room");
         for line in BufReader::new(stream).split(b'\n') {
             let Ok(line) = line else { break };
             if line.starts_with(b"data: AT ") {
-                told.fetch_add(1, Ordering::Relaxed);
+                seen.fetch_add(1, Ordering::Relaxed);
             }
         }
     })
@@ -125,26 +125,24 @@ fn measure(has_http: bool, watchers: usize) -> Result<Cost, String> {
     let node = Node::start(has_http);
     let is_over = Arc::new(AtomicBool::new(false));
     let walkers = walk(node.clients(), is_over.clone());
-    let told = Arc::new(AtomicU64::new(0));
+    let seen = Arc::new(AtomicU64::new(0));
     let http = node.http.unwrap_or(node.clients());
-    let eyes: Vec<_> = (0..watchers).map(|_| watch(http, told.clone())).collect();
+    let eyes: Vec<_> = (0..watchers).map(|_| watch(http, seen.clone())).collect();
     thread::sleep(SETTLE);
-    let (begin, cpu_s, told_before) = (Instant::now(), node.cpu_s(), told.load(Ordering::Relaxed));
+    let (begin, cpu_s, seen_before) = (Instant::now(), node.cpu_s(), seen.load(Ordering::Relaxed));
     thread::sleep(SPAN);
     let core = (node.cpu_s() - cpu_s) / begin.elapsed().as_secs_f64();
-    let told = told.load(Ordering::Relaxed) - told_before;
+    let seen = seen.load(Ordering::Relaxed) - seen_before;
     let private_kib = node.private_kib();
     is_over.store(true, Ordering::Relaxed);
     let steps = walkers.join().expect("the walkers do not panic");
     drop(node);
     for eye in eyes {
-        eye.join().expect("whoever watches does not panic");
+        eye.join().expect("a subscriber does not panic");
     }
     let expected = watchers as u64 * CLIENTS as u64 * SPAN.as_secs();
-    if told * 10 < expected * 9 {
-        return Err(format!(
-            "those who watch were told {told} times of {expected} that it moved ({steps} steps)"
-        ));
+    if seen * 10 < expected * 9 {
+        return Err(format!("the subscribers got {seen} of {expected} moves ({steps} steps)"));
     }
     Ok(Cost { private_kib, core })
 }
@@ -154,7 +152,7 @@ fn run(watchers: usize) -> Result<bool, String> {
     println!("{:<34} {:>12} {:>10}", "", "private KiB", "of a core");
     let mut costs = Vec::new();
     for (what, has_http, watchers) in
-        [("no listener", false, 0), ("a listener", true, 0), ("a listener, and who watches", true, watchers)]
+        [("no listener", false, 0), ("a listener", true, 0), ("a listener, and subscribers", true, watchers)]
     {
         let cost = measure(has_http, watchers)?;
         println!("{what:<34} {:>12.0} {:>9.2}%", cost.private_kib, 100.0 * cost.core);
@@ -162,7 +160,7 @@ fn run(watchers: usize) -> Result<bool, String> {
     }
     let (first, last) = (&costs[0], &costs[2]);
     let (more_kib, more_core) = (last.private_kib - first.private_kib, last.core - first.core);
-    println!("{watchers} who watch cost {more_kib:.0} KiB and {:.2}% of a core", 100.0 * more_core);
+    println!("{watchers} subscribers cost {more_kib:.0} KiB and {:.2}% of a core", 100.0 * more_core);
     Ok(more_kib <= PRIVATE_KIB_MAX && more_core <= CORE_MAX)
 }
 

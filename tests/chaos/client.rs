@@ -1,14 +1,14 @@
 //! A client whose node may be stopped, killed or out of reach at any time: nothing here panics for that.
 //!
-//! Errors are the caller's to judge. An answer that is out of order or malformed is no error of a connection: it is a
-//! fault of the node, and told apart from one as [`Wrong`].
+//! Errors are the caller's to judge. An answer that is out of order or malformed is not an error of a connection. It is
+//! a fault of the node, and [`Wrong`] has a variant of its own for it.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Why there is no answer.
+/// The reason of a missing answer.
 #[derive(Debug)]
 pub(crate) enum Wrong {
     /// The connection failed, or the node did not answer in time.

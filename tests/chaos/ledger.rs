@@ -1,4 +1,4 @@
-//! What clients were told, what follows from it, and what was wrong.
+//! The answers that clients got, what follows from them, and what was wrong.
 //!
 //! It holds three kinds of knowledge, each conservative:
 //!
@@ -6,7 +6,7 @@
 //!   must be one of these, byte for byte; only of an update whose acknowledgement was lost the skew is free.
 //! - **sure**: for each node and client, the newest update that this life of the node must hold: one that it acknowledged or
 //!   answered itself, or one that a neighbour was sure of for [`FLOOD`] while the edge between them was sound. An edge is
-//!   sound while both processes run and do what they are told, both logs say that the link is up, and its wire has
+//!   sound while both processes run and obey, both logs say that the link is up, and its wire has
 //!   been good for long enough that TCP has tried again. A node that ends loses what it was sure of, and no more is
 //!   demanded of it than its neighbours were sure of by then.
 //! - **faults**: what was seen and must not be.
@@ -39,7 +39,7 @@ struct Issue {
 
 #[derive(Default)]
 struct Edge {
-    /// When each end's log said that the link is up; `None` since it said that it is down.
+    /// When each end logged that the link is up; `None` since it logged that it is down.
     up: [Option<Instant>; 2],
     /// Since when the wire is as good as new; `None` while it is not.
     good_since: Option<Instant>,
@@ -60,7 +60,7 @@ pub(crate) struct Counts {
     pub(crate) queries: u64,
     pub(crate) demands: u64,
     pub(crate) echoes: u64,
-    /// Clients whose newest update a node was sure of when it ended, and those of them that a neighbour was sure of, too.
+    /// Clients whose newest update a node was sure of when it ended, and the ones among them that a neighbour was sure of, too.
     pub(crate) held_at_ends: u64,
     pub(crate) survived_ends: u64,
 }
@@ -216,7 +216,7 @@ impl Ledger {
             return;
         }
         sure.push((time, now));
-        // Of those that are old enough to be passed on, the newest is all that counts.
+        // Of the updates that are old enough to be passed on, only the newest counts.
         let old = sure.iter().filter(|(_, since)| now.saturating_duration_since(*since) >= FLOOD).count();
         sure.drain(..old.saturating_sub(1));
     }
@@ -226,7 +226,7 @@ impl Ledger {
         self.sure[node].get(id)?.last().map(|(time, _)| *time)
     }
 
-    // What clients send and are told.
+    // What clients send, and the answers that they get.
 
     /// An update is about to be sent to a node.
     pub(crate) fn issues(&mut self, node: usize, iamat: &str) {
@@ -262,7 +262,7 @@ impl Ledger {
     pub(crate) fn seen(&mut self, by: &str, at: &str) {
         let issue = split_at(at).and_then(|(name, skew)| Some((self.issues.get_mut(&name)?, skew)));
         let Some((issue, skew)) = issue else {
-            return self.fault(format!("{by} answers what nobody ever sent: {at:?}"));
+            return self.fault(format!("{by} answers what no client ever sent: {at:?}"));
         };
         if issue.acknowledged.iter().any(|line| line == at) {
             return;

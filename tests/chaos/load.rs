@@ -1,6 +1,6 @@
 //! The clients of the storm: each has ids of its own, stays with a node for a while, and moves on when it likes or must.
 //!
-//! A client writes down what it sends before it sends it and what it is told as it is told, so the ledger knows of every
+//! A client records what it sends before it sends it, and each answer as it arrives, so the ledger knows of every
 //! update that any node may ever have heard. When a connection breaks, the client says some of what was not answered
 //! again, word for word, to the next node: as clients do.
 
@@ -16,7 +16,7 @@ use herd_test_support::Dice;
 pub(crate) const CLIENTS: usize = 12;
 /// Some 3,000 in all, fewer than a table holds: what a full table does is the soak's and the simulator's.
 pub(crate) const IDS_PER_CLIENT: usize = 250;
-/// Clients that fall silent half-way: their last updates are there at the end only if they were kept.
+/// Clients that fall silent half-way: the herd has their last updates at the end only if nodes retained them.
 pub(crate) const SILENT_EVERY: usize = 5;
 /// How long a client waits for a node before it goes to another.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -40,7 +40,7 @@ pub(crate) struct Client {
     dice: Dice,
     ledger: Shared,
     last_ns: u64,
-    /// Updates that were not answered and are said again.
+    /// Updates that were not answered and are sent again.
     again: Vec<String>,
     silent_from: Instant,
 }
@@ -52,14 +52,14 @@ impl Client {
     }
 
     fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
-        self.ledger.lock().expect("nobody panics with it")
+        self.ledger.lock().expect("no thread panics with the lock")
     }
 
     fn below(&mut self, count: usize) -> usize {
         usize::try_from(self.dice.roll() % count as u64).unwrap_or(0)
     }
 
-    /// Sends and reads until it is told that it is over.
+    /// Sends and reads until the storm is over.
     pub(crate) fn run(mut self, is_over: &AtomicBool) {
         while !is_over.load(Ordering::Relaxed) {
             let node = self.below(NAMES.len());
@@ -92,7 +92,7 @@ impl Client {
         }
     }
 
-    /// What is sent at once: updates mostly, some old, some a second time; queries; and what is no command.
+    /// What is sent at once: updates mostly, some old, some a second time; queries; and lines that are not commands.
     fn batch(&mut self, node: usize) -> Vec<Sent> {
         let mut batch: Vec<Sent> = std::mem::take(&mut self.again).into_iter().map(Sent::Update).collect();
         for _ in 0..1 + self.dice.roll() % BATCH_LINES_MAX {
@@ -199,7 +199,7 @@ impl Client {
         Ok(())
     }
 
-    /// What was not answered may have been heard or not. Half of it is said again elsewhere.
+    /// What was not answered may have been heard or not. Half of it is sent again to another node.
     fn give_up(&mut self, batch: &[Sent]) {
         for sent in batch {
             if let Sent::Update(update) = sent {

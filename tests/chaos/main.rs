@@ -3,7 +3,7 @@
 //! ```text
 //! cargo test --locked --test chaos -- --minutes 2              the storm (root: it makes network namespaces)
 //! cargo test --locked --test chaos -- --minutes 2 --seed 7     the same plan again
-//! cargo test --release --locked --test chaos -- --soak --minutes 60    an hour of clients who come and go
+//! cargo test --release --locked --test chaos -- --soak --minutes 60    an hour of clients that come and go
 //! ```
 
 mod client;
@@ -84,7 +84,7 @@ fn outside() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(_) => {
-            eprintln!("storm: failed; what happened and what the nodes said is in {}", folder.display());
+            eprintln!("storm: failed; what happened and the logs of the nodes are in {}", folder.display());
             ExitCode::FAILURE
         }
         Err(why) => {

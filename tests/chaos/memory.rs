@@ -12,7 +12,7 @@ pub(crate) struct Look {
     pub(crate) descriptors: u64,
 }
 
-/// `None` when there is no such process.
+/// `None` when the process does not exist.
 pub(crate) fn look(pid: u32) -> Option<Look> {
     Some(Look {
         private_kib: private_kib(pid)?,

@@ -1,4 +1,4 @@
-//! The five processes: started, stopped and ended, each end told to the ledger before it comes.
+//! The five processes: started, stopped and ended, the ledger learns of each end before it comes.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -33,7 +33,7 @@ impl Nodes {
     }
 
     fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
-        self.ledger.lock().expect("nobody panics with it")
+        self.ledger.lock().expect("no thread panics with the lock")
     }
 
     pub(crate) fn start(&mut self, node: usize) -> Result<(), String> {
@@ -125,7 +125,7 @@ impl Nodes {
         if !status.is_some_and(|status| status.success()) {
             let _ = child.kill();
             let _ = child.wait();
-            self.ledger().fault(format!("{} was told to terminate and ended with {status:?}", NAMES[node]));
+            self.ledger().fault(format!("{} got SIGTERM and ended with {status:?}", NAMES[node]));
         }
     }
 
@@ -136,7 +136,7 @@ impl Nodes {
                 && let Ok(Some(status)) = running.try_wait()
             {
                 *child = None;
-                let mut ledger = self.ledger.lock().expect("nobody panics with it");
+                let mut ledger = self.ledger.lock().expect("no thread panics with the lock");
                 ledger.ends(node);
                 ledger.fault(format!("{} ended on its own: {status}", NAMES[node]));
             }
@@ -155,7 +155,7 @@ fn follow(node: usize, life: u64, log: ChildStderr, mut file: File, ledger: &Sha
     while log.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
         let _ = file.write_all(&line);
         let text = String::from_utf8_lossy(&line);
-        let mut ledger = ledger.lock().expect("nobody panics with it");
+        let mut ledger = ledger.lock().expect("no thread panics with the lock");
         if text.contains("panicked") {
             ledger.fault(format!("{}: {}", NAMES[node], text.trim_end()));
         }

@@ -46,7 +46,7 @@ pub(crate) struct Storm {
     begin: Instant,
     log: File,
     pub(crate) counts: BTreeMap<&'static str, u64>,
-    /// Edges that were sound, each second, and those that there were.
+    /// Sums over all seconds: sound edges, and all edges.
     pub(crate) sound: (usize, usize),
 }
 
@@ -79,7 +79,7 @@ impl Storm {
                 self.event()?;
                 next = now + self.millis(PAUSE_MS);
             }
-            let mut ledger = self.ledger.lock().expect("nobody panics with it");
+            let mut ledger = self.ledger.lock().expect("no thread panics with the lock");
             if now >= spread_at {
                 ledger.spread();
                 let sound = (0..EDGES.len()).filter(|edge| ledger.is_sound(*edge, now)).count();
@@ -169,7 +169,7 @@ impl Storm {
     /// TCP waits up to twice as long between two tries as it has waited in all.
     fn wire_heals(&mut self, edge: usize, began: Instant) {
         let settles_within = 2 * began.elapsed() + Duration::from_secs(3);
-        self.ledger.lock().expect("nobody panics with it").wire_heals(edge, settles_within);
+        self.ledger.lock().expect("no thread panics with the lock").wire_heals(edge, settles_within);
         self.busy_wires[edge] = false;
         self.note(&format!("{} is good again", edge_name(edge)));
     }
@@ -214,7 +214,7 @@ impl Storm {
             return false;
         }
         let is_careful = !(17..=19).contains(&draw);
-        let has_sound_edge = self.ledger.lock().expect("nobody panics with it").has_sound_edge(node);
+        let has_sound_edge = self.ledger.lock().expect("no thread panics with the lock").has_sound_edge(node);
         let name = NAMES[node];
         match draw {
             0..=29 if is_careful && !has_sound_edge => return false,
@@ -224,7 +224,7 @@ impl Storm {
             }
             20..=29 => {
                 self.nodes.terminate(node);
-                self.count("clean stops", &format!("{name} is told to terminate"));
+                self.count("clean stops", &format!("{name} gets SIGTERM"));
             }
             _ => {
                 self.nodes.stop(node);
@@ -247,7 +247,7 @@ impl Storm {
             return Ok(false);
         }
         self.busy_wires[edge] = true;
-        self.ledger.lock().expect("nobody panics with it").wire_worsens(edge);
+        self.ledger.lock().expect("no thread panics with the lock").wire_worsens(edge);
         let began = Instant::now();
         let (kind, settings) = match draw {
             47..=58 => ("cuts", "cut=both".to_owned()),
@@ -280,7 +280,7 @@ impl Storm {
     }
 }
 
-/// Wrong bytes on both ports of a node, from people who do not say good-bye.
+/// Wrong bytes on both ports of a node, from strangers that do not close the connection.
 fn strangers(node: usize, seed: u64) {
     const PATIENCE: Duration = Duration::from_secs(1);
     let mut dice = Dice::new(seed);

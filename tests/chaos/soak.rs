@@ -2,7 +2,7 @@
 //!
 //! It is a mode of the storm and no bench of its own, because it has the storm's client, its looks at processes and its way of
 //! failing; it wants neither root nor namespaces. Each node is given the descriptors of the unit (1,024 clients), so
-//! that clients who vanish fill its connections in the first quarter and the rest of the hour is lived at the limit,
+//! that vanished clients fill its connections in the first quarter. The node spends the rest of the hour at the limit,
 //! as the table is: both turn over.
 //!
 //! The rule, for each node: in the last quarter its private memory is nowhere more than [`GROWTH_KIB_MAX`] above the highest
@@ -22,9 +22,9 @@ const GROWTH_KIB_MAX: u64 = 64;
 const GROWTH_DESCRIPTORS_MAX: u64 = 8;
 /// The unit's clients, and what a node needs beside them.
 const NODE_DESCRIPTORS: u32 = 1024 + 96;
-/// Of those who vanish, so many a node are held open here: more than a node keeps, so it is the node that closes them.
+/// So many vanished clients of each node are held open here. A node holds fewer, so it is the node that closes them.
 const VANISHED_PER_NODE: usize = 1200;
-/// Descriptors of this process: all who vanish, and those who idle.
+/// Descriptors of this process: all clients that vanish, and all that idle.
 const DESCRIPTORS_MIN: u64 = 12_000;
 const ROUND: Duration = Duration::from_millis(100);
 const COMING_PER_ROUND: usize = 8;
@@ -46,7 +46,7 @@ struct Counts {
     pushed_out: u64,
 }
 
-/// All clients: who idles until when, and who is never heard of again.
+/// All clients: the idle ones with the end of their idling, and the vanished ones.
 struct Crowd {
     nodes: Vec<(&'static str, SocketAddr)>,
     dice: Dice,
@@ -66,7 +66,7 @@ pub(crate) fn run(minutes: f64, seed: u64) -> Result<(), String> {
     }
     let herd = Herd::five().keyed().build();
     let up = Up::launch_within(Some(NODE_DESCRIPTORS), herd.map("Hill"));
-    up.said.wait_for("Ctrl-C stops the herd.");
+    up.printed.wait_for("Ctrl-C stops the herd.");
     let names = herd.names();
     let nodes: Vec<_> = names.iter().map(|name| (*name, herd[*name].clients)).collect();
     let pids: Vec<i32> = names
@@ -154,7 +154,7 @@ impl Crowd {
         }
     }
 
-    /// Some come; those whose time it is speak again or go.
+    /// Some come. The ones whose time it is speak again or go.
     fn round(&mut self) -> Result<(), String> {
         for _ in 0..COMING_PER_ROUND {
             let node = self.below(self.nodes.len());
@@ -216,7 +216,7 @@ impl Crowd {
             match self.below(6) {
                 0 => lines.push(format!("WHATSAT {id} 10 5")),
                 1 => lines.push(format!("WHATSAT {id} 0 0")),
-                2 => lines.push(format!("WHATSAT nobody-{} 10 5", self.next_id)),
+                2 => lines.push(format!("WHATSAT unknown-{} 10 5", self.next_id)),
                 _ => {}
             }
         }
@@ -228,7 +228,7 @@ impl Crowd {
             } else {
                 let known = line.whatsat(sent)?.is_some();
                 self.counts.queries += 1;
-                if known == sent.contains("nobody") {
+                if known == sent.contains("unknown") {
                     return Err(Wrong::Answer(format!(
                         "{sent:?} is answered as if it were the other way round"
                     )));

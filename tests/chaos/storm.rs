@@ -57,11 +57,11 @@ pub(crate) fn run(folder: &Path, minutes: f64, seed: u64) -> Result<(), String> 
     for node in 0..NAMES.len() {
         storm.nodes.terminate(node);
     }
-    let ledger = ledger.lock().expect("nobody panics with it");
+    let ledger = ledger.lock().expect("no thread panics with the lock");
     if ledger.faults.is_empty() { Ok(()) } else { Err(ledger.faults.join("\n")) }
 }
 
-/// 64 hex digits that nobody has had before.
+/// 64 random hex digits.
 fn fresh_key() -> Result<String, String> {
     let mut bytes = [0; 8];
     let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
@@ -71,7 +71,7 @@ fn fresh_key() -> Result<String, String> {
 
 fn wait_for_links(ledger: &Shared) -> Result<(), String> {
     let begin = Instant::now();
-    while !ledger.lock().expect("nobody panics with it").all_links_are_up() {
+    while !ledger.lock().expect("no thread panics with the lock").all_links_are_up() {
         if begin.elapsed() > LINKS_WITHIN {
             return Err(format!("not all links are up after {LINKS_WITHIN:?}"));
         }
@@ -133,11 +133,11 @@ fn wait_for_equal_tables(healed: Instant, ledger: &Shared) -> Result<Table, Stri
             println!("equal tables when asked {:.1} s after the end of the storm", asked.as_secs_f64());
             return Ok(whole[0].clone());
         }
-        let fault = !ledger.lock().expect("nobody panics with it").faults.is_empty();
+        let fault = !ledger.lock().expect("no thread panics with the lock").faults.is_empty();
         if asked > EQUAL_WITHIN || fault {
             let mut what =
                 vec![format!("no equal tables {:.0} s after the end of the storm", asked.as_secs_f64())];
-            what.extend(ledger.lock().expect("nobody panics with it").faults.clone());
+            what.extend(ledger.lock().expect("no thread panics with the lock").faults.clone());
             what.extend(differences(&tables));
             return Err(what.join("\n"));
         }
@@ -148,30 +148,30 @@ fn wait_for_equal_tables(healed: Instant, ledger: &Shared) -> Result<Table, Stri
 /// How many ids each node answers otherwise than the first, and one of them.
 fn differences(tables: &[Result<Table, Wrong>]) -> Vec<String> {
     let Ok(first) = &tables[0] else { return vec![format!("{} does not answer", NAMES[0])] };
-    let mut said = Vec::new();
+    let mut differences = Vec::new();
     for (name, table) in NAMES.iter().zip(tables) {
         match table {
             Ok(table) => {
                 let others: Vec<usize> = (0..table.len()).filter(|at| table[*at] != first[*at]).collect();
                 if let Some(&at) = others.first() {
                     let (its, firsts) = (&table[at], &first[at]);
-                    said.push(format!(
+                    differences.push(format!(
                         "{name} differs in {}, such as {its:?}; {}: {firsts:?}",
                         others.len(),
                         NAMES[0]
                     ));
                 }
             }
-            Err(wrong) => said.push(format!("{name}: {wrong}")),
+            Err(wrong) => differences.push(format!("{name}: {wrong}")),
         }
     }
-    said
+    differences
 }
 
 /// Holds the one table of all nodes against the ledger.
 fn judge(ledger: &Shared, table: &Table) {
-    let mut ledger = ledger.lock().expect("nobody panics with it");
-    let (mut known, mut demanded, mut demanded_silent, mut kept) = (0, 0, 0, 0);
+    let mut ledger = ledger.lock().expect("no thread panics with the lock");
+    let (mut known, mut demanded, mut demanded_silent, mut retained) = (0, 0, 0, 0);
     for (at, answer) in table.iter().enumerate() {
         let id = id_of(at / IDS_PER_CLIENT, at % IDS_PER_CLIENT);
         if let Some(answer) = answer {
@@ -187,7 +187,7 @@ fn judge(ledger: &Shared, table: &Table) {
         demanded += usize::from(least >= Some(newest));
         demanded_silent +=
             usize::from(least >= Some(newest) && (at % IDS_PER_CLIENT).is_multiple_of(SILENT_EVERY));
-        kept += usize::from(has >= Some(newest));
+        retained += usize::from(has >= Some(newest));
     }
     let c = ledger.counts;
     println!(
@@ -199,7 +199,7 @@ fn judge(ledger: &Shared, table: &Table) {
         c.held_at_ends, c.survived_ends
     );
     println!(
-        "at the end: the newest acknowledged update of {demanded} of {known} clients had to be there ({demanded_silent} of them silent since the storm's middle), and of {kept} it was"
+        "at the end: the newest acknowledged update of {demanded} of {known} clients had to be there ({demanded_silent} of them silent since the storm's middle), and of {retained} it was"
     );
     if demanded * 100 < known * DEMANDED_PERCENT_MIN || known * 2 < table.len() {
         ledger.fault(format!("only {demanded} of {known} could be demanded: this storm proves too little"));
@@ -221,7 +221,7 @@ fn look_at(nodes: &mut Nodes, ledger: &Shared) {
             let bounds = format!("{PRIVATE_KIB_MAX} KiB, {DESCRIPTORS_MAX} descriptors");
             ledger
                 .lock()
-                .expect("nobody panics with it")
+                .expect("no thread panics with the lock")
                 .fault(format!("{name} is over its bounds: {bounds}"));
         }
     }
@@ -229,7 +229,7 @@ fn look_at(nodes: &mut Nodes, ledger: &Shared) {
 
 /// The ledger finds what it is there to find, or nothing that it says is worth anything.
 fn the_ledger_is_not_blind() -> Result<(), String> {
-    let said = "IAMAT kiwi +1.5-1.5 100.000000001";
+    let command = "IAMAT kiwi +1.5-1.5 100.000000001";
     let at = "AT Hill +0.000000001 kiwi +1.5-1.5 100.000000001";
     type Spoil = fn(&mut Ledger);
     let spoilt: [(&str, Spoil); 5] = [
@@ -245,7 +245,7 @@ fn the_ledger_is_not_blind() -> Result<(), String> {
     ];
     for (what, spoil) in spoilt {
         let mut ledger = Ledger::new();
-        ledger.issues(0, said);
+        ledger.issues(0, command);
         ledger.acknowledged(0, 0, at);
         ledger.answered(0, "kiwi", ledger.surely(0, "kiwi"), Some(at));
         if !ledger.faults.is_empty() {

@@ -176,7 +176,7 @@ fn script() -> &'static str {
     concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chaos/wire.py")
 }
 
-/// Pulls the cable at this node's end: the kernel says so to whoever uses the device, and forgets the way.
+/// Pulls the cable at this node's end: the kernel reports it to the users of the device, and forgets the route.
 pub(crate) fn pull(node: usize, other: usize) -> Result<(), String> {
     run(&format!("ip -n {} link set to-{} down", NAMES[node], NAMES[other]))
 }
@@ -189,7 +189,7 @@ pub(crate) fn plug(node: usize, other: usize) -> Result<(), String> {
     run(&format!("ip -n {name} route replace {its}/32 dev to-{to} src {mine}"))
 }
 
-/// Writes the configuration and the key into the folder. All clients come from one address, so that it may hold as many as there are is said; gives the configuration's path.
+/// Writes the configuration and the key into the folder. All clients come from one address, so the configuration lets an address hold that many; returns the configuration's path.
 pub(crate) fn write_map(folder: &Path, key: &str, places: &Path) -> Result<PathBuf, String> {
     use std::os::unix::fs::PermissionsExt;
     let nodes: Vec<String> = (0..NAMES.len())

@@ -34,10 +34,10 @@ fn herd(args: &[&str]) -> Command {
 
 /// What the program did with these words: its status, its output, its messages.
 fn ran(args: &[&str]) -> (Option<i32>, String, String) {
-    told(&herd(args).output().expect("the program can be run"))
+    outcome(&herd(args).output().expect("the program can be run"))
 }
 
-fn told(output: &Output) -> (Option<i32>, String, String) {
+fn outcome(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
@@ -166,7 +166,7 @@ fn first_node_cannot_start() {
     let log = std::fs::read_to_string(logs.join("Hill.log")).unwrap_or_default();
     let _ = std::fs::remove_dir_all(&logs);
     assert_eq!(status, Some(1), "{messages}");
-    let reason = log.lines().last().expect("the node said why");
+    let reason = log.lines().last().expect("the node logs the reason");
     let expected = format!("herd: up: Hill cannot start (status 1): {}\n", reason.trim());
     assert!(messages.ends_with(&expected), "{messages}\n{log}");
 }
@@ -196,7 +196,7 @@ fn send() {
         .spawn()
         .expect("the program can be run");
     client.stdin.take().expect("a pipe").write_all(b"typed").expect("the client reads its input");
-    assert_eq!(told(&client.wait_with_output().expect("the client ends")), answer);
+    assert_eq!(outcome(&client.wait_with_output().expect("the client ends")), answer);
     assert_eq!(node.join().expect("the node ended well"), [b"IAMAT  x\n-y\n".to_vec(), b"typed".to_vec()]);
 
     // Nothing ever listened there: a listener that is closed may live on for a moment in a process that another test starts.

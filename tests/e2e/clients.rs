@@ -246,18 +246,18 @@ fn pipelined_commands() {
     let socket = client.socket().try_clone().expect("descriptors are left");
     std::thread::scope(|scope| {
         scope.spawn(move || std::io::Write::write_all(&mut &socket, all.as_bytes()).expect("the node reads"));
-        let mut said = String::new();
+        let mut stored = String::new();
         for i in 0..1000 {
             let answer = String::from_utf8(client.line()).expect("it is ASCII");
             match i % 10 {
                 9 => {
-                    assert_eq!(answer, said, "the stored line of the command before");
+                    assert_eq!(answer, stored, "the stored line of the command before");
                     client.json();
                 }
                 5 => assert_eq!(answer, format!("? nonsense  {i}")),
                 _ => assert!(answer.ends_with(&format!(" p{i} +34-118 {i}")), "{i}: {answer}"),
             }
-            said = answer;
+            stored = answer;
         }
     });
 }

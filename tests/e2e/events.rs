@@ -1,4 +1,4 @@
-//! Watching a node: everybody is told each client and each change, and whoever does harm with it harms nobody.
+//! The event stream: every subscriber gets each client and each change, and a hostile subscriber harms no other.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -39,7 +39,7 @@ fn get(http: SocketAddr, path: &str, headers: &str) -> (u16, BufReader<TcpStream
     (status, reader)
 }
 
-/// Somebody who watches, and what they know by now.
+/// A subscriber, and the clients that it knows by now.
 struct Watcher<R> {
     reader: R,
     /// The name of the event whose data comes next.
@@ -110,7 +110,7 @@ fn table_then_changes() {
     let (status, reader) = get(http, "/events", "");
     assert_eq!(status, 200);
     let mut watcher = Watcher::new(reader);
-    watcher.until("all were told", |watcher| watcher.seen.contains_key("all"));
+    watcher.until("all have arrived", |watcher| watcher.seen.contains_key("all"));
     assert_eq!(watcher.clients.len(), 300);
     let hello = &watcher.seen["hello"];
     assert_eq!(
@@ -123,7 +123,7 @@ fn table_then_changes() {
     }
     herd["Smith"].ask("IAMAT walker-8 +5+5 9");
     herd["Smith"].ask("IAMAT newcomer +6+6 9");
-    watcher.until("the changes are told", |watcher| {
+    watcher.until("the changes arrive", |watcher| {
         let at = |id: &str| watcher.clients.get(id).map(String::as_str);
         (at("walker-7"), at("walker-8"), at("newcomer")) == (Some("+4+4"), Some("+5+5"), Some("+6+6"))
     });
@@ -168,7 +168,7 @@ fn too_many_subscribers() {
     assert!(text.contains("herd_event_subscribers_refused_total 1\n"), "{text}");
     let mut local: Vec<_> = (0..LOCAL_SUBSCRIBERS_MAX).map(|_| at_the_socket(&herd)).collect();
     for watcher in &mut local {
-        watcher.until("it is told", |watcher| watcher.seen.contains_key("all"));
+        watcher.until("all have arrived", |watcher| watcher.seen.contains_key("all"));
     }
     assert!(!at_the_socket(&herd).take(), "one more is let go without a word");
     seats.truncate(1);
@@ -197,12 +197,13 @@ fn deaf_subscriber() {
         }
     };
     move_all();
-    Watcher::new(get(http, "/events", "").1).until("all is told", |watcher| watcher.seen.contains_key("all"));
+    Watcher::new(get(http, "/events", "").1)
+        .until("all have arrived", |watcher| watcher.seen.contains_key("all"));
     let before_kib = herd["Hill"].anonymous_kib();
     let deaf: Vec<_> = (0..SUBSCRIBERS_MAX)
         .map(|_| {
             let stream = TcpStream::connect(http).expect("the node listens");
-            // As little as the kernel allows waits for somebody who does not read.
+            // As little as the kernel allows waits for a subscriber that does not read.
             rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 1).expect("a small buffer");
             (&stream).write_all(b"GET /events HTTP/1.1\r\n\r\n").expect("there is room");
             stream
@@ -232,14 +233,14 @@ fn deaf_subscriber() {
 fn map_reload_ends_streams() {
     let (herd, http) = pair();
     let mut watcher = Watcher::new(get(http, "/events", "").1);
-    watcher.until("all is told", |watcher| watcher.seen.contains_key("all"));
+    watcher.until("all have arrived", |watcher| watcher.seen.contains_key("all"));
     herd["Hill"].signal(Signal::HUP);
     let begin = Instant::now();
     while watcher.take() {
         assert!(begin.elapsed() < PATIENCE, "it goes on");
     }
     let mut watcher = Watcher::new(get(http, "/events", "").1);
-    watcher.until("all is told", |watcher| watcher.seen.contains_key("all"));
+    watcher.until("all have arrived", |watcher| watcher.seen.contains_key("all"));
 }
 
 #[test]

@@ -37,13 +37,13 @@ fn newest_wins() {
 #[test]
 fn same_time_larger_name() {
     let herd = Herd::five().start();
-    let said: Vec<String> = ["Smith", "Hill", "Singleton", "Campbell", "Jaquez"]
+    let answers: Vec<String> = ["Smith", "Hill", "Singleton", "Campbell", "Jaquez"]
         .iter()
         .map(|name| herd[name].ask("IAMAT kiwi +10-10 5"))
         .collect();
-    herd.wait_for_at("kiwi", &said[0]);
+    herd.wait_for_at("kiwi", &answers[0]);
     everyone_learns_of_everyone(&herd, "after");
-    herd.wait_for_at("kiwi", &said[0]);
+    herd.wait_for_at("kiwi", &answers[0]);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn killed_node_relearns() {
         let before: Vec<String> = (0..100).map(|i| says(&herd[name], client_count + i)).collect();
         herd.wait_for_at(&format!("client-{}", client_count + 99), &before[99]);
         herd[name].kill();
-        // The herd goes on without it, and hears of somebody new meanwhile.
+        // The herd goes on without it, and learns of new clients meanwhile.
         let other = if name == "Hill" { "Campbell" } else { "Hill" };
         let meanwhile = says(&herd[other], client_count + 100);
         herd.wait_for_at(&format!("client-{}", client_count + 100), &meanwhile);
@@ -76,7 +76,7 @@ fn partition_heals() {
         let mut herd = Herd::five().keyed_if(keyed).start();
         let whole = herd["Jaquez"].ask("IAMAT whole +1-1 1");
         herd.wait_for_at("whole", &whole);
-        // Without these two there is no path between Campbell and the others.
+        // Without these two no path exists between Campbell and the others.
         herd["Smith"].kill();
         herd["Singleton"].kill();
         let here = herd["Hill"].ask("IAMAT here +2-2 2");
@@ -138,18 +138,18 @@ fn frozen_neighbour() {
     for name in ["Hill", "Jaquez", "Singleton", "Campbell"] {
         herd[name].wait_for_at("c999", &last);
     }
-    let mut told = Vec::new();
+    let mut answers = Vec::new();
     for name in ["Campbell", "Jaquez", "Singleton"] {
-        told.push((name, herd[name].ask(&format!("IAMAT by-{name} +1-1 1"))));
+        answers.push((name, herd[name].ask(&format!("IAMAT by-{name} +1-1 1"))));
     }
-    for (name, at) in &told {
+    for (name, at) in &answers {
         for other in ["Hill", "Jaquez", "Singleton", "Campbell"] {
             herd[other].wait_for_at(&format!("by-{name}"), at);
         }
     }
     herd["Smith"].signal(Signal::CONT);
     herd.wait_for_at("c999", &last);
-    for (name, at) in &told {
+    for (name, at) in &answers {
         herd.wait_for_at(&format!("by-{name}"), at);
     }
     for turn in 0..1000 {
@@ -192,7 +192,7 @@ fn deaf_neighbour() {
     herd["Campbell"].wait_for_at(&format!("{:060}", 999), &last);
     let grown_kib = herd["Hill"].anonymous_kib().saturating_sub(before_kib);
     assert!(grown_kib < 1024, "{grown_kib} KiB more, its table included");
-    assert!(herd["Hill"].is_linked_to("Smith"), "who does not read is not cut for it");
+    assert!(herd["Hill"].is_linked_to("Smith"), "a node that does not read keeps its link");
     herd["Hill"].kill();
 }
 
@@ -270,7 +270,7 @@ fn full_table() {
     for node in herd.running() {
         assert_eq!(node.at("c499"), None, "{} dropped the oldest", node.name);
     }
-    // Older than all that a full table holds: answered and not kept.
+    // Older than all that a full table holds: answered and not stored.
     assert!(herd["Smith"].ask("IAMAT late +1-1 3").starts_with("AT Smith "));
     assert_eq!(herd["Smith"].at("late"), None);
 }

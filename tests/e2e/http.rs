@@ -87,9 +87,9 @@ fn bad_requests() {
 #[test]
 fn refusals_counted() {
     let (mut herd, http) = pair();
-    // Somebody who comes and goes without a word.
+    // A connection that closes without a request.
     drop(TcpStream::connect(http).expect("the node listens"));
-    until("he is counted", || metrics(http).contains("herd_status_requests_failed_total 1\n"));
+    until("it is counted", || metrics(http).contains("herd_status_requests_failed_total 1\n"));
     std::fs::write(herd.map("Hill"), "{").expect("the folder is ours");
     herd["Hill"].signal(rustix::process::Signal::HUP);
     until("the configuration is counted", || metrics(http).contains("herd_reloads_failed_total 1\n"));
@@ -100,7 +100,7 @@ fn refusals_counted() {
 #[test]
 fn slow_crowd() {
     let (herd, http) = pair();
-    // All places are taken by some who send a byte and no more.
+    // Clients that send one byte take all connections.
     let crowd: Vec<TcpStream> = (0..2 * SILENT_MAX)
         .map(|_| {
             let mut stream = TcpStream::connect(http).expect("the kernel takes it");
@@ -108,7 +108,7 @@ fn slow_crowd() {
             stream
         })
         .collect();
-    // A client is answered, and the oldest make way for who asks, long before the time of the others is over.
+    // A client is answered, and the node closes the oldest for one that asks, long before the time of the others is over.
     assert!(herd["Hill"].ask("IAMAT kiwi +1+1 1").starts_with("AT Hill "));
     let mut last = crowd.last().expect("a crowd");
     last.set_nonblocking(true).expect("it is a socket");
@@ -124,7 +124,7 @@ fn slow_crowd() {
     for stream in &crowd {
         let _ = stream.shutdown(Shutdown::Both);
     }
-    // Many who ask and do not read, too.
+    // The same with many that ask and do not read.
     let deaf: Vec<TcpStream> = (0..HTTP_CONNECTIONS_MAX)
         .map(|_| {
             let mut stream = TcpStream::connect(http).expect("the kernel takes it");

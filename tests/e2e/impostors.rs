@@ -1,4 +1,4 @@
-//! What somebody does who has a neighbour's name, and perhaps its key: a stranger, a copied SD card, a node gone wrong.
+//! Peers with a neighbour's name, and perhaps its key: a stranger, a copied SD card, a faulty node.
 
 use std::fmt::Write as _;
 

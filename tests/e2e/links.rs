@@ -1,4 +1,4 @@
-//! The port between nodes: whatever comes in there, nobody's table is wrong and no link is lost for long.
+//! The port between nodes: whatever comes in there, each table stays right and no link is lost for long.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +10,7 @@ fn is_in_sync(herd: &Herd, round: &str) {
     everyone_learns_of_everyone(herd, round);
 }
 
-/// Nobody at all heard of this client.
+/// No node knows this client.
 fn nobody_knows(herd: &Herd, id: &str) {
     for node in herd.running() {
         assert_eq!(node.at(id), None, "{}", node.name);
@@ -37,8 +37,8 @@ fn no_hello() {
         b"P 1\n".to_vec(),
         format!("D 1 {} -\n", "0".repeat(1024)).into_bytes(),
         hello(&format!("2 Hill 1 4096 {nonce}")),
-        hello(&format!("1 Nobody 1 4096 {nonce}")),
-        // A node is no neighbour of its own.
+        hello(&format!("1 Other 1 4096 {nonce}")),
+        // A node is not a neighbour of itself.
         hello(&format!("1 Smith 1 4096 {nonce}")),
         hello(&format!("1 hill 1 4096 {nonce}")),
         hello(&format!("1 Hill 1 4096 {}", &nonce[1..])),
@@ -54,10 +54,10 @@ fn no_hello() {
         for line in &lines {
             let mut stranger = Stranger::connect(herd["Smith"].links);
             stranger.say(line);
-            let said = stranger.until_closed();
-            let is_hello_at_most =
-                said.is_empty() || (said.starts_with("HELLO 1 Smith ") && said.lines().count() == 1);
-            assert!(is_hello_at_most, "{}: {said}", line[..line.len().min(80)].escape_ascii());
+            let received = stranger.until_closed();
+            let is_hello_at_most = received.is_empty()
+                || (received.starts_with("HELLO 1 Smith ") && received.lines().count() == 1);
+            assert!(is_hello_at_most, "{}: {received}", line[..line.len().min(80)].escape_ascii());
         }
         herd["Smith"].log.wait_for("refused a link connection: its first line is not a HELLO");
         nobody_knows(&herd, "forged");
@@ -156,8 +156,11 @@ fn stranger_without_key() {
         let mut stranger = Stranger::connect(herd["Smith"].links);
         stranger.say_hello("Hill");
         stranger.say(&lines);
-        let said = stranger.until_closed();
-        assert!(said.lines().all(|line| line.starts_with("HELLO ") || line.starts_with("PROOF ")), "{said}");
+        let received = stranger.until_closed();
+        assert!(
+            received.lines().all(|line| line.starts_with("HELLO ") || line.starts_with("PROOF ")),
+            "{received}"
+        );
     }
     // A proof that is sent back proves nothing.
     let mut mirror = Stranger::connect(herd["Smith"].links);
@@ -205,7 +208,7 @@ fn key_at_one_end() {
         herd.write_map(keyless, false);
         herd["Smith"].start();
         herd["Hill"].start();
-        // Who says it depends on who spoke first.
+        // The node that spoke second says it.
         until("one of them says it", || {
             herd.running().any(|node| node.log.has("give both nodes the same key"))
         });
@@ -219,7 +222,7 @@ fn key_at_one_end() {
     }
 }
 
-/// Does this to an update on the wire, and sees that nobody believes it and the herd mends itself.
+/// Does this to an update on the wire, and sees that each node rejects it and the herd mends itself.
 fn is_harmed_and_mended(builder: Builder, fault: Fault, to_smith: bool) {
     let herd = builder.keyed().proxied("Hill", "Smith").start();
     let (from, to) = if to_smith { ("Hill", "Smith") } else { ("Smith", "Hill") };
@@ -267,8 +270,8 @@ fn replayed_link() {
     herd["Smith"].start();
     herd["Hill"].start();
     herd.wait_for_links();
-    let said = herd["Hill"].ask("IAMAT kiwi +1-1 1");
-    herd["Smith"].wait_for_at("kiwi", &said);
+    let at = herd["Hill"].ask("IAMAT kiwi +1-1 1");
+    herd["Smith"].wait_for_at("kiwi", &at);
     let record = herd.proxy("Hill", "Smith").recorded();
     assert!(record.starts_with(b"HELLO 1 Hill ") && record.escape_ascii().to_string().contains(" kiwi "));
     herd["Hill"].kill();
@@ -351,12 +354,12 @@ fn key_required() {
         .arg(herd.map("Hill"))
         .output()
         .expect("the program can be run");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let received = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{received}");
     assert!(
-        said.contains("is not loopback, but the configuration has no key_file")
-            && said.contains("make a key"),
-        "{said}"
+        received.contains("is not loopback, but the configuration has no key_file")
+            && received.contains("make a key"),
+        "{received}"
     );
 }
 

@@ -1,7 +1,7 @@
 //! The program from outside: real processes and real sockets on loopback.
 //!
-//! One binary, so that what its tests wait for overlaps. A module is a suite: `.ci/run` chooses those that other runtimes
-//! pass, `.ci/cross` those that an emulated board runs. `cargo test --test e2e links::` runs one.
+//! One binary, so that what its tests wait for overlaps. A module is a suite: `.ci/run` chooses the suites that other runtimes
+//! pass, `.ci/cross` the suites that an emulated board runs. `cargo test --test e2e links::` runs one.
 
 #[cfg(feature = "up")]
 mod cli;

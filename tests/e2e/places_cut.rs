@@ -5,7 +5,7 @@ use herd::places::DEPTH_MAX;
 use herd::places::upstream::truncate::cut;
 use proptest::prelude::*;
 
-/// A text and how far it is read. Every method gives `None` where the text is no JSON.
+/// A text and how far it is read. Every method gives `None` where the text is not JSON.
 struct Plain<'a> {
     text: &'a [u8],
     at: usize,
@@ -129,12 +129,12 @@ impl<'a> Plain<'a> {
     }
 }
 
-/// A member's name without its escapes; `None` for one that is no text.
+/// A member's name without its escapes; `None` for one that is not text.
 fn unescaped(raw: &[u8]) -> Option<String> {
     serde_json::from_slice(&[b"\"", raw, b"\""].concat()).ok()
 }
 
-/// What a cut has to give: the text with at most so many results; `None` where it is no answer.
+/// What a cut has to give: the text with at most so many results; `None` where it is not an answer.
 fn plain_cut(text: &[u8], items: usize) -> Option<Vec<u8>> {
     str::from_utf8(text).ok()?;
     let mut plain = Plain { text, at: 0 };
@@ -155,12 +155,12 @@ fn plain_cut(text: &[u8], items: usize) -> Option<Vec<u8>> {
     let results = named.iter().find(|(name, begin)| name == "results" && text[*begin] == b'[');
     let Some(&(_, begin)) = results else { return Some(text.to_vec()) };
     let (ends, close) = Plain { text, at: begin }.array(2)?;
-    let kept = match (items, ends.len()) {
+    let end = match (items, ends.len()) {
         (0, _) => return Some([&text[..=begin], &text[close..]].concat()),
         (items, count) if items >= count => return Some(text.to_vec()),
         (items, _) => ends[items - 1],
     };
-    Some([&text[..kept], &text[ends[ends.len() - 1]..]].concat())
+    Some([&text[..end], &text[ends[ends.len() - 1]..]].concat())
 }
 
 fn space() -> impl Strategy<Value = &'static str> + Clone {

@@ -1,4 +1,4 @@
-//! `herd places import` as a user runs it: what is written, what is said, and that the old file stays until the new one is
+//! `herd places import` as a user runs it: the file, the messages, and that the old file stays until the new one is
 //! whole. Its help is compared in `cli.rs`; what each format may hold is tried beside the readers.
 
 use std::fs;
@@ -48,7 +48,7 @@ impl Folder {
 
     /// What `herd places` did with these words: its status, its output, its messages.
     fn ran(&self, line: &str) -> (Option<i32>, String, String) {
-        told(&self.command(line).output().expect("the program can be run"))
+        outcome(&self.command(line).output().expect("the program can be run"))
     }
 
     /// Name, type and vicinity of what is near.
@@ -75,7 +75,7 @@ impl Drop for Folder {
     }
 }
 
-fn told(output: &Output) -> (Option<i32>, String, String) {
+fn outcome(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
@@ -108,7 +108,7 @@ fn bad_row() {
         "own.dat: 1 place (0 of the base, 1 row, 0 the same as another), {bytes} bytes; left out: 2 bad rows\n"
     );
     assert_eq!((status, text), (Some(0), summary));
-    // No bar: this is no terminal.
+    // No bar: this is not a terminal.
     assert_eq!(messages, format!("{first}; left out\n{second}; left out\n"));
     assert_eq!(
         folder.near("own.dat", "34.063 -118.447 1"),
@@ -192,7 +192,7 @@ fn killed() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program can be run");
-    // So many rows that some lie on the disk already, then a bad one, which is told when it has been read.
+    // So many rows that some lie on the disk already, then a bad one, which is reported when it has been read.
     let mut input = child.stdin.take().expect("a pipe");
     let mut text = "name,lat,lon\n".to_owned();
     for i in 0..150_000 {
@@ -205,9 +205,9 @@ fn killed() {
         // The pipe stays open until the program is gone.
         input
     });
-    let mut told = [0; 10];
+    let mut outcome = [0; 10];
     let mut stderr = child.stderr.take().expect("a pipe");
-    std::io::Read::read_exact(&mut stderr, &mut told).expect("the bad row is told");
+    std::io::Read::read_exact(&mut stderr, &mut outcome).expect("the bad row is reported");
     assert_eq!(folder.names(), ["own.dat"]);
     child.kill().expect("the program is running");
     ended(&mut child);

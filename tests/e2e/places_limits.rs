@@ -130,7 +130,7 @@ mod tls {
         assert_refused(&json, "UNKNOWN_ERROR", "time-out while connecting");
     }
 
-    /// A listener that takes one connection and is no HTTP server. Ends when the client does.
+    /// A listener that takes one connection and is not an HTTP server. Ends when the client does.
     struct Odd {
         listener: TcpListener,
         thread: Option<JoinHandle<()>>,

@@ -41,7 +41,7 @@ fn bytes_passed_on() {
     let server = Server::start(ok(ODD));
     let (herd, _folder) = hill("google-legacy", &server.url(), "");
     let at = herd["Hill"].ask(&format!("IAMAT {KIWI}"));
-    // Runs of newlines are one, those at the end go, and two end the answer; CR and the rest stay.
+    // Runs of newlines are one, the ones at the end go, and two end the answer; CR and the rest stay.
     let whole = "{\r\n \"status\" : \"OK\",\n \"results\":[ {\"lat\":1.10,\"id\":12345678901234567890} ,\n\t{\"x\" : 1E5 , \"n\":\"Caf\\u00e9 \u{e9} \\/ ],[\"}\n,  3 \n ], \"z\":-0.0, \"a\" : null }";
     let one = "{\r\n \"status\" : \"OK\",\n \"results\":[ {\"lat\":1.10,\"id\":12345678901234567890} \n ], \"z\":-0.0, \"a\" : null }";
     let none = "{\r\n \"status\" : \"OK\",\n \"results\":[], \"z\":-0.0, \"a\" : null }";
@@ -84,7 +84,7 @@ fn assert_hidden(node: &Node, answers: &[String]) {
     assert!(!node.log.has(KEY), "the log holds the key: {:?}", node.log.last(KEY));
 }
 
-/// What an upstream may do that makes somebody print the address, the head or the body.
+/// What an upstream may do that makes a dependency print the address, the head or the body.
 fn acts() -> Vec<Act> {
     vec![
         ok(ODD),

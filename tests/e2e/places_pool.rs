@@ -185,7 +185,7 @@ fn cache() {
         assert_eq!(answer(&places, Query { items, ..UCLA }), expected);
     }
     assert_eq!((server.seen().len(), places.counters().from_cache), (4, 2));
-    // Failures are not kept.
+    // Failures are not cached.
     server.act(Act::Answer(500, "", Vec::new()));
     assert!(answer(&places, elsewhere(1)).contains("500"));
     server.act(ok(ODD));

@@ -177,7 +177,7 @@ fn tunnel() {
     let server = Server::start(ok(ODD));
     let tunnel = Tunnel::start(1, server.address());
     let proxy = Some(ProxyUrl::new(&tunnel.url()).expect("an address"));
-    // The name is looked up by the proxy, if at all: nobody else knows it.
+    // The name is looked up by the proxy, if at all: no other resolver knows it.
     let settings = legacy_at("http://herd-test.invalid/x?a=b".to_owned());
     assert_eq!(answer_of(Settings { proxy, ..settings }), ODD);
     let seen = tunnel.seen();

@@ -53,7 +53,7 @@ impl Manager {
         (String::from_utf8_lossy(&bytes[..count]).into_owned(), taken)
     }
 
-    /// The next listener that is given to be kept under this name.
+    /// The next listener that the node stores under this name.
     fn take(&self, name: &str) -> OwnedFd {
         let wanted = format!("FDNAME={name}");
         until_some(&wanted, || {
@@ -125,10 +125,10 @@ fn map_grows_and_shrinks() {
     let large = map_of(&herd, &names, &[("Campbell", "Hill"), ("Campbell", "Smith"), ("Hill", "Smith")]);
     let tell = |herd: &Herd, map: &str| {
         for name in ["Smith", "Hill"] {
-            let told = herd[name].log.count("configuration reloaded");
+            let line = herd[name].log.count("configuration reloaded");
             std::fs::write(herd.map(name), map).expect("the folder is ours");
             herd[name].signal(Signal::HUP);
-            until("it has read its configuration", || herd[name].log.count("configuration reloaded") > told);
+            until("it has read its configuration", || herd[name].log.count("configuration reloaded") > line);
         }
     };
     for name in ["Smith", "Hill"] {
@@ -142,7 +142,7 @@ fn map_grows_and_shrinks() {
     everyone_learns_of_everyone(&herd, "large");
     let before = herd["Smith"].at("small-Hill");
     assert!(before.is_some() && herd["Campbell"].at("small-Hill") == before);
-    // Campbell leaves, and what it heard goes with it: no configuration says who it was.
+    // Campbell leaves, and what it heard goes with it: no configuration lists it.
     herd["Campbell"].kill();
     tell(&herd, &small);
     for name in ["Hill", "Smith"] {
@@ -174,9 +174,9 @@ fn map_refused() {
         std::fs::write(herd.map("Hill"), &map).expect("the folder is ours");
         herd["Hill"].signal(Signal::HUP);
         until(words, || herd["Hill"].log.count("the old configuration stays in force") > before);
-        let told =
+        let line =
             herd["Hill"].log.last("the old configuration stays in force").expect("it was just counted");
-        assert!(told.contains(words), "{told}");
+        assert!(line.contains(words), "{line}");
     }
     everyone_learns_of_everyone(&herd, "after");
     assert!(!herd["Smith"].log.has("is down"));
@@ -195,24 +195,24 @@ fn listeners_move() {
     std::fs::write(herd.map("Hill"), map).expect("the folder is ours");
     herd["Hill"].signal(Signal::HUP);
     herd["Hill"].log.wait_for("configuration reloaded");
-    until("nobody listens there any more", || herd_test_support::is_free(old));
-    assert_eq!(early.ask("x"), "? x", "who was connected stays so");
+    until("no process listens there", || herd_test_support::is_free(old));
+    assert_eq!(early.ask("x"), "? x", "a connected client stays connected");
     herd["Hill"].clients = new[0];
     herd["Hill"].links = new[1];
     everyone_learns_of_everyone(&herd, "after");
     assert!(!herd["Smith"].log.has("is down"));
 }
 
-/// Starts Hill of this herd with a service manager, and with the listeners that the manager kept.
-fn start_with(herd: &Herd, manager: &Path, kept: Option<[OwnedFd; 2]>) -> Service {
+/// Starts Hill of this herd with a service manager, and with the listeners that the manager stored.
+fn start_with(herd: &Herd, manager: &Path, stored: Option<[OwnedFd; 2]>) -> Service {
     let hill = command(None);
     let mut shell = std::process::Command::new("sh");
     // The number of the process is known to itself alone. Standard input and output carry the listeners this far.
     let script = "exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_PID=$$ LISTEN_FDS=$0 exec \"$@\"";
-    shell.args(["-c", script, if kept.is_some() { "2" } else { "0" }]).arg(hill.get_program());
+    shell.args(["-c", script, if stored.is_some() { "2" } else { "0" }]).arg(hill.get_program());
     shell.args(["serve", "Hill", "--config"]).arg(herd.map("Hill"));
     shell.env_remove("CREDENTIALS_DIRECTORY").env("NOTIFY_SOCKET", manager);
-    let [first, second] = kept.map_or([Stdio::null(), Stdio::null()], |kept| kept.map(Stdio::from));
+    let [first, second] = stored.map_or([Stdio::null(), Stdio::null()], |stored| stored.map(Stdio::from));
     let hill = shell.stdin(first).stdout(second).stderr(Stdio::null()).spawn();
     Service(hill.expect("the program can be run"))
 }
@@ -224,40 +224,40 @@ fn descriptor_store() {
     let manager = Manager::listen(&path);
     herd["Smith"].start();
     let hill = start_with(&herd, &path, None);
-    let kept = [manager.take("clients"), manager.take("links")];
+    let stored = [manager.take("clients"), manager.take("links")];
     manager.wait_for("READY=1");
     drop(hill);
 
-    // Nobody runs, and still nobody is refused.
+    // No node runs, and still no client is refused.
     let mut waiting = Client::connect(herd["Hill"].clients);
-    let hill = start_with(&herd, &path, Some(kept));
-    let kept = [manager.take("clients"), manager.take("links")];
+    let hill = start_with(&herd, &path, Some(stored));
+    let stored = [manager.take("clients"), manager.take("links")];
     manager.wait_for("READY=1");
     assert_eq!(waiting.ask("x"), "? x");
     manager.wait_for("STATUS=1 of 1 links up, 1 in sync; 0 of 4096 clients known");
     drop(hill);
 
-    // A configuration that has another address by then: nobody listens on the old one any more.
+    // A configuration that has another address by then: no process listens on the old one.
     let (old, new) = (herd["Hill"].clients, free_addresses(1)[0]);
     let map = std::fs::read_to_string(herd.map("Hill")).expect("it was written");
     std::fs::write(herd.map("Hill"), map.replace(&old.to_string(), &new.to_string()))
         .expect("the folder is ours");
-    let hill = start_with(&herd, &path, Some(kept));
-    let kept = [manager.take("clients"), manager.take("links")];
+    let hill = start_with(&herd, &path, Some(stored));
+    let stored = [manager.take("clients"), manager.take("links")];
     manager.wait_for("READY=1");
     assert!(herd_test_support::answers(new));
-    until("nobody listens there any more", || herd_test_support::is_free(old));
+    until("no process listens there", || herd_test_support::is_free(old));
     drop(hill);
 
     // One that cannot start lets them go.
     std::fs::write(herd.map("Hill"), "{").expect("the folder is ours");
-    let mut hill = start_with(&herd, &path, Some(kept));
+    let mut hill = start_with(&herd, &path, Some(stored));
     for name in ["clients", "links"] {
         let message = manager.wait_for("FDSTOREREMOVE=1");
         assert!(message.contains(&format!("FDNAME={name}")), "{message}");
     }
     assert_eq!(hill.0.wait().expect("it is our child").code(), Some(1));
-    until("nobody listens there any more", || herd_test_support::is_free(new));
+    until("no process listens there", || herd_test_support::is_free(new));
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn json_log() {
         std::io::Read::read_to_string(&mut stderr, &mut log).expect("UTF-8");
         log
     };
-    node.wait().expect("it was told to end");
+    node.wait().expect("it got SIGTERM");
     assert!(log.lines().count() >= 2, "{log}");
     for line in log.lines() {
         let read: serde_json::Value =

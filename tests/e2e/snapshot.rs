@@ -40,7 +40,7 @@ fn start(herd: &mut Herd) {
 }
 
 fn stop(herd: &mut Herd) {
-    // All at once: nobody is left who could give anything back.
+    // All at once: no node is left that could send anything back.
     for node in herd.running() {
         node.signal(Signal::TERM);
     }
@@ -96,13 +96,13 @@ fn at(client: &str, time: u64) -> String {
 fn herd_restarts() {
     let mut herd = keeping(Herd::five().keyed().build());
     start(&mut herd);
-    let mut said = Vec::new();
+    let mut answers = Vec::new();
     for (index, name) in herd.names().into_iter().enumerate() {
         let id = format!("client-{index}");
         let answer = herd[name].ask(&format!("IAMAT {id} +34.068930-118.445127 16214648{index}7.959498503"));
-        said.push((id, answer));
+        answers.push((id, answer));
     }
-    for (id, at) in &said {
+    for (id, at) in &answers {
         herd.wait_for_at(id, at);
     }
     stop(&mut herd);
@@ -117,7 +117,7 @@ fn herd_restarts() {
     start(&mut herd);
     for node in herd.running() {
         assert!(node.log.has("INFO  restored 5 updates from the snapshot, after "), "{}", node.log.tail());
-        for (id, at) in &said {
+        for (id, at) in &answers {
             assert_eq!(node.at(id).as_ref(), Some(at), "{} at once", node.name);
         }
     }
@@ -153,8 +153,8 @@ fn power_cut() {
         ask_for_snapshots(&herd, name, SNAPSHOT_S_MIN);
     }
     start(&mut herd);
-    let kept = herd["Hill"].ask("IAMAT kept +1+1 1");
-    herd.wait_for_at("kept", &kept);
+    let restored = herd["Hill"].ask("IAMAT restored +1+1 1");
+    herd.wait_for_at("restored", &restored);
     let has_written = |name: &str| status(&herd, name)["snapshot"]["written"] == 1;
     until_within(Duration::from_secs(120), "both have written", || herd.names().into_iter().all(has_written));
     let status = status(&herd, "Hill");
@@ -170,7 +170,7 @@ fn power_cut() {
         herd[name].kill();
     }
     start(&mut herd);
-    assert_eq!(herd["Smith"].at("kept"), Some(kept));
+    assert_eq!(herd["Smith"].at("restored"), Some(restored));
     assert_eq!((herd["Hill"].at("lost"), herd["Smith"].at("lost")), (None, None));
 }
 
@@ -191,15 +191,15 @@ fn damaged_file() {
         start(&mut herd);
         let file = table(&herd, "Hill");
         let aside = file.with_extension("bad");
-        let told = format!(
+        let warning = format!(
             "WARN  snapshot rejected: {}: {why}; it is renamed to {}",
             file.display(),
             aside.display()
         );
-        herd["Hill"].log.wait_for(&told);
+        herd["Hill"].log.wait_for(&warning);
         assert_eq!((herd["Hill"].at("a"), herd["Hill"].at("b")), (None, None));
         assert!(!file.exists() && fs::read(&aside).expect("it is there") == bytes);
-        // The node goes on as one that has never kept anything.
+        // The node goes on as one that never had a snapshot.
         herd["Hill"].ask("IAMAT c +1+1 1");
         stop(&mut herd);
         start(&mut herd);
@@ -327,8 +327,8 @@ fn disk_stalls() {
     assert!(herd["Hill"].at("a").is_some());
     assert!(herd["Hill"].wait_for_end().success());
     herd["Hill"].log.wait_for("WARN  the last snapshot took longer than 3000 ms");
-    let kept = fs::read_to_string(table(&herd, "Hill")).expect("the old one stays");
-    assert!(kept.contains(" a ") && !kept.contains(" b "), "{kept}");
+    let restored = fs::read_to_string(table(&herd, "Hill")).expect("the old one stays");
+    assert!(restored.contains(" a ") && !restored.contains(" b "), "{restored}");
 
     // One that refuses says so.
     fs::remove_file(&temporary).expect("it is ours");

@@ -1,4 +1,4 @@
-//! `herd status`: what a node says of itself at its control socket, and that nobody there can disturb it.
+//! `herd status`: the status at the control socket, and that no client there can disturb the node.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -64,7 +64,7 @@ fn one_node() {
     assert_eq!((&hill["counters"]["iamat"], &hill["places"]["source"]), (&1.into(), &"offline".into()));
     assert!(hill["private_kb"].as_u64().is_some_and(|kb| kb > 50), "{hill}");
     assert_eq!(hill["clock_is_trusted"], true);
-    // No position is for whoever looks after the board.
+    // The operator of a board must not see a position.
     assert!(!hill.to_string().contains("118.4"), "{hill}");
 
     herd["Smith"].kill();
@@ -133,7 +133,7 @@ fn control_socket() {
         let _ = stranger.read_to_end(&mut answer);
         assert!(answer.is_empty(), "{words:?} was answered");
     }
-    // Those who say nothing are let go one after another, and clients never wait for them.
+    // The node closes silent connections one after another, and clients never wait for them.
     let silent: Vec<UnixStream> =
         (0..3).map(|_| UnixStream::connect(&path).expect("the node listens")).collect();
     assert!(herd["Hill"].ask("IAMAT kiwi +1+1 1").starts_with("AT Hill "));
@@ -168,11 +168,11 @@ fn whole_herd() {
     herd["Jaquez"].kill();
     let (code, text, messages) = status(&herd, &["--all", "--json", "Hill"]);
     assert_eq!((code, messages.as_str()), (Some(1), ""), "{text}");
-    let said: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-    assert_eq!(said["in_sync"], false);
-    assert_eq!(said["silent"], serde_json::json!(["Jaquez"]));
-    assert_eq!(said["troubled"], serde_json::json!(["Hill", "Singleton"]));
-    assert_eq!(said["differing_parts"], 0, "the others hold the same");
+    let answer: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!(answer["in_sync"], false);
+    assert_eq!(answer["silent"], serde_json::json!(["Jaquez"]));
+    assert_eq!(answer["troubled"], serde_json::json!(["Hill", "Singleton"]));
+    assert_eq!(answer["differing_parts"], 0, "the others hold the same");
     let (code, text, _) = status(&herd, &["--all", "Hill"]);
     assert_eq!(code, Some(1));
     assert_eq!(

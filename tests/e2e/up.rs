@@ -49,12 +49,12 @@ fn up_starts() {
         format!("send --config {map} --to Smith \"WHATSAT kiwi.cs.ucla.edu 10 5\""),
         format!("nc {} {}", herd["Campbell"].clients.ip(), herd["Campbell"].clients.port()),
     ] {
-        assert!(up.said.has(&words), "{words}");
+        assert!(up.printed.has(&words), "{words}");
     }
     for name in NAMES {
         up.log.wait_for(&format!("{name} listens to clients on {}", herd[name].clients));
     }
-    // What was said to be typed does what it was said to do.
+    // The command that it prints does what it promises.
     let at = send(&herd, "Hill", KIWI);
     assert!(
         at.starts_with("AT Hill +") && at.ends_with(" +34.068930-118.445127 1621464827.959498503\n"),
@@ -113,7 +113,7 @@ fn up_killed() {
     for pid in pids {
         until("the node has gone", || !runs(pid));
     }
-    // Nobody reaps a node whose parent was killed, so its first thread may look gone while another still holds its files.
+    // No process reaps a node whose parent was killed, so its first thread may look gone while another still holds its files.
     let all_free = || NAMES.iter().all(|name| is_free(herd[name].clients) && is_free(herd[name].links));
     until("its ports are free", all_free);
 }
@@ -127,7 +127,7 @@ fn up_port_taken() {
         assert_eq!(up.wait_for_end().code(), Some(1));
         up.log.wait_for(&format!("{address} is in use"));
         up.log.wait_for("cannot start");
-        assert!(!up.said.has("nodes are up"));
+        assert!(!up.printed.has("nodes are up"));
         drop(taken);
         // A process that another test starts at this moment has the listener, too, until it is another program.
         until("all ports are free", || {
@@ -151,7 +151,7 @@ fn serve_stops() {
             herd[name].signal(signal);
             assert_eq!(herd[name].wait_for_end().code(), Some(0));
             herd[name].log.wait_for(&format!("{name} stops"));
-            // The very next process has the ports; there is no second try.
+            // The very next process has the ports; a second try does not happen.
             herd[name].start();
             herd[name].wait_for_at(&id, &at);
             assert!(clients[0].is_closed_by_node());
@@ -169,9 +169,9 @@ fn log_not_read() {
     }
     let at = |node: &Node, i: u32| node.ask(&format!("IAMAT c{i} +1-1 {i}"));
     for i in 0..200 {
-        let said = at(&herd["Hill"], i);
-        assert!(said.starts_with("AT Hill +"), "{said}");
-        herd["Smith"].wait_for_at(&format!("c{i}"), &said);
+        let at = at(&herd["Hill"], i);
+        assert!(at.starts_with("AT Hill +"), "{at}");
+        herd["Smith"].wait_for_at(&format!("c{i}"), &at);
     }
     herd["Hill"].signal(Signal::TERM);
     assert_eq!(herd["Hill"].wait_for_end().code(), Some(0));

@@ -136,7 +136,7 @@ fn environment(name: &str) -> BTreeMap<String, String> {
     found
 }
 
-/// Those of `packages` that a Dockerfile installs.
+/// The ones of `packages` that a Dockerfile installs.
 fn installed(name: &str, packages: &str) -> String {
     let lines = instructions(name);
     let words: Vec<&str> =

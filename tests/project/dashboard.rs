@@ -96,7 +96,7 @@ fn names(expression: &str) -> BTreeSet<String> {
     names
 }
 
-/// All expressions, those of variables too.
+/// All expressions, also of variables.
 fn expressions(dashboard: &Value) -> Vec<String> {
     let targets =
         panels(dashboard).iter().flat_map(|panel| panel["targets"].as_array().into_iter().flatten());

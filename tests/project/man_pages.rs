@@ -21,9 +21,9 @@ fn all_members() {
         let findings = Config::parse(text, Path::new("herd.json")).text_findings();
         let unknown =
             findings.iter().find(|finding| finding.to_string().contains(&format!("{path}: unknown member")));
-        let told = unknown.expect("it is unknown").to_string();
+        let finding = unknown.expect("it is unknown").to_string();
         let known =
-            told.split_once("known members: ").expect("the remedy lists them").1.trim_end_matches(')');
+            finding.split_once("known members: ").expect("the remedy lists them").1.trim_end_matches(')');
         for member in known.split(", ") {
             let is_told = plain
                 .split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-'))

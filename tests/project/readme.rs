@@ -1,5 +1,5 @@
-//! README and docs are kept true by running them: exchanges are played to a node, tables of limits, failures and figures are
-//! compared with the program's own, commands with the command line, links with the files that they name.
+//! README and docs are compared with the code: exchanges with a node's, tables of limits, failures and figures with the
+//! program's own, commands with the command line, links with the files that they name.
 
 use std::path::Path;
 use std::process::Command;
@@ -173,12 +173,12 @@ fn failures() -> Vec<Failure> {
     let phases = [Phase::Queue, Phase::Resolve, Phase::Connect, Phase::Head, Phase::Body];
     all.extend(phases.map(Failure::TimedOut));
     for words in ["", "its words"] {
-        let said = || words.to_owned();
+        let own = || words.to_owned();
         all.extend([
-            Failure::KeyRefused(said()),
-            Failure::Quota(said()),
-            Failure::Refused(said()),
-            Failure::Upstream(said()),
+            Failure::KeyRefused(own()),
+            Failure::Quota(own()),
+            Failure::Refused(own()),
+            Failure::Upstream(own()),
         ]);
     }
     all
@@ -196,7 +196,7 @@ fn failures_of_upstream() {
     let mut taken: Vec<(usize, std::mem::Discriminant<Failure>)> = Vec::new();
     for failure in failures() {
         let words = failure.to_string();
-        // A row for what is left over stands below those for special cases.
+        // A row for what is left over stands below the rows for special cases.
         let found = (0..rows.len()).find(|&row| fits(rows[row][2], &words));
         let found = found.unwrap_or_else(|| panic!("no row has {words:?}"));
         let status = rows[found][1];
@@ -216,7 +216,7 @@ fn cells(line: &str) -> Vec<&str> {
 #[test]
 fn table_of_footprint() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/footprint/x86_64.json");
-    let kept: serde_json::Value =
+    let stored: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(path).expect("it is there")).expect("JSON");
     let (readme, text) = (readme(), document("docs/BENCHMARKS.md"));
     let rows = |text: &str, head: &str| -> Vec<Vec<String>> {
@@ -227,14 +227,14 @@ fn table_of_footprint() {
     let all = rows(&text, "| what | unit | smol | tokio |");
     let short = rows(&readme, "| what | this node | tokio | ratio |");
     assert_eq!(short.len(), 8, "eight rows in README");
-    for row in kept["rows"].as_array().expect("rows") {
+    for row in stored["rows"].as_array().expect("rows") {
         let what = row["what"].as_str().expect("a name");
-        let said =
+        let cells =
             all.iter().find(|cells| cells[0] == what).unwrap_or_else(|| panic!("BENCHMARKS lacks {what}"));
         let ratio = row["ratio"].as_f64().map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
-        assert_eq!(said[4], ratio, "{what}");
-        if let Some(said) = short.iter().find(|cells| cells[0].split(", in ").next() == Some(what)) {
-            assert_eq!(said[3], ratio, "README: {what}");
+        assert_eq!(cells[4], ratio, "{what}");
+        if let Some(cells) = short.iter().find(|cells| cells[0].split(", in ").next() == Some(what)) {
+            assert_eq!(cells[3], ratio, "README: {what}");
         }
     }
 }

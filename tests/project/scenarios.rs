@@ -48,7 +48,7 @@ struct Herd {
     cut: Vec<(usize, usize)>,
     now_ms: u64,
     /// What is to stand beneath the command.
-    said: String,
+    shown: String,
 }
 
 impl Herd {
@@ -75,7 +75,7 @@ impl Herd {
             pipes: vec![],
             cut: vec![],
             now_ms: 0,
-            said: String::new(),
+            shown: String::new(),
         };
         (0..herd.nodes.len()).for_each(|node| herd.start(node));
         herd.run(SETTLE_MS);
@@ -120,14 +120,14 @@ impl Herd {
             Answer::Done | Answer::Close => String::from_utf8_lossy(out.written()).into_owned(),
             Answer::Places(query) => String::from_utf8_lossy(&query.at_line).into_owned() + "\n",
         };
-        self.said += &answer;
+        self.shown += &answer;
         self.settle();
     }
 
     /// Everything that needs no clock.
     fn settle(&mut self) {
         let steps = (0..STEPS_MAX).take_while(|_| self.step()).count();
-        assert!(steps < STEPS_MAX, "the nodes talk for ever:\n{}", self.said);
+        assert!(steps < STEPS_MAX, "the nodes talk for ever:\n{}", self.shown);
     }
 
     fn run(&mut self, ms: u64) {
@@ -194,7 +194,7 @@ impl Herd {
             if node.pull(&now, id, &mut out) {
                 let line = out.written().strip_suffix(b"\n").expect("whole lines").to_vec();
                 let to = &self.names[pipe.ends[1 - end].0];
-                let _ = writeln!(self.said, "{} -> {to}: {}", self.names[n], shown(&line));
+                let _ = writeln!(self.shown, "{} -> {to}: {}", self.names[n], shown(&line));
                 pipe.queues[1 - end].push_back(line);
                 moved = true;
             }
@@ -221,7 +221,7 @@ impl Herd {
         let now_s = self.now().mono.seconds();
         for (name, node) in self.names.iter().zip(&self.nodes) {
             let Some(node) = node else {
-                let _ = writeln!(self.said, "{name}: down");
+                let _ = writeln!(self.shown, "{name}: down");
                 continue;
             };
             let links = node.links().map(|link| {
@@ -234,7 +234,7 @@ impl Herd {
                 format!("{other} {state}")
             });
             let links: Vec<String> = links.collect();
-            let _ = writeln!(self.said, "{name}: {}", links.join("; "));
+            let _ = writeln!(self.shown, "{name}: {}", links.join("; "));
             let mut lines: Vec<String> = node
                 .table()
                 .advertised(now_s)
@@ -247,7 +247,7 @@ impl Herd {
                 .collect();
             lines.sort();
             lines.iter().for_each(|line| {
-                let _ = writeln!(self.said, "  {line}");
+                let _ = writeln!(self.shown, "  {line}");
             });
         }
     }
@@ -255,8 +255,8 @@ impl Herd {
     fn carry_out(&mut self, words: &[&str], line: &str) {
         match words {
             ["say", node, ..] => {
-                let said = line.splitn(3, ' ').nth(2).expect("say NODE LINE");
-                self.say(self.at(node), said);
+                let command = line.splitn(3, ' ').nth(2).expect("say NODE LINE");
+                self.say(self.at(node), command);
             }
             ["run", seconds] => self.run(seconds.parse::<u64>().expect("seconds") * 1_000),
             ["cut", a, b] => {
@@ -309,8 +309,8 @@ fn played(text: &str) -> String {
             (Some(herd), words) => herd.carry_out(words, line),
             (None, _) => panic!("a scenario begins with its herd: {line}"),
         }
-        let said = herd.as_mut().map(|herd| std::mem::take(&mut herd.said)).unwrap_or_default();
-        said.lines().for_each(|line| {
+        let shown = herd.as_mut().map(|herd| std::mem::take(&mut herd.shown)).unwrap_or_default();
+        shown.lines().for_each(|line| {
             let _ = writeln!(done, "    {line}");
         });
     }

@@ -91,7 +91,7 @@ fn accept(listener: &TcpListener, mut begin: impl FnMut(TcpStream, IpAddr)) {
     }
 }
 
-/// Reads until there is no more, and answers; `None` when the connection is to be closed.
+/// Reads until nothing is left, and answers; `None` when the connection is to be closed.
 fn serve(driver: &Driver, connection: &mut Connection, is_unsure: bool) -> Option<()> {
     let Connection { stream, client } = connection;
     loop {

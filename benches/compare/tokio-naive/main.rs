@@ -1,9 +1,9 @@
 //! The herd's protocol on tokio as one writes it at the first go: as many threads as cores, a task a connection, `BufReader::lines`,
 //! strings, a `HashMap` behind a mutex, a broadcast channel to the neighbours.
 //!
-//! It is there to be measured beside the node, as is each server of `benches/compare/rivals`, and like those it answers IAMAT,
-//! WHATSAT without places and everything else, and floods. What it leaves out, and a node could not: limits of any kind, keys,
-//! ages, repair of what was lost while a link was down.
+//! The benches measure it beside the node, as they measure each server of `benches/compare/rivals`. Like the rivals it answers
+//! IAMAT, WHATSAT without places and everything else, and floods. It leaves out what a node needs: limits of any kind, keys,
+//! ages, and repair after a link was down.
 
 use std::collections::HashMap;
 use std::env;
@@ -31,7 +31,7 @@ struct Herd {
 impl Herd {
     /// Keeps an update if it is news, and tells the neighbours.
     fn hear(&self, client: &str, time: f64, at_line: &str) {
-        let mut updates = self.updates.lock().expect("nobody panics");
+        let mut updates = self.updates.lock().expect("no thread panics with the lock");
         if updates.get(client).is_none_or(|(known, _)| time > *known) {
             updates.insert(client.to_owned(), (time, at_line.to_owned()));
             let _ = self.changes.send(at_line.to_owned());
@@ -67,7 +67,7 @@ impl Herd {
         if !(0.0..=50.0).contains(&radius) || items > 20 {
             return None;
         }
-        let updates = self.updates.lock().expect("nobody panics");
+        let updates = self.updates.lock().expect("no thread panics with the lock");
         updates.get(client).map(|(_, at_line)| format!("{at_line}\n{NO_PLACES}\n\n"))
     }
 }

@@ -56,10 +56,10 @@ fn idle_and_slow() {
     assert!(grown_kib < 4 * (idle_count + 300), "{grown_kib} KiB more for {idle_count} and 300");
     for client in &mut slow {
         client.send("\n");
-        assert!(client.line().starts_with(b"AT Hill "), "who is slow is served too");
+        assert!(client.line().starts_with(b"AT Hill "), "a slow client is served too");
     }
     for client in &mut idle {
-        assert!(client.ask(KIWI).starts_with("AT Hill "), "who was idle is still there");
+        assert!(client.ask(KIWI).starts_with("AT Hill "), "an idle client is still connected");
     }
 }
 
@@ -135,7 +135,7 @@ fn fills_up(herd: Herd, count: usize) {
     for client in &mut clients {
         client.ask("x");
     }
-    // A node's clock counts milliseconds; within one there is no longest.
+    // A node's clock counts milliseconds; within one millisecond no client is the longest idle.
     std::thread::sleep(std::time::Duration::from_millis(3));
     for (_, client) in clients.iter_mut().enumerate().filter(|(i, _)| *i != LONGEST_IDLE) {
         assert_eq!(client.ask("x"), "? x", "there is room for {count}");
@@ -144,6 +144,6 @@ fn fills_up(herd: Herd, count: usize) {
     assert_eq!(newcomer.ask("x"), "? x");
     assert!(clients.remove(LONGEST_IDLE).is_closed_by_node());
     for client in &mut clients {
-        assert_eq!(client.ask("x"), "? x", "nobody else was closed");
+        assert_eq!(client.ask("x"), "? x", "no other client was closed");
     }
 }

@@ -1,4 +1,4 @@
-//! A herd of real nodes: who is in it, who is whose neighbour, and what stands on the edges between them.
+//! A herd of real nodes: its members, their edges, and the proxies on the edges.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use super::node::{Launch, LogReader, Measured, Node, places_file};
 use super::proxy::Proxy;
 use super::{Dice, Folder, free_addresses, until};
 
-/// How often a herd is started with other ports because somebody else had taken one.
+/// How often a herd is started with other ports because another process had taken one.
 const STARTS_MAX: u32 = 5;
 
 /// A herd to be.
@@ -114,7 +114,7 @@ impl Builder {
 
     /// A proxy stands on this edge.
     pub fn proxied(mut self, dialler: &'static str, dialled: &'static str) -> Builder {
-        assert!(self.edges.contains(&(dialler, dialled)), "there is no such edge");
+        assert!(self.edges.contains(&(dialler, dialled)), "the herd has this edge");
         self.proxied.push((dialler, dialled));
         self
     }
@@ -151,7 +151,7 @@ impl Builder {
                 Err(why) => assert!(why.contains("in use"), "{why}"),
             }
         }
-        panic!("{STARTS_MAX} times a port was taken by somebody else");
+        panic!("{STARTS_MAX} times another process had taken a port");
     }
 
     /// Everything but the processes.
@@ -244,7 +244,7 @@ impl Herd {
         self.wait_for_links();
     }
 
-    /// Those who are dialled first, so that nobody dials in vain and has to back off.
+    /// Starts the nodes that are dialled first, so that no node dials in vain and has to back off.
     fn start_all(&mut self) -> Result<(), String> {
         let played = self.played.clone();
         for node in self.nodes.iter_mut().rev().filter(|node| !played.contains(&node.name)) {

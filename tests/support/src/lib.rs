@@ -89,8 +89,8 @@ pub fn free_addresses(count: usize) -> Vec<SocketAddr> {
 
 /// Addresses on this host, whose ports no other process is given before this one ends.
 ///
-/// Each is held by a socket that is bound and does not listen. The kernel gives such a port to nobody who asks for any port,
-/// nor to a connection, but lets a program listen on it that names it, as both have SO_REUSEADDR (socket(7)).
+/// Each is held by a socket that is bound and does not listen. The kernel does not give such a port to a program that asks for
+/// any port, nor to a connection. It lets a program listen on it that names it, as both have SO_REUSEADDR (socket(7)).
 pub fn free_addresses_on(host: Ipv4Addr, count: usize) -> Vec<SocketAddr> {
     // They add up, and many systems allow a process 1,024 descriptors at first.
     allow_many_files();

@@ -60,7 +60,7 @@ impl Log {
             let mut line = Vec::new();
             while from.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
                 let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-                lines.lock().expect("nobody panics with it").push(text);
+                lines.lock().expect("no thread panics with the lock").push(text);
                 line.clear();
             }
         });
@@ -68,12 +68,17 @@ impl Log {
 
     /// Forgets all lines.
     pub fn clear(&self) {
-        self.0.lock().expect("nobody panics with it").clear();
+        self.0.lock().expect("no thread panics with the lock").clear();
     }
 
     /// Lines with these words.
     pub fn count(&self, words: &str) -> usize {
-        self.0.lock().expect("nobody panics with it").iter().filter(|line| line.contains(words)).count()
+        self.0
+            .lock()
+            .expect("no thread panics with the lock")
+            .iter()
+            .filter(|line| line.contains(words))
+            .count()
     }
 
     /// Whether there is a line with these words.
@@ -88,12 +93,17 @@ impl Log {
 
     /// The last line with these words.
     pub fn last(&self, words: &str) -> Option<String> {
-        self.0.lock().expect("nobody panics with it").iter().rfind(|line| line.contains(words)).cloned()
+        self.0
+            .lock()
+            .expect("no thread panics with the lock")
+            .iter()
+            .rfind(|line| line.contains(words))
+            .cloned()
     }
 
     /// The last 60 lines.
     pub fn tail(&self) -> String {
-        let lines = self.0.lock().expect("nobody panics with it");
+        let lines = self.0.lock().expect("no thread panics with the lock");
         lines[lines.len().saturating_sub(60)..].join("\n")
     }
 }
@@ -123,7 +133,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// The program as it is told to be started.
+    /// The command that starts the program.
     fn command(&self) -> Command {
         let mut command = match self.words.split_first() {
             None => Command::new(program()),
@@ -140,14 +150,14 @@ impl Measured {
     }
 }
 
-/// Who reads the log of a node.
+/// The reader of a node's log.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum LogReader {
-    /// Somebody who keeps up.
+    /// A reader that keeps up.
     Follows,
-    /// Somebody who has stopped reading and is still there.
+    /// A reader that has stopped reading and has not closed the pipe.
     Stalls,
-    /// Nobody: the pipe is closed.
+    /// No reader: the pipe is closed.
     Gone,
 }
 
@@ -196,7 +206,7 @@ impl Node {
         self.child = Some(child);
     }
 
-    /// Whoever has stalled reads on.
+    /// The stalled reader reads on.
     pub fn read_log_on(&mut self) {
         self.log.follow(self.unread_log.take().expect("its reader stalls"));
     }
@@ -208,7 +218,7 @@ impl Node {
             let child = self.child.as_mut().expect("it was launched");
             if let Some(status) = child.try_wait().expect("it is our child") {
                 self.child = None;
-                // Its pipe is closed by now, and what it said will be read in a moment.
+                // Its pipe is closed by now, and the log is read to its end in a moment.
                 let has_log = self.launch.measured.is_none();
                 until("the log of a node that ended", || !has_log || !self.log.tail().is_empty());
                 return Err(format!("{} ended with {status}: {}", self.name, self.log.tail()));

@@ -1,6 +1,6 @@
 //! What the kernel tells of a process.
 
-/// A member of `smaps_rollup` in KiB: `Anonymous`, `Rss`, `Pss`. `None` when there is no such process.
+/// A member of `smaps_rollup` in KiB: `Anonymous`, `Rss`, `Pss`. `None` when the process does not exist.
 pub fn memory_kib(pid: u32, member: &str) -> Option<u64> {
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
     let line = rollup.lines().find_map(|line| line.strip_prefix(member)?.strip_prefix(':'))?;

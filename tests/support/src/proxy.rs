@@ -45,7 +45,7 @@ struct State {
     /// Connections whose acceptor does not know that the dialler has gone.
     half_open: Vec<Arc<[TcpStream; 2]>>,
     accepted: usize,
-    /// All that the dialler has said, up to [`RECORD_BYTES_MAX`].
+    /// All that the dialler has sent, up to [`RECORD_BYTES_MAX`].
     record: Vec<u8>,
 }
 
@@ -54,7 +54,7 @@ const RECORD_BYTES_MAX: usize = 1 << 20;
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nobody panics with it")
+        self.state.lock().expect("no thread panics with the lock")
     }
 }
 
@@ -128,7 +128,7 @@ impl Proxy {
         self.shared.state().fault.is_none()
     }
 
-    /// What the dialling node has said, over all its connections.
+    /// What the dialling node has sent, over all its connections.
     pub fn recorded(&self) -> Vec<u8> {
         self.shared.state().record.clone()
     }
@@ -185,7 +185,7 @@ fn pump(shared: &Shared, pair: &Arc<[TcpStream; 2]>, from: usize) {
         let fault = {
             let mut state = shared.state();
             while state.is_frozen {
-                state = shared.changed.wait(state).expect("nobody panics with it");
+                state = shared.changed.wait(state).expect("no thread panics with the lock");
             }
             if from == 0 && state.record.len() + line.len() <= RECORD_BYTES_MAX {
                 state.record.extend_from_slice(&line);

@@ -15,7 +15,7 @@ pub fn now_ns() -> i128 {
 
 /// Each named node hears one client; every running node comes to hold all of them, each in one and the same form.
 pub fn everyone_learns_of_everyone(herd: &Herd, round: &str) {
-    let said: Vec<(String, String)> = herd
+    let known: Vec<(String, String)> = herd
         .running()
         .map(|node| {
             let id = format!("{round}-{}", node.name);
@@ -24,7 +24,7 @@ pub fn everyone_learns_of_everyone(herd: &Herd, round: &str) {
             (id, at)
         })
         .collect();
-    for (id, at) in &said {
+    for (id, at) in &known {
         herd.wait_for_at(id, at);
     }
 }

@@ -1,4 +1,4 @@
-//! Whoever connects to a link port: knows the grammar of the lines and no key.
+//! A stranger at a link port: it knows the grammar of the lines and no key.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -44,15 +44,15 @@ impl Stranger {
         }
     }
 
-    /// Reads until the node closes the connection, and gives what it said.
+    /// Reads until the node closes the connection, and returns what it sent.
     pub fn until_closed(&mut self) -> String {
-        let mut said = Vec::new();
-        match self.stream.read_to_end(&mut said) {
+        let mut sent = Vec::new();
+        match self.stream.read_to_end(&mut sent) {
             Ok(_) => {}
             Err(error) if is_gone(&error) => {}
             Err(error) => panic!("the node does not close the connection: {error}"),
         }
-        String::from_utf8_lossy(&said).into_owned()
+        String::from_utf8_lossy(&sent).into_owned()
     }
 
     /// The socket itself.

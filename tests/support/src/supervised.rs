@@ -12,10 +12,10 @@ use super::{Herd, Log, hold, until, until_some};
 /// A running `herd up`. Its end is its nodes' end, so nothing is left when this goes.
 pub struct Up {
     child: Child,
-    /// Its standard error: its own lines and those of the nodes.
+    /// Its standard error: its own lines and the lines of the nodes.
     pub log: Log,
     /// Its standard output.
-    pub said: Log,
+    pub printed: Log,
 }
 
 impl Up {
@@ -31,16 +31,16 @@ impl Up {
         command.args(["up", "--config"]).arg(map).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be run");
         let up = Log::default();
-        let said = Log::default();
+        let printed = Log::default();
         up.follow(child.stderr.take().expect("it is a pipe"));
-        said.follow(child.stdout.take().expect("it is a pipe"));
-        Up { child, log: up, said }
+        printed.follow(child.stdout.take().expect("it is a pipe"));
+        Up { child, log: up, printed }
     }
 
     /// Starts it on the configuration of this herd, which has no process, and waits until it says what to type.
     pub fn start(herd: &Herd) -> Up {
         let up = Up::launch(herd.map("Hill"));
-        up.said.wait_for("Ctrl-C stops the herd.");
+        up.printed.wait_for("Ctrl-C stops the herd.");
         up
     }
 
@@ -64,7 +64,7 @@ impl Up {
     /// Kills a node as a power cut would.
     pub fn kill_node(&self, name: &str) {
         let pid = self.pid_of(name).expect("it runs");
-        kill_process(Pid::from_raw(pid).expect("it is no zero"), Signal::KILL)
+        kill_process(Pid::from_raw(pid).expect("a pid is not zero"), Signal::KILL)
             .expect("it is our child's child");
         until("there is another process", || self.pid_of(name).is_some_and(|other| other != pid));
     }
@@ -85,7 +85,7 @@ impl Drop for Up {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- herd up said\n{}\n--- its log\n{}", self.said.tail(), self.log.tail());
+            eprintln!("--- herd up printed\n{}\n--- its log\n{}", self.printed.tail(), self.log.tail());
         }
     }
 }
@@ -96,8 +96,8 @@ pub fn runs(pid: i32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
-/// Whether somebody else could listen here at this moment.
+/// Whether another process could listen here at this moment.
 pub fn is_free(address: SocketAddr) -> bool {
-    // Bound and not listening: a copy of this in a process that another test starts at this moment is in nobody's way.
+    // Bound and not listening: a copy of this in a process that another test starts at this moment disturbs no other process.
     hold(address).is_ok()
 }

@@ -24,7 +24,7 @@ pub const TIMES: &[&str] = &[
     "-0000000000000000000000000000001",
 ];
 
-/// Lines that are no commands, without their LF.
+/// Lines that are not commands, without their LF.
 pub const INVALID: &[&[u8]] = &[
     b"",
     b" ",
@@ -60,9 +60,9 @@ pub const INVALID: &[&[u8]] = &[
     b"WHATSAT kiwi",
     b"WHATSAT kiwi 10",
     b"WHATSAT kiwi 10 5 1",
-    b"WHATSAT nobody 10 5",
+    b"WHATSAT unknown 10 5",
     b"whatsat kiwi 10 5",
-    b"WHATSAT  nobody\t10   5 \r",
+    b"WHATSAT  unknown\t10   5 \r",
     b"AT Hill +0.263873386 kiwi.cs.ucla.edu +34.068930-118.445127 1621464827.959498503",
     b"AT Smith +0.000000000 kiwi +34-118 0",
     b"U 0 AT Hill +0.263873386 kiwi.cs.ucla.edu +34.068930-118.445127 1621464827.959498503",

@@ -1,4 +1,4 @@
-//! A small HTTP and HTTPS server on loopback that answers as it is told, well or badly. One thread a connection; all of
+//! A small HTTP and HTTPS server on loopback that gives the answers of the test, good or bad. One thread a connection; all of
 //! them end with the server.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -185,7 +185,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 fn serve(stream: TcpStream, shared: &Shared) {
-    // A copy of it is kept elsewhere, so letting go of it closes nothing.
+    // The server holds a copy of it, so dropping it closes nothing.
     let closer = stream.try_clone();
     // Whatever goes wrong here is what the client wanted to see.
     let _ = match &shared.tls {

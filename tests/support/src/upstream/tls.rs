@@ -1,4 +1,4 @@
-//! Certificates made as a test needs them: a CA, and servers' certificates of any validity signed by it or by nobody.
+//! Certificates made as a test needs them: a CA, and servers' certificates of any validity signed by it or self-signed.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
@@ -47,7 +47,7 @@ impl Drop for Ca {
     }
 }
 
-/// A server whose certificate nobody signed but itself.
+/// A server with a self-signed certificate.
 pub fn self_signed() -> ServerConfig {
     let key = KeyPair::generate().expect("a key");
     let certificate = params(2000, 4000).self_signed(&key).expect("a certificate");

@@ -12,7 +12,7 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// Takes as many connections as it is told, and leads all of them to `target`, whatever is asked for.
+    /// Accepts `connections` connections, and leads all of them to `target`, whatever they ask for.
     pub fn start(connections: usize, target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
@@ -33,7 +33,7 @@ impl Tunnel {
         format!("http://user:pass@{}", self.address)
     }
 
-    /// All bytes that clients sent so far, those for the proxy and those through it.
+    /// All bytes that clients sent so far, the ones for the proxy and the ones through it.
     pub fn seen(&self) -> String {
         String::from_utf8_lossy(&self.seen.lock().expect("no panics")).into_owned()
     }
