@@ -1,67 +1,96 @@
-//! A herd in memory for the tests of the core: pipes join the nodes, and the test moves the clock.
+//! A herd in memory for tests of the core: pipes join the nodes, and the test moves the clock. The feature `testing` gives it to
+//! tests of other packages.
 
 use std::collections::VecDeque;
 
-use super::auth::{KEY_BYTES, Keys};
-use super::fields::ClientId;
-use super::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, AT_LINE_BYTES_MAX, LINK_LINE_BYTES_MAX, NONCE_BYTES};
-use super::node::links::LinkEvent;
-use super::node::{Answer, Node, Seed, SessionId, Setup};
-use super::out::Out;
-use super::quota::QuotaKey;
-use super::session::Cut;
-use super::time::{Mono, Now, Timestamp};
+use crate::auth::{KEY_BYTES, Keys};
+use crate::fields::ClientId;
+use crate::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, AT_LINE_BYTES_MAX, LINK_LINE_BYTES_MAX, NONCE_BYTES};
+use crate::node::links::LinkEvent;
+use crate::node::{Answer, Node, Seed, SessionId, Setup};
+use crate::out::Out;
+use crate::quota::QuotaKey;
+use crate::session::Cut;
+use crate::time::{Mono, Now, Timestamp};
 
-pub(super) const NAMES: [&str; 4] = ["Campbell", "Hill", "Jaquez", "Smith"];
-pub(super) const WALL_NS: i64 = 1_700_000_000_000_000_000;
+/// The names of the nodes of a line.
+pub const NAMES: [&str; 4] = ["Campbell", "Hill", "Jaquez", "Smith"];
+/// The wall clock at the start, in nanoseconds since 1970.
+pub const WALL_NS: i64 = 1_700_000_000_000_000_000;
 
-pub(super) fn keys() -> Option<Keys> {
+/// The keys of the herd.
+pub fn keys() -> Option<Keys> {
     Some(Keys::new([7; KEY_BYTES], None))
 }
 
-pub(super) struct Pipe {
-    pub(super) ends: [(usize, SessionId); 2],
+/// A connection between two nodes.
+pub struct Pipe {
+    /// Node and session of each end.
+    pub ends: [(usize, SessionId); 2],
     /// Lines in flight to the end of the same number.
-    pub(super) queues: [VecDeque<Vec<u8>>; 2],
+    pub queues: [VecDeque<Vec<u8>>; 2],
 }
 
-/// A herd in memory: the nodes form a line, and each is a neighbour of the next.
-pub(super) struct Herd {
-    pub(super) nodes: Vec<Box<Node<64>>>,
-    pub(super) pipes: Vec<Pipe>,
-    pub(super) now_ms: u64,
-    pub(super) cuts: Vec<Cut>,
-    pub(super) events: Vec<LinkEvent>,
-    /// Every line that was delivered, as `from -> to line`.
-    pub(super) traffic: Vec<String>,
-    pub(super) reachable: bool,
+/// A herd in memory. Its pipes lose nothing.
+pub struct Herd {
+    /// A node that is down is not used.
+    pub nodes: Vec<Box<Node<64>>>,
+    /// Whether each node is down.
+    pub is_down: Vec<bool>,
+    /// The connections.
+    pub pipes: Vec<Pipe>,
+    /// The steady clock of all nodes, in milliseconds.
+    pub now_ms: u64,
+    /// The reasons of the links that nodes ended.
+    pub cuts: Vec<Cut>,
+    /// The events of all lines that were delivered.
+    pub events: Vec<LinkEvent>,
+    /// Every line that was sent, as `from -> to line`.
+    pub traffic: Vec<String>,
+    /// Whether nodes can connect.
+    pub reachable: bool,
+    /// Edges over which nodes cannot connect, the smaller number first.
+    pub cut_edges: Vec<(usize, usize)>,
     /// No line is delivered, and no end learns of it.
-    pub(super) hold_lines: bool,
+    pub hold_lines: bool,
 }
 
-pub(super) fn node(me: usize, count: usize, capacity: usize, keys: Option<Keys>, boot: u64) -> Box<Node<64>> {
-    let mut node = Box::new(Node::new());
+/// A node of the line of [`NAMES`].
+pub fn node(me: usize, count: usize, capacity: usize, keys: Option<Keys>, boot: u64) -> Box<Node<64>> {
     let neighbours: Vec<usize> = (0..count).filter(|&other| other.abs_diff(me) == 1).collect();
-    let setup = Setup {
-        names: &NAMES[..count],
-        me,
-        neighbours: &neighbours,
-        keys,
-        capacity,
-        age_s_max: AGE_S_MAX,
-        seed: Seed { hash_key: (boot, 1), jitter: boot, boot },
-    };
+    started(&NAMES[..count], me, &neighbours, capacity, keys, boot)
+}
+
+/// A node that has just started.
+pub fn started(
+    names: &[&str],
+    me: usize,
+    neighbours: &[usize],
+    capacity: usize,
+    keys: Option<Keys>,
+    boot: u64,
+) -> Box<Node<64>> {
+    let seed = Seed { hash_key: (boot, 1), jitter: boot, boot };
+    let setup = Setup { names, me, neighbours, keys, capacity, age_s_max: AGE_S_MAX, seed };
+    let mut node = Box::new(Node::new());
     node.start(&setup).expect("the setup is right");
     node
 }
 
 impl Herd {
-    pub(super) fn of(capacities: &[usize], keys: &Option<Keys>) -> Self {
+    /// A line of nodes: each is a neighbour of the next.
+    pub fn of(capacities: &[usize], keys: &Option<Keys>) -> Self {
         let count = capacities.len();
         let nodes = capacities.iter().enumerate();
-        let nodes =
-            nodes.map(|(me, &capacity)| node(me, count, capacity, keys.clone(), me as u64 + 1)).collect();
+        Herd::joined(
+            nodes.map(|(me, &capacity)| node(me, count, capacity, keys.clone(), me as u64 + 1)).collect(),
+        )
+    }
+
+    /// The herd of these nodes.
+    pub fn joined(nodes: Vec<Box<Node<64>>>) -> Self {
         Herd {
+            is_down: vec![false; nodes.len()],
             nodes,
             pipes: vec![],
             now_ms: 0,
@@ -69,67 +98,84 @@ impl Herd {
             events: vec![],
             traffic: vec![],
             reachable: true,
+            cut_edges: vec![],
             hold_lines: false,
         }
     }
 
-    pub(super) fn now(&self) -> Now {
+    /// The clocks of all nodes.
+    pub fn now(&self) -> Now {
         let wall = Timestamp(WALL_NS + i64::try_from(self.now_ms).expect("small") * 1_000_000);
         Now { mono: Mono(self.now_ms), wall, wall_is_trusted: true }
     }
 
-    pub(super) fn iamat(&mut self, node: usize, line: &str) -> String {
+    /// The answer to an IAMAT.
+    pub fn iamat(&mut self, node: usize, line: &str) -> String {
+        let (answer, is_done) = self.ask(node, line);
+        assert!(is_done);
+        answer
+    }
+
+    /// The answer to a client's line, and whether it is complete: the answer to a WHATSAT lacks the places.
+    pub fn ask(&mut self, node: usize, line: &str) -> (String, bool) {
         let mut bytes = [0; ANSWER_BYTES_MAX];
         let mut out = Out::new(&mut bytes);
         let now = self.now();
-        let answer = self.nodes[node].client_line(&now, QuotaKey::EXEMPT, line.as_bytes(), &mut out);
-        assert!(matches!(answer, Answer::Done));
-        String::from_utf8_lossy(out.written()).into_owned()
+        match self.nodes[node].client_line(&now, QuotaKey::EXEMPT, line.as_bytes(), &mut out) {
+            Answer::Places(query) => (String::from_utf8_lossy(&query.at_line).into_owned() + "\n", false),
+            answer => (String::from_utf8_lossy(out.written()).into_owned(), matches!(answer, Answer::Done)),
+        }
     }
 
-    pub(super) fn knows(&self, node: usize, client: &str) -> bool {
+    /// The nodes that are not down.
+    pub fn up(&self) -> impl Iterator<Item = usize> + use<> {
+        let up: Vec<usize> = (0..self.nodes.len()).filter(|&node| !self.is_down[node]).collect();
+        up.into_iter()
+    }
+
+    /// Whether a node holds an entry of this client.
+    pub fn knows(&self, node: usize, client: &str) -> bool {
         let client = ClientId::parse(client.as_bytes()).expect("a token");
         self.nodes[node].table().get(&client, self.now().mono.seconds()).is_some()
     }
 
     /// The node's own name.
-    pub(super) fn name(&self, node: usize) -> String {
+    pub fn name(&self, node: usize) -> String {
         let node = &self.nodes[node];
         String::from_utf8_lossy(node.names().name(node.me())).into_owned()
     }
 
     /// Runs for `ms` milliseconds, until no line is in flight.
-    pub(super) fn run(&mut self, ms: u64) {
+    pub fn run(&mut self, ms: u64) {
         let end = self.now_ms + ms;
         loop {
-            let mut steps = 0;
-            while self.step() {
-                steps += 1;
-                assert!(
-                    steps < 100_000,
-                    "the herd does not settle by {} ms: {:#?}",
-                    self.now_ms,
-                    &self.traffic[self.traffic.len().saturating_sub(20)..]
-                );
-            }
-            let next = self.nodes.iter().map(|node| node.wake_at().0).min().unwrap_or(u64::MAX);
+            self.settle();
+            let next = self.up().map(|node| self.nodes[node].wake_at().0).min().unwrap_or(u64::MAX);
             if next > end {
                 break;
             }
             assert!(next > self.now_ms || self.step(), "a timer that is due causes an action");
             self.now_ms = next.max(self.now_ms + 1);
             let now = self.now();
-            for node in &mut self.nodes {
-                node.tick(&now);
+            for node in self.up() {
+                self.nodes[node].tick(&now);
             }
         }
         self.now_ms = end;
     }
 
-    pub(super) fn step(&mut self) -> bool {
+    /// Does all that needs no clock.
+    pub fn settle(&mut self) {
+        let steps = (0..100_000).take_while(|_| self.step()).count();
+        let last = &self.traffic[self.traffic.len().saturating_sub(20)..];
+        assert!(steps < 100_000, "the herd does not settle by {} ms: {last:#?}", self.now_ms);
+    }
+
+    /// Carries out what the nodes request, and moves a line on each pipe. Returns whether anything happened.
+    pub fn step(&mut self) -> bool {
         let now = self.now();
         let mut moved = self.dial(&now);
-        for n in 0..self.nodes.len() {
+        for n in self.up() {
             while let Some((id, ended)) = self.nodes[n].take_cut() {
                 // An answered dial-back request ends normally.
                 self.cuts.extend(Some(ended.cut).filter(|cut| *cut != Cut::DialBack));
@@ -143,15 +189,17 @@ impl Herd {
         moved
     }
 
-    pub(super) fn dial(&mut self, now: &Now) -> bool {
+    /// Carries out the dials that the nodes request.
+    pub fn dial(&mut self, now: &Now) -> bool {
         let mut moved = false;
-        for n in 0..self.nodes.len() {
+        for n in self.up() {
             while let Some(to) = self.nodes[n].take_dial(now.mono) {
                 moved = true;
                 // Configurations may differ, so a node number is valid at one node only.
                 let name = String::from_utf8_lossy(self.nodes[n].names().name(to)).into_owned();
-                let other = (0..self.nodes.len()).find(|&other| self.name(other) == name);
-                let Some(other) = other.filter(|_| self.reachable) else {
+                let other = self.up().find(|&other| self.name(other) == name);
+                let is_cut = |other: &usize| self.cut_edges.contains(&(n.min(*other), n.max(*other)));
+                let Some(other) = other.filter(|other| self.reachable && !is_cut(other)) else {
                     self.nodes[n].dial_failed(now.mono, to);
                     continue;
                 };
@@ -165,7 +213,8 @@ impl Herd {
         moved
     }
 
-    pub(super) fn pump(&mut self, p: usize, now: &Now) -> bool {
+    /// Each end of a pipe writes a line and gets one.
+    pub fn pump(&mut self, p: usize, now: &Now) -> bool {
         let mut moved = false;
         if self.hold_lines {
             return false;
@@ -190,32 +239,38 @@ impl Herd {
         moved
     }
 
-    pub(super) fn disconnect(&mut self, node: usize, id: SessionId) {
+    /// The end of a session: both ends notice.
+    pub fn disconnect(&mut self, node: usize, id: SessionId) {
+        self.close(|pipe| pipe.ends.contains(&(node, id)));
+    }
+
+    /// Closes these pipes. The ends that are up notice.
+    pub fn close(&mut self, which: impl Fn(&Pipe) -> bool) {
         let now = self.now().mono;
-        for pipe in self.pipes.extract_if(.., |pipe| pipe.ends.contains(&(node, id))) {
-            for (n, id) in pipe.ends {
+        for pipe in self.pipes.extract_if(.., |pipe| which(pipe)) {
+            for (n, id) in pipe.ends.into_iter().filter(|(n, _)| !self.is_down[*n]) {
                 self.nodes[n].closed(now, id);
             }
         }
     }
 
-    pub(super) fn cut_all(&mut self) {
-        while let Some(pipe) = self.pipes.first() {
-            let (node, id) = pipe.ends[0];
-            self.disconnect(node, id);
-        }
+    /// Closes all pipes.
+    pub fn cut_all(&mut self) {
+        self.close(|_| true);
     }
 
-    pub(super) fn updates(&self) -> usize {
+    /// The number of updates among the lines.
+    pub fn updates(&self) -> usize {
         self.traffic.iter().filter(|line| line.contains(" U ")).count()
     }
 
-    pub(super) fn all_equal(&self) -> bool {
+    /// Whether all links are in sync and nothing is pending.
+    pub fn all_equal(&self) -> bool {
         self.nodes.iter().all(|node| node.links().all(|link| link.equal_at.is_some() && link.pending == 0))
     }
 
     /// The AT lines that a node holds, in the order of their bytes.
-    pub(super) fn at_lines(&self, node: usize) -> Vec<String> {
+    pub fn at_lines(&self, node: usize) -> Vec<String> {
         let node = &self.nodes[node];
         let lines = node.table().advertised(self.now().mono.seconds()).map(|version| {
             let mut bytes = [0; AT_LINE_BYTES_MAX];

@@ -19,7 +19,7 @@
 //! | [`census`], [`node::census`] | the state of the whole herd, queried through one node |
 
 // The tests may allocate.
-#![cfg_attr(not(test), no_std)]
+#![cfg_attr(not(any(test, feature = "testing")), no_std)]
 
 pub mod auth;
 pub mod census;
@@ -45,8 +45,8 @@ pub mod time;
 pub mod update;
 pub mod wire;
 
-#[cfg(test)]
-mod herd_tests;
+#[cfg(any(test, feature = "testing"))]
+pub mod herd_tests;
 
 #[cfg(test)]
 mod round_trip_tests;
