@@ -190,20 +190,6 @@ proptest! {
         let _ = Radius::parse(&field);
         let _ = ItemLimit::parse(&field);
     }
-
-    #[test]
-    fn positions_and_times_round_trip(
-        position in "[-+][0-8]?[0-9](\\.[0-9]{1,15})?[-+]1?[0-7]?[0-9](\\.[0-9]{1,15})?",
-        seconds in "-?[0-9]{1,15}(\\.[0-9]{1,15})?",
-    ) {
-        let mut bytes = [0; 128];
-        let mut out = Out::new(&mut bytes);
-        Position::parse(position.as_bytes()).expect("it follows the grammar").put(&mut out);
-        out.put_byte(b' ');
-        time(&seconds).put(&mut out);
-        let expected = format!("{position} {seconds}");
-        prop_assert_eq!(out.written(), expected.as_bytes());
-    }
 }
 
 #[test]

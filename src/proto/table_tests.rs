@@ -23,28 +23,6 @@ fn contents(table: &Table<64>) -> Vec<Update> {
     all
 }
 
-fn after(capacity: usize, updates: &[Update]) -> Vec<Update> {
-    let mut table = table(capacity);
-    for update in updates {
-        table.admit(update, 0, 0, Source::Neighbour(0));
-    }
-    contents(&table)
-}
-
-/// The model: the newest update of each client, and of these the newest `capacity`.
-fn model(capacity: usize, updates: &[Update]) -> Vec<Update> {
-    let mut newest: BTreeMap<Vec<u8>, Update> = BTreeMap::new();
-    for update in updates {
-        let entry = newest.entry(update.client.as_bytes().to_vec()).or_insert_with(|| update.clone());
-        if update.sighting.compare(&entry.sighting).is_gt() {
-            *entry = update.clone();
-        }
-    }
-    let mut all: Vec<Update> = newest.into_values().collect();
-    all.sort_by(|a, b| a.borrowed().compare(&b.borrowed()));
-    all.split_off(all.len().saturating_sub(capacity))
-}
-
 /// Updates of many clients with few times, so that ties and evictions are common.
 fn many() -> impl Strategy<Value = Vec<Update>> {
     let update = (any_update(), "[a-h]").prop_map(|(update, client)| Update {
@@ -52,85 +30,6 @@ fn many() -> impl Strategy<Value = Vec<Update>> {
         ..update
     });
     proptest::collection::vec(update, 0..40)
-}
-
-proptest! {
-    #[test]
-    fn matches_the_model_without_evictions(updates in many()) {
-        prop_assert_eq!(after(32, &updates), model(32, &updates));
-    }
-
-    #[test]
-    fn bookkeeping_holds_at_every_step(
-        steps in proptest::collection::vec((any_update(), "[a-h]", 0..3_i32, 0..2_usize), 0..60),
-        capacity in 1..6_usize,
-    ) {
-        let mut table = table(capacity);
-        let mut now_s = 0;
-        for (update, client, wait, from) in steps {
-            now_s += wait * 30;
-            let update = Update { client: ClientId::parse(client.as_bytes()).expect("one letter"), ..update };
-            let floor = table.floor().map(|floor| Update { client: floor.client.clone(), sighting: *floor.sighting });
-            let admission = table.admit(&update, now_s, now_s, Source::Neighbour(from));
-            prop_assert!(table.len() <= capacity);
-            if admission == Admission::BelowFloor {
-                prop_assert!(floor.is_some_and(|floor| update.borrowed().compare(&floor.borrowed()).is_lt()));
-            }
-            for neighbour in 0..2 {
-                for slot in 0..64 {
-                    prop_assert!(!table.pending.is_set(neighbour, slot) || slot < table.len());
-                }
-            }
-            let smallest = contents(&table).into_iter().next();
-            prop_assert_eq!(
-                table.heap.smallest().map(|slot| table.update(slot).expect("an entry").sighting),
-                smallest.as_ref().map(|update| &update.sighting)
-            );
-            if wait == 2 {
-                table.sweep(now_s, |_| false);
-            }
-        }
-    }
-}
-
-#[test]
-fn an_update_is_pending_for_all_but_its_sender() {
-    let mut table = table(4);
-    let kiwi = update("AT Hill +0.000000000 kiwi +1+1 1");
-    assert_eq!(table.admit(&kiwi, 0, 0, Source::Neighbour(0)), Admission::Newcomer);
-    assert_eq!((table.pending().count(0), table.pending().count(1)), (0, 1));
-    let (update, age_s) = table.take_pending(1, 7).expect("pending");
-    assert_eq!((update.client.as_bytes(), age_s), (&b"kiwi"[..], 7));
-    assert!(table.take_pending(1, 7).is_none());
-}
-
-#[test]
-fn an_update_from_a_neighbour_clears_its_bit() {
-    let mut table = table(4);
-    let kiwi = update("AT Hill +0.000000000 kiwi +1+1 1");
-    table.admit(&kiwi, 0, 0, Source::Client { quota_key: QuotaKey::EXEMPT });
-    assert_eq!(table.admit(&kiwi, 0, 0, Source::Neighbour(1)), Admission::Duplicate);
-    assert_eq!((table.pending().count(0), table.pending().count(1)), (1, 0));
-}
-
-#[test]
-fn a_repeat_at_its_origin_is_a_duplicate() {
-    let mut table = table(4);
-    assert_eq!(
-        table.admit(
-            &update("AT Hill +0.000000001 kiwi +1+1 1"),
-            0,
-            0,
-            Source::Client { quota_key: QuotaKey::EXEMPT }
-        ),
-        Admission::Newcomer
-    );
-    let again = update("AT Hill +5.000000000 kiwi +1+1 1.0");
-    assert_eq!(
-        table.admit(&again, 0, 0, Source::Client { quota_key: QuotaKey::EXEMPT }),
-        Admission::Duplicate
-    );
-    assert_eq!(table.admit(&again, 0, 0, Source::Neighbour(0)), Admission::News);
 }
 
 #[test]

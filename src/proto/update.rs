@@ -318,14 +318,6 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn lines_round_trip(update in any_update()) {
-            let mut bytes = [0; RANKED_LINE_BYTES_MAX];
-            let mut out = Out::new(&mut bytes);
-            update.borrowed().put_ranked_line(&names(), &mut out);
-            prop_assert_eq!(Update::parse_ranked_line(out.written(), &names()), Ok(update));
-        }
-
-        #[test]
         fn a_rank_never_exceeds_client_or_receive_time(update in any_update()) {
             let Sighting { time, heard, rank, .. } = update.sighting;
             prop_assert!(rank <= time.timestamp());
