@@ -1,8 +1,9 @@
 //! The core does not allocate after start, and a cut takes next to nothing: a counting allocator watches.
 
 use herd::proto::auth::Keys;
-use herd::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, LINK_LINE_BYTES_MAX, NONCE_BYTES};
-use herd::proto::node::{Node, Seed, SessionId, Setup};
+use herd::proto::herd_tests::started;
+use herd::proto::limits::{ANSWER_BYTES_MAX, LINK_LINE_BYTES_MAX, NONCE_BYTES};
+use herd::proto::node::{Node, SessionId};
 use herd::proto::out::Out;
 use herd::proto::quota::QuotaKey;
 use herd::proto::time::{Mono, Now, Timestamp};
@@ -10,18 +11,7 @@ use herd::proto::time::{Mono, Now, Timestamp};
 type Small = Node<64>;
 
 fn node(me: usize) -> Box<Small> {
-    let mut node = Box::new(Small::new());
-    let setup = Setup {
-        names: &["Hill", "Smith"],
-        me,
-        neighbours: &[1 - me],
-        keys: Some(Keys::new([7; 32], Some([8; 32]))),
-        capacity: 32,
-        age_s_max: AGE_S_MAX,
-        seed: Seed { hash_key: (1, 2), jitter: 3, boot: 4 },
-    };
-    node.start(&setup).expect("the setup is right");
-    node
+    started(&["Hill", "Smith"], me, &[1 - me], 32, Some(Keys::new([7; 32], Some([8; 32]))), 4)
 }
 
 /// Carries lines both ways until neither end has more to say.

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use herd::places::{Failure, Phase, UPSTREAM_BODY_BYTES_MAX};
-use herd::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, CLIENT_LINE_BYTES_MAX};
-use herd::proto::node::{Answer, Node, Seed, Setup};
+use herd::proto::herd_tests::started;
+use herd::proto::limits::{ANSWER_BYTES_MAX, CLIENT_LINE_BYTES_MAX};
+use herd::proto::node::Answer;
 use herd::proto::out::Out;
 use herd::proto::quota::QuotaKey;
 use herd::proto::time::{Mono, Now, Timestamp};
@@ -98,17 +99,7 @@ fn fits(pattern: &str, answer: &str) -> bool {
 
 #[test]
 fn exchanges() {
-    let mut node = Box::new(Node::<64>::new());
-    let setup = Setup {
-        names: &["Hill"],
-        me: 0,
-        neighbours: &[],
-        keys: None,
-        capacity: 32,
-        age_s_max: AGE_S_MAX,
-        seed: Seed { hash_key: (1, 2), jitter: 3, boot: 4 },
-    };
-    node.start(&setup).expect("the setup is right");
+    let mut node = started(&["Hill"], 0, &[], 32, None, 4);
     let now = Now { mono: Mono(0), wall: Timestamp(1_621_464_828_223_371_889), wall_is_trusted: true };
     let mut exchanges = 0;
     for block in blocks(&readme(), "exchange") {
