@@ -4,50 +4,27 @@
 //! their own. An update is visible when a WHATSAT for no places answers with its time; the other four nodes
 //! are asked in turn, without pause, so what is printed includes the asking. Linux only.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use herd_test_support::{Herd, Measured, Node};
+use herd_test_support::{Client, Herd, Measured, Node};
 
 const UPDATES: usize = 2_000;
 
-fn connect(node: &Node) -> BufReader<TcpStream> {
-    let stream = TcpStream::connect(node.clients).expect("the node serves");
-    stream.set_nodelay(true).expect("a TCP option");
-    BufReader::new(stream)
-}
-
-/// Says a line and reads the first line of the answer; an answer with places is read to its end.
-fn say(client: &mut BufReader<TcpStream>, line: &str) -> String {
-    client.get_mut().write_all(line.as_bytes()).expect("the node is there");
-    let mut first = String::new();
-    client.read_line(&mut first).expect("an answer");
-    if line.starts_with("WHATSAT") && first.starts_with("AT ") {
-        let mut more = String::new();
-        while more != "\n" {
-            more.clear();
-            client.read_line(&mut more).expect("the rest of the answer");
-        }
-    }
-    first
-}
-
 /// Milliseconds from the first byte of an IAMAT at one node until all others answer with it.
-fn update(clients: &mut [BufReader<TcpStream>], n: usize) -> f64 {
+fn update(clients: &mut [Client], n: usize) -> f64 {
     let at = n % clients.len();
     let time = format!("{}.{n:09}", 1_600_000_000 + n);
     let started = Instant::now();
-    say(&mut clients[at], &format!("IAMAT kiwi +34.068930-118.445127 {time}\n"));
+    clients[at].ask(&format!("IAMAT kiwi +34.068930-118.445127 {time}"));
     for (_, client) in clients.iter_mut().enumerate().filter(|(i, _)| *i != at) {
-        while !say(client, "WHATSAT kiwi 0 0\n").trim_end().ends_with(&time) {}
+        while !client.whatsat("WHATSAT kiwi 0 0").0.ends_with(&time) {}
     }
     started.elapsed().as_secs_f64() * 1e3
 }
 
 fn main() {
     let herd = Herd::five().keyed().without_places().measured(Measured::default()).start();
-    let mut clients: Vec<_> = herd.running().map(connect).collect();
+    let mut clients: Vec<_> = herd.running().map(|node| Client::connect(node.clients)).collect();
     // Two digests and their answers have gone over each link by then.
     std::thread::sleep(Duration::from_secs(3));
     let idle: Vec<u64> = herd.running().map(Node::anonymous_kib).collect();

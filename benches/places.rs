@@ -4,47 +4,16 @@
 //! `Anonymous` of `smaps_rollup`: what would have to be swapped out. Linux only.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Write as _};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use herd_test_support::upstream::tls::Ca;
 use herd_test_support::upstream::{Act, Server, ok};
-use herd_test_support::{Herd, Measured, Node};
+use herd_test_support::{Client, Herd, Measured};
 
 /// One node whose map has this member `places`, and little in its environment but `environment`.
 fn start(places: &str, environment: &[(&'static str, &'static str)]) -> Herd {
     let measured = Measured { environment: environment.to_vec(), ..Measured::default() };
     Herd::one().places(places).measured(measured).start()
-}
-
-fn connect(node: &Node) -> BufReader<TcpStream> {
-    let stream = TcpStream::connect(node.clients).expect("the node serves");
-    stream.set_nodelay(true).expect("a TCP option");
-    BufReader::new(stream)
-}
-
-/// Says a line and reads the first line of the answer.
-fn say(client: &mut BufReader<TcpStream>, line: &str) -> String {
-    client.get_mut().write_all(line.as_bytes()).expect("the node is there");
-    first_line(client)
-}
-
-fn first_line(client: &mut BufReader<TcpStream>) -> String {
-    let mut first = String::new();
-    client.read_line(&mut first).expect("an answer");
-    first
-}
-
-/// The rest of a WHATSAT's answer.
-fn json(client: &mut BufReader<TcpStream>) -> String {
-    let (mut text, mut line) = (String::new(), String::new());
-    while line != "\n" {
-        line.clear();
-        client.read_line(&mut line).expect("the rest of the answer");
-        text.push_str(&line);
-    }
-    text
 }
 
 /// An answer laid out as Google's, of 20 results and about 46 KB.
@@ -89,24 +58,24 @@ fn memory(server: &Server, environment: &[(&'static str, &'static str)], ca: Opt
     let places = format!("{{ \"source\": \"google-legacy\", \"url\": {:?}{ca_file} }}", server.url());
     let herd = start(&places, environment);
     let node = &herd["Hill"];
-    let mut client = connect(node);
+    let mut client = Client::connect(node.clients);
     for n in 0..10 {
-        say(&mut client, &format!("IAMAT c{n} +34.068930-118.44512{n} 1621464827.959498503\n"));
+        client.ask(&format!("IAMAT c{n} +34.068930-118.44512{n} 1621464827.959498503"));
     }
     std::thread::sleep(Duration::from_secs(1));
     let idle = node.anonymous_kib();
     for n in 0..10 {
-        say(&mut client, &format!("WHATSAT c{n} 10 20\n"));
-        json(&mut client);
+        client.ask(&format!("WHATSAT c{n} 10 20"));
+        client.json();
     }
     let one_by_one = node.anonymous_kib();
-    let mut clients: Vec<_> = (0..10).map(|_| connect(node)).collect();
+    let mut clients: Vec<_> = (0..10).map(|_| Client::connect(node.clients)).collect();
     for (n, client) in clients.iter_mut().enumerate() {
-        client.get_mut().write_all(format!("WHATSAT c{n} 10 20\n").as_bytes()).expect("the node is there");
+        client.send(format!("WHATSAT c{n} 10 20\n"));
     }
     for client in &mut clients {
-        first_line(client);
-        json(client);
+        client.line();
+        client.json();
     }
     [idle, one_by_one, node.anonymous_kib()]
 }
@@ -138,12 +107,12 @@ fn memory_of_tls() {
 }
 
 /// Microseconds of 1,000 IAMATs, one after another.
-fn iamats(client: &mut BufReader<TcpStream>, from: usize) -> Vec<f64> {
+fn iamats(client: &mut Client, from: usize) -> Vec<f64> {
     (from..from + 1_000)
         .map(|n| {
-            let line = format!("IAMAT kiwi +34.068930-118.445127 {}\n", 1_600_000_000 + n);
+            let line = format!("IAMAT kiwi +34.068930-118.445127 {}", 1_600_000_000 + n);
             let begin = Instant::now();
-            assert!(say(client, &line).starts_with("AT "));
+            assert!(client.ask(&line).starts_with("AT "));
             begin.elapsed().as_secs_f64() * 1e6
         })
         .collect()
@@ -162,15 +131,15 @@ fn iamats_beside_a_hanging_upstream() {
         let places = format!("{{ \"source\": \"google-legacy\", \"url\": {url:?}, \"timeout_ms\": 60000 }}");
         let herd = start(&places, &[]);
         let node = &herd["Hill"];
-        let mut client = connect(node);
-        let mut waiting: Vec<_> = (0..30).map(|_| connect(node)).collect();
+        let mut client = Client::connect(node.clients);
+        let mut waiting: Vec<_> = (0..30).map(|_| Client::connect(node.clients)).collect();
         for (n, client) in waiting.iter_mut().enumerate() {
-            say(client, &format!("IAMAT c{n} +34-118.{n:03} 1621464827\n"));
+            client.ask(&format!("IAMAT c{n} +34-118.{n:03} 1621464827"));
         }
         iamats(&mut client, 0);
         alone.extend(iamats(&mut client, 1_000));
         for (n, client) in waiting.iter_mut().enumerate() {
-            client.get_mut().write_all(format!("WHATSAT c{n} 10 5\n").as_bytes()).expect("the node is there");
+            client.send(format!("WHATSAT c{n} 10 5\n"));
         }
         while server.seen().len() < 8 {
             std::thread::sleep(Duration::from_millis(5));
@@ -189,18 +158,18 @@ fn fifty_at_once() {
     let server = Server::start(Act::Late(Duration::from_millis(300), answer_of_46_kb().into()));
     let herd = start(&format!("{{ \"source\": \"google-legacy\", \"url\": {:?} }}", server.url()), &[]);
     let node = &herd["Hill"];
-    let mut clients: Vec<_> = (0..50).map(|_| connect(node)).collect();
+    let mut clients: Vec<_> = (0..50).map(|_| Client::connect(node.clients)).collect();
     for (n, client) in clients.iter_mut().enumerate() {
-        say(client, &format!("IAMAT c{n} +34-118.{n:03} 1621464827\n"));
+        client.ask(&format!("IAMAT c{n} +34-118.{n:03} 1621464827"));
     }
     let begin = Instant::now();
     for (n, client) in clients.iter_mut().enumerate() {
-        client.get_mut().write_all(format!("WHATSAT c{n} 10 5\n").as_bytes()).expect("the node is there");
+        client.send(format!("WHATSAT c{n} 10 5\n"));
     }
     let mut whole = 0;
     for client in &mut clients {
-        first_line(client);
-        whole += usize::from(json(client).contains("\"status\" : \"OK\""));
+        client.line();
+        whole += usize::from(client.json().contains("\"status\" : \"OK\""));
     }
     println!(
         "50 WHATSATs at once, upstream of 0.3 s: {whole} answered within {:.2} s (limit 3)",
