@@ -85,9 +85,10 @@ impl Table {
                 "samples": self.programs.iter().zip(&row.samples).collect::<std::collections::BTreeMap<_, _>>(),
             })
         };
-        let rows: Vec<_> = self.rows.iter().map(row).collect();
-        let all = serde_json::json!({ "programs": self.programs, "rows": rows, "missing": self.missing });
-        serde_json::to_string_pretty(&all).expect("numbers and words") + "\n"
+        let rows: Vec<String> = self.rows.iter().map(|each| row(each).to_string()).collect();
+        let (programs, missing) = (serde_json::json!(self.programs), serde_json::json!(self.missing));
+        // A line for each row, so that a change shows which rows differ.
+        format!("{{\"missing\":{missing},\n\"programs\":{programs},\n\"rows\":[\n{}\n]}}\n", rows.join(",\n"))
     }
 }
 
