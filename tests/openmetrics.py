@@ -4,30 +4,18 @@ not allow. `openmetrics.py PROGRAM`."""
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "page"))
+from herd import free_ports
+
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 WANTED = {"herd_build": "info", "herd_uptime_seconds": "gauge", "herd_client_commands": "counter", "herd_iamat_over_quota": "counter"}
-
-
-# Sockets that hold ports.
-HELD = []
-
-
-def free_addresses(count):
-    """Addresses whose ports no other program is given before this one ends: see tests/page/herd.py."""
-    for _ in range(count):
-        held = socket.socket()
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind(("127.0.0.1", 0))
-        HELD.append(held)
-    return ["{}:{}".format(*held.getsockname()) for held in HELD[-count:]]
 
 
 def fetched(url):
@@ -37,7 +25,7 @@ def fetched(url):
                 return answer.headers["Content-Type"], answer.read().decode()
         except OSError:
             time.sleep(0.1)
-    sys.exit(f"{url}: nobody answers")
+    sys.exit(f"{url}: no node answers")
 
 
 def check(url):
@@ -53,7 +41,7 @@ def check(url):
 
 
 def main():
-    clients, links, other, other_links, http = free_addresses(5)
+    clients, links, other, other_links, http = (f"127.0.0.1:{port}" for port in free_ports(5))
     nodes = {
         "Hill": {"clients": clients, "links": links, "http": http},
         "Smith": {"clients": other, "links": other_links},
