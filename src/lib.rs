@@ -31,6 +31,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod files;
 pub mod places;
 pub mod server;
 #[cfg(feature = "sim")]

@@ -12,7 +12,7 @@
 
 use std::hash::Hasher;
 
-use herd::places::file::format::{Dat, Scratch, Spot, VERSION, VERSION_LARGE};
+use herd::places::file::format::{Dat, Scratch, Spot, VERSION};
 use herd::places::file::nearest::{EARTH_RADIUS_M, Found, nearest};
 use herd::places::file::render::answer;
 use herd::places::{MAX_ITEMS, Query};
@@ -48,7 +48,7 @@ pub fn places_dat(data: &[u8]) {
         }
     };
     assert_eq!(&file[..8], MAGIC);
-    assert!([VERSION, VERSION_LARGE].contains(&u32_at(&file, 8)));
+    assert_eq!(u32_at(&file, 8), VERSION);
     assert_eq!((dat.places(), dat.bytes()), (u32_at(&file, 12), file.len() as u64));
     check_sections(&file);
     let mut scratch = Box::new(Scratch::new());

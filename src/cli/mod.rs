@@ -106,10 +106,6 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
         }
         Command::PlacesImport(what) => places::import(&what, &mut out)
             .map_err(|message| Failure::CouldNotRun(format!("places import: {message}"))),
-        Command::PlacesBuild { cities, admin1, admin2, airports, out: file } => {
-            let inputs = places::BuildInputs { cities, admin1, admin2, airports };
-            places::build(&inputs, &file, &mut out).map_err(Failure::CouldNotRun)
-        }
     }
 }
 

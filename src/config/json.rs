@@ -1,15 +1,12 @@
-//! A JSON reader that knows the line of every value.
-//!
-//! `serde_json` derives lose two things that a good message needs: the line of each value, and duplicate members. Here an
-//! object is a list of members and an array a list of elements, in order. Each is a slice of the text; its offset is the
-//! difference of two addresses, compared as numbers.
+//! The lines of values in a JSON text, and values as the configuration reads them: an object is a list of members and an
+//! array a list of elements, in order, duplicates included.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::places::json;
+pub(super) use crate::places::json::string;
 
 /// A JSON text and where its lines begin.
 pub(super) struct Document<'a> {
@@ -17,15 +14,6 @@ pub(super) struct Document<'a> {
     /// Byte offset of the first byte of each line after the first.
     line_starts: Vec<usize>,
 }
-
-/// The members of an object in the order of the text, duplicates included.
-pub(super) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
-
-/// The elements of an array in the order of the text.
-pub(super) struct Elements<'a>(pub(super) Vec<&'a RawValue>);
-
-/// A member's name: borrowed from the text unless it holds an escape. (`Cow` itself always copies.)
-struct Name<'a>(Cow<'a, str>);
 
 impl<'a> Document<'a> {
     /// The whole text as one value.
@@ -71,88 +59,19 @@ pub(super) fn kind(value: &RawValue) -> &'static str {
 
 /// The members of an object, or `None` for a value of another kind.
 pub(super) fn members(value: &RawValue) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
-    serde_json::from_str::<Members<'_>>(value.get()).ok().map(|members| members.0)
+    let mut members = Vec::new();
+    json::members(value.get(), |name, value| members.push((name, value))).ok().map(|()| members)
 }
 
 /// The elements of an array, or `None` for a value of another kind.
 pub(super) fn elements(value: &RawValue) -> Option<Vec<&RawValue>> {
-    serde_json::from_str::<Elements<'_>>(value.get()).ok().map(|elements| elements.0)
-}
-
-/// The text of a string, or `None` for a value of another kind (or for invalid escapes).
-pub(super) fn string(value: &RawValue) -> Option<String> {
-    serde_json::from_str(value.get()).ok()
+    let mut elements = Vec::new();
+    json::elements(value.get(), |element| elements.push(element)).ok().map(|()| elements)
 }
 
 /// The value of a whole number from 0, or `None` for anything else.
 pub(super) fn whole_number(value: &RawValue) -> Option<u64> {
     serde_json::from_str(value.get()).ok()
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some((Name(name), value)) = map.next_entry()? {
-                    members.push((name, value));
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(MembersVisitor)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Elements<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ElementsVisitor;
-        impl<'de> Visitor<'de> for ElementsVisitor {
-            type Value = Elements<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "an array")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
-                let mut elements = Vec::new();
-                while let Some(element) = array.next_element()? {
-                    elements.push(element);
-                }
-                Ok(Elements(elements))
-            }
-        }
-        deserializer.deserialize_seq(ElementsVisitor)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NameVisitor;
-        impl<'de> Visitor<'de> for NameVisitor {
-            type Value = Name<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a string")
-            }
-
-            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Borrowed(name)))
-            }
-
-            fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Owned(name.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(NameVisitor)
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::files::open_regular;
+
 /// Bytes of a key: as many as a SHA-256 tag, so guessing a tag is as hard as guessing the key.
 pub const KEY_BYTES: usize = 32;
 
@@ -117,14 +119,6 @@ impl Keys {
         }
         .map_err(|message| (format!("{name}: {message}"), HOW_TO_MAKE_A_KEY.to_owned()))
     }
-}
-
-/// Opens a regular file for reading and refuses all others: opening a named pipe can block for ever.
-pub(super) fn open_regular(path: &Path) -> io::Result<File> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    File::open(path)
 }
 
 /// A key of 64 hex digits, of either case.

@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 
 use super::finding::Findings;
 use super::json;
-use super::keys::open_regular;
 use super::read::{Member, Reader};
 use super::{At, Environment};
+use crate::files::open_regular;
 use crate::places::{
     Endpoint, Key, ProxyUrl, QUERIES_PER_MINUTE_MAX, Settings, Source, WORKERS_MAX, check_url,
     sends_key_in_clear,

@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
 
+use crate::files::open_regular;
 use crate::proto::limits::CLIENTS_PER_ADDRESS;
 
 use super::finding::{Findings, did_you_mean, quoted};
 use super::json::{self, Document};
-use super::keys::open_regular;
 use super::{
     At, CLIENTS_PER_ADDRESS_MAX, CONFIG_BYTES_MAX, ClockTrust, Config, EDGES_MAX, EdgeSpec, GATEWAYS_MAX,
     NAME_BYTES_MAX, NODES_MAX, NodeSpec, SNAPSHOT_S_MAX, SNAPSHOT_S_MIN,

@@ -1,4 +1,4 @@
-//! `herd places near`, `import` and `build` as plain functions, after the command line is parsed.
+//! `herd places near` and `import` as plain functions, after the command line is parsed.
 //!
 //! This module does not know arguments or exit codes.
 
@@ -6,7 +6,6 @@ use super::Query;
 use super::file::render;
 use crate::places::error::PlacesError;
 use crate::places::file::format::{Dat, Scratch};
-use crate::places::import::build::{BuildError, Inputs, build};
 use crate::places::import::{Import, ImportError, Progress, import};
 use std::io::Write;
 use std::path::Path;
@@ -22,23 +21,6 @@ pub fn near_command(file: &Path, query: Query, out: &mut dyn Write) -> Result<()
     let mut json = render::answer(&dat, &query, &mut Scratch::new())?;
     json.push(b'\n');
     out.write_all(&json).and_then(|()| out.flush()).map_err(PlacesError::Output)
-}
-
-/// Builds `out` from the files of the two packages (see [`build`]). Prints a summary of one line to `log`.
-///
-/// # Errors
-/// The errors of [`build`]. A failed write to `log` is not an error, because the file is complete by then.
-pub fn build_command(
-    cities: &Path,
-    admin1: &Path,
-    admin2: &Path,
-    airports: &Path,
-    out: &Path,
-    log: &mut dyn Write,
-) -> Result<(), BuildError> {
-    let summary = build(&Inputs { cities, admin1, admin2, airports }, out)?;
-    let _ = writeln!(log, "{}: {summary}", out.display());
-    Ok(())
 }
 
 /// Runs the import (see [`import`]). Prints a summary of one line to `log`.
@@ -76,7 +58,7 @@ mod tests {
 
     #[test]
     fn near_prints_json_and_one_newline() {
-        let file = TempFile::new(&encode(&mut some_places()).expect("in range").0);
+        let file = TempFile::new(&encode(&mut some_places()).expect("in range"));
         let query = Query { latitude_deg: -23.5, longitude_deg: -46.6, radius_m: 10_000.0, items: 1 };
         let mut out = Vec::new();
         near_command(file.path(), query, &mut out).expect("the file is whole");

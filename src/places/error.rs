@@ -1,8 +1,8 @@
 //! Errors of a look-up of places.
 //!
 //! The whole look-up has one error type, because the caller handles every case in the same way: the client gets the error
-//! form. Each variant names the file and the remedy. The errors of a build are in
-//! [`BuildError`](crate::places::import::build::BuildError).
+//! form. Each variant names the file and the remedy. The errors of an import are in
+//! [`ImportError`](crate::places::import::ImportError).
 
 use crate::places::upstream::failure::Failure;
 use std::fmt;

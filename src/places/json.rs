@@ -1,6 +1,7 @@
-//! Reads JSON without a tree: each member of an object and each element of an array is a slice of the text.
+//! Reads JSON without a tree: each member of an object and each element of an array is a slice of the text, so a reader
+//! knows where it stands. Duplicate members are not lost.
 //!
-//! This module does not know places. Invariants: the heap is used only for a member's name with escapes. No function
+//! This module does not know places; the configuration is read with it too. Invariants: the heap is used only for a member's name with escapes. No function
 //! recurses, so no text overflows the stack. All results are slices of the given text.
 
 use serde::Deserialize;
@@ -14,7 +15,7 @@ use std::fmt;
 pub const DEPTH_MAX: usize = 64;
 
 /// Whether brackets nest deeper than [`DEPTH_MAX`]. Does not check that the text is JSON.
-pub(super) fn is_too_deep(text: &str) -> bool {
+pub(crate) fn is_too_deep(text: &str) -> bool {
     let (mut depth, mut is_string, mut is_escape) = (0_usize, false, false);
     for byte in text.bytes() {
         match byte {
@@ -32,13 +33,14 @@ pub(super) fn is_too_deep(text: &str) -> bool {
     false
 }
 
-/// Calls `take` with each member of the object `text`, in order, duplicates included.
+/// Calls `take` with each member of the object `text`, in order, duplicates included. A name is a slice of the text unless
+/// it holds an escape.
 ///
 /// # Errors
 /// `text` is not an object or not JSON. `take` may already have had calls.
-pub(super) fn members<'a>(
+pub(crate) fn members<'a>(
     text: &'a str,
-    take: impl FnMut(&str, &'a RawValue),
+    take: impl FnMut(Cow<'a, str>, &'a RawValue),
 ) -> Result<(), serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     deserializer.deserialize_map(Members(take))?;
@@ -49,19 +51,19 @@ pub(super) fn members<'a>(
 ///
 /// # Errors
 /// `text` is not an array or not JSON. `take` may already have had calls.
-pub(super) fn elements<'a>(text: &'a str, take: impl FnMut(&'a RawValue)) -> Result<(), serde_json::Error> {
+pub(crate) fn elements<'a>(text: &'a str, take: impl FnMut(&'a RawValue)) -> Result<(), serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     deserializer.deserialize_seq(Elements(take))?;
     deserializer.end()
 }
 
 /// The text of a string. `None` for a value of another type and for invalid escapes.
-pub(super) fn string(value: &RawValue) -> Option<String> {
+pub(crate) fn string(value: &RawValue) -> Option<String> {
     serde_json::from_str(value.get()).ok()
 }
 
 /// The range of `part`, a slice of `text`, in `text`. Compares addresses as numbers.
-pub(super) fn range_in(text: &str, part: &str) -> std::ops::Range<usize> {
+pub(crate) fn range_in(text: &str, part: &str) -> std::ops::Range<usize> {
     let begin = part.as_ptr().addr().saturating_sub(text.as_ptr().addr());
     debug_assert!(begin + part.len() <= text.len());
     begin..begin + part.len()
@@ -69,7 +71,7 @@ pub(super) fn range_in(text: &str, part: &str) -> std::ops::Range<usize> {
 
 struct Members<F>(F);
 
-impl<'de, F: FnMut(&str, &'de RawValue)> Visitor<'de> for Members<F> {
+impl<'de, F: FnMut(Cow<'de, str>, &'de RawValue)> Visitor<'de> for Members<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,7 +80,7 @@ impl<'de, F: FnMut(&str, &'de RawValue)> Visitor<'de> for Members<F> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some((Name(name), value)) = map.next_entry()? {
-            (self.0)(&name, value);
+            (self.0)(name, value);
         }
         Ok(())
     }

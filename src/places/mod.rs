@@ -7,7 +7,7 @@
 //! ```text
 //!  pool (worker, lanes, cache) -> engine -> file      offline, render, nearest, format, scan, pair_encoding
 //!                                        -> upstream  breaker, google, google_legacy, truncate, http, resolve, deadline
-//!  import                                             makes places files of dumps, CSV and GeoJSON; build: the committed one
+//!  import                                             makes places files of dumps, CSV, GeoJSON and PBF
 //! ```
 //!
 //! Invariants:
@@ -27,17 +27,16 @@ pub mod import;
 pub mod pool;
 pub mod upstream;
 
-mod atomic_file;
 mod command;
 mod counters;
 mod error;
 mod health;
-mod json;
+pub(crate) mod json;
 mod settings;
 #[cfg(test)]
 mod testing;
 
-pub use command::{build_command, import_command, near_command};
+pub use command::{import_command, near_command};
 pub use counters::Counters;
 pub use error::PlacesError;
 pub use file::render::{error_json, tidy};

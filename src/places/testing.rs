@@ -57,8 +57,8 @@ pub(super) fn some_places() -> Vec<Place> {
         longitude_udeg,
         kind,
         name: name.to_owned(),
-        area: area.to_owned(),
-        region: region.to_owned(),
+        area: area.into(),
+        region: region.into(),
     })
     .to_vec()
 }

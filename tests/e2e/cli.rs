@@ -22,7 +22,6 @@ const HELP: &[(&str, &str)] = &[
     ("help-places.txt", "places --help"),
     ("help-places-near.txt", "places near --help"),
     ("help-places-import.txt", "places import --help"),
-    ("help-places-build.txt", "places build --help"),
 ];
 
 fn herd(args: &[&str]) -> Command {

@@ -120,12 +120,57 @@ fn bad_row() {
 #[test]
 fn wrong_usage() {
     let folder = Folder::new("usage");
-    for line in ["import x.csv", "import --out o", "import --out o x.pbf", "import --out o --type x x.csv"] {
+    for line in [
+        "import x.csv",
+        "import --out o",
+        "import --out o x.xml",
+        "import --out o --separator ;; x.csv",
+        "import --out o --type x x.csv",
+    ] {
         let (status, text, messages) = folder.ran(line);
         assert_eq!((status, text.as_str()), (Some(2), ""), "{line}");
         assert!(messages.ends_with("; see: herd places import --help\n"), "{messages}");
     }
     assert_eq!(folder.names(), [""; 0]);
+}
+
+/// What an output must not become: a device, a pipe and a folder stay what they are, and so does a symbolic link.
+#[test]
+fn other_outputs() {
+    let folder = Folder::new("outputs");
+    folder.write("x.csv", "name,lat,lon\nA,1,1\n");
+    fs::create_dir(folder.0.join("folder")).expect("the folder is ours");
+    let made = Command::new("mkfifo").arg(folder.0.join("pipe")).status().expect("mkfifo can be run");
+    assert!(made.success());
+    for out in ["folder", "pipe", "/dev/null", "/dev/full"] {
+        let message = format!("herd: places import: {out}: cannot be written: not a regular file\n");
+        assert_eq!(folder.ran(&format!("import --out {out} x.csv")), (Some(1), String::new(), message));
+    }
+    std::os::unix::fs::symlink("target.dat", folder.0.join("link.dat")).expect("the folder is ours");
+    assert_eq!(folder.ran("import --out link.dat x.csv").0, Some(0));
+    assert!(folder.0.join("link.dat").is_symlink() && folder.0.join("target.dat").is_file());
+    // The program that asks must not wait for a pipe either.
+    let (status, _, messages) = folder.ran("near --file pipe 1 1 1");
+    assert_eq!(
+        (status, messages.as_str()),
+        (Some(1), "herd: places: cannot open pipe: not a regular file\n")
+    );
+    assert_eq!(folder.names(), ["folder", "link.dat", "pipe", "target.dat", "x.csv"]);
+}
+
+/// The node's user could read the old file: it can read the new one.
+#[test]
+fn mode_of_output() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new("mode");
+    folder.write("x.csv", "name,lat,lon\nA,1,1\n");
+    folder.write("own.dat", "old");
+    let own = folder.0.join("own.dat");
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o644)).expect("the file is ours");
+    let line = format!("umask 077; {} places import --out own.dat x.csv", env!("CARGO_BIN_EXE_herd"));
+    let status = Command::new("sh").args(["-c", &line]).current_dir(&folder.0).stdout(Stdio::null()).status();
+    assert!(status.expect("a shell can be run").success());
+    assert_eq!(fs::metadata(&own).expect("written").permissions().mode() & 0o777, 0o644);
 }
 
 #[test]
@@ -172,7 +217,7 @@ fn three_formats() {
         folder.near("own.dat", "34.06893 -118.445127 3 2"),
         ["Kerckhoff | cafe | ", "Bel Air | locality | Los Angeles County, California, US"]
     );
-    // Every answer about the committed places is as it was, in the new version of the format.
+    // Every answer about the committed places is as it was.
     let base = base.to_str().expect("the path is UTF-8");
     for position in ["64.1355 -21.8954 0.1 1", "1.28967 103.85007 0.1 1", "-90 0 50 1"] {
         let near = folder.near("own.dat", position);
@@ -192,7 +237,7 @@ fn killed() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program can be run");
-    // So many rows that some lie on the disk already, then a bad one, which is reported when it has been read.
+    // Many rows, then a bad one, which is reported when it has been read.
     let mut input = child.stdin.take().expect("a pipe");
     let mut text = "name,lat,lon\n".to_owned();
     for i in 0..150_000 {

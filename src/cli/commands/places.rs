@@ -1,7 +1,7 @@
 //! `herd places`: asks a places file, and makes one.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::places::import::{Import, Progress};
 use crate::places::{self, Query};
@@ -15,15 +15,6 @@ pub(in crate::cli) struct NearQuery {
     pub(in crate::cli) items: usize,
 }
 
-/// The input files of `places build`.
-#[derive(Debug)]
-pub(in crate::cli) struct BuildInputs {
-    pub(in crate::cli) cities: PathBuf,
-    pub(in crate::cli) admin1: PathBuf,
-    pub(in crate::cli) admin2: PathBuf,
-    pub(in crate::cli) airports: PathBuf,
-}
-
 /// Writes the answer from a places file, and a line feed.
 pub(in crate::cli) fn near(file: &Path, query: &NearQuery, out: &mut dyn Write) -> Result<(), String> {
     let query = Query {
@@ -35,8 +26,8 @@ pub(in crate::cli) fn near(file: &Path, query: &NearQuery, out: &mut dyn Write) 
     places::near_command(file, query, out).map_err(|error| error.to_string())
 }
 
-/// The error of a build without the feature `import`. Each function checks the feature first, so the compiler can drop
-/// the code that follows.
+/// The error of a build without the feature `import`. The function checks the feature first, so the compiler can drop the
+/// code that follows.
 const NO_IMPORT: &str = "this build cannot make places files (make the file on a PC, with the feature \"import\", and copy it here)";
 
 /// Imports places. Writes a summary to `out`, a progress bar and bad rows to standard error.
@@ -48,13 +39,4 @@ pub(in crate::cli) fn import(what: &Import, out: &mut dyn Write) -> Result<(), S
     let is_terminal = stderr.is_terminal();
     places::import_command(what, &mut Progress::new(&mut stderr, is_terminal), out)
         .map_err(|error| error.to_string())
-}
-
-/// Builds a places file and writes a summary to `out`.
-pub(in crate::cli) fn build(inputs: &BuildInputs, file: &Path, out: &mut dyn Write) -> Result<(), String> {
-    if !cfg!(feature = "import") {
-        return Err(NO_IMPORT.to_owned());
-    }
-    let BuildInputs { cities, admin1, admin2, airports } = inputs;
-    places::build_command(cities, admin1, admin2, airports, file, out).map_err(|error| error.to_string())
 }

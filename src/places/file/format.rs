@@ -4,14 +4,14 @@
 //! `encode.rs` writes the format; a node never runs it.
 //!
 //! # The format
-//! All numbers are little-endian; a `u24` is three bytes. Positions are degrees times 1,000,000 in an `i32`. That is exact
-//! for both sources (5 and 6 decimals). A unit of 1e-5 would move airports by up to half a metre and save nothing, because
+//! All numbers are little-endian. Positions are degrees times 1,000,000 in an `i32`. That is exact
+//! for GeoNames and for lists of airports (5 and 6 decimals). A unit of 1e-5 would move airports by up to half a metre and save nothing, because
 //! a longitude needs four bytes either way.
 //!
 //! | at | bytes | what |
 //! |---|---|---|
 //! | 0 | 8 | magic `HERDPLCS` |
-//! | 8 | 4 | u32 version, 1 or 2 |
+//! | 8 | 4 | u32 version, 2 |
 //! | 12 | 4 | u32 number of places, `P` |
 //! | 16 | 4 | u32 number of blocks, `B` |
 //! | 20 | 4 | u32 where the texts begin |
@@ -21,8 +21,8 @@
 //! | 36 | 512 | pair table: what each byte of a packed text stands for: two bytes, or 0 0 for itself |
 //! | 548 | 12 (B + 1) | blocks: i32 latitude of the first place, u32 its number, u32 its text from the texts' begin |
 //! | then | 6 P | coordinates: u16 latitude above that of the block's first place, i32 longitude |
-//! | then | | texts: one a place: u24 its area from the areas' begin, u8 length, packed name |
-//! | then | | areas: u24 (low 20 bits: its region from the regions' begin; high 4 bits: kind), u8 length, packed name |
+//! | then | | texts: one a place: u32 its area from the areas' begin, u8 length, packed name |
+//! | then | | areas: u32 its region from the regions' begin, u8 kind, u8 length, packed name |
 //! | then | | regions: u8 length, packed name |
 //! | last | 8 | u64 SipHash-1-3, key 0 0, of every byte before it |
 //!
@@ -31,15 +31,12 @@
 //! An area is the data that places share: their kind (see [`Kind`]), and the name of their county or town, which may be
 //! empty. Its region is the rest ("California, US"). `pair_encoding.rs` describes packed texts.
 //!
-//! Version 2 is for imports of a million places and more kinds. It differs in two entries: a text begins with a u32 area
-//! instead of a u24, and an area begins with a u32 region and a u8 kind. `build` writes version 1, `import` version 2.
-//!
 //! # Alternatives
-//! The committed file has 199,371 places in 4,321,055 bytes: blocks 77,808, coordinates 1,196,226, texts 2,330,623, areas
-//! 654,515, regions 61,327. Alternatives, measured or computed for the same places:
+//! The committed file has 199,371 places in 4,637,287 bytes: blocks 77,808, coordinates 1,196,226, texts 2,530,209, areas
+//! 789,995, regions 42,493. Alternatives, measured or computed for the same places:
 //! - Two `i32` for each place instead of blocks: 1,594,968; an offset for each name: 797,484. Together 1.1 MB more.
 //! - Unpacked names: 1.0 MB more. Escapes for rare letters, to free bytes for 62 more pairs: 0.1 MB less.
-//! - An area number of two bytes instead of an offset of three: 0.2 MB less, but one more read for each result.
+//! - An offset of three bytes for an area: 0.2 MB less, but a million places have more than 16 MB of areas.
 //! - Without counties and airports' towns: about 0.8 MB less, but many counties have a "Springfield".
 //!
 //! The cost of a query: to find a name, the code skips at most 31 lengths in a buffer that it reads anyway. A result takes
@@ -48,9 +45,10 @@
 //! # Trust
 //! The checksum detects accidents, not malice, because its key is public. The code checks it once, when it opens a file, in
 //! constant memory. For any content of a file, a read does not panic, allocate or loop without bound: each offset is checked
-//! against its section. A node holds the file open. To replace it, rename a new file over it, as the builder does, and
+//! against its section. A node holds the file open. To replace it, rename a new file over it, as an import does, and
 //! restart the node. A file changed in place gives errors or wrong names, never a crash.
 
+use crate::files::open_regular;
 use crate::places::error::PlacesError;
 pub use crate::places::file::kind::Kind;
 use crate::places::file::pair_encoding::{PAIRS_BYTES, Pairs, TEXT_BYTES_MAX};
@@ -60,10 +58,8 @@ use std::hash::Hasher;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// The version for places within its limits: 16 MB of areas, 1 MB of regions, 16 kinds.
-pub const VERSION: u32 = 1;
-/// The version for larger files. This program reads both versions.
-pub const VERSION_LARGE: u32 = 2;
+/// The version of the format. Files of version 1, which held less, are made again.
+pub const VERSION: u32 = 2;
 
 pub(crate) const MAGIC: [u8; 8] = *b"HERDPLCS";
 pub(crate) const HEADER_BYTES: u32 = 36 + 512;
@@ -73,11 +69,10 @@ pub(crate) const COORDINATE_BYTES: u32 = 6;
 pub(crate) const CHECKSUM_BYTES: u32 = 8;
 /// Most places in a block. With 32, a block's texts are about 370 bytes, one read. With 16, the blocks would take twice the space.
 pub(crate) const BLOCK_PLACES_MAX: u32 = 32;
-/// Bits of an area's word for the offset of its region. The other bits are the kind.
-pub(crate) const REGION_BITS: u32 = 20;
-
-/// Longest head of a packed entry: area and length of a text, or region, kind and length of an area.
-const HEAD_BYTES_MAX: usize = 6;
+/// Bytes of a text's head: area and length.
+const TEXT_HEAD_BYTES: usize = 5;
+/// Bytes of an area's head: region, kind and length.
+const AREA_HEAD_BYTES: usize = 6;
 /// Coordinates per read: 8,184 bytes. A read of 512 bytes costs the same as one of 8 KB (0.9 us in a measurement). A radius
 /// of 10 km takes two reads in the densest latitudes and one read elsewhere.
 pub(crate) const COORDINATES_WINDOW: u32 = 1_364;
@@ -89,7 +84,7 @@ pub(crate) const BLOCKS_WINDOW: u32 = 64;
 pub(crate) const FENCES: u32 = 128;
 /// Bytes per read of texts: the usual length of a block's texts, and at least the longest entry.
 const TEXT_WINDOW_BYTES: usize = 512;
-const _: () = assert!(TEXT_WINDOW_BYTES >= HEAD_BYTES_MAX + TEXT_BYTES_MAX);
+const _: () = assert!(TEXT_WINDOW_BYTES >= AREA_HEAD_BYTES + TEXT_BYTES_MAX);
 
 /// Buffers for one query at a time: 9.7 KB. The caller allocates them once.
 pub struct Scratch {
@@ -136,7 +131,6 @@ pub struct Spot {
 pub struct Dat {
     file: File,
     path: PathBuf,
-    is_large: bool,
     pub(crate) places: u32,
     pub(crate) blocks: u32,
     pub(crate) texts_at: u32,
@@ -155,10 +149,9 @@ impl Dat {
     /// # Errors
     /// A failed check or read. The error names the file.
     pub fn open(path: &Path) -> Result<Self, PlacesError> {
-        let file = File::open(path).map_err(|error| PlacesError::Open(path.into(), error))?;
-        let metadata = file.metadata().map_err(|error| PlacesError::Open(path.into(), error))?;
-        let length = metadata.len();
-        if !metadata.is_file() || length < u64::from(HEADER_BYTES + BLOCK_BYTES + CHECKSUM_BYTES) {
+        let file = open_regular(path).map_err(|error| PlacesError::Open(path.into(), error))?;
+        let length = file.metadata().map_err(|error| PlacesError::Open(path.into(), error))?.len();
+        if length < u64::from(HEADER_BYTES + BLOCK_BYTES + CHECKSUM_BYTES) {
             return Err(PlacesError::NotPlaces(path.into()));
         }
         let mut header = [0; HEADER_BYTES as usize];
@@ -168,7 +161,7 @@ impl Dat {
         }
         let [version, places, blocks, texts_at, areas_at, regions_at, checksum_at] =
             std::array::from_fn(|index| u32_at(&header, 8 + 4 * index));
-        if version != VERSION && version != VERSION_LARGE {
+        if version != VERSION {
             return Err(PlacesError::Version(path.into(), version));
         }
         let expected = u64::from(checksum_at) + u64::from(CHECKSUM_BYTES);
@@ -182,7 +175,6 @@ impl Dat {
         let mut dat = Self {
             file,
             path,
-            is_large: version == VERSION_LARGE,
             places,
             blocks,
             texts_at,
@@ -247,12 +239,11 @@ impl Dat {
         let mut bytes = self.read(at, end, text)?.len();
         let mut begin = 0;
         let mut skip = spot.nth;
-        let head_bytes = if self.is_large { 5 } else { 4 };
         loop {
-            match entry(&text[begin..bytes], head_bytes) {
+            match entry(&text[begin..bytes], TEXT_HEAD_BYTES) {
                 Some((_, packed)) if skip > 0 => {
                     skip -= 1;
-                    begin += head_bytes + packed.len();
+                    begin += TEXT_HEAD_BYTES + packed.len();
                 }
                 Some((area, packed)) => return Ok((AreaAt(area), self.unpack(packed, name)?)),
                 // The window cuts this entry, so read again from its begin. A whole window holds any entry.
@@ -278,12 +269,11 @@ impl Dat {
     ) -> Result<(Kind, RegionAt, &'a str), PlacesError> {
         let at = u64::from(self.areas_at) + area.0;
         let bytes = self.read(at, u64::from(self.regions_at), &mut scratch.text)?;
-        let (head_bytes, region_bits) = if self.is_large { (6, 32) } else { (4, REGION_BITS) };
         let (word, packed) =
-            entry(bytes, head_bytes).ok_or_else(|| self.corrupt("an area passes its section's end"))?;
-        let kind = Kind::from_number(word >> region_bits)
-            .ok_or_else(|| self.corrupt("a place is of an unknown kind"))?;
-        let region = RegionAt(word & ((1 << region_bits) - 1));
+            entry(bytes, AREA_HEAD_BYTES).ok_or_else(|| self.corrupt("an area passes its section's end"))?;
+        let kind =
+            Kind::from_number(word >> 32).ok_or_else(|| self.corrupt("a place is of an unknown kind"))?;
+        let region = RegionAt(word & u64::from(u32::MAX));
         Ok((kind, region, self.unpack(packed, &mut scratch.name)?))
     }
 
@@ -358,10 +348,10 @@ mod tests {
     }
 
     fn encoded() -> Vec<u8> {
-        crate::places::file::encode::encode(&mut some_places()).expect("the places are in range").0
+        crate::places::file::encode::encode(&mut some_places()).expect("the places are in range")
     }
 
-    fn described(dat: &Dat) -> Vec<(String, i32, i32, Kind, String, String)> {
+    fn described(dat: &Dat) -> Vec<Place> {
         let mut scratch = Scratch::new();
         let mut spots = Vec::new();
         dat.scan_band(i32::MIN, i32::MAX - 1, &mut scratch, |spot| spots.push(spot))
@@ -370,9 +360,10 @@ mod tests {
             let (area_at, name) = dat.name(spot, &mut scratch).expect("the file is whole");
             let name = name.to_owned();
             let (kind, region_at, area) = dat.area(area_at, &mut scratch).expect("the file is whole");
-            let area = area.to_owned();
-            let region = dat.region(region_at, &mut scratch).expect("the file is whole").to_owned();
-            (name, spot.latitude_udeg, spot.longitude_udeg, kind, area, region)
+            let area = area.into();
+            let region = dat.region(region_at, &mut scratch).expect("the file is whole").into();
+            let Spot { latitude_udeg, longitude_udeg, .. } = *spot;
+            Place { latitude_udeg, longitude_udeg, kind, name, area, region }
         };
         spots.iter().map(describe).collect()
     }
@@ -388,11 +379,10 @@ mod tests {
                 ..places[0].clone()
             });
         }
-        let (bytes, _) = crate::places::file::encode::encode(&mut places).expect("the places are in range");
+        let bytes = crate::places::file::encode::encode(&mut places).expect("the places are in range");
         let file = TempFile::new(&bytes);
         let dat = Dat::open(file.path()).expect("the file is whole");
-        let row = |p: Place| (p.name, p.latitude_udeg, p.longitude_udeg, p.kind, p.area, p.region);
-        assert_eq!(described(&dat), places.into_iter().map(row).collect::<Vec<_>>());
+        assert_eq!(described(&dat), places);
     }
 
     #[test]
@@ -446,6 +436,6 @@ mod tests {
         let file = TempFile::new(&bytes);
         assert!(matches!(Dat::open(file.path()), Err(PlacesError::Version(_, 9))));
         assert!(matches!(Dat::open(Path::new("/nowhere/places.dat")), Err(PlacesError::Open(..))));
-        assert!(matches!(Dat::open(&std::env::temp_dir()), Err(PlacesError::NotPlaces(_))));
+        assert!(matches!(Dat::open(&std::env::temp_dir()), Err(PlacesError::Open(..))));
     }
 }

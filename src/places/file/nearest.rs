@@ -165,7 +165,7 @@ mod tests {
 
     /// A place. All have the same name of one letter, because packing takes most of a test's time.
     fn place(latitude_udeg: i32, longitude_udeg: i32) -> Place {
-        let (name, area, region) = ("x".into(), String::new(), "y".into());
+        let (name, area, region) = ("x".into(), "".into(), "y".into());
         Place { latitude_udeg, longitude_udeg, kind: Kind::Locality, name, area, region }
     }
 
@@ -174,7 +174,7 @@ mod tests {
     }
 
     fn ask(places: &mut Vec<Place>, query: &Query) -> Nearest {
-        let (bytes, _) = encode(places).expect("in range");
+        let bytes = encode(places).expect("in range");
         let file = TempFile::new(&bytes);
         let dat = Dat::open(file.path()).expect("whole");
         nearest(&dat, query, &mut Scratch::new()).expect("the file is whole")
@@ -286,7 +286,7 @@ mod tests {
             queries in prop::collection::vec((position(), 0_u32..=50_000, 0_u8..=20), 12),
         ) {
             let mut places: Vec<_> = positions.iter().map(|&(latitude, longitude)| place(latitude, longitude)).collect();
-            let (bytes, _) = encode(&mut places).expect("in range");
+            let bytes = encode(&mut places).expect("in range");
             let file = TempFile::new(&bytes);
             let dat = Dat::open(file.path()).expect("whole");
             let mut scratch = Scratch::new();

@@ -252,7 +252,7 @@ mod tests {
     use crate::places::testing::{TempFile, some_places};
 
     fn asked(query: &Query) -> String {
-        let (bytes, _) = encode(&mut some_places()).expect("in range");
+        let bytes = encode(&mut some_places()).expect("in range");
         let file = TempFile::new(&bytes);
         let dat = Dat::open(file.path()).expect("whole");
         let json = answer(&dat, query, &mut Scratch::new()).expect("the file is whole");

@@ -51,12 +51,10 @@ pub enum ImportError {
     Read(PathBuf, io::Error),
     /// A row is bad, and the import must not skip bad rows.
     Row(BadRow),
-    /// The import skips bad rows, and a file has only bad rows: how many.
-    Nothing(PathBuf, u64),
+    /// A file gives no place: what the import left out of it.
+    Nothing(PathBuf, String),
     /// A file is invalid from this line on, so a skipped row does not help: file, line, problem and remedy.
     Malformed(PathBuf, usize, Cow<'static, str>),
-    /// A write or a read of the temporary files in this folder failed.
-    Temporary(PathBuf, io::Error),
     /// The places exceed a limit of the format: which limit.
     Limit(String),
     /// A write of the places file failed.
@@ -69,14 +67,11 @@ impl fmt::Display for ImportError {
             Self::Base(error) => write!(f, "--base: {error}"),
             Self::Read(file, error) => write!(f, "{}: cannot be read: {error}", file.display()),
             Self::Row(row) => write!(f, "{row}; to leave bad rows out: --skip-bad"),
-            Self::Nothing(file, bad) => {
-                let file = file.display();
-                write!(f, "{file}: all that it holds is bad rows, {bad} of them (is it of another --format?)")
+            Self::Nothing(file, left_out) => {
+                let question = "is it of another --format? was the download cut off?";
+                write!(f, "{}: holds no place ({question}){left_out}", file.display())
             }
             Self::Malformed(file, line, what) => write!(f, "{}:{line}: {what}", file.display()),
-            Self::Temporary(folder, error) => {
-                write!(f, "{}: temporary files cannot be stored there: {error}", folder.display())
-            }
             Self::Limit(what) => write!(f, "places do not fit the format: {what} (import fewer)"),
             Self::Write(file, error) => write!(f, "{}: cannot be written: {error}", file.display()),
         }

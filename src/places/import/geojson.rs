@@ -1,46 +1,249 @@
-//! Reads GeoJSON: the features that are points with a name, as `osmium export` and Overpass write them.
+//! Reads GeoJSON: the points with a name and the areas with a name and a known type, as `osmium export` and Overpass write
+//! them.
 //!
-//! An extract holds other features too, such as benches without a name and outlines of buildings. The import skips and
-//! counts them. They are not bad rows, so an operator can import a whole extract.
+//! A sequence (RFC 8142, or a feature a line) is read a record at a time, so a bad record costs itself alone. Any other text
+//! is read by serde_json as a stream: a FeatureCollection, or features in a row. What stands before and behind the features
+//! of a collection is skipped, however long.
+//!
+//! An extract holds other features too, such as benches without a name and streets. The import skips and counts them. They
+//! are not bad rows, so an operator can import a whole extract.
 
 use super::error::{ImportError, Wrong};
-use super::features::{Broken, Features, Next};
-use super::osm::describe;
-use super::row::{Id, Row, Scope, degrees};
+use super::osm::{Shape, Tags};
+use super::row::{Id, degrees};
 use super::{LeftOut, Outcome, Take};
 use crate::places::file::format::Kind;
 use crate::places::json::{elements, members, string};
-use std::io::BufRead;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use std::cell::Cell;
+use std::fmt;
+use std::io::{self, BufRead, Read};
 use std::path::Path;
 
-/// Geometries other than points. A geometry of any other name is an error.
-const OTHERS: [&str; 6] =
-    ["LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection"];
+/// Geometries other than points and areas. A geometry of any other name is an error.
+const OTHERS: [&str; 4] = ["LineString", "MultiPoint", "MultiLineString", "GeometryCollection"];
+
+/// Longest record of a sequence: the outline of a large country. The import leaves a longer one out.
+const RECORD_BYTES_MAX: usize = 16 << 20;
+const RECORD_SEPARATOR: u8 = 0x1E;
 
 /// Calls `take` with each feature. A feature without a known tag gets `kind`. `file_number` separates the file's ids from
 /// other files' ids.
 pub(super) fn read(
+    mut reader: impl BufRead,
+    file: &Path,
+    kind_and_number: (Kind, u32),
+    take: Take<'_>,
+) -> Result<(), ImportError> {
+    let fail = |error| ImportError::Read(file.into(), error);
+    let mut first = Vec::new();
+    reader.by_ref().take(RECORD_BYTES_MAX as u64).read_until(b'\n', &mut first).map_err(fail)?;
+    let text = first.trim_ascii();
+    let separator = match text {
+        [RECORD_SEPARATOR, ..] => Some(RECORD_SEPARATOR),
+        [b'{', .., b'}'] if !is_collection(text) => Some(b'\n'),
+        _ => None,
+    };
+    let reader = first.chain(reader);
+    match separator {
+        Some(separator) => read_sequence(reader, separator, kind_and_number, take, fail),
+        None => read_document(reader, file, kind_and_number, take),
+    }
+}
+
+/// Whether an object has a member `features`.
+fn is_collection(text: &[u8]) -> bool {
+    let mut is_found = false;
+    let text = std::str::from_utf8(text).unwrap_or("");
+    let _ = members(text, |member, _| is_found |= member == "features");
+    is_found
+}
+
+/// Reads a record at a time. A record may have several lines if it begins with a record separator.
+fn read_sequence(
+    mut reader: impl BufRead,
+    separator: u8,
+    (kind, file_number): (Kind, u32),
+    take: Take<'_>,
+    fail: impl Fn(io::Error) -> ImportError,
+) -> Result<(), ImportError> {
+    let (mut line, mut record) = (1, Vec::new());
+    loop {
+        record.clear();
+        let most = RECORD_BYTES_MAX as u64 + 1;
+        if reader.by_ref().take(most).read_until(separator, &mut record).map_err(&fail)? == 0 {
+            return Ok(());
+        }
+        let is_too_long = record.len() > RECORD_BYTES_MAX;
+        if is_too_long && record.last() != Some(&separator) {
+            reader.skip_until(separator).map_err(&fail)?;
+        }
+        let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
+        let is_blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == RECORD_SEPARATOR;
+        let begin = record.iter().position(|byte| !is_blank(byte)).unwrap_or(record.len());
+        let end = record.iter().rposition(|byte| !is_blank(byte)).map_or(begin, |at| at + 1);
+        let outcome = match &record[begin..end] {
+            [] => None,
+            _ if is_too_long => Some(Outcome::LeftOut(LeftOut::NoPoint)),
+            text => Some(feature(text, kind, file_number).unwrap_or_else(Outcome::Bad)),
+        };
+        if let Some(outcome) = outcome {
+            take(line + lines(&record[..begin]), outcome)?;
+        }
+        line += lines(&record);
+    }
+}
+
+/// Reads a collection, or features in a row, to its end.
+fn read_document(
     reader: impl BufRead,
     file: &Path,
     (kind, file_number): (Kind, u32),
     take: Take<'_>,
 ) -> Result<(), ImportError> {
-    let mut features = Features::new(reader);
-    let mut text = Vec::new();
-    loop {
-        let (line, next) = features.next(&mut text).map_err(|broken| match broken {
-            Broken::Read(error) => ImportError::Read(file.into(), error),
-            Broken::Malformed(line, what) => ImportError::Malformed(file.into(), line, what.into()),
-        })?;
-        let outcome = match next {
-            Next::End => return Ok(()),
-            Next::Object => feature(&text, kind, file_number).unwrap_or_else(Outcome::Bad),
-            Next::TooLong => Outcome::LeftOut(LeftOut::NoPoint),
-            Next::Cut => {
-                Outcome::Bad(Wrong::new("feature", "breaks off before the next one", "write the file again"))
+    let line = Cell::new(1);
+    let mut reader = LineCounter { reader, line: &line };
+    let mut document = Document { kind, file_number, take, line: &line, stopped: None };
+    while let Some(byte) = reader.skip_blank().map_err(|error| ImportError::Read(file.into(), error))? {
+        let begin = line.get();
+        let malformed = |at: usize, what: String| ImportError::Malformed(file.into(), at, what.into());
+        if byte != b'{' {
+            let remedy = "is this GeoJSON, as osmium export writes it?";
+            return Err(malformed(
+                begin,
+                format!("{:?} where a feature is due ({remedy})", char::from(byte)),
+            ));
+        }
+        let mut deserializer = serde_json::Deserializer::from_reader(&mut reader);
+        let read = deserializer.deserialize_map(&mut document);
+        if let Some(stopped) = document.stopped.take() {
+            return Err(stopped);
+        }
+        read.map_err(|error| match error.classify() {
+            serde_json::error::Category::Io => ImportError::Read(file.into(), error.into()),
+            serde_json::error::Category::Eof => {
+                let what = format!("ends in the middle of what begins on line {begin}");
+                malformed(line.get(), format!("{what} (was the download cut off?)"))
             }
-        };
-        take(line, outcome)?;
+            _ => malformed(
+                begin + error.line().max(1) - 1,
+                format!("is not GeoJSON: {}", without_place(&error)),
+            ),
+        })?;
+    }
+    Ok(())
+}
+
+/// Counts the lines of what is read. serde_json reads a byte at a time.
+struct LineCounter<'a, R> {
+    reader: R,
+    line: &'a Cell<usize>,
+}
+
+impl<R: BufRead> LineCounter<'_, R> {
+    /// The next byte that is not white space, which stays in the reader. `None` at the end.
+    fn skip_blank(&mut self) -> io::Result<Option<u8>> {
+        loop {
+            match self.reader.fill_buf()?.first().copied() {
+                Some(b' ' | b'\t' | b'\r' | b'\n' | RECORD_SEPARATOR) => self.read_exact(&mut [0])?,
+                other => return Ok(other),
+            }
+        }
+    }
+}
+
+impl<R: BufRead> Read for LineCounter<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        let lines = buffer[..count].iter().filter(|byte| **byte == b'\n').count();
+        self.line.set(self.line.get() + lines);
+        Ok(count)
+    }
+}
+
+/// Takes the features of a collection, or a feature.
+struct Document<'a> {
+    kind: Kind,
+    file_number: u32,
+    take: Take<'a>,
+    line: &'a Cell<usize>,
+    /// Why `take` ended the import.
+    stopped: Option<ImportError>,
+}
+
+impl Document<'_> {
+    fn take<E: Error>(&mut self, line: usize, text: &str) -> Result<(), E> {
+        let outcome = feature(text.as_bytes(), self.kind, self.file_number).unwrap_or_else(Outcome::Bad);
+        (self.take)(line, outcome).map_err(|error| {
+            self.stopped = Some(error);
+            E::custom("stopped")
+        })
+    }
+}
+
+/// The object at the top.
+impl<'de> Visitor<'de> for &mut Document<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a feature or a collection of features")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let (line, mut is_collection, mut own) = (self.line.get(), false, String::new());
+        while let Some(member) = map.next_key::<String>()? {
+            match member.as_str() {
+                "features" => {
+                    is_collection = true;
+                    map.next_value_seed(FeaturesOf(self))?;
+                }
+                "type" | "geometry" | "properties" | "id" => {
+                    let value: Box<RawValue> = map.next_value()?;
+                    own.push_str(&format!("{}\"{member}\":{value}", if own.is_empty() { "" } else { "," }));
+                }
+                _ => _ = map.next_value::<IgnoredAny>()?,
+            }
+        }
+        if is_collection { Ok(()) } else { self.take(line, &format!("{{{own}}}")) }
+    }
+}
+
+/// The array of a collection's features.
+struct FeaturesOf<'a, 'b>(&'a mut Document<'b>);
+
+impl<'de> DeserializeSeed<'de> for FeaturesOf<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for FeaturesOf<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of features")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
+        while array.next_element_seed(FeatureOf(self.0))?.is_some() {}
+        Ok(())
+    }
+}
+
+/// One feature of a collection.
+struct FeatureOf<'a, 'b>(&'a mut Document<'b>);
+
+impl<'de> DeserializeSeed<'de> for FeatureOf<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        // The reader stands at the feature's first byte.
+        let line = self.0.line.get();
+        let text: Box<RawValue> = serde::Deserialize::deserialize(deserializer)?;
+        self.0.take(line, text.get())
     }
 }
 
@@ -48,7 +251,7 @@ fn feature(text: &[u8], kind: Kind, file_number: u32) -> Result<Outcome, Wrong> 
     let utf8 = "convert it: iconv -f LATIN1 -t UTF-8 FILE > NEW";
     let text = std::str::from_utf8(text).map_err(|_| Wrong::new("feature", "is not UTF-8", utf8))?;
     let (mut word, mut geometry, mut properties, mut id) = (None, "null", "null", None);
-    members(text, |member, value| match member {
+    members(text, |member, value| match &*member {
         "type" => word = string(value),
         "geometry" => geometry = value.get(),
         "properties" => properties = value.get(),
@@ -67,29 +270,21 @@ fn feature(text: &[u8], kind: Kind, file_number: u32) -> Result<Outcome, Wrong> 
         };
         return Err(Wrong::new("type", what, "osmium export -f geojson writes it"));
     }
-    let Some((longitude, latitude)) = point(geometry)? else {
+    let Some((shape, coordinates)) = shape(geometry)? else {
         return Ok(Outcome::LeftOut(LeftOut::NoPoint));
     };
     if properties == "null" {
         return Ok(Outcome::LeftOut(LeftOut::Unnamed));
     }
-    let tags = describe(properties)?;
-    if tags.is_division {
-        return Ok(Outcome::LeftOut(LeftOut::Division));
-    }
-    if tags.name.is_empty() {
-        return Ok(Outcome::LeftOut(LeftOut::Unnamed));
-    }
-    let id = id.filter(|id| id != "null").or(tags.id);
-    Ok(Outcome::Row(Row {
-        latitude_udeg: degrees("geometry.coordinates[1]", latitude, 90)?,
-        longitude_udeg: degrees("geometry.coordinates[0]", longitude, 180)?,
-        kind: tags.kind.unwrap_or(kind),
-        name: tags.name,
-        area: tags.area,
-        region: tags.region,
-        id: id.map(|id| Id::new(scope(&id, file_number), &id, 0)).transpose()?,
-    }))
+    let tags = Tags::of_json(properties)?;
+    let id = id.filter(|id| id != "null").or_else(|| tags.id().map(str::to_owned));
+    let id =
+        id.map(|id| Id::of_element(&id).map_or_else(|| Id::of_file(file_number, &id), Ok)).transpose()?;
+    let position = || match shape {
+        Shape::Point => point(coordinates),
+        Shape::Area => centre(coordinates),
+    };
+    tags.place(shape, position, id, kind)
 }
 
 /// The text of an error without line and column, which count from the feature's begin.
@@ -98,25 +293,31 @@ fn without_place(error: &serde_json::Error) -> String {
     text.split(" at line ").next().unwrap_or(&text).to_owned()
 }
 
-/// Longitude and latitude of a point, as in its text. `None` for other geometries.
-fn point(geometry: &str) -> Result<Option<(&str, &str)>, Wrong> {
+/// A geometry's shape, and the text of its coordinates. `None` for lines and other geometries.
+fn shape(geometry: &str) -> Result<Option<(Shape, &str)>, Wrong> {
     if geometry == "null" {
         return Ok(None);
     }
     let (mut word, mut coordinates) = (String::new(), "");
-    members(geometry, |member, value| match member {
+    members(geometry, |member, value| match &*member {
         "type" => word = string(value).unwrap_or_default(),
         "coordinates" => coordinates = value.get(),
         _ => {}
     })
     .map_err(|_| Wrong::new("geometry", "is not an object", "a point has \"type\" and \"coordinates\""))?;
-    if OTHERS.contains(&word.as_str()) {
-        return Ok(None);
+    match word.as_str() {
+        "Point" => Ok(Some((Shape::Point, coordinates))),
+        "Polygon" | "MultiPolygon" => Ok(Some((Shape::Area, coordinates))),
+        other if OTHERS.contains(&other) => Ok(None),
+        other => {
+            let shown: String = other.chars().take(40).collect();
+            Err(Wrong::new("geometry.type", format!("{shown:?} is not a geometry"), "\"Point\" is due"))
+        }
     }
-    if word != "Point" {
-        let shown: String = word.chars().take(40).collect();
-        return Err(Wrong::new("geometry.type", format!("{shown:?} is not a geometry"), "\"Point\" is due"));
-    }
+}
+
+/// Latitude and longitude of a point, in millionths of a degree.
+fn point(coordinates: &str) -> Result<(i32, i32), Wrong> {
     let mut numbers = Vec::with_capacity(3);
     let read = elements(coordinates, |value| {
         // A height may follow.
@@ -125,7 +326,10 @@ fn point(geometry: &str) -> Result<Option<(&str, &str)>, Wrong> {
         }
     });
     match (read, numbers.as_slice()) {
-        (Ok(()), [longitude, latitude, ..]) => Ok(Some((longitude, latitude))),
+        (Ok(()), [longitude, latitude, ..]) => Ok((
+            degrees("geometry.coordinates[1]", latitude, 90)?,
+            degrees("geometry.coordinates[0]", longitude, 180)?,
+        )),
         _ => {
             let what = "is not an array of longitude and latitude";
             Err(Wrong::new("geometry.coordinates", what, "such as [-118.445127, 34.068930]"))
@@ -133,15 +337,17 @@ fn point(geometry: &str) -> Result<Option<(&str, &str)>, Wrong> {
     }
 }
 
-/// OpenStreetMap's ids name the type of element (`n42`, `node/42`) and are the same in every extract.
-fn scope(id: &str, file_number: u32) -> Scope {
-    let kinds = ["node/", "way/", "relation/", "n", "w", "r", "a"];
-    let number = kinds.iter().find_map(|kind| id.strip_prefix(kind)).unwrap_or("");
-    if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
-        Scope::OpenStreetMap
-    } else {
-        Scope::File(file_number)
+/// Latitude and longitude of the middle of an area's outlines, in millionths of a degree.
+fn centre(coordinates: &str) -> Result<(i32, i32), Wrong> {
+    let mut bounds = super::osm::Bounds::default();
+    // The innermost brackets hold positions. Between them are commas.
+    for position in coordinates.split(['[', ']']).filter(|text| text.contains(|c: char| c.is_ascii_digit())) {
+        let mut numbers = position.split(',');
+        let longitude = degrees("geometry.coordinates", numbers.next().unwrap_or(""), 180)?;
+        bounds.add(degrees("geometry.coordinates", numbers.next().unwrap_or(""), 90)?, longitude);
     }
+    let nothing = || Wrong::new("geometry.coordinates", "has no position", "an area has an outline");
+    bounds.centre().ok_or_else(nothing)
 }
 
 #[cfg(test)]
@@ -168,7 +374,12 @@ mod tests {
             (with("\"id\":\"n42\",", ""), format!("1 {}", row.replace("n42 0", ""))),
             (with("\"n42\"", "42"), format!("1 {}", row.replace("n42", "42"))),
             (with("\"name\":\"Espresso Profeta\",", ""), "1 left out: Unnamed".to_owned()),
-            (with("\"Point\"", "\"Polygon\""), "1 left out: NoPoint".to_owned()),
+            (with("\"Point\"", "\"LineString\""), "1 left out: NoPoint".to_owned()),
+            (with("\"Point\",\"coordinates\":[-118.4470,34.0630]", "\"Polygon\",\"coordinates\":[[[-118.4480,34.0620],[-118.446,34.064],[-118.4465,34.063]]]"), format!("1 {row}")),
+            (with("\"cafe\"", "\"bench\"").replace("\"Point\",\"coordinates\":[-118.4470,34.0630]", "\"MultiPolygon\",\"coordinates\":[[[[1,2,3]]]]"), "1 left out: NoPoint".to_owned()),
+            (with("\"Point\",\"coordinates\":[-118.4470,34.0630]", "\"Polygon\",\"coordinates\":[[]]"), "1 bad: geometry.coordinates: has no position (an area has an outline)".to_owned()),
+            (with("\"Espresso Profeta\"", "42"), format!("1 {}", row.replace("Espresso Profeta", "42"))),
+            (with("\"n42\"", "\"node/42\""), format!("1 {row}")),
             (with("\"amenity\":\"cafe\"", "\"place\":\"state\""), "1 left out: Division".to_owned()),
             (r#"{"type":"Feature","geometry":null,"properties":null}"#.to_owned(), "1 left out: NoPoint".to_owned()),
             (with("34.0630", "91"), "1 bad: geometry.coordinates[1]: \"91\" is no number from -90 to 90 (are latitude and longitude swapped? positions are decimal degrees)".to_owned()),
@@ -177,7 +388,7 @@ mod tests {
             (with("\"Point\"", "\"point\""), "1 bad: geometry.type: \"point\" is not a geometry (\"Point\" is due)".to_owned()),
             (with("\"Feature\"", "\"Topology\""), "1 bad: type: is \"Topology\" where \"Feature\" is due (osmium export -f geojson writes it)".to_owned()),
             (with("\"Feature\",", "\"Feature\""), "1 bad: feature: is not JSON: expected `,` or `}` (correct it)".to_owned()),
-            ("\u{1E}{\"type\":\n".to_owned() + "\u{1E}", "1 bad: feature: breaks off before the next one (write the file again)".to_owned()),
+            ("\u{1E}{\"type\":\n".to_owned() + "\u{1E}", "1 bad: feature: is not JSON: EOF while parsing a value (correct it)".to_owned()),
         ];
         for (text, expected) in table {
             assert_eq!(rows_of(text.as_bytes()), [expected], "{text}");
@@ -195,12 +406,89 @@ mod tests {
         assert_eq!(begins, ["1 bad:", "2 Cafe", "3 bad:", "4 Cafe"]);
     }
 
+    /// The names of the places with their lines, or the error.
+    fn names_of(text: &str) -> Result<Vec<String>, String> {
+        let mut rows = Vec::new();
+        let mut take = |line: usize, outcome: Outcome| {
+            rows.push(match outcome {
+                Outcome::Row(row) => format!("{line} {}", row.place.name),
+                other => format!("{line} {other:?}").chars().take(5).collect(),
+            });
+            Ok(())
+        };
+        // Small chunks.
+        let reader = io::BufReader::with_capacity(7, text.as_bytes());
+        let read = read(reader, Path::new("x"), (Kind::Cafe, 3), &mut take);
+        read.map(|()| rows).map_err(|error| error.to_string())
+    }
+
+    fn named(name: &str) -> String {
+        let point = "{\"type\":\"Point\",\"coordinates\":[1,2]}";
+        format!("{{\"type\":\"Feature\",\"geometry\":{point},\"properties\":{{\"name\":\"{name}\"}}}}")
+    }
+
     #[test]
-    fn openstreetmap_ids_are_global() {
-        for (id, is_osm) in
-            [("n42", true), ("relation/7", true), ("42", false), ("n", false), ("north", false)]
-        {
-            assert_eq!(scope(id, 3) == Scope::OpenStreetMap, is_osm, "{id}");
+    fn features_in_every_wrapping() {
+        let [a, b] = ["A", "B ]}\\\""].map(named);
+        let pretty = |text: &str| text.replace(':', ":\n ");
+        let long = "x".repeat(300_000);
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let collection = |before: &str, after: &str| {
+            format!("{{\"type\":\"FeatureCollection\",{before}\"features\" : [\n{a},\n {b}\n]{after}}}\n")
+        };
+        let names = |lines: [usize; 2]| Ok(vec![format!("{} A", lines[0]), format!("{} B ]}}\"", lines[1])]);
+        let table = [
+            (String::new(), Ok(vec![])),
+            ("\n \n".to_owned(), Ok(vec![])),
+            (format!("{a}\n\n{b}\r\n"), names([1, 3])),
+            (format!("\u{1E}{a}\n\u{1E}{b}"), names([1, 2])),
+            (format!("\u{1E}\n{}\n\u{1E}{b}\n", pretty(&a)), names([2, 9])),
+            (format!("{}\n{}", pretty(&a), pretty(&b)), names([1, 8])),
+            (collection("", ""), names([2, 3])),
+            (collection("", ",\"c\":{\"features\":{}}"), names([2, 3])),
+            (collection(&format!("\"metadata\":{{\"query\":\"{long}\"}},\n"), ""), names([3, 4])),
+            (collection(&format!("\"x\":{deep},\"y\":[\"features\",[]],"), ""), names([2, 3])),
+            (collection(&"\"features_of\":[1],".repeat(10_000), ""), names([2, 3])),
+            (format!("{{\"features\":[{a},{b}]}}"), names([1, 1])),
+            (format!("{{\"features\":[{a}]}}\n{{\"features\":[{b}]}}"), names([1, 2])),
+            // A sequence continues behind a bad record, a collection behind a bad feature.
+            (
+                format!("{a}\n{{\"type\":}}\n{b}\n"),
+                Ok(vec!["1 A".to_owned(), "2 Bad".to_owned(), "3 B ]}\"".to_owned()]),
+            ),
+            (
+                format!("{{\"features\":[{a},7,\n{b}]}}"),
+                Ok(vec!["1 A".to_owned(), "1 Bad".to_owned(), "2 B ]}\"".to_owned()]),
+            ),
+        ];
+        for (text, expected) in table {
+            let begin: String = text.chars().take(200).collect();
+            assert_eq!(names_of(&text), expected, "{begin}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_geojson_is_named_with_its_line() {
+        let due = "where a feature is due (is this GeoJSON, as osmium export writes it?)";
+        let a = named("A");
+        let table = [
+            ("\n[1]".to_owned(), format!("x:2: '[' {due}")),
+            ("\n<html>".to_owned(), format!("x:2: '<' {due}")),
+            (
+                format!("{{\"features\":[\n{a}\n"),
+                "x:3: ends in the middle of what begins on line 1 (was the download cut off?)".to_owned(),
+            ),
+            (
+                format!("{{\n\"features\":[\n{a}\n{a}]}}"),
+                "x:4: is not GeoJSON: expected `,` or `]`".to_owned(),
+            ),
+            (
+                "{\n\"features\":\n7}".to_owned(),
+                "x:3: is not GeoJSON: invalid type: integer `7`, expected an array of features".to_owned(),
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(names_of(&text), Err(expected), "{text}");
         }
     }
 

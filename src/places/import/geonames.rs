@@ -6,10 +6,10 @@
 
 use super::error::{ImportError, Wrong};
 use super::lines::{Line, Lines, open};
-use super::row::{Id, Row, Scope, degrees, name, text};
+use super::row::{Id, Row, degrees, name, text};
 use super::{LeftOut, Outcome, Take};
+use crate::places::file::encode::Place;
 use crate::places::file::format::Kind;
-use crate::places::import::sources::{area, check_country, region};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::BufRead;
@@ -142,13 +142,9 @@ impl<'a> Fields<'a> {
 fn row(line: &[u8], divisions: &Divisions) -> Result<Outcome, Wrong> {
     let fields = Fields::of(line)?;
     let id = fields.text(0)?;
-    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Wrong::new(
-            COLUMNS[0],
-            format!("{id:?} is not a number"),
-            "every GeoNames place has one",
-        ));
-    }
+    let id = id.parse().map_err(|_| {
+        Wrong::new(COLUMNS[0], format!("{id:?} is not a number"), "every GeoNames place has one")
+    })?;
     let name = name(COLUMNS[1], fields.text(1)?)?;
     let latitude_udeg = degrees(COLUMNS[4], fields.text(4)?, 90)?;
     let longitude_udeg = degrees(COLUMNS[5], fields.text(5)?, 180)?;
@@ -164,15 +160,17 @@ fn row(line: &[u8], divisions: &Divisions) -> Result<Outcome, Wrong> {
     let first = format!("{country}.{}", fields.text(10)?);
     let second = format!("{first}.{}", fields.text(11)?);
     let (first, second) = (divisions.name(&first), divisions.name(&second));
-    Ok(Outcome::Row(Row {
-        latitude_udeg,
-        longitude_udeg,
-        kind,
-        name,
-        area: text(COLUMNS[11], &area(second, first))?,
-        region: text(COLUMNS[10], &region(first, country))?,
-        id: Some(Id::new(Scope::GeoNames, id, date)?),
-    }))
+    let area = text(COLUMNS[11], if second == first { "" } else { second })?.into();
+    // A country stays a code, because no file of the dump has its name.
+    let region = if first.is_empty() { country.to_owned() } else { format!("{first}, {country}") };
+    let region = text(COLUMNS[10], &region)?.into();
+    let place = Place { latitude_udeg, longitude_udeg, kind, name, area, region };
+    Ok(Outcome::Row(Row { place, id: Some(Id::GeoNames(id)), date }))
+}
+
+fn check_country(country: &str) -> Result<(), String> {
+    let is_code = country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase());
+    if is_code { Ok(()) } else { Err(format!("{country:?} is not a country code of two capital letters")) }
 }
 
 /// `2026-11-24` as 20261124; an empty text as 0.

@@ -1,4 +1,5 @@
-//! Reads inputs as lines of any length. Opens files and counts the bytes read.
+//! Reads inputs as lines of any length. Opens files and counts the bytes read. A line ends with LF, CR LF, CR CR LF, or
+//! CR alone.
 //!
 //! Invariant: a line uses at most [`LINE_BYTES_MAX`] bytes of memory. A longer line is reported and skipped.
 
@@ -60,6 +61,8 @@ pub(super) fn open(path: &Path, bytes: &Rc<Cell<u64>>) -> Result<BufReader<Count
 pub(super) struct Lines<R> {
     reader: R,
     number: usize,
+    /// The last byte of a line, once the first line has shown it.
+    end: Option<u8>,
 }
 
 /// The result of a read.
@@ -74,7 +77,7 @@ pub(super) enum Line {
 
 impl<R: BufRead> Lines<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self { reader, number: 0 }
+        Self { reader, number: 0, end: None }
     }
 
     /// The number of the last line read, from 1.
@@ -85,25 +88,35 @@ impl<R: BufRead> Lines<R> {
     /// Puts the next line into `line`, without its line end.
     pub(super) fn next(&mut self, line: &mut Vec<u8>) -> io::Result<Line> {
         line.clear();
-        // Two more bytes for the line end.
-        let most = LINE_BYTES_MAX as u64 + 2;
-        if self.reader.by_ref().take(most).read_until(b'\n', line)? == 0 {
+        let end = match self.end {
+            Some(end) => end,
+            None => *self.end.insert(line_end(self.reader.fill_buf()?)),
+        };
+        // Three more bytes for the line end.
+        let most = LINE_BYTES_MAX as u64 + 3;
+        if self.reader.by_ref().take(most).read_until(end, line)? == 0 {
             return Ok(Line::End);
         }
         self.number += 1;
-        let mut is_ended = false;
-        if line.pop_if(|byte| *byte == b'\n').is_some() {
-            is_ended = true;
-            line.pop_if(|byte| *byte == b'\r');
-        }
+        let is_ended = line.pop_if(|byte| *byte == end).is_some();
+        while is_ended && line.pop_if(|byte| *byte == b'\r').is_some() {}
         if line.len() <= LINE_BYTES_MAX {
             return Ok(Line::Whole);
         }
         if !is_ended {
-            self.reader.skip_until(b'\n')?;
+            self.reader.skip_until(end)?;
         }
         line.truncate(LINE_BYTES_MAX);
         Ok(Line::TooLong)
+    }
+}
+
+/// CR if the first line of `head` ends with a CR that no LF follows, as old Macs and some Excels write it.
+fn line_end(head: &[u8]) -> u8 {
+    let at = head.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(head.len());
+    match head[at..].iter().find(|byte| **byte != b'\r') {
+        Some(b'\n') | None => b'\n',
+        Some(_) => b'\r',
     }
 }
 
@@ -112,19 +125,21 @@ mod tests {
     use super::*;
     use crate::places::testing::TempFile;
 
+    fn lines_of(text: &str) -> Vec<(Line, usize, usize)> {
+        let mut lines = Lines::new(text.as_bytes());
+        let (mut line, mut all) = (Vec::new(), Vec::new());
+        loop {
+            match lines.next(&mut line).expect("memory can be read") {
+                Line::End => return all,
+                what => all.push((what, line.len(), lines.number())),
+            }
+        }
+    }
+
     #[test]
     fn lines_as_they_occur() {
         let long = "x".repeat(LINE_BYTES_MAX);
         let text = format!("a\r\n\n{long}\r\n{long}y\n{long}{long}\nb\r\rc\nend");
-        let mut lines = Lines::new(text.as_bytes());
-        let mut line = Vec::new();
-        let mut all = Vec::new();
-        loop {
-            match lines.next(&mut line).expect("memory can be read") {
-                Line::End => break,
-                what => all.push((what, line.len(), lines.number())),
-            }
-        }
         let lengths = [
             (Line::Whole, 1, 1),
             (Line::Whole, 0, 2),
@@ -134,7 +149,16 @@ mod tests {
             (Line::Whole, 4, 6),
             (Line::Whole, 3, 7),
         ];
-        assert_eq!(all, lengths);
+        assert_eq!(lines_of(&text), lengths);
+    }
+
+    #[test]
+    fn line_ends_of_other_systems() {
+        let three = [(Line::Whole, 1, 1), (Line::Whole, 2, 2), (Line::Whole, 0, 3), (Line::Whole, 1, 4)];
+        for end in ["\n", "\r\n", "\r\r\n", "\r"] {
+            assert_eq!(lines_of(&["a", "bc", "", "d"].join(end)), three, "{end:?}");
+        }
+        assert_eq!(lines_of("a\r"), [(Line::Whole, 2, 1)]);
     }
 
     #[test]

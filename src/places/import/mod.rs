@@ -1,18 +1,20 @@
-//! Makes a places file of the operator's own data: reads GeoNames dumps, CSV and GeoJSON, merges them with an existing
-//! places file, and writes version 2 of the format.
+//! Makes a places file of the operator's own data: reads GeoNames dumps, CSV, GeoJSON and OpenStreetMap's PBF, and merges
+//! them with an existing places file.
 //!
 //! ```text
-//!  lines -> geonames            rows -> runs -> stream     sort, select the newest, write
-//!        -> table (CSV)         row: checks of a place, and its record for the sort
-//!  features -> geojson -> osm
+//!  lines -> geonames            rows -> encode     select the newest, sort, write
+//!        -> table (CSV)         row: checks of a place, and its identity
+//!        -> geojson -> osm
+//!           pbf     -> osm
 //! ```
 //!
-//! This folder must not know the command line. An import can run on a board beside a node, so its memory does not grow with
-//! the number of rows. Rows are in unnamed files beside the output until the merge.
+//! This folder must not know the command line. Places files are made on a PC: an import holds all places in memory.
 //!
 //! # Which of two rows wins
 //! - Rows with the same id are one place. The id is GeoNames', OpenStreetMap's or a file's own. If the format has dates, the
 //!   row with the later date wins, otherwise the row read later. A places file does not store ids.
+//! - An id such as `w7` can be OpenStreetMap's or a file's own. Rows with such an id are one place if their names are equal
+//!   or they are within 1 km, and different places otherwise.
 //! - Places with the same position, kind and name are one place, because they would have the same `place_id`. The place read
 //!   later wins. The base is read first, then the files in the given order, so the files win over the base.
 //!
@@ -22,40 +24,38 @@
 //! Invariants: the output is replaced atomically. The same inputs in the same order give the same bytes. The import reports
 //! or counts every row that it skips.
 
-pub mod build;
-pub(crate) mod csv;
-pub(crate) mod sources;
-
+mod csv;
 mod error;
-mod features;
 mod geojson;
 mod geonames;
 mod lines;
 mod osm;
+#[cfg(feature = "pbf")]
+mod pbf;
 mod progress;
 mod row;
-mod runs;
-mod sample;
-mod stream;
 mod table;
 
 pub use error::{BadRow, ImportError};
 pub use progress::Progress;
 
 use super::error::PlacesError;
-use crate::places::atomic_file::folder_of;
+use crate::files::{Replacement, replaceable};
+use crate::places::file::encode::{Place, encode};
 use crate::places::file::format::{Dat, Kind, Scratch, Spot};
 use error::Wrong;
 use geonames::Divisions;
-use row::{Row, split_id};
-use runs::{RUN_BYTES, Sorter};
+use row::{Id, Row, are_one_element};
 use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use stream::last_of_equals;
+
+/// Most places that have the same id of OpenStreetMap and are not one element.
+const SAME_ID_MAX: u8 = 16;
 
 /// Bad rows that the import reports one by one. It only counts the others.
 const BAD_TOLD_MAX: u64 = 20;
@@ -69,30 +69,33 @@ pub enum Format {
     Csv,
     /// GeoJSON: one collection, or features in a row.
     GeoJson,
+    /// OpenStreetMap's PBF.
+    Pbf,
 }
 
 impl Format {
     /// The words for formats on the command line.
-    pub const WORDS: [&str; 3] = ["geonames", "csv", "geojson"];
+    pub const WORDS: [&str; 4] = ["geonames", "csv", "geojson", "pbf"];
 
     /// The format with this word.
     pub fn of_word(word: &str) -> Option<Self> {
         let at = Self::WORDS.iter().position(|known| *known == word)?;
-        [Self::GeoNames, Self::Csv, Self::GeoJson].get(at).copied()
+        [Self::GeoNames, Self::Csv, Self::GeoJson, Self::Pbf].get(at).copied()
     }
 
     /// The format that a file's ending stands for.
     pub fn of_name(file: &Path) -> Option<Self> {
         match file.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "txt" => Some(Self::GeoNames),
-            "csv" => Some(Self::Csv),
+            "csv" | "tsv" => Some(Self::Csv),
+            "pbf" => Some(Self::Pbf),
             "geojson" | "json" | "geojsonl" | "geojsonseq" | "ndjson" => Some(Self::GeoJson),
             _ => None,
         }
     }
 }
 
-/// The names of a CSV's columns. The import guesses the others.
+/// The layout of a CSV. The import guesses what is not given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Columns {
     /// The place's name.
@@ -107,21 +110,30 @@ pub struct Columns {
     pub vicinity: Option<String>,
     /// The row's id within the file.
     pub id: Option<String>,
+    /// The character between two fields.
+    pub separator: Option<char>,
 }
 
 impl Columns {
     /// The roles of columns.
     pub const ROLES: [&str; 6] = ["name", "lat", "lon", "type", "vicinity", "id"];
 
-    /// Parses `name=Title,lat=Y`.
+    /// Parses `name=Title,lat=Y`. A column's name may hold commas.
     ///
     /// # Errors
     /// The part that does not have this form, or that repeats a role.
     pub fn parse(list: &str) -> Result<Self, String> {
         let mut columns = Self::default();
+        let mut parts: Vec<String> = Vec::new();
         for part in list.split(',') {
+            match parts.last_mut() {
+                Some(last) if !part.trim().is_empty() && !part.contains('=') => *last += &format!(",{part}"),
+                _ => parts.push(part.to_owned()),
+            }
+        }
+        for part in parts {
             let (role, column) =
-                part.split_once('=').map_or((part, ""), |(role, column)| (role.trim(), column.trim()));
+                part.split_once('=').map_or((&*part, ""), |(role, column)| (role.trim(), column.trim()));
             let slot = match role {
                 "name" => &mut columns.name,
                 "lat" => &mut columns.lat,
@@ -129,10 +141,10 @@ impl Columns {
                 "type" => &mut columns.kind,
                 "vicinity" => &mut columns.vicinity,
                 "id" => &mut columns.id,
-                _ => return Err(part.to_owned()),
+                _ => return Err(part),
             };
             if column.is_empty() || slot.replace(column.to_owned()).is_some() {
-                return Err(part.to_owned());
+                return Err(part);
             }
         }
         Ok(columns)
@@ -174,7 +186,7 @@ pub struct Summary {
     pub bad: u64,
     /// Features without a name.
     pub unnamed: u64,
-    /// Features other than points.
+    /// Lines, and areas without a known type.
     pub no_points: u64,
     /// Countries and their divisions, which are not places.
     pub divisions: u64,
@@ -185,27 +197,39 @@ pub struct Summary {
     pub bytes: u64,
 }
 
+impl Summary {
+    /// What the import left out, and how many of each: empty if nothing.
+    fn left_out(&self) -> String {
+        let Self { bad, unnamed, no_points, divisions, .. } = self;
+        let left_out = [
+            (bad, counted(*bad, "bad row")),
+            (unnamed, format!("{unnamed} without a name")),
+            (no_points, format!("{no_points} other than points and typed areas")),
+            (divisions, counted(*divisions, "division")),
+        ];
+        let texts = left_out.into_iter().filter(|(count, _)| **count > 0).map(|(_, text)| text);
+        match texts.collect::<Vec<_>>().join(", ") {
+            text if text.is_empty() => text,
+            text => format!("; left out: {text}"),
+        }
+    }
+}
+
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { base, rows, bad, unnamed, no_points, divisions, places, bytes } = self;
-        let counted = |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let Self { base, rows, places, bytes, .. } = self;
         let (rows_counted, places_counted) = (counted(*rows, "row"), counted(u64::from(*places), "place"));
         let same = base + rows - u64::from(*places);
         write!(
             f,
-            "{places_counted} ({base} of the base, {rows_counted}, {same} the same as another), {bytes} bytes"
-        )?;
-        let left_out = [
-            (bad, counted(*bad, "bad row")),
-            (unnamed, format!("{unnamed} without a name")),
-            (no_points, format!("{no_points} other than points")),
-            (divisions, counted(*divisions, "division")),
-        ];
-        for (index, (_, text)) in left_out.iter().filter(|(count, _)| **count > 0).enumerate() {
-            write!(f, "{}{text}", if index == 0 { "; left out: " } else { ", " })?;
-        }
-        Ok(())
+            "{places_counted} ({base} of the base, {rows_counted}, {same} the same as another), {bytes} bytes{}",
+            self.left_out()
+        )
     }
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The result of a row.
@@ -233,24 +257,18 @@ type Take<'a> = &'a mut dyn FnMut(usize, Outcome) -> Result<(), ImportError>;
 /// A read of an input fails, an input is invalid (except for bad rows that the import skips), or a write of the output
 /// fails. The output is then unchanged.
 pub fn import(import: &Import, progress: &mut Progress<'_>) -> Result<Summary, ImportError> {
-    import_by(import, RUN_BYTES, progress)
-}
-
-fn import_by(import: &Import, run_bytes: usize, progress: &mut Progress<'_>) -> Result<Summary, ImportError> {
     let out = &import.out;
-    let refuse = |error| Err(ImportError::Write(out.clone(), error));
-    if out.is_dir() {
-        return refuse(io::ErrorKind::IsADirectory.into());
-    }
+    let refuse = |error| ImportError::Write(out.clone(), error);
+    replaceable(out).map_err(refuse)?;
     let is_out = |file: &Path| matches!((file.canonicalize(), out.canonicalize()), (Ok(a), Ok(b)) if a == b);
     if import.inputs.iter().any(|(file, _)| is_out(file)) {
-        return refuse(io::Error::other("it is one of the files to import"));
+        return Err(refuse(io::Error::other("it is one of the files to import")));
     }
     let mut divisions = Divisions::default();
     for file in &import.divisions {
         divisions.read(file)?;
     }
-    let mut rows = Rows::new(out, run_bytes)?;
+    let mut rows = Rows::default();
     let mut summary = Summary::default();
     if let Some(base) = &import.base {
         summary.base = rows.add_base(base, progress)?;
@@ -261,9 +279,14 @@ fn import_by(import: &Import, run_bytes: usize, progress: &mut Progress<'_>) -> 
     if summary.bad > BAD_TOLD_MAX {
         progress.message(&format!("{} more bad rows left out", summary.bad - BAD_TOLD_MAX));
     }
-    let written = stream::write(rows.merge(progress)?, out, run_bytes, progress)?;
+    progress.begin("writing places", 0);
+    let mut places = rows.into_places();
+    let bytes = encode(&mut places).map_err(ImportError::Limit)?;
+    let new = Replacement::new(out, &format!("{}.new", std::process::id()), 0o666).map_err(refuse)?;
+    new.file().write_all(&bytes).and_then(|()| new.commit()).map_err(refuse)?;
     progress.clear();
-    Ok(Summary { places: written.places, bytes: written.bytes, ..summary })
+    let places = u32::try_from(places.len()).map_err(|_| refuse(io::ErrorKind::FileTooLarge.into()))?;
+    Ok(Summary { places, bytes: bytes.len() as u64, ..summary })
 }
 
 /// Reads one input. Its number separates its ids from other inputs' ids.
@@ -285,7 +308,7 @@ fn read_input(
         match outcome {
             Outcome::Row(row) => {
                 summary.rows += 1;
-                return rows.add(&row);
+                rows.add(row);
             }
             Outcome::LeftOut(LeftOut::Unnamed) => summary.unnamed += 1,
             Outcome::LeftOut(LeftOut::NoPoint) => summary.no_points += 1,
@@ -308,46 +331,84 @@ fn read_input(
         Format::GeoNames => geonames::read(reader, file, divisions, &mut take),
         Format::Csv => table::read(reader, file, &import.columns, kind_and_number, &mut take),
         Format::GeoJson => geojson::read(reader, file, kind_and_number, &mut take),
+        #[cfg(feature = "pbf")]
+        Format::Pbf => pbf::read(reader, file, kind_and_number, &mut take),
+        #[cfg(not(feature = "pbf"))]
+        Format::Pbf => Err(ImportError::Malformed(file.into(), 1, NO_PBF.into())),
     }?;
-    let bad = summary.bad - before.bad;
-    // The wrong format gives only bad rows. Such a file must not replace the output with an empty one.
-    let has_bad_alone = *summary == Summary { bad: summary.bad, ..before };
-    if bad > 0 && has_bad_alone {
-        return Err(ImportError::Nothing(file.into(), bad));
+    if summary.rows == before.rows {
+        let left_out = Summary {
+            bad: summary.bad - before.bad,
+            unnamed: summary.unnamed - before.unnamed,
+            no_points: summary.no_points - before.no_points,
+            divisions: summary.divisions - before.divisions,
+            ..Summary::default()
+        };
+        return Err(ImportError::Nothing(file.into(), left_out.left_out()));
     }
     Ok(())
 }
 
-/// All rows, before the sort.
+/// The remedy of a build without the feature `pbf`.
+#[cfg(not(feature = "pbf"))]
+const NO_PBF: &str = "this build does not read PBF (convert it: osmium export -f geojsonseq -u type_id -o NEW.geojsonseq FILE)";
+
+/// All rows in the order of reading. A row that a newer one replaces leaves a gap.
+#[derive(Default)]
 struct Rows {
-    /// Rows with an id, for a sort by id.
-    with_id: Sorter,
-    places: Sorter,
-    read: u64,
-    record: Vec<u8>,
-    folder: PathBuf,
+    places: Vec<Option<Place>>,
+    /// The index of the row with an id, and its date.
+    ids: HashMap<Id, (usize, u32)>,
+    /// Areas and regions, each once.
+    texts: HashSet<Rc<str>>,
 }
 
 impl Rows {
-    fn new(out: &Path, run_bytes: usize) -> Result<Self, ImportError> {
-        let folder = folder_of(out);
-        let sorter =
-            || Sorter::new(folder, run_bytes).map_err(|error| ImportError::Temporary(folder.into(), error));
-        Ok(Self { with_id: sorter()?, places: sorter()?, read: 0, record: Vec::new(), folder: folder.into() })
+    fn add(&mut self, row: Row) {
+        let Row { mut place, id, date } = row;
+        place.area = self.shared(place.area);
+        place.region = self.shared(place.region);
+        if let Some(id) = id
+            && !self.replaces(id, date, &place)
+        {
+            return;
+        }
+        self.places.push(Some(place));
     }
 
-    fn add(&mut self, row: &Row) -> Result<(), ImportError> {
-        self.record.clear();
-        let sorter = match &row.id {
-            Some(id) => {
-                id.encode(self.read, &mut self.record);
-                &mut self.with_id
+    /// Removes the row that `place` replaces, if any. Returns `false` if the row with its id is newer.
+    fn replaces(&mut self, mut id: Id, date: u32, place: &Place) -> bool {
+        let next = self.places.len();
+        loop {
+            let Some((at, had)) = self.ids.get_mut(&id) else {
+                self.ids.insert(id, (next, date));
+                return true;
+            };
+            if let Id::OpenStreetMap(_, _, nth) = &mut id
+                && self.places[*at].as_ref().is_some_and(|other| !are_one_element(other, place))
+            {
+                *nth += 1;
+                if *nth == SAME_ID_MAX {
+                    return true;
+                }
+                continue;
             }
-            None => &mut self.places,
-        };
-        row.encode(self.read, &mut self.record);
-        self.read += 1;
-        sorter.push(&self.record).map_err(|error| ImportError::Temporary(self.folder.clone(), error))
+            if date < *had {
+                return false;
+            }
+            self.places[*at] = None;
+            (*at, *had) = (next, date);
+            return true;
+        }
+    }
+
+    /// The text, held once for all places.
+    fn shared(&mut self, text: Rc<str>) -> Rc<str> {
+        if let Some(known) = self.texts.get(&text) {
+            return Rc::clone(known);
+        }
+        self.texts.insert(Rc::clone(&text));
+        text
     }
 
     /// Adds the places of a places file. Returns their number.
@@ -358,47 +419,28 @@ impl Rows {
         let mut done = Ok(());
         dat.scan_band(i32::MIN, i32::MAX, &mut scan, |spot| {
             if done.is_ok() {
-                let row = base_row(&dat, &spot, &mut scratch).map_err(ImportError::Base);
-                done = row.and_then(|row| self.add(&row));
+                let place = base_place(&dat, &spot, &mut scratch).map_err(ImportError::Base);
+                done = place.map(|place| self.add(Row { place, id: None, date: 0 }));
                 progress.at(spot.number.into());
             }
         })
         .map_err(ImportError::Base)?;
-        done.map(|()| self.read)
+        done.map(|()| self.places.len() as u64)
     }
 
-    /// All places in order. Of rows with the same id, only the newest.
-    fn merge(self, progress: &mut Progress<'_>) -> Result<runs::Merge, ImportError> {
-        let Self { with_id, mut places, folder, .. } = self;
-        let mut done = 0;
-        let merged = with_id.merge().and_then(|mut with_id| {
-            progress.begin("sorting ids", with_id.total());
-            last_of_equals(&mut with_id, id, |record| {
-                done += 1;
-                progress.at(done);
-                let (_, row) = split_id(record).ok_or(io::ErrorKind::InvalidData)?;
-                places.push(row)
-            })?;
-            // Free its memory before the next merge allocates.
-            drop(with_id);
-            places.merge()
-        });
-        merged.map_err(|error| ImportError::Temporary(folder, error))
+    fn into_places(self) -> Vec<Place> {
+        self.places.into_iter().flatten().collect()
     }
 }
 
-fn id(record: &[u8]) -> &[u8] {
-    split_id(record).map_or(record, |(id, _)| id)
-}
-
-fn base_row(dat: &Dat, spot: &Spot, scratch: &mut Scratch) -> Result<Row, PlacesError> {
+fn base_place(dat: &Dat, spot: &Spot, scratch: &mut Scratch) -> Result<Place, PlacesError> {
     let (area_at, name) = dat.name(spot, scratch)?;
     let name = name.to_owned();
     let (kind, region_at, area) = dat.area(area_at, scratch)?;
-    let area = area.to_owned();
-    let region = dat.region(region_at, scratch)?.to_owned();
+    let area = area.into();
+    let region = dat.region(region_at, scratch)?.into();
     let Spot { latitude_udeg, longitude_udeg, .. } = *spot;
-    Ok(Row { latitude_udeg, longitude_udeg, kind, name, area, region, id: None })
+    Ok(Place { latitude_udeg, longitude_udeg, kind, name, area, region })
 }
 
 /// The rows that a reader finds, as one text per row.
@@ -407,8 +449,16 @@ fn shown_rows(read: impl FnOnce(Take<'_>) -> Result<(), ImportError>) -> Vec<Str
     let mut rows = Vec::new();
     let mut take = |line: usize, outcome: Outcome| {
         rows.push(match outcome {
-            Outcome::Row(Row { latitude_udeg, longitude_udeg, kind, name, area, region, id }) => {
-                let id = id.map_or_else(String::new, |id| format!("{} {}", id.text, id.date));
+            Outcome::Row(Row { place, id, date }) => {
+                let Place { latitude_udeg, longitude_udeg, kind, name, area, region } = place;
+                let id = match id {
+                    None => String::new(),
+                    Some(Id::GeoNames(number)) => format!("{number} {date}"),
+                    Some(Id::OpenStreetMap(letter, number, _)) => {
+                        format!("{}{number} {date}", char::from(letter))
+                    }
+                    Some(Id::File(_, text)) => format!("{text} {date}"),
+                };
                 format!("{line} {kind:?} {latitude_udeg} {longitude_udeg} {name} | {area} | {region} | {id}")
             }
             Outcome::Bad(Wrong { member, what, remedy }) => {

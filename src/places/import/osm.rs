@@ -1,9 +1,12 @@
-//! Reads OpenStreetMap's tags: a place's name, kind and vicinity.
+//! Reads OpenStreetMap's tags: whether an element is a place, and the place's name, kind and vicinity. The rule is the same
+//! for GeoJSON and PBF.
 //!
-//! The table lists only the tags that a visitor to a town looks for. This module does not know GeoJSON's geometry.
+//! The table lists only the tags that a visitor to a town looks for. This module does not know file formats.
 
 use super::error::Wrong;
-use super::row::{name, text};
+use super::row::{Id, Row, name, text};
+use super::{LeftOut, Outcome};
+use crate::places::file::encode::Place;
 use crate::places::file::format::Kind;
 use crate::places::json::{members, string};
 
@@ -105,67 +108,112 @@ const NAMES: [&str; 3] = ["name", "name:en", "brand"];
 const STREETS: [&str; 2] = ["addr:street", "addr:place"];
 const NUMBER: &str = "addr:housenumber";
 const TOWNS: [&str; 4] = ["addr:city", "addr:town", "addr:village", "addr:suburb"];
-/// Keys of ids among the properties, as `osmium export -a id` and Overpass write them.
-const IDS: [&str; 1] = ["@id"];
+/// Key of the id among the properties, as `osmium export -a id` and Overpass write it.
+const ID: &str = "@id";
 /// Values of `place` that are divisions of countries, like GeoNames' class A.
 const DIVISIONS: [&str; 7] = ["continent", "country", "state", "region", "province", "county", "district"];
 
-/// The content of the tags.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Described {
-    /// Empty if no tag holds a name.
-    pub(super) name: String,
-    /// `None` if no known tag holds a kind.
-    pub(super) kind: Option<Kind>,
-    pub(super) is_division: bool,
-    pub(super) area: String,
-    pub(super) region: String,
-    pub(super) id: Option<String>,
-}
-
-/// Reads the tags in a feature's `properties`.
-pub(super) fn describe(properties: &str) -> Result<Described, Wrong> {
-    let mut tags = Tags(Vec::new());
-    members(properties, |key, value| {
-        // The last value of a repeated tag wins.
-        if let (Some(key), Some(value)) = (known(key), string(value)) {
-            tags.0.retain(|(had, _)| *had != key);
-            tags.0.push((key, value));
-        } else if key == IDS[0] {
-            // A number.
-            tags.0.push((IDS[0], value.get().to_owned()));
-        }
-    })
-    .map_err(|_| Wrong::new("properties", "is not an object", "tags are members: \"name\": \"...\""))?;
-    let mut described = Described {
-        kind: tags.kind(),
-        is_division: tags.get("place").is_some_and(|place| DIVISIONS.contains(&place)),
-        id: tags.first(&IDS).map(|(_, id)| id.to_owned()),
-        ..Described::default()
-    };
-    if let Some((key, raw)) = tags.first(&NAMES) {
-        described.name = name(key, raw)?;
-    }
-    if let Some((key, street)) = tags.first(&STREETS) {
-        let number = tags.get(NUMBER).unwrap_or("");
-        described.area = text(key, &format!("{number} {street}"))?;
-    }
-    if let Some((key, town)) = tags.first(&TOWNS) {
-        described.region = text(key, town)?;
-    }
-    Ok(described)
-}
-
 /// The key as a static text, if this module uses it.
 fn known(key: &str) -> Option<&'static str> {
-    let keys = NAMES.iter().chain(&STREETS).chain([&NUMBER]).chain(&TOWNS).chain(&IDS);
+    let keys = NAMES.iter().chain(&STREETS).chain([&NUMBER, &ID]).chain(&TOWNS);
     keys.chain(KINDS.iter().map(|(key, _)| key)).find(|known| **known == key).copied()
 }
 
+/// The shape of an element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    Point,
+    /// A closed outline: of a building, a park, a lake.
+    Area,
+}
+
+/// The smallest rectangle around some positions, in millionths of a degree.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bounds(Option<[i32; 4]>);
+
+impl Bounds {
+    pub(super) fn add(&mut self, latitude_udeg: i32, longitude_udeg: i32) {
+        let [south, west, north, east] =
+            self.0.unwrap_or([latitude_udeg, longitude_udeg, latitude_udeg, longitude_udeg]);
+        self.0 = Some([
+            south.min(latitude_udeg),
+            west.min(longitude_udeg),
+            north.max(latitude_udeg),
+            east.max(longitude_udeg),
+        ]);
+    }
+
+    /// Latitude and longitude of its middle.
+    pub(super) fn centre(&self) -> Option<(i32, i32)> {
+        // No overflow: a sum is at most 360 million.
+        self.0.map(|[south, west, north, east]| ((south + north) / 2, (west + east) / 2))
+    }
+}
+
 /// The tags that this module uses.
-struct Tags(Vec<(&'static str, String)>);
+#[derive(Debug, Default)]
+pub(super) struct Tags(Vec<(&'static str, String)>);
 
 impl Tags {
+    /// The tags in a feature's `properties`. A number is the text that it is written in.
+    pub(super) fn of_json(properties: &str) -> Result<Self, Wrong> {
+        let mut tags = Self::default();
+        members(properties, |key, value| {
+            let number = || value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit());
+            match string(value) {
+                Some(text) => tags.add(&key, text),
+                None if number() => tags.add(&key, value.get().to_owned()),
+                None => {}
+            }
+        })
+        .map_err(|_| Wrong::new("properties", "is not an object", "tags are members: \"name\": \"...\""))?;
+        Ok(tags)
+    }
+
+    /// Adds a tag. The last value of a repeated tag wins.
+    pub(super) fn add(&mut self, key: &str, value: String) {
+        if let Some(key) = known(key) {
+            self.0.retain(|(had, _)| *had != key);
+            self.0.push((key, value));
+        }
+    }
+
+    /// The place that has these tags, or why it is not one. A point needs a name; an area needs a name and a known type, since
+    /// most of them are buildings and fields. A point without a known type gets `kind`.
+    pub(super) fn place(
+        &self,
+        shape: Shape,
+        position: impl FnOnce() -> Result<(i32, i32), Wrong>,
+        id: Option<Id>,
+        kind: Kind,
+    ) -> Result<Outcome, Wrong> {
+        let known = self.kind();
+        if self.get("place").is_some_and(|place| DIVISIONS.contains(&place)) {
+            return Ok(Outcome::LeftOut(LeftOut::Division));
+        }
+        let Some((key, raw)) = self.first(&NAMES) else { return Ok(Outcome::LeftOut(LeftOut::Unnamed)) };
+        let name = name(key, raw)?;
+        if shape == Shape::Area && known.is_none() {
+            return Ok(Outcome::LeftOut(LeftOut::NoPoint));
+        }
+        let (mut area, mut region) = (String::new(), String::new());
+        if let Some((key, street)) = self.first(&STREETS) {
+            area = text(key, &format!("{} {street}", self.get(NUMBER).unwrap_or("")))?;
+        }
+        if let Some((key, town)) = self.first(&TOWNS) {
+            region = text(key, town)?;
+        }
+        let (latitude_udeg, longitude_udeg) = position()?;
+        let (area, region, kind) = (area.into(), region.into(), known.unwrap_or(kind));
+        let place = Place { latitude_udeg, longitude_udeg, kind, name, area, region };
+        Ok(Outcome::Row(Row { place, id, date: 0 }))
+    }
+
+    /// The id among the tags.
+    pub(super) fn id(&self) -> Option<&str> {
+        self.get(ID)
+    }
+
     /// The value of a tag, if it is not empty.
     fn get(&self, key: &str) -> Option<&str> {
         let value = self.0.iter().find(|(known, _)| *known == key).map(|(_, value)| value.trim());
@@ -205,37 +253,62 @@ mod tests {
             (r#"{"place":"island"}"#, Some(Kind::NaturalFeature)),
             (r#"{"natural":"peak"}"#, Some(Kind::NaturalFeature)),
             (r#"{"highway":"crossing"}"#, None),
-            (r#"{"shop":5}"#, None),
+            (r#"{"shop":5}"#, Some(Kind::Store)),
+            (r#"{"shop":true}"#, None),
             (r#"{"shop":"a","shop":"supermarket"}"#, Some(Kind::Supermarket)),
             ("{}", None),
         ];
         for (tags, kind) in table {
-            assert_eq!(describe(tags).map(|described| described.kind), Ok(kind), "{tags}");
+            assert_eq!(Tags::of_json(tags).map(|tags| tags.kind()), Ok(kind), "{tags}");
         }
     }
 
     #[test]
     fn names_and_addresses() {
-        let row = |tags: &str| {
-            let described = describe(tags).expect("tags");
-            format!("{} | {} | {} | {:?}", described.name, described.area, described.region, described.id)
+        let placed = |tags: &str, shape| {
+            let tags = Tags::of_json(tags)?;
+            Ok(match tags.place(shape, || Ok((1, 2)), None, Kind::Bar)? {
+                Outcome::Row(Row { place: Place { name, area, region, kind, .. }, .. }) => {
+                    format!("{name} | {area} | {region} | {kind:?} | {:?}", tags.id())
+                }
+                other => format!("{other:?}"),
+            })
         };
         let table = [
             (
                 r#"{"name":" Diddy\nRiese ","addr:housenumber":"926","addr:street":"Broxton Avenue","addr:city":"Los Angeles"}"#,
-                "Diddy Riese | 926 Broxton Avenue | Los Angeles | None",
+                "Diddy Riese | 926 Broxton Avenue | Los Angeles | Bar | None",
             ),
-            (r#"{"brand":"B","addr:street":"S","addr:suburb":"T","@id":42}"#, "B | S | T | Some(\"42\")"),
-            (r#"{"name":"","name:en":"E","addr:housenumber":"5","@id":"n7"}"#, "E |  |  | Some(\"n7\")"),
-            (r#"{"operator":"O"}"#, " |  |  | None"),
+            (
+                r#"{"brand":"B","addr:street":"S","addr:suburb":"T","@id":42}"#,
+                "B | S | T | Bar | Some(\"42\")",
+            ),
+            (
+                r#"{"name":"","name:en":"E","addr:housenumber":"5","@id":"n7"}"#,
+                "E |  |  | Bar | Some(\"n7\")",
+            ),
+            (r#"{"name":1984,"amenity":"pub"}"#, "1984 |  |  | Bar | None"),
+            (r#"{"name":true}"#, "LeftOut(Unnamed)"),
+            (r#"{"operator":"O"}"#, "LeftOut(Unnamed)"),
+            (r#"{"place":"county","name":"x"}"#, "LeftOut(Division)"),
         ];
         for (tags, expected) in table {
-            assert_eq!(row(tags), expected, "{tags}");
+            assert_eq!(placed(tags, Shape::Point), Ok::<_, Wrong>(expected.to_owned()), "{tags}");
         }
-        let wrong = describe("[]").expect_err("no object");
-        assert_eq!(wrong.member, "properties");
-        let wrong = describe(&format!(r#"{{"addr:city":"{}"}}"#, "x".repeat(256))).expect_err("too long");
-        assert_eq!(wrong.member, "addr:city");
-        assert!(describe(r#"{"place":"county","name":"x"}"#).is_ok_and(|described| described.is_division));
+        let library = r#"{"name":"L","building":"yes","amenity":"library"}"#;
+        assert_eq!(placed(library, Shape::Area), Ok("L |  |  | Library | None".to_owned()));
+        let house = placed(r#"{"name":"L","building":"yes"}"#, Shape::Area);
+        assert_eq!(house, Ok("LeftOut(NoPoint)".to_owned()));
+        assert_eq!(Tags::of_json("[]").expect_err("no object").member, "properties");
+    }
+
+    #[test]
+    fn the_middle_of_positions() {
+        let mut bounds = Bounds::default();
+        assert_eq!(bounds.centre(), None);
+        for (latitude, longitude) in [(90_000_000, -180_000_000), (-10, 180_000_000), (5, 0)] {
+            bounds.add(latitude, longitude);
+        }
+        assert_eq!(bounds.centre(), Some((44_999_995, 0)));
     }
 }

@@ -1,61 +1,72 @@
-//! A place between an input and the output: its checks, and its byte strings for the sort.
+//! A place between an input and the output: its checks, and what identifies it.
 //!
-//! This module does not know input formats. Invariant: a record sorts in the order of a places file (latitude, longitude,
-//! kind, name). Places with the same identity sort in the order of reading.
+//! This module does not know input formats.
 
 use super::error::Wrong;
-use crate::places::file::format::Kind;
+use crate::places::file::encode::Place;
 use crate::places::file::pair_encoding::TEXT_BYTES_MAX;
-use crate::places::import::sources::parse_udeg;
 use std::borrow::Cow;
 
 /// Longest id of a row in bytes. The import only compares ids.
 const ID_BYTES_MAX: usize = 255;
+/// OpenStreetMap's ids are one element's if they are no further apart than an element is moved.
+const SAME_ELEMENT_M: f64 = 1_000.0;
+/// Metres of a millionth of a degree on a meridian.
+const UDEG_M: f64 = 0.111_195;
 
 /// A place of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
-    pub(super) latitude_udeg: i32,
-    pub(super) longitude_udeg: i32,
-    pub(super) kind: Kind,
-    pub(super) name: String,
-    /// The area. The vicinity is the area, a comma and the region; each may be empty.
-    pub(super) area: String,
-    pub(super) region: String,
+    pub(super) place: Place,
     pub(super) id: Option<Id>,
-}
-
-/// An id of a row. Rows with the same id are one place, and the newest wins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Id {
-    pub(super) scope: Scope,
-    pub(super) text: String,
     /// The row's own date as YYYYMMDD; 0 without a date.
     pub(super) date: u32,
 }
 
-/// Where an id is unique.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
+/// An id of a row. Rows with the same id are one place, and the newest wins.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Id {
     /// GeoNames' ids are unique in all of its files.
-    GeoNames,
-    /// OpenStreetMap's ids are unique in all extracts.
-    OpenStreetMap,
+    GeoNames(u64),
+    /// An element of OpenStreetMap: the letter of its type, its number, and which of the places that claim to be it. Ids of
+    /// a file's own can look the same.
+    OpenStreetMap(u8, u64, u8),
     /// Ids of any other file are unique in that file.
-    File(u32),
+    File(u32, Box<str>),
 }
 
 impl Id {
-    pub(super) fn new(scope: Scope, text: &str, date: u32) -> Result<Self, Wrong> {
+    /// The id `text` of the file with this number.
+    pub(super) fn of_file(file: u32, text: &str) -> Result<Self, Wrong> {
         if text.len() > ID_BYTES_MAX || text.contains('\0') {
             let what = format!("holds NUL or more than {ID_BYTES_MAX} bytes");
             return Err(Wrong::new("id", what, "give it a shorter one"));
         }
-        Ok(Self { scope, text: text.to_owned(), date })
+        Ok(Self::File(file, text.into()))
+    }
+
+    /// The id if it names an element of OpenStreetMap, as osmium (`n42`) or Overpass (`node/42`) writes it. Both mean the
+    /// same element in every extract.
+    pub(super) fn of_element(text: &str) -> Option<Self> {
+        let types = [("node/", b'n'), ("way/", b'w'), ("relation/", b'r')];
+        let types = types.into_iter().chain([("n", b'n'), ("w", b'w'), ("r", b'r'), ("a", b'a')]);
+        let (letter, number) =
+            types.into_iter().find_map(|(word, letter)| Some((letter, text.strip_prefix(word)?)))?;
+        let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+        number.parse().ok().filter(|_| is_number).map(|number| Self::OpenStreetMap(letter, number, 0))
     }
 }
 
-/// A name or vicinity on one line, without white space at its ends. Spaces within stay as they are, because they are part of
+/// Whether two places with the same id of OpenStreetMap are the same element: it was moved, or it was renamed.
+pub(super) fn are_one_element(a: &Place, b: &Place) -> bool {
+    let north = f64::from(a.latitude_udeg) - f64::from(b.latitude_udeg);
+    let east = (f64::from(a.longitude_udeg) - f64::from(b.longitude_udeg)).abs();
+    let east = east.min(360e6 - east) * libm::cos((f64::from(a.latitude_udeg) / 1e6).to_radians());
+    a.name == b.name || north.hypot(east) * UDEG_M <= SAME_ELEMENT_M
+}
+
+/// A name or vicinity on one line, without white space at its ends. A text too long for a places file is cut behind a
+/// character: OpenStreetMap allows 255 of them, which are up to 1,020 bytes. Spaces within stay as they are, because they are part of
 /// the place's identity.
 pub(super) fn text(member: impl Into<Cow<'static, str>>, raw: &str) -> Result<String, Wrong> {
     let mut text = String::with_capacity(raw.len());
@@ -70,8 +81,9 @@ pub(super) fn text(member: impl Into<Cow<'static, str>>, raw: &str) -> Result<St
         return Err(Wrong::new(member, "holds NUL", "remove it"));
     }
     if text.len() > TEXT_BYTES_MAX {
-        let what = format!("is {} bytes long, at most {TEXT_BYTES_MAX} fit", text.len());
-        return Err(Wrong::new(member, what, "shorten it"));
+        let end = (0..=TEXT_BYTES_MAX).rev().find(|&at| text.is_char_boundary(at));
+        text.truncate(end.unwrap_or(0));
+        text.truncate(text.trim_end().len());
     }
     Ok(text)
 }
@@ -118,128 +130,48 @@ pub(super) fn udeg(degrees: f64, limit_deg: u32) -> Option<i32> {
     (udeg.abs() <= f64::from(limit_deg) * 1_000_000.0).then_some(udeg as i32)
 }
 
-/// Bytes that sort in the order of the `i32`.
-fn ordered(number: i32) -> [u8; 4] {
-    (number ^ i32::MIN).to_be_bytes()
-}
-
-impl Row {
-    /// Appends the record: position, kind and name as the identity, then the order of reading, then the other data.
-    pub(super) fn encode(&self, read: u64, record: &mut Vec<u8>) {
-        record.extend_from_slice(&ordered(self.latitude_udeg));
-        record.extend_from_slice(&ordered(self.longitude_udeg));
-        record.push(self.kind as u8);
-        push_text(record, self.name.as_bytes());
-        record.extend_from_slice(&read.to_be_bytes());
-        push_text(record, self.area.as_bytes());
-        push_text(record, self.region.as_bytes());
+/// Millionths of a degree from plain decimal digits, without a float. The seventh decimal rounds (half away from zero);
+/// further decimals are ignored.
+fn parse_udeg(text: &str, limit_deg: u32) -> Result<i32, String> {
+    let refuse = || format!("{text:?} is not a decimal number from -{limit_deg} to {limit_deg}");
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) || whole.len() > 3 {
+        return Err(refuse());
     }
-}
-
-impl Id {
-    /// Appends the begin of a record with an id: the id, its date, and the order of reading. Returns the length of the part that
-    /// rows with the same id share.
-    pub(super) fn encode(&self, read: u64, record: &mut Vec<u8>) {
-        let (tag, file) = match self.scope {
-            Scope::GeoNames => (0, 0),
-            Scope::OpenStreetMap => (1, 0),
-            Scope::File(file) => (2, file),
-        };
-        record.push(tag);
-        record.extend_from_slice(&file.to_be_bytes());
-        push_text(record, self.text.as_bytes());
-        record.extend_from_slice(&self.date.to_be_bytes());
-        record.extend_from_slice(&read.to_be_bytes());
+    let decimals = fraction.bytes().map(|byte| i32::from(byte - b'0')).chain(std::iter::repeat(0));
+    let tenth_udeg = decimals.take(7).fold(0, |number, digit| number * 10 + digit);
+    let whole: i32 = whole.parse().map_err(|_| refuse())?;
+    let udeg = whole * 1_000_000 + (tenth_udeg + 5) / 10;
+    if udeg.unsigned_abs() > limit_deg * 1_000_000 {
+        return Err(refuse());
     }
-}
-
-/// Splits a record of [`Id::encode`] and [`Row::encode`] into the id and the row's record.
-pub(super) fn split_id(record: &[u8]) -> Option<(&[u8], &[u8])> {
-    let text_end = 5 + record.get(5..)?.iter().position(|&byte| byte == 0)?;
-    Some((&record[..text_end], record.get(text_end + 1 + 12..)?))
-}
-
-/// The parts of a row's record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Parts<'a> {
-    /// The place's identity: position, kind and name.
-    pub(super) identity: &'a [u8],
-    pub(super) latitude_udeg: i32,
-    pub(super) longitude_udeg: i32,
-    pub(super) kind: u8,
-    pub(super) name: &'a [u8],
-    /// The order of reading: the number of rows before this one.
-    pub(super) read: u64,
-    pub(super) area: &'a [u8],
-    pub(super) region: &'a [u8],
-}
-
-impl<'a> Parts<'a> {
-    /// `None` if [`Row::encode`] did not make the record.
-    pub(super) fn of(record: &'a [u8]) -> Option<Self> {
-        let (position, rest) = record.split_first_chunk::<8>()?;
-        let (&kind, rest) = rest.split_first()?;
-        let (name, rest) = split_text(rest)?;
-        let identity = &record[..9 + name.len()];
-        let (read, rest) = rest.split_first_chunk()?;
-        let (area, rest) = split_text(rest)?;
-        let (region, _) = split_text(rest)?;
-        let [a, b, c, d, e, f, g, h] = *position;
-        Some(Self {
-            identity,
-            latitude_udeg: i32::from_be_bytes([a, b, c, d]) ^ i32::MIN,
-            longitude_udeg: i32::from_be_bytes([e, f, g, h]) ^ i32::MIN,
-            kind,
-            name,
-            read: u64::from_be_bytes(*read),
-            area,
-            region,
-        })
-    }
-}
-
-/// Appends a text and NUL. A text holds no NUL, and with the terminator shorter texts sort first.
-pub(super) fn push_text(record: &mut Vec<u8>, text: &[u8]) {
-    record.extend_from_slice(text);
-    record.push(0);
-}
-
-/// The text at the begin of `bytes`, and the rest.
-pub(super) fn split_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = bytes.iter().position(|&byte| byte == 0)?;
-    Some((&bytes[..end], &bytes[end + 1..]))
+    Ok(if text.starts_with('-') { -udeg } else { udeg })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::runs::RECORD_BYTES_MAX;
     use super::*;
-    use crate::places::file::encode::Place;
-    use proptest::prelude::*;
-
-    fn row(name: &str) -> Row {
-        let (area, region) = ("a".to_owned(), String::new());
-        let (latitude_udeg, longitude_udeg) = (-1, 2);
-        Row { latitude_udeg, longitude_udeg, kind: Kind::Cafe, name: name.to_owned(), area, region, id: None }
-    }
+    use crate::places::testing::some_places;
 
     #[test]
-    fn texts_are_cleaned_and_bounded() {
+    fn texts_are_cleaned_and_cut() {
+        let long = |text: &str, count: usize| text.repeat(count);
         let table = [
-            ("  a \t b\r\nc ", Ok("a b c")),
-            ("\u{7}", Ok("")),
-            ("\u{a0}é  x", Ok("é  x")),
-            ("a\0b", Err("holds NUL")),
+            ("  a \t b\r\nc ".to_owned(), Ok("a b c".to_owned())),
+            ("\u{7}".to_owned(), Ok(String::new())),
+            ("\u{a0}é  x".to_owned(), Ok("é  x".to_owned())),
+            ("a\0b".to_owned(), Err("holds NUL")),
+            (long("é", 127), Ok(long("é", 127))),
+            (long("é", 128), Ok(long("é", 127))),
+            (long("วัด", 60), Ok(long("วัด", 28) + "ว")),
+            (long("x", 254) + " yz", Ok(long("x", 254))),
         ];
         for (raw, expected) in table {
-            assert_eq!(
-                text("name", raw).map_err(|wrong| wrong.what),
-                expected.map(str::to_owned).map_err(str::to_owned)
-            );
+            let found = text("name", &raw).map_err(|wrong| wrong.what);
+            assert_eq!(found, expected.map_err(str::to_owned), "{raw}");
         }
-        assert!(text("name", &"é".repeat(127)).is_ok());
-        let wrong = text("name", &"é".repeat(128)).expect_err("256 bytes");
-        assert_eq!(wrong.what, "is 256 bytes long, at most 255 fit");
         assert_eq!(name("Name", " \n").map_err(|wrong| wrong.what), Err("is empty".to_owned()));
     }
 
@@ -285,65 +217,65 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_record_fits() {
-        let long = "x".repeat(TEXT_BYTES_MAX);
-        let row = Row { area: long.clone(), region: long.clone(), ..row(&long) };
-        let id = Id::new(Scope::File(u32::MAX), &"i".repeat(ID_BYTES_MAX), 0).expect("short enough");
-        let mut record = Vec::new();
-        id.encode(1, &mut record);
-        row.encode(1, &mut record);
-        assert!(record.len() <= RECORD_BYTES_MAX, "{}", record.len());
-        assert!(Id::new(Scope::GeoNames, &"i".repeat(ID_BYTES_MAX + 1), 0).is_err());
+    fn degrees_are_parsed_exactly() {
+        let table = [
+            ("34.06893", 90, Some(34_068_930)),
+            ("-118.445127", 180, Some(-118_445_127)),
+            ("0", 90, Some(0)),
+            ("+1.5", 90, Some(1_500_000)),
+            ("-0.00000051", 90, Some(-1)),
+            ("0.00000049", 90, Some(0)),
+            ("89.9999996", 90, Some(90_000_000)),
+            ("90.0000001", 90, Some(90_000_000)),
+            ("90.000001", 90, None),
+            ("180.0", 180, Some(180_000_000)),
+            ("999.0", 180, None),
+            ("1e1", 90, None),
+            ("", 90, None),
+            (".5", 90, None),
+            ("5.", 90, None),
+            ("--5", 90, None),
+            ("٣", 90, None),
+        ];
+        for (text, limit_deg, expected) in table {
+            assert_eq!(parse_udeg(text, limit_deg).ok(), expected, "{text}");
+        }
     }
 
     #[test]
-    fn ids_of_different_scopes_differ() {
-        let key = |scope, text| {
-            let mut record = Vec::new();
-            Id::new(scope, text, 20_261_124).expect("short").encode(7, &mut record);
-            row("x").encode(7, &mut record);
-            let (id, rest) = split_id(&record).expect("as encoded");
-            assert_eq!(Parts::of(rest).map(|parts| parts.name), Some(&b"x"[..]));
-            id.to_vec()
+    fn ids_name_elements_or_are_of_their_file() {
+        let node = Some(Id::OpenStreetMap(b'n', 42, 0));
+        for text in ["n42", "node/42"] {
+            assert_eq!(Id::of_element(text), node, "{text}");
+        }
+        assert_eq!(Id::of_element("relation/7"), Id::of_element("r7"));
+        assert_ne!(Id::of_element("w42"), node);
+        for text in ["42", "n", "north", "n+4", "node/", "x42", "n99999999999999999999"] {
+            assert_eq!(Id::of_element(text), None, "{text}");
+        }
+        assert_ne!(Id::of_file(0, "7"), Id::of_file(1, "7"));
+        assert!(Id::of_file(0, &"i".repeat(ID_BYTES_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn an_element_may_be_moved_or_renamed() {
+        let at = |latitude_udeg: i32, longitude_udeg: i32, name: &str| Place {
+            latitude_udeg,
+            longitude_udeg,
+            name: name.to_owned(),
+            ..some_places()[0].clone()
         };
-        assert_eq!(key(Scope::GeoNames, "1"), key(Scope::GeoNames, "1"));
-        let scopes = [Scope::GeoNames, Scope::OpenStreetMap, Scope::File(0), Scope::File(1)];
-        let mut keys: Vec<_> = scopes.iter().flat_map(|&scope| [key(scope, "1"), key(scope, "12")]).collect();
-        keys.sort();
-        keys.dedup();
-        assert_eq!(keys.len(), 8);
-    }
-
-    fn any_row() -> impl Strategy<Value = Row> {
-        let position = (-90_000_000..=90_000_000, -180_000_000..=180_000_000);
-        let texts = ("[a-c\u{1}é]{1,4}", "[a-cé]{0,3}", "[a-cé]{0,3}");
-        (position, 0_u64..34, texts).prop_map(
-            |((latitude_udeg, longitude_udeg), kind, (name, area, region))| {
-                let kind = Kind::from_number(kind).expect("there are 34 kinds");
-                Row { latitude_udeg, longitude_udeg, kind, name, area, region, id: None }
-            },
-        )
-    }
-
-    proptest! {
-        #[test]
-        fn records_come_apart_and_sort_as_places(rows in prop::collection::vec(any_row(), 2)) {
-            let records: Vec<_> = rows.iter().map(|row| {
-                let mut record = Vec::new();
-                row.encode(5, &mut record);
-                record
-            }).collect();
-            for (row, record) in rows.iter().zip(&records) {
-                let parts = Parts::of(record).expect("as encoded");
-                prop_assert_eq!((parts.latitude_udeg, parts.longitude_udeg), (row.latitude_udeg, row.longitude_udeg));
-                prop_assert_eq!((parts.kind, parts.name, parts.read), (row.kind as u8, row.name.as_bytes(), 5));
-                prop_assert_eq!((parts.area, parts.region), (row.area.as_bytes(), row.region.as_bytes()));
-            }
-            let places: Vec<_> = rows.into_iter().map(|Row { latitude_udeg, longitude_udeg, kind, name, .. }| {
-                Place { latitude_udeg, longitude_udeg, kind, name, area: String::new(), region: String::new() }
-            }).collect();
-            let identities: Vec<_> = records.iter().map(|record| Parts::of(record).expect("as encoded").identity).collect();
-            prop_assert_eq!(identities[0].cmp(identities[1]), places[0].cmp(&places[1]));
+        let here = at(60_000_000, 179_999_999, "A");
+        let table = [
+            (at(0, 0, "A"), true),
+            (at(60_008_000, 179_999_999, "B"), true),
+            (at(60_010_000, 179_999_999, "B"), false),
+            // A degree of longitude is half as long here, and the date line is not far.
+            (at(60_000_000, -179_983_000, "B"), true),
+            (at(60_000_000, 179_981_000, "B"), false),
+        ];
+        for (there, expected) in table {
+            assert_eq!(are_one_element(&here, &there), expected, "{there:?}");
         }
     }
 }

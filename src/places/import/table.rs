@@ -1,20 +1,34 @@
-//! Reads CSV with a header. [`Columns`] names the columns, or the reader guesses them by their names.
+//! Reads CSV with a header. [`Columns`] names the columns, or the reader guesses them by their names. Of the separators it
+//! takes the one that gives the header the most such names.
 //!
 //! A row can span several lines inside quotes. An invalid row costs only its first line, because an unclosed quote must not
 //! swallow the following rows. Invariant: memory holds at most one row of [`LINE_BYTES_MAX`] bytes.
 
 use super::error::{ImportError, Wrong};
 use super::lines::{LINE_BYTES_MAX, Line, Lines};
-use super::row::{Id, Row, Scope, degrees, name, vicinity};
-use super::{Columns, Outcome, Take};
+use super::row::{Id, Row, degrees, name, vicinity};
+use super::{Columns, Outcome, Take, csv};
+use crate::places::file::encode::Place;
 use crate::places::file::format::Kind;
-use crate::places::import::csv::{Malformed, Records};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, BufRead};
 use std::path::Path;
 
 const REMEDY_CSV: &str = "a field that holds a quote is quoted, and the quote in it doubled";
+
+/// What the columns are called if `--columns` does not name them, the best name first.
+const NAMES: [&str; 2] = ["name", "title"];
+const LATITUDES: [&str; 3] = ["lat", "latitude", "y"];
+const LONGITUDES: [&str; 5] = ["lon", "lng", "long", "longitude", "x"];
+const KINDS: [&str; 3] = ["type", "kind", "category"];
+const VICINITIES: [&str; 2] = ["vicinity", "address"];
+const IDS: [&str; 1] = ["id"];
+
+/// The column with one of these names, in capitals or not.
+fn column_of(header: &[String], names: &[&str]) -> Option<usize> {
+    names.iter().find_map(|name| header.iter().position(|field| field.eq_ignore_ascii_case(name)))
+}
 
 /// Calls `take` with each row. A row without a type gets `kind`. `file_number` separates the file's ids from other files'
 /// ids.
@@ -25,7 +39,7 @@ pub(super) fn read(
     (kind, file_number): (Kind, u32),
     take: Take<'_>,
 ) -> Result<(), ImportError> {
-    let mut table = Table::new(reader);
+    let mut table = Table::new(reader, columns);
     let fail = |error| ImportError::Read(file.into(), error);
     let header = match table.next().map_err(fail)? {
         Some((_, Ok(header))) => header,
@@ -39,7 +53,8 @@ pub(super) fn read(
         Places::of(columns, header).map_err(|what| ImportError::Malformed(file.into(), 1, what.into()))?;
     while let Some((line, fields)) = table.next().map_err(fail)? {
         let outcome = match fields {
-            Ok(fields) if fields.len() == 1 && fields[0].trim().is_empty() => continue,
+            // A blank line, or the empty rows that Excel writes behind a table.
+            Ok(fields) if fields.iter().all(|field| field.trim().is_empty()) => continue,
             Ok(fields) => places.row(&fields, kind, file_number),
             Err(wrong) => Err(places.named(wrong)),
         };
@@ -72,9 +87,7 @@ impl Places {
                     )
                 })
             }
-            None => Ok(guesses
-                .iter()
-                .find_map(|guess| header.iter().position(|field| field.eq_ignore_ascii_case(guess)))),
+            None => Ok(column_of(&header, guesses)),
         };
         let due = |role: &str, given: Option<&str>, guesses: &[&str]| {
             find(role, given, guesses)?.ok_or_else(|| {
@@ -86,12 +99,12 @@ impl Places {
             })
         };
         Ok(Self {
-            name: due("name", columns.name.as_deref(), &["name", "title"])?,
-            latitude: due("lat", columns.lat.as_deref(), &["lat", "latitude", "y"])?,
-            longitude: due("lon", columns.lon.as_deref(), &["lon", "lng", "long", "longitude", "x"])?,
-            kind: find("type", columns.kind.as_deref(), &["type", "kind", "category"])?,
-            vicinity: find("vicinity", columns.vicinity.as_deref(), &["vicinity", "address"])?,
-            id: find("id", columns.id.as_deref(), &["id"])?,
+            name: due("name", columns.name.as_deref(), &NAMES)?,
+            latitude: due("lat", columns.lat.as_deref(), &LATITUDES)?,
+            longitude: due("lon", columns.lon.as_deref(), &LONGITUDES)?,
+            kind: find("type", columns.kind.as_deref(), &KINDS)?,
+            vicinity: find("vicinity", columns.vicinity.as_deref(), &VICINITIES)?,
+            id: find("id", columns.id.as_deref(), &IDS)?,
             header,
         })
     }
@@ -99,7 +112,11 @@ impl Places {
     fn row(&self, fields: &[String], kind: Kind, file_number: u32) -> Result<Row, Wrong> {
         if fields.len() != self.header.len() {
             let what = format!("{} fields where the header has {}", fields.len(), self.header.len());
-            return Err(Wrong::new("columns", what, "a field that holds a comma or a line end is quoted"));
+            return Err(Wrong::new(
+                "columns",
+                what,
+                "a field that holds a separator or a line end is quoted; another separator: --separator",
+            ));
         }
         let column = |at: usize| self.header[at].clone();
         let kind = match self.kind.map(|at| (at, fields[at].trim())) {
@@ -115,15 +132,15 @@ impl Places {
             None => (String::new(), String::new()),
         };
         let id = self.id.map(|at| fields[at].trim()).filter(|id| !id.is_empty());
-        Ok(Row {
+        let place = Place {
             latitude_udeg: degrees(column(self.latitude), &fields[self.latitude], 90)?,
             longitude_udeg: degrees(column(self.longitude), &fields[self.longitude], 180)?,
             kind,
             name: name(column(self.name), &fields[self.name])?,
-            area,
-            region,
-            id: id.map(|id| Id::new(Scope::File(file_number), id, 0)).transpose()?,
-        })
+            area: area.into(),
+            region: region.into(),
+        };
+        Ok(Row { place, id: id.map(|id| Id::of_file(file_number, id)).transpose()?, date: 0 })
     }
 
     /// Replaces a column number as the member of `wrong` by the column's name.
@@ -147,12 +164,13 @@ fn kind_of(word: &str) -> Option<Kind> {
 }
 
 /// The rows of a text.
-struct Table<R> {
+struct Table<'a, R> {
     lines: Lines<R>,
     /// Lines of an invalid row, to be read again. `None` for a row that was too long.
     back: VecDeque<Option<Vec<u8>>>,
-    /// The field separator, detected in the first line.
-    comma: char,
+    columns: &'a Columns,
+    /// The character between two fields, given or detected in the header.
+    separator: char,
     line: Vec<u8>,
     row: Vec<u8>,
 }
@@ -160,10 +178,11 @@ struct Table<R> {
 /// A row's fields or an error. The error's member is the number of the column, if one column is the cause.
 type Fields = Result<Vec<String>, Wrong>;
 
-impl<R: BufRead> Table<R> {
-    fn new(reader: R) -> Self {
+impl<'a, R: BufRead> Table<'a, R> {
+    fn new(reader: R, columns: &'a Columns) -> Self {
         let (line, row) = (Vec::new(), Vec::new());
-        Self { lines: Lines::new(reader), back: VecDeque::new(), comma: ',', line, row }
+        let separator = columns.separator.unwrap_or(',');
+        Self { lines: Lines::new(reader), back: VecDeque::new(), columns, separator, line, row }
     }
 
     fn next_line(&mut self) -> io::Result<Line> {
@@ -185,9 +204,6 @@ impl<R: BufRead> Table<R> {
             Line::End => return Ok(None),
             Line::TooLong => return Ok(Some((number, Err(too_long())))),
             Line::Whole => {}
-        }
-        if number == 1 {
-            self.comma = parted_by(&self.line);
         }
         self.row.clear();
         self.row.extend_from_slice(&self.line);
@@ -213,7 +229,10 @@ impl<R: BufRead> Table<R> {
                 }
             }
         }
-        let fields = wrong.map_or_else(|| fields(&self.row, self.comma, number), Err);
+        if number == 1 && self.columns.separator.is_none() {
+            self.separator = separator_of(&self.row, self.columns);
+        }
+        let fields = wrong.map_or_else(|| fields(&self.row, self.separator), Err);
         if fields.is_err() {
             more.append(&mut self.back);
             self.back = more;
@@ -232,27 +251,37 @@ fn is_odd(line: &[u8], was_odd: bool) -> bool {
     line.iter().fold(was_odd, |is_odd, &byte| is_odd ^ (byte == b'"'))
 }
 
-/// A comma. A semicolon or tab if the header has one of these and no comma.
-fn parted_by(header: &[u8]) -> char {
-    let has = |byte: u8| header.contains(&byte);
-    match (has(b','), has(b';'), has(b'\t')) {
-        (false, true, _) => ';',
-        (false, false, true) => '\t',
-        _ => ',',
-    }
+/// The separator that gives the header the most known columns; of equals, the one that gives it the most columns.
+fn separator_of(header: &[u8], columns: &Columns) -> char {
+    let header = String::from_utf8_lossy(header);
+    let Columns { name, lat, lon, kind, vicinity, id, .. } = columns;
+    let roles: [(_, &[&str]); 6] = [
+        (name, &NAMES),
+        (lat, &LATITUDES),
+        (lon, &LONGITUDES),
+        (kind, &KINDS),
+        (vicinity, &VICINITIES),
+        (id, &IDS),
+    ];
+    let score = |separator: char| {
+        let fields = csv::fields(&header, separator).unwrap_or_default();
+        let fields: Vec<String> = fields.into_iter().map(|field| field.trim().to_owned()).collect();
+        let is_known = |given: &Option<String>, guesses| match given {
+            Some(given) => fields.contains(given),
+            None => column_of(&fields, guesses).is_some(),
+        };
+        (roles.iter().filter(|(given, guesses)| is_known(given, guesses)).count(), fields.len())
+    };
+    // Of equals `max_by_key` takes the last.
+    ['|', '\t', ';', ','].into_iter().max_by_key(|separator| score(*separator)).unwrap_or(',')
 }
 
-fn fields(row: &[u8], comma: char, line: usize) -> Fields {
-    let record = |text: &str| {
-        // A blank line is a row of one empty field.
-        let record = Records::parted_by(comma, text, line).next();
-        record.map_or_else(|| Ok(vec![String::new()]), |record| record.map(|record| record.fields))
-    };
-    let malformed = |Malformed { what, .. }| Wrong::new("row", what, REMEDY_CSV);
+fn fields(row: &[u8], separator: char) -> Fields {
+    let malformed = |what: &'static str| Wrong::new("row", what, REMEDY_CSV);
     match std::str::from_utf8(row) {
-        Ok(text) => record(text).map_err(malformed),
+        Ok(text) => csv::fields(text, separator).map_err(malformed),
         Err(_) => {
-            let fields = record(&String::from_utf8_lossy(row)).map_err(malformed)?;
+            let fields = csv::fields(&String::from_utf8_lossy(row), separator).map_err(malformed)?;
             let column = fields.iter().position(|field| field.contains('\u{FFFD}'));
             let member = column.map_or_else(|| "row".to_owned(), |column| column.to_string());
             Err(Wrong::new(member, "is not UTF-8", "convert it: iconv -f LATIN1 -t UTF-8 FILE > NEW"))
@@ -307,6 +336,20 @@ mod tests {
             ),
             (b"name,lat,lon,type\nA,1,2,\n", &[&format!("2 {X} A |  |  | ")]),
             (b"name,lat,lon\n", &[]),
+            (
+                b"Name;Lat;Lon;Address (street, town)\nA;1;2;\"1 Main St, X\"\n",
+                &[&format!("2 {X} A |  |  | ")],
+            ),
+            (b"name\tlat\tlon\taddress, town\nA\t1\t2\tx\n", &[&format!("2 {X} A |  |  | ")]),
+            (b"a,b;name;lat;lon\nx;A;1;2\n", &[&format!("2 {X} A |  |  | ")]),
+            (b"name|lat|lon\nA, B|1|2\n", &[&format!("2 {X} A, B |  |  | ")]),
+            (b"name,lat,lon\rA,1,2\rB,1,2\r", &[&format!("2 {X} A |  |  | "), &format!("3 {X} B |  |  | ")]),
+            (b"name,lat,lon\r\r\nA,1,2\r\r\n", &[&format!("2 {X} A |  |  | ")]),
+            (
+                b"name,lat,lon\nA,1,2\n,,\n , ,\nB,1,2\n,,\n",
+                &[&format!("2 {X} A |  |  | "), &format!("5 {X} B |  |  | ")],
+            ),
+            (b"name,lat,lon\n42,1,2\n", &[&format!("2 {X} 42 |  |  | ")]),
         ]);
     }
 
@@ -323,7 +366,7 @@ mod tests {
             (
                 b"name,lat,lon\nA,1\nB,1,2\n",
                 &[
-                    "2 bad: columns: 2 fields where the header has 3 (a field that holds a comma or a line end is quoted)",
+                    "2 bad: columns: 2 fields where the header has 3 (a field that holds a separator or a line end is quoted; another separator: --separator)",
                     &format!("3 {X} B |  |  | "),
                 ],
             ),
@@ -370,7 +413,7 @@ mod tests {
             (
                 b"name,lat,lon\n\"A,1,2\nB,1,2\n\"C,1,2\nD,1,2\n",
                 &[
-                    &format!("2 bad: row: text between a field's closing quote and the comma {QUOTE}"),
+                    &format!("2 bad: row: text between a field's closing quote and the separator {QUOTE}"),
                     &format!("3 {X} B |  |  | "),
                     &format!("4 bad: row: a quoted field has no end {QUOTE}"),
                     &format!("5 {X} D |  |  | "),
@@ -385,6 +428,13 @@ mod tests {
             Columns { name: Some("Bez".into()), vicinity: Some("Ort".into()), ..Columns::default() };
         let rows = rows_of(b"name,Bez,Ort,lat,lon\nA,B,C,1,2", &columns);
         assert_eq!(rows, Ok(vec!["2 PointOfInterest 1000000 2000000 B | C |  | ".to_owned()]));
+        let named = Columns::parse("name=Name, Ort").expect("a column may hold a comma");
+        assert_eq!(
+            rows_of(b"\"Name, Ort\";lat;lon\n\"A\";1;2\n", &named),
+            Ok(vec![format!("2 {X} A |  |  | ")])
+        );
+        let given = Columns { separator: Some('#'), ..Columns::default() };
+        assert_eq!(rows_of(b"name#lat#lon\nA,B#1#2\n", &given), Ok(vec![format!("2 {X} A,B |  |  | ")]));
         for (text, expected) in [
             (
                 "name,lat,lon\n",
@@ -428,7 +478,7 @@ mod tests {
         fn any_text_gives_rows_and_ends(text in "[a1,\"\n\r]{0,60}") {
             let text = format!("name,lat,lon\n{text}");
             let rows = rows_of(text.as_bytes(), &Columns::default());
-            prop_assert!(rows.is_ok_and(|rows| rows.len() <= text.lines().count()));
+            prop_assert!(rows.is_ok_and(|rows| rows.len() <= text.split(['\n', '\r']).count()));
         }
     }
 }

@@ -362,7 +362,7 @@ mod tests {
     }
 
     fn good_file() -> TempFile {
-        TempFile::new(&encode(&mut some_places()).expect("in range").0)
+        TempFile::new(&encode(&mut some_places()).expect("in range"))
     }
 
     fn ask(places: &Places, query: Query) -> Receiver<String> {

@@ -152,7 +152,7 @@ impl<'a> Place<'a> {
         let mut name = None;
         let mut types = None;
         let is_string = |value: &&RawValue| value.get().starts_with('"');
-        members(text, |member, value| match member {
+        members(text, |member, value| match &*member {
             "id" => place.id = Some(value).filter(is_string),
             "displayName" => name = Some(value),
             "location" => location = Some(value),
@@ -165,7 +165,7 @@ impl<'a> Place<'a> {
         let location = location.ok_or("a place has no location")?;
         let is_number = |value: &&RawValue| value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit());
         let mut is_odd = false;
-        members(location.get(), |member, value| match member {
+        members(location.get(), |member, value| match &*member {
             "latitude" | "longitude" if !is_number(&value) => is_odd = true,
             "latitude" => place.latitude = Some(value),
             "longitude" => place.longitude = Some(value),

@@ -157,9 +157,9 @@ fn broken_off(phase: Phase) -> Failure {
 mod tls {
     //! The certificates that TLS trusts, and the reasons of its refusals.
 
+    use crate::files::open_regular;
     use crate::places::upstream::failure::Failure;
     use rustls::CertificateError as Bad;
-    use std::fs::File;
     use std::io::Read;
     use std::path::Path;
     use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -179,7 +179,7 @@ mod tls {
 
     fn certificates(file: &Path) -> Result<Vec<Certificate<'static>>, String> {
         let mut pem = Vec::new();
-        let file = File::open(file).map_err(|error| error.to_string())?;
+        let file = open_regular(file).map_err(|error| error.to_string())?;
         file.take(CA_BYTES_MAX).read_to_end(&mut pem).map_err(|error| error.to_string())?;
         let certificates: Vec<_> = parse_pem(&pem)
             .filter_map(|item| match item {

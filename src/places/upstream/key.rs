@@ -3,8 +3,8 @@
 //! This module must not know the purpose of a key. Invariants: `Debug` prints dots, and `Display` does not exist. The text
 //! leaves the module only for a request that is about to be sent.
 
+use crate::files::open_regular;
 use std::fmt;
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -44,12 +44,7 @@ impl Key {
     pub fn read(file: &Path, must_be_private: bool) -> Result<Self, String> {
         let name = file.display();
         let fail = |what: &dyn fmt::Display| format!("{name}: {what}");
-        // A read of a named pipe would never end.
-        let metadata = std::fs::metadata(file).map_err(|error| fail(&error))?;
-        if !metadata.is_file() {
-            return Err(fail(&"not a regular file"));
-        }
-        let file = File::open(file).map_err(|error| fail(&error))?;
+        let file = open_regular(file).map_err(|error| fail(&error))?;
         let mode = file.metadata().map_err(|error| fail(&error))?.mode();
         if must_be_private && mode & 0o077 != 0 {
             let mode = mode & 0o777;

@@ -59,7 +59,7 @@ fn look_at(text: &str, items: usize) -> Result<(Reply, Range<usize>), &'static s
     }
     let (mut results, mut status, mut message, mut is_double) = (None, None, None, false);
     let mut once = |slot: &mut Option<_>, value| is_double |= slot.replace(value).is_some();
-    members(text, |name, value| match name {
+    members(text, |name, value| match &*name {
         "results" => once(&mut results, value),
         "status" => once(&mut status, value),
         "error_message" => message = Some(value),

@@ -26,6 +26,7 @@ use log::{info, warn};
 
 use super::driver::Driver;
 use super::limits::OUTPUT_BYTES;
+use crate::files::open_regular;
 use crate::proto::out::Out;
 use crate::proto::time::Now;
 use crate::proto::update::{AtLineError, Update};
@@ -100,7 +101,7 @@ impl Driver {
     /// Restores the table. Call this after the start and before any listener: it reads a file of at most one megabyte.
     pub fn take_snapshot(&self) {
         let Some(file) = self.snapshots.borrow().file.clone() else { return };
-        let opened = match File::open(&file) {
+        let opened = match open_regular(&file) {
             Ok(opened) => opened,
             Err(error) if error.kind() == ErrorKind::NotFound => return,
             Err(error) => {

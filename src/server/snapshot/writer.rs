@@ -1,18 +1,17 @@
 //! Writes a file on a separate thread, so that a slow SD card does not block the node.
 //!
-//! The old file remains until the new one is on the disk: the thread writes a temporary file beside it, then fsync, rename,
-//! fsync of the folder. Each file has its own thread, which costs no memory between snapshots. The thread allocates almost
+//! The old file remains until the new one is on the disk: the thread writes a [`Replacement`]. Each file has its own thread, which costs no memory between snapshots. The thread allocates almost
 //! nothing, since the first allocation of a thread can create a separate heap.
 //!
 //! Invariant: only one thread of a node writes, since each waits for the one before.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::{Builder, JoinHandle};
 
 use async_channel::{Receiver, Sender, bounded};
+
+use crate::files::{Replacement, create_private_folder};
 
 /// The stack of the thread, in bytes: resident as reached.
 const STACK_BYTES: usize = 64 * 1024;
@@ -32,13 +31,13 @@ impl Writer {
     pub fn start(file: &Path, before: &mut Option<JoinHandle<()>>) -> io::Result<Self> {
         let (pieces, incoming) = bounded(1);
         let (done, outcome) = bounded(1);
-        let paths = Paths::of(file);
+        let file = file.to_owned();
         let earlier = before.take();
         let thread = Builder::new().name("snapshot".to_owned()).stack_size(STACK_BYTES).spawn(move || {
             if let Some(earlier) = earlier {
                 let _ = earlier.join();
             }
-            let _ = done.send_blocking(paths.write(&incoming));
+            let _ = done.send_blocking(write(&file, &incoming));
         })?;
         *before = Some(thread);
         Ok(Writer { pieces, done: outcome })
@@ -70,38 +69,14 @@ impl Writer {
     }
 }
 
-struct Paths {
-    folder: PathBuf,
-    temporary: PathBuf,
-    file: PathBuf,
-}
-
-impl Paths {
-    fn of(file: &Path) -> Self {
-        let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
-        Paths { folder, temporary: file.with_extension("new"), file: file.to_owned() }
-    }
-
-    fn write(&self, pieces: &Receiver<Vec<u8>>) -> io::Result<()> {
-        let written = self.write_temporary(pieces).and_then(|()| fs::rename(&self.temporary, &self.file));
-        if written.is_err() {
-            let _ = fs::remove_file(&self.temporary);
-            return written;
-        }
-        // The new name is on the disk as well.
-        File::open(&self.folder)?.sync_all()
-    }
-
-    fn write_temporary(&self, pieces: &Receiver<Vec<u8>>) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.temporary)?;
-        loop {
-            match pieces.recv_blocking() {
-                Ok(piece) if piece.is_empty() => return file.sync_all(),
-                Ok(piece) => file.write_all(&piece)?,
-                Err(_) => return Err(io::ErrorKind::Interrupted.into()),
-            }
+fn write(file: &Path, pieces: &Receiver<Vec<u8>>) -> io::Result<()> {
+    create_private_folder(file.parent().unwrap_or(Path::new("/")))?;
+    let new = Replacement::new(file, "new", 0o600)?;
+    loop {
+        match pieces.recv_blocking() {
+            Ok(piece) if piece.is_empty() => return new.commit(),
+            Ok(piece) => new.file().write_all(&piece)?,
+            Err(_) => return Err(io::ErrorKind::Interrupted.into()),
         }
     }
 }
@@ -109,6 +84,7 @@ impl Paths {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn put(writer: &Writer, piece: &[u8]) {
         writer.pieces.send_blocking(piece.to_vec()).expect("the thread is there");
@@ -144,7 +120,7 @@ mod tests {
         assert_eq!(fs::read_dir(file.parent().expect("a folder")).expect("a folder").count(), 1);
 
         // What cannot be written says so, and the old file stays.
-        fs::create_dir(file.with_extension("new")).expect("the folder is ours");
+        fs::create_dir(file.with_file_name(".table.new")).expect("the folder is ours");
         let blocked = Writer::start(&file, &mut thread).expect("a thread");
         assert!(outcome(&blocked).is_err());
         assert_eq!(fs::read(&file).expect("it is there"), b"three");
