@@ -4,7 +4,7 @@ use crate::places::error::PlacesError;
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The problem of a row, before its file and line are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Wrong {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadRow {
     pub(super) file: PathBuf,
-    /// The first line of the row, from 1.
+    /// The first line of the row, from 1; 0 if the format has no lines.
     pub(super) line: usize,
     pub(super) wrong: Wrong,
 }
@@ -37,7 +37,19 @@ pub struct BadRow {
 impl fmt::Display for BadRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, wrong: Wrong { member, what, remedy } } = self;
-        write!(f, "{}:{line}: {member}: {what} ({remedy})", file.display())
+        write!(f, "{}: {member}: {what} ({remedy})", Place(file, *line))
+    }
+}
+
+/// A file and a line; line 0 is not shown.
+struct Place<'a>(&'a Path, usize);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self(file, 0) => write!(f, "{}", file.display()),
+            Self(file, line) => write!(f, "{}:{line}", file.display()),
+        }
     }
 }
 
@@ -53,7 +65,7 @@ pub enum ImportError {
     Row(BadRow),
     /// A file gives no place: what the import left out of it.
     Nothing(PathBuf, String),
-    /// A file is invalid from this line on, so a skipped row does not help: file, line, problem and remedy.
+    /// A file is invalid from this line (0 if it has none) on, so a skipped row does not help: file, line, problem and remedy.
     Malformed(PathBuf, usize, Cow<'static, str>),
     /// The places exceed a limit of the format: which limit.
     Limit(String),
@@ -71,7 +83,7 @@ impl fmt::Display for ImportError {
                 let question = "is it of another --format? was the download cut off?";
                 write!(f, "{}: holds no place ({question}){left_out}", file.display())
             }
-            Self::Malformed(file, line, what) => write!(f, "{}:{line}: {what}", file.display()),
+            Self::Malformed(file, line, what) => write!(f, "{}: {what}", Place(file, *line)),
             Self::Limit(what) => write!(f, "places do not fit the format: {what} (import fewer)"),
             Self::Write(file, error) => write!(f, "{}: cannot be written: {error}", file.display()),
         }

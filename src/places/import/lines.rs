@@ -46,6 +46,7 @@ pub(super) fn open(path: &Path, bytes: &Rc<Cell<u64>>) -> Result<BufReader<Count
         [0x1F, 0x8B, ..] => "is compressed (unpack it: gunzip FILE)",
         [b'B', b'Z', b'h', ..] => "is compressed (unpack it: bunzip2 FILE)",
         [b'H', b'E', b'R', b'D', b'P', b'L', b'C', b'S', ..] => "is a places file (merge it: --base FILE)",
+        [0, 0, 0, _, _, _, b'O', b'S', b'M', b'H', ..] => "is OpenStreetMap's PBF (give --format pbf)",
         _ => "",
     };
     if !foreign.is_empty() {
@@ -163,13 +164,14 @@ mod tests {
 
     #[test]
     fn foreign_files_get_a_remedy() {
-        let table: [(&[u8], &str); 6] = [
+        let table: [(&[u8], &str); 7] = [
             (b"\xFF\xFEa\0", "UTF-16"),
             (b"\xFE\xFF\0a", "UTF-16"),
             (b"PK\x03\x04....", "unzip"),
             (b"\x1F\x8B\x08", "gunzip"),
             (b"BZh9", "bunzip2"),
             (b"HERDPLCS\x02", "--base"),
+            (b"\0\0\0\x0D\x0A\x09OSMHeader\x18", "--format pbf"),
         ];
         for (bytes, word) in table {
             let file = TempFile::new(bytes);

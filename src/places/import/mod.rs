@@ -299,7 +299,6 @@ fn read_input(
     progress: &mut Progress<'_>,
 ) -> Result<(), ImportError> {
     let bytes = Rc::new(Cell::new(0));
-    let reader = lines::open(file, &bytes)?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     progress.begin(&format!("reading {name}"), fs::metadata(file).map_or(0, |metadata| metadata.len()));
     let before = *summary;
@@ -327,14 +326,15 @@ fn read_input(
         Ok(())
     };
     let kind_and_number = (import.kind, number);
+    let open = || lines::open(file, &bytes);
     match format {
-        Format::GeoNames => geonames::read(reader, file, divisions, &mut take),
-        Format::Csv => table::read(reader, file, &import.columns, kind_and_number, &mut take),
-        Format::GeoJson => geojson::read(reader, file, kind_and_number, &mut take),
+        Format::GeoNames => geonames::read(open()?, file, divisions, &mut take),
+        Format::Csv => table::read(open()?, file, &import.columns, kind_and_number, &mut take),
+        Format::GeoJson => geojson::read(open()?, file, kind_and_number, &mut take),
         #[cfg(feature = "pbf")]
-        Format::Pbf => pbf::read(reader, file, kind_and_number, &mut take),
+        Format::Pbf => pbf::read(file, import.kind, &bytes, &mut take),
         #[cfg(not(feature = "pbf"))]
-        Format::Pbf => Err(ImportError::Malformed(file.into(), 1, NO_PBF.into())),
+        Format::Pbf => Err(ImportError::Malformed(file.into(), 0, NO_PBF.into())),
     }?;
     if summary.rows == before.rows {
         let left_out = Summary {

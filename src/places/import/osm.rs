@@ -171,10 +171,10 @@ impl Tags {
     }
 
     /// Adds a tag. The last value of a repeated tag wins.
-    pub(super) fn add(&mut self, key: &str, value: String) {
+    pub(super) fn add(&mut self, key: &str, value: impl Into<String>) {
         if let Some(key) = known(key) {
             self.0.retain(|(had, _)| *had != key);
-            self.0.push((key, value));
+            self.0.push((key, value.into()));
         }
     }
 
