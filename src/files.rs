@@ -55,6 +55,11 @@ pub(crate) fn replaceable(out: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many symbolic links"))
 }
 
+/// Whether the file belongs to this process's user.
+fn is_own(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.uid() == rustix::process::geteuid().as_raw())
+}
+
 /// Creates a folder and those above it. Other users have no access to a new one.
 ///
 /// # Errors
@@ -82,13 +87,15 @@ impl Replacement {
         let out = replaceable(out)?;
         let name = out.file_name().unwrap_or_default().to_string_lossy();
         let beside = out.with_file_name(format!(".{name}.{ending}"));
-        // One that a crash left, with any mode.
-        if let Err(error) = fs::remove_file(&beside)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return Err(error);
-        }
-        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
+        let mut options = OpenOptions::new();
+        options.write(true).mode(mode).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+        let file = match options.create_new(true).open(&beside) {
+            // One that a crash left. What another user put there is not written to.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_own(&beside) => {
+                options.create_new(false).truncate(true).open(&beside)?
+            }
+            created => created?,
+        };
         let new = Self { file, beside, out, is_done: false };
         if let Ok(old) = fs::metadata(&new.out) {
             // Only root may give a file to another user; an owner may give it to one of his groups.
@@ -183,6 +190,8 @@ mod tests {
         fs::write(folder.0.join(".x.dat.new"), "of a crash").expect("the folder can be written");
         begun(&out, b"new").commit().expect("the folder can be written");
         assert_eq!(state(), (Some(b"new".to_vec()), 1));
+        symlink("x.dat", folder.0.join(".x.dat.new")).expect("the folder is ours");
+        assert!(Replacement::new(&out, "new", 0o600).is_err(), "no link is followed there");
         for path in ["/nowhere/x.dat", "..", "", "/"] {
             assert!(Replacement::new(Path::new(path), "new", 0o600).is_err(), "{path}");
         }

@@ -247,7 +247,13 @@ fn a_herd_beyond_the_limits_is_refused() {
 #[test]
 fn an_unreadable_file_is_reported() {
     let dir = TestDir::new();
+    // A read of a named pipe would wait for ever.
+    let made =
+        std::process::Command::new("mkfifo").arg(dir.path("pipe")).status().expect("mkfifo can be run");
+    assert!(made.success());
     for (path, message) in [
+        (dir.path("pipe"), "not a regular file"),
+        (dir.path("/dev/null"), "not a regular file"),
         (dir.path("none.json"), "No such file or directory (os error 2)"),
         (dir.path("."), "not a regular file"),
     ] {

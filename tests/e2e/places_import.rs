@@ -173,6 +173,28 @@ fn mode_of_output() {
     assert_eq!(fs::metadata(&own).expect("written").permissions().mode() & 0o777, 0o644);
 }
 
+/// An extract of OpenStreetMap. What the GeoJSON of the same extract gives is compared beside the reader.
+#[cfg(feature = "pbf")]
+#[test]
+fn extract() {
+    let folder = Folder::new("extract");
+    let village = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/osm/village.osm.pbf");
+    fs::copy(village, folder.0.join("village.osm.pbf")).expect("the folder can be written");
+    let (status, text, messages) = folder.ran("import --out own.dat --type park village.osm.pbf");
+    assert_eq!((status, messages.as_str()), (Some(0), ""));
+    let summary = "own.dat: 7 places (0 of the base, 7 rows, 0 the same as another)";
+    let left_out = "left out: 2 without a name, 3 other than points and typed areas, 1 division";
+    let bytes = folder.read("own.dat").len();
+    assert_eq!(text, format!("{summary}, {bytes} bytes; {left_out}\n"));
+    assert_eq!(
+        folder.near("own.dat", "52.5 13.4 0.2"),
+        ["Café Blüte | cafe | 3 Dorfstraße, Neudorf", "Old Oak | park | "]
+    );
+    let (status, _, messages) = folder.ran("import --out own.dat --format csv village.osm.pbf");
+    let wrong = "herd: places import: village.osm.pbf:1: is OpenStreetMap's PBF (give --format pbf)\n";
+    assert_eq!((status, messages.as_str()), (Some(1), wrong));
+}
+
 #[test]
 fn types_of_help() {
     let folder = Folder::new("types");

@@ -207,6 +207,24 @@ fn damaged_file() {
     }
 }
 
+/// An open of a named pipe waits for a writer, for ever: a node must start without it, and leave it where it is.
+#[test]
+fn not_a_file() {
+    let mut herd = keeping(Herd::pair().keyed().build());
+    let file = table(&herd, "Hill");
+    fs::create_dir_all(file.parent().expect("a folder")).expect("the folder is ours");
+    let made = Command::new("mkfifo").arg(&file).status().expect("mkfifo can be run");
+    assert!(made.success());
+    start(&mut herd);
+    herd["Hill"].log.wait_for("cannot read the snapshot: ");
+    assert!(herd["Hill"].log.has("/table: not a regular file"), "{}", herd["Hill"].log.tail());
+    let at = herd["Hill"].ask("IAMAT a +34.068930-118.445127 1");
+    herd.wait_for_at("a", &at);
+    stop(&mut herd);
+    use std::os::unix::fs::FileTypeExt;
+    assert!(fs::metadata(&file).expect("it is there").file_type().is_fifo());
+}
+
 #[test]
 fn ages() {
     let entries = [
@@ -316,7 +334,7 @@ fn folders() {
 #[test]
 fn disk_stalls() {
     let mut herd = keeping(Herd::one().build());
-    let temporary = table(&herd, "Hill").with_extension("new");
+    let temporary = table(&herd, "Hill").with_file_name(".table.new");
     put(&herd, "Hill", &written(0, true, &["Hill"], &[(at("a", 1), 5)]));
     // To open a FIFO for writing waits until a reader opens it.
     assert!(Command::new("mkfifo").arg(&temporary).status().expect("there is mkfifo").success());

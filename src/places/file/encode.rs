@@ -8,7 +8,6 @@ use crate::places::file::format::{
 };
 use crate::places::file::pair_encoding::{Packer, TEXT_BYTES_MAX};
 use siphasher::sip::SipHasher13;
-use std::collections::BTreeMap;
 use std::hash::Hasher;
 use std::rc::Rc;
 
@@ -39,26 +38,28 @@ pub(crate) fn encode(places: &mut Vec<Place>) -> Result<Vec<u8>, String> {
     places.sort_by(|a, b| identity(a).cmp(&identity(b)));
     places.dedup_by(|a, b| identity(a) == identity(b));
 
-    let mut regions: BTreeMap<&str, u32> = BTreeMap::new();
-    let mut areas: BTreeMap<(Kind, &str, &str), u32> = BTreeMap::new();
-    for place in places.iter() {
-        regions.insert(&place.region, 0);
-        areas.insert((place.kind, &place.region, &place.area), 0);
-    }
-    let names = places.iter().map(|place| place.name.as_str());
-    let packer = packer(names.chain(areas.keys().map(|area| area.2)).chain(regions.keys().copied()))?;
+    // A region, its areas, and the places of each, in a row.
+    let mut areas: Vec<_> =
+        (0..).zip(places.iter()).map(|(number, place)| (area_of(place), number)).collect();
+    areas.sort_unstable();
+    let mut texts: Vec<&str> = places.iter().map(|place| place.name.as_str()).collect();
+    texts.extend(areas.chunk_by(|a, b| a.0 == b.0).map(|group| group[0].0.1));
+    texts.extend(areas.chunk_by(|a, b| a.0.0 == b.0.0).map(|group| group[0].0.0));
+    let packer = packer(&texts)?;
 
-    let mut region_bytes = Vec::new();
-    for (name, at) in &mut regions {
-        *at = u32_of(region_bytes.len())?;
-        push_text(&mut region_bytes, name, &packer)?;
-    }
-    let mut area_bytes = Vec::new();
-    for ((kind, region, name), at) in &mut areas {
-        *at = u32_of(area_bytes.len())?;
-        area_bytes.extend_from_slice(&regions[region].to_le_bytes());
-        area_bytes.push(*kind as u8);
-        push_text(&mut area_bytes, name, &packer)?;
+    let (mut region_bytes, mut area_bytes) = (Vec::new(), Vec::new());
+    let mut area_at: Vec<u32> = vec![0; places.len()];
+    for region in areas.chunk_by(|a, b| a.0.0 == b.0.0) {
+        let region_at = u32_of(region_bytes.len())?;
+        push_text(&mut region_bytes, region[0].0.0, &packer)?;
+        for area in region.chunk_by(|a, b| a.0 == b.0) {
+            let at = u32_of(area_bytes.len())?;
+            let (_, name, kind) = area[0].0;
+            area_bytes.extend_from_slice(&region_at.to_le_bytes());
+            area_bytes.push(kind as u8);
+            push_text(&mut area_bytes, name, &packer)?;
+            area.iter().for_each(|(_, number): &(_, usize)| area_at[*number] = at);
+        }
     }
     let (mut blocks, mut coordinates, mut text_bytes) = (Vec::new(), Vec::new(), Vec::new());
     let mut first: Option<(usize, i32)> = None;
@@ -71,8 +72,7 @@ pub(crate) fn encode(places: &mut Vec<Place>) -> Result<Vec<u8>, String> {
         }
         coordinates.extend_from_slice(&above.unwrap_or(0).to_le_bytes());
         coordinates.extend_from_slice(&place.longitude_udeg.to_le_bytes());
-        let area = areas[&(place.kind, &*place.region, &*place.area)];
-        text_bytes.extend_from_slice(&area.to_le_bytes());
+        text_bytes.extend_from_slice(&area_at[number].to_le_bytes());
         push_text(&mut text_bytes, &place.name, &packer)?;
     }
     push_block(&mut blocks, i32::MAX, places.len(), text_bytes.len())?;
@@ -85,10 +85,15 @@ fn identity(place: &Place) -> (i32, i32, Kind, &str) {
     (place.latitude_udeg, place.longitude_udeg, place.kind, &place.name)
 }
 
+/// What places share: region, area and kind.
+fn area_of(place: &Place) -> (&str, &str, Kind) {
+    (&place.region, &place.area, place.kind)
+}
+
 /// Chooses the pairs for `texts` from a sample of them: every text, or every n-th.
-fn packer<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Result<Packer, String> {
+fn packer(texts: &[&str]) -> Result<Packer, String> {
     let (mut is_used, mut bytes) = ([false; 256], 0);
-    for text in texts.clone() {
+    for text in texts {
         if text.len() > TEXT_BYTES_MAX || text.contains('\0') {
             return Err(format!("the text {text:?} holds NUL or more than {TEXT_BYTES_MAX} bytes"));
         }
@@ -96,7 +101,7 @@ fn packer<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Result<Packer, St
         bytes += text.len() + 1;
     }
     let step = bytes / SAMPLE_BYTES_MAX + 1;
-    let sample = texts.step_by(step).flat_map(|text| text.bytes().chain([0])).collect();
+    let sample = texts.iter().step_by(step).flat_map(|text| text.bytes().chain([0])).collect();
     Ok(Packer::new(sample, &is_used))
 }
 

@@ -32,8 +32,8 @@
 //! empty. Its region is the rest ("California, US"). `pair_encoding.rs` describes packed texts.
 //!
 //! # Alternatives
-//! The committed file has 199,371 places in 4,637,287 bytes: blocks 77,808, coordinates 1,196,226, texts 2,530,209, areas
-//! 789,995, regions 42,493. Alternatives, measured or computed for the same places:
+//! The committed file has 199,371 places in 4,637,983 bytes: blocks 77,808, coordinates 1,196,226, texts 2,531,384, areas
+//! 789,531, regions 42,478. Alternatives, measured or computed for the same places:
 //! - Two `i32` for each place instead of blocks: 1,594,968; an offset for each name: 797,484. Together 1.1 MB more.
 //! - Unpacked names: 1.0 MB more. Escapes for rare letters, to free bytes for 62 more pairs: 0.1 MB less.
 //! - An offset of three bytes for an area: 0.2 MB less, but a million places have more than 16 MB of areas.

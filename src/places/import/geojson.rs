@@ -2,8 +2,7 @@
 //! them.
 //!
 //! A sequence (RFC 8142, or a feature a line) is read a record at a time, so a bad record costs itself alone. Any other text
-//! is read by serde_json as a stream: a FeatureCollection, or features in a row. What stands before and behind the features
-//! of a collection is skipped, however long.
+//! is a document: a FeatureCollection, or features in a row.
 //!
 //! An extract holds other features too, such as benches without a name and streets. The import skips and counts them. They
 //! are not bad rows, so an operator can import a whole extract.
@@ -11,13 +10,9 @@
 use super::error::{ImportError, Wrong};
 use super::osm::{Shape, Tags};
 use super::row::{Id, degrees};
-use super::{LeftOut, Outcome, Take};
+use super::{LeftOut, Outcome, Take, document};
 use crate::places::file::format::Kind;
 use crate::places::json::{elements, members, string};
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-use std::cell::Cell;
-use std::fmt;
 use std::io::{self, BufRead, Read};
 use std::path::Path;
 
@@ -26,7 +21,7 @@ const OTHERS: [&str; 4] = ["LineString", "MultiPoint", "MultiLineString", "Geome
 
 /// Longest record of a sequence: the outline of a large country. The import leaves a longer one out.
 const RECORD_BYTES_MAX: usize = 16 << 20;
-const RECORD_SEPARATOR: u8 = 0x1E;
+pub(super) const RECORD_SEPARATOR: u8 = 0x1E;
 
 /// Calls `take` with each feature. A feature without a known tag gets `kind`. `file_number` separates the file's ids from
 /// other files' ids.
@@ -48,7 +43,7 @@ pub(super) fn read(
     let reader = first.chain(reader);
     match separator {
         Some(separator) => read_sequence(reader, separator, kind_and_number, take, fail),
-        None => read_document(reader, file, kind_and_number, take),
+        None => document::read(reader, file, kind_and_number, take),
     }
 }
 
@@ -95,159 +90,7 @@ fn read_sequence(
     }
 }
 
-/// Reads a collection, or features in a row, to its end.
-fn read_document(
-    reader: impl BufRead,
-    file: &Path,
-    (kind, file_number): (Kind, u32),
-    take: Take<'_>,
-) -> Result<(), ImportError> {
-    let line = Cell::new(1);
-    let mut reader = LineCounter { reader, line: &line };
-    let mut document = Document { kind, file_number, take, line: &line, stopped: None };
-    while let Some(byte) = reader.skip_blank().map_err(|error| ImportError::Read(file.into(), error))? {
-        let begin = line.get();
-        let malformed = |at: usize, what: String| ImportError::Malformed(file.into(), at, what.into());
-        if byte != b'{' {
-            let remedy = "is this GeoJSON, as osmium export writes it?";
-            return Err(malformed(
-                begin,
-                format!("{:?} where a feature is due ({remedy})", char::from(byte)),
-            ));
-        }
-        let mut deserializer = serde_json::Deserializer::from_reader(&mut reader);
-        let read = deserializer.deserialize_map(&mut document);
-        if let Some(stopped) = document.stopped.take() {
-            return Err(stopped);
-        }
-        read.map_err(|error| match error.classify() {
-            serde_json::error::Category::Io => ImportError::Read(file.into(), error.into()),
-            serde_json::error::Category::Eof => {
-                let what = format!("ends in the middle of what begins on line {begin}");
-                malformed(line.get(), format!("{what} (was the download cut off?)"))
-            }
-            _ => malformed(
-                begin + error.line().max(1) - 1,
-                format!("is not GeoJSON: {}", without_place(&error)),
-            ),
-        })?;
-    }
-    Ok(())
-}
-
-/// Counts the lines of what is read. serde_json reads a byte at a time.
-struct LineCounter<'a, R> {
-    reader: R,
-    line: &'a Cell<usize>,
-}
-
-impl<R: BufRead> LineCounter<'_, R> {
-    /// The next byte that is not white space, which stays in the reader. `None` at the end.
-    fn skip_blank(&mut self) -> io::Result<Option<u8>> {
-        loop {
-            match self.reader.fill_buf()?.first().copied() {
-                Some(b' ' | b'\t' | b'\r' | b'\n' | RECORD_SEPARATOR) => self.read_exact(&mut [0])?,
-                other => return Ok(other),
-            }
-        }
-    }
-}
-
-impl<R: BufRead> Read for LineCounter<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.reader.read(buffer)?;
-        let lines = buffer[..count].iter().filter(|byte| **byte == b'\n').count();
-        self.line.set(self.line.get() + lines);
-        Ok(count)
-    }
-}
-
-/// Takes the features of a collection, or a feature.
-struct Document<'a> {
-    kind: Kind,
-    file_number: u32,
-    take: Take<'a>,
-    line: &'a Cell<usize>,
-    /// Why `take` ended the import.
-    stopped: Option<ImportError>,
-}
-
-impl Document<'_> {
-    fn take<E: Error>(&mut self, line: usize, text: &str) -> Result<(), E> {
-        let outcome = feature(text.as_bytes(), self.kind, self.file_number).unwrap_or_else(Outcome::Bad);
-        (self.take)(line, outcome).map_err(|error| {
-            self.stopped = Some(error);
-            E::custom("stopped")
-        })
-    }
-}
-
-/// The object at the top.
-impl<'de> Visitor<'de> for &mut Document<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a feature or a collection of features")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let (line, mut is_collection, mut own) = (self.line.get(), false, String::new());
-        while let Some(member) = map.next_key::<String>()? {
-            match member.as_str() {
-                "features" => {
-                    is_collection = true;
-                    map.next_value_seed(FeaturesOf(self))?;
-                }
-                "type" | "geometry" | "properties" | "id" => {
-                    let value: Box<RawValue> = map.next_value()?;
-                    own.push_str(&format!("{}\"{member}\":{value}", if own.is_empty() { "" } else { "," }));
-                }
-                _ => _ = map.next_value::<IgnoredAny>()?,
-            }
-        }
-        if is_collection { Ok(()) } else { self.take(line, &format!("{{{own}}}")) }
-    }
-}
-
-/// The array of a collection's features.
-struct FeaturesOf<'a, 'b>(&'a mut Document<'b>);
-
-impl<'de> DeserializeSeed<'de> for FeaturesOf<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for FeaturesOf<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of features")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
-        while array.next_element_seed(FeatureOf(self.0))?.is_some() {}
-        Ok(())
-    }
-}
-
-/// One feature of a collection.
-struct FeatureOf<'a, 'b>(&'a mut Document<'b>);
-
-impl<'de> DeserializeSeed<'de> for FeatureOf<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        // The reader stands at the feature's first byte.
-        let line = self.0.line.get();
-        let text: Box<RawValue> = serde::Deserialize::deserialize(deserializer)?;
-        self.0.take(line, text.get())
-    }
-}
-
-fn feature(text: &[u8], kind: Kind, file_number: u32) -> Result<Outcome, Wrong> {
+pub(super) fn feature(text: &[u8], kind: Kind, file_number: u32) -> Result<Outcome, Wrong> {
     let utf8 = "convert it: iconv -f LATIN1 -t UTF-8 FILE > NEW";
     let text = std::str::from_utf8(text).map_err(|_| Wrong::new("feature", "is not UTF-8", utf8))?;
     let (mut word, mut geometry, mut properties, mut id) = (None, "null", "null", None);
@@ -288,7 +131,7 @@ fn feature(text: &[u8], kind: Kind, file_number: u32) -> Result<Outcome, Wrong> 
 }
 
 /// The text of an error without line and column, which count from the feature's begin.
-fn without_place(error: &serde_json::Error) -> String {
+pub(super) fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or(&text).to_owned()
 }

@@ -4,8 +4,8 @@
 //! ```text
 //!  lines -> geonames            rows -> encode     select the newest, sort, write
 //!        -> table (CSV)         row: checks of a place, and its identity
-//!        -> geojson -> osm
-//!           pbf     -> osm
+//!        -> geojson, document -> osm
+//!           pbf               -> osm
 //! ```
 //!
 //! This folder must not know the command line. Places files are made on a PC: an import holds all places in memory.
@@ -25,6 +25,7 @@
 //! or counts every row that it skips.
 
 mod csv;
+mod document;
 mod error;
 mod geojson;
 mod geonames;

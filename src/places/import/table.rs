@@ -25,9 +25,19 @@ const KINDS: [&str; 3] = ["type", "kind", "category"];
 const VICINITIES: [&str; 2] = ["vicinity", "address"];
 const IDS: [&str; 1] = ["id"];
 
-/// The column with one of these names, in capitals or not.
+/// The column with one of these names, in capitals or not. If there is none, the column with a name and a remark, such as
+/// `Lat (WGS 84)` or `Name, town`.
 fn column_of(header: &[String], names: &[&str]) -> Option<usize> {
-    names.iter().find_map(|name| header.iter().position(|field| field.eq_ignore_ascii_case(name)))
+    let is_with_remark = |field: &str, name: &str| {
+        let parts = field.split_at_checked(name.len());
+        parts.is_some_and(|(begin, remark)| {
+            begin.eq_ignore_ascii_case(name) && remark.trim_start().starts_with(['(', '[', ',', '/'])
+        })
+    };
+    let exact =
+        names.iter().find_map(|name| header.iter().position(|field| field.eq_ignore_ascii_case(name)));
+    exact
+        .or_else(|| names.iter().find_map(|name| header.iter().position(|field| is_with_remark(field, name))))
 }
 
 /// Calls `take` with each row. A row without a type gets `kind`. `file_number` separates the file's ids from other files'
@@ -338,10 +348,12 @@ mod tests {
             (b"name,lat,lon\n", &[]),
             (
                 b"Name;Lat;Lon;Address (street, town)\nA;1;2;\"1 Main St, X\"\n",
-                &[&format!("2 {X} A |  |  | ")],
+                &[&format!("2 {X} A | 1 Main St | X | ")],
             ),
-            (b"name\tlat\tlon\taddress, town\nA\t1\t2\tx\n", &[&format!("2 {X} A |  |  | ")]),
+            (b"name\tlat\tlon\taddress, town\nA\t1\t2\tx\n", &[&format!("2 {X} A | x |  | ")]),
             (b"a,b;name;lat;lon\nx;A;1;2\n", &[&format!("2 {X} A |  |  | ")]),
+            (b"\"Name, Ort\";lat;lon\n\"A\";1;2\n", &[&format!("2 {X} A |  |  | ")]),
+            (b"Lat (WGS 84),Lon [deg],name of owner,NAME\n1,2,B,A\n", &[&format!("2 {X} A |  |  | ")]),
             (b"name|lat|lon\nA, B|1|2\n", &[&format!("2 {X} A, B |  |  | ")]),
             (b"name,lat,lon\rA,1,2\rB,1,2\r", &[&format!("2 {X} A |  |  | "), &format!("3 {X} B |  |  | ")]),
             (b"name,lat,lon\r\r\nA,1,2\r\r\n", &[&format!("2 {X} A |  |  | ")]),
