@@ -24,6 +24,7 @@
 //!   *Invariant: no socket, thread or clock in a world; the same seed gives the same run.* It and the server never meet.
 //! * [`config`] reads and checks the configuration, whole, before anything starts, and again when a node is asked to.
 //!   *Invariant: a node only ever sees a [`config::Checked`] configuration.*
+//! * [`files`] opens the files that a configuration names, and replaces files. *Invariant: no open of it blocks.*
 //! * [`cli`] turns arguments into calls and results into exit statuses: 0 well, 1 could not, 2 wrong usage.
 //!
 //! Start reading at [`proto::node`], whose first page is the contract between the core and any server; then

@@ -48,7 +48,8 @@ mod tests {
 
     #[test]
     fn rows_as_they_occur() {
-        let table: [(&str, char, Result<&[&str], &str>); 9] = [
+        type Row = (&'static str, char, Result<&'static [&'static str], &'static str>);
+        let table: [Row; 9] = [
             ("", ',', Ok(&[""])),
             ("a,b", ',', Ok(&["a", "b"])),
             ("c,", ',', Ok(&["c", ""])),

@@ -34,7 +34,8 @@ pub(super) fn read(
     let fail = |error| ImportError::Read(file.into(), error);
     let mut first = Vec::new();
     reader.by_ref().take(RECORD_BYTES_MAX as u64).read_until(b'\n', &mut first).map_err(fail)?;
-    let text = first.trim_ascii();
+    // A longer line is not a record: it is a collection without line ends.
+    let text = if first.len() < RECORD_BYTES_MAX { first.trim_ascii() } else { &[] };
     let separator = match text {
         [RECORD_SEPARATOR, ..] => Some(RECORD_SEPARATOR),
         [b'{', .., b'}'] if !is_collection(text) => Some(b'\n'),
@@ -294,6 +295,11 @@ mod tests {
             (collection(&"\"features_of\":[1],".repeat(10_000), ""), names([2, 3])),
             (format!("{{\"features\":[{a},{b}]}}"), names([1, 1])),
             (format!("{{\"features\":[{a}]}}\n{{\"features\":[{b}]}}"), names([1, 2])),
+            // A line that is cut behind a brace when it is looked at.
+            (
+                format!("{{\"x\":\"{}}}\",\"features\":[{a},{b}]}}", "x".repeat(RECORD_BYTES_MAX - 7)),
+                names([1, 1]),
+            ),
             // A sequence continues behind a bad record, a collection behind a bad feature.
             (
                 format!("{a}\n{{\"type\":}}\n{b}\n"),

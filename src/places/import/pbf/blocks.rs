@@ -186,7 +186,7 @@ impl<'a> Block<'a> {
                 ((8, Value::Number(value)), Type::Node) => position.0 = signed(value),
                 ((9, Value::Number(value)), Type::Node) => position.1 = signed(value),
                 ((8, Value::Bytes(value)), Type::Way) | ((9, Value::Bytes(value)), Type::Relation) => {
-                    refs = value
+                    refs = value;
                 }
                 ((10, Value::Bytes(value)), Type::Relation) => types = Some(value),
                 _ => {}
