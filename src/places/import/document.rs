@@ -2,7 +2,7 @@
 //! What stands before and behind the features of a collection is skipped, however long.
 
 use super::error::ImportError;
-use super::geojson::{RECORD_SEPARATOR, feature, without_place};
+use super::feature::{feature, without_place};
 use super::{Outcome, Take};
 use crate::places::file::format::Kind;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -11,6 +11,9 @@ use std::cell::Cell;
 use std::fmt;
 use std::io::{self, BufRead, Read};
 use std::path::Path;
+
+/// What precedes each record of a sequence (RFC 8142).
+pub(super) const RECORD_SEPARATOR: u8 = 0x1E;
 
 /// Reads a collection, or features in a row, to its end.
 pub(super) fn read(

@@ -4,8 +4,8 @@
 //! ```text
 //!  lines -> geonames            rows -> encode     select the newest, sort, write
 //!        -> table (CSV)         row: checks of a place, and its identity
-//!        -> geojson, document -> osm
-//!           pbf               -> osm
+//!        -> geojson -> document -> feature -> osm
+//!           pbf                            -> osm
 //! ```
 //!
 //! This folder must not know the command line. Places files are made on a PC: an import holds all places in memory.
@@ -27,6 +27,7 @@
 mod csv;
 mod document;
 mod error;
+mod feature;
 mod geojson;
 mod geonames;
 mod lines;
