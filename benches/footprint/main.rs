@@ -30,6 +30,10 @@ use rows::Table;
 
 const ROUNDS_DEFAULT: usize = 2;
 
+/// Starts of each program for the row of the start.
+const START_TURNS: usize = 40;
+const START_TURNS_SHORT: usize = 4;
+
 #[derive(Default)]
 struct Options {
     rounds: Option<usize>,
@@ -76,6 +80,13 @@ fn measured(options: &Options, pair: &[Program], with_references: bool) -> Table
     let mut table = Table::new(all.iter().map(|program| program.name.clone()).collect());
     table.missing = missing;
     measure::sizes(&all, &mut table);
+    let (often, once): (Vec<_>, Vec<_>) = all.iter().enumerate().partition(|(_, program)| !program.is_rival);
+    measure::starts(
+        &numbered(&often),
+        if options.in_short { START_TURNS_SHORT } else { START_TURNS },
+        &mut table,
+    );
+    measure::starts(&numbered(&once), 1, &mut table);
     let service = https::Service::start();
     let mut round = |which: usize, program: &Program, says: &str| {
         eprintln!("{}: {says}", program.name);
@@ -88,7 +99,6 @@ fn measured(options: &Options, pair: &[Program], with_references: bool) -> Table
         }
     };
     let rounds = options.rounds.unwrap_or(if options.in_short { 1 } else { ROUNDS_DEFAULT });
-    let (often, once): (Vec<_>, Vec<_>) = all.iter().enumerate().partition(|(_, program)| !program.is_rival);
     for n in 1..=rounds {
         for (which, program) in &often {
             round(*which, program, &format!("round {n} of {rounds}"));

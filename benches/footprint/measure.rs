@@ -49,12 +49,31 @@ pub(crate) fn sizes(programs: &[&Program], table: &mut Table) {
     }
 }
 
-/// A node by itself: start, idle, crowds and entries.
+/// Starts of each program, one at a time and in turns, because a start takes a few milliseconds and the machine's speed changes.
+pub(crate) fn starts(programs: &[(usize, &Program)], turns: usize, table: &mut Table) {
+    leave_the_first_core();
+    for turn in 0..turns {
+        let mut order = programs.to_vec();
+        if turn % 2 == 1 {
+            order.reverse();
+        }
+        for (which, program) in order {
+            let map = Map::of(1, "");
+            let node = Node::start(program, &map, 0, &[]);
+            table.add(which, "start until clients are let in", "ms", Node::wait_for(map.clients[0]));
+            // A signal that comes before a runtime has set itself up for signals can be lost.
+            Client::connect(map.clients[0], program.dialect).update(0..1, 0);
+            node.stop();
+        }
+    }
+}
+
+/// A node by itself: idle, crowds and entries.
 pub(crate) fn one_node(program: &Program, which: usize, table: &mut Table) {
     leave_the_first_core();
     let map = Map::of(1, "");
     let node = Node::start(program, &map, 0, &[]);
-    table.add(which, "start until clients are let in", "ms", Node::wait_for(map.clients[0]));
+    Node::wait_for(map.clients[0]);
     std::thread::sleep(REST);
     let kb = |bytes: f64| bytes / 1024.0;
     table.add(which, "threads", "", node.threads());
