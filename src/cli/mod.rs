@@ -1,6 +1,6 @@
 //! The command line: arguments in, exit status out.
 //!
-//! Exit status 0 is success, 1 is failure, 2 is wrong usage: a service manager may restart after 1, never after 2.
+//! Exit status 0 is success, 1 is failure, 2 is wrong usage, 3 is a line that a node did not take: a service manager may restart after 1, never after 2.
 //! Answers go to standard output, all other messages to standard error. The program chooses the runtime of the node.
 
 mod commands;
@@ -33,6 +33,8 @@ enum Failure {
     CouldNotRun(String),
     /// The command has printed the reason already. Exit status 1.
     Reported,
+    /// A node did not take what was sent; the reason has been printed. Exit status 3.
+    Rejected,
 }
 
 /// Runs a node until a signal stops it: [`server::run`](crate::server::run) on some runtime.
@@ -46,6 +48,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, node: RunNode) -> ExitCode 
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Reported) => ExitCode::from(1),
+        Err(Failure::Rejected) => ExitCode::from(3),
         Err(Failure::CouldNotRun(message)) => {
             tell(Level::Error, &format!("herd: {message}"));
             ExitCode::from(1)
@@ -85,9 +88,9 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
             up::run(&read, &checked, &up::Options { config, log_dir, log_level })
         }
         Command::Serve { .. } => unreachable!("carry_out handles it"),
-        Command::Send { to, config, lines } => send::run(to.as_deref(), config.as_deref(), &lines, &mut out),
+        Command::Send(options) => send::run(&options, &mut out),
         Command::Status { name, request } => status::run(name.as_deref(), request, &mut out),
-        Command::Check { config } => check(&read(config.as_deref()), &mut out),
+        Command::Check { config, node } => check(&read(config.as_deref()), node.as_deref(), &mut out),
         Command::Token { config } => {
             let checked = checked(&read(config.as_deref()), Severity::Error)?;
             let token = checked.keys.as_ref().and_then(serve::token).ok_or_else(|| {
@@ -136,8 +139,12 @@ fn checked(config: &Config, least: Severity) -> Result<Checked, Failure> {
 }
 
 /// `herd check`: prints one line per finding, and a summary.
-fn check(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
-    let (checked, findings) = config.check();
+fn check(config: &Config, node: Option<&str>, out: &mut dyn Write) -> Result<(), Failure> {
+    let (mut checked, mut findings) = config.check();
+    if checked.is_some() {
+        findings.extend(config.board_findings(node));
+        checked = checked.filter(|_| findings.iter().all(|finding| finding.severity == Severity::Warning));
+    }
     let mut text: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
     text.push_str(&summary(checked.as_ref(), &findings));
     write(out, &text)?;

@@ -190,6 +190,15 @@ fn first_beyond_loopback(config: &Config) -> Option<(At<SocketAddr>, String)> {
         .next()
 }
 
+/// The first HTTP listener that other machines can reach. Its token is made of the key.
+fn first_page_beyond_loopback(config: &Config) -> Option<(At<SocketAddr>, String)> {
+    let pages = config.nodes.iter().filter_map(|node| Some((node.http?, node.name.as_str())));
+    pages
+        .filter(|(address, _)| !address.value.ip().to_canonical().is_loopback())
+        .map(|(address, node)| (address, join(&join("nodes", node), "http")))
+        .next()
+}
+
 /// The herd's keys: from systemd's credentials, else from the configuration's key file.
 fn keys(config: &Config, environment: &Environment, findings: &mut Findings) -> Option<Keys> {
     let line = config.key_file.as_ref().map(|key_file| key_file.line);
@@ -197,7 +206,9 @@ fn keys(config: &Config, environment: &Environment, findings: &mut Findings) -> 
         (Some(credential), _) => Keys::read(&credential, false),
         (None, Some(key_file)) => Keys::read(&key_file.value, true),
         (None, None) => {
-            if let Some((address, member)) = first_beyond_loopback(config) {
+            if let Some((address, member)) =
+                first_beyond_loopback(config).or_else(|| first_page_beyond_loopback(config))
+            {
                 let message =
                     format!("{} is not loopback, but the configuration has no key_file", address.value);
                 findings.error(Some(address.line), &member, message, HOW_TO_MAKE_A_KEY.to_owned());

@@ -78,6 +78,11 @@ impl Findings {
         Findings { file, list: Vec::new(), left_off: 0, errors: 0 }
     }
 
+    /// An empty list for the same file.
+    pub(super) fn emptied(&self) -> Findings {
+        Findings::new(self.file.clone())
+    }
+
     /// Notes an error: no node starts from this configuration.
     pub(super) fn error(&mut self, line: Option<usize>, member: &str, message: String, remedy: String) {
         self.errors += 1;

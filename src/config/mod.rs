@@ -15,6 +15,8 @@
 //! assert_eq!(findings[0].to_string(), r#"herd.json:2: edges[0]: unknown node "Hil" (did you mean "Hill"?)"#);
 //! ```
 
+mod addresses;
+mod board;
 mod check;
 mod environment;
 mod finding;
@@ -132,6 +134,13 @@ impl Config {
     #[must_use]
     pub fn check_in(&self, environment: &Environment) -> (Option<Checked>, Vec<Finding>) {
         check::check(self, environment)
+    }
+
+    /// What `herd check` checks beyond [`Config::check`]: the places file from end to end, and whether this machine has the
+    /// addresses of `node`.
+    #[must_use]
+    pub fn board_findings(&self, node: Option<&str>) -> Vec<Finding> {
+        board::check(self, node, &Environment::of_this_process())
     }
 
     /// The mistakes in the text alone. For `herd send`: a client often cannot read the herd's key.

@@ -131,6 +131,15 @@ impl<'a> Reader<'a> {
     }
 }
 
+impl PlacesSpec {
+    /// The places file that the node will read, and the line that names it.
+    pub(super) fn wanted_file(&self, environment: &Environment) -> Option<(PathBuf, Option<usize>)> {
+        let is_wanted = self.kind == Kind::Offline || self.falls_back;
+        let named = self.file.as_ref().map(|file| (file.value.clone(), Some(file.line)));
+        named.or_else(|| environment.places_file().map(|file| (file, None))).filter(|_| is_wanted)
+    }
+}
+
 /// Checks the settings; every file that the node will read must exist.
 pub(super) fn check(spec: &PlacesSpec, environment: &Environment, findings: &mut Findings) -> Settings {
     for (member, file) in [("places.file", &spec.file), ("places.ca_file", &spec.ca_file)] {

@@ -16,6 +16,8 @@ use serde_json::value::RawValue;
 use crate::files::open_regular;
 use crate::proto::limits::CLIENTS_PER_ADDRESS;
 
+use super::addresses::unusable;
+use super::board::{has_comment, wrong_language};
 use super::finding::{Findings, did_you_mean, quoted};
 use super::json::{self, Document};
 use super::{
@@ -84,8 +86,15 @@ fn empty(label: String) -> Config {
 
 /// Reads the configuration from its text.
 pub(super) fn from_text(text: &str, label: &str, folder: &Path) -> Config {
+    if let Some((message, remedy)) = wrong_language(text) {
+        return unreadable(label.to_owned(), Some(1), message.to_owned(), remedy);
+    }
     let (document, root) = match Document::parse(text) {
         Ok(parsed) => parsed,
+        Err((line, _)) if text.lines().nth(line - 1).is_some_and(has_comment) => {
+            let message = "not valid JSON: JSON has no comments".to_owned();
+            return unreadable(label.to_owned(), Some(line), message, "remove the comment");
+        }
         Err((line, message)) => {
             // The parser's message for a trailing comma, the most common mistake, does not name it.
             let is_comma = message == "key must be a string";
@@ -162,7 +171,7 @@ impl<'a> Reader<'a> {
     }
 
     fn root(&mut self, value: &'a RawValue) {
-        let mut has_nodes = false;
+        let (mut has_nodes, mut has_edges) = (false, false);
         for (name, value, _) in self.known_members(
             value,
             "",
@@ -182,7 +191,10 @@ impl<'a> Reader<'a> {
                     has_nodes = true;
                     self.nodes(value);
                 }
-                "edges" => self.edges(value),
+                "edges" => {
+                    has_edges = true;
+                    self.edges(value);
+                }
                 "key_file" => self.config.key_file = self.path(value, "key_file"),
                 "places" => self.places(value),
                 "clients_per_address" => {
@@ -202,13 +214,20 @@ impl<'a> Reader<'a> {
             }
         }
         self.config.lost_nodes |= !has_nodes;
-        if !has_nodes && !self.config.findings.has_errors() {
-            self.config.findings.error(
-                None,
-                "nodes",
-                "the member is missing".to_owned(),
-                "add it: \"nodes\": { ... }".to_owned(),
-            );
+        // An error so far can be a name that is misspelt.
+        if self.config.findings.has_errors() {
+            return;
+        }
+        let mut missing = |member: &str, remedy: &str| {
+            let message = "the member is missing".to_owned();
+            self.config.findings.error(None, member, message, format!("add it: \"{member}\": {remedy}"));
+        };
+        if !has_nodes {
+            missing("nodes", "{ ... }");
+        }
+        if !has_edges && self.config.nodes.len() != 1 {
+            self.config.lost_edges = true;
+            missing("edges", "[[\"Hill\", \"Smith\"], ...], the pairs of neighbours");
         }
     }
 
@@ -303,6 +322,10 @@ impl<'a> Reader<'a> {
             );
             return None;
         };
+        if let Some((message, remedy)) = unusable(address) {
+            self.error(line, path, format!("{} {message}", quoted(&text)), remedy);
+            return None;
+        }
         if address.port() == 0 {
             self.error(line, path, format!("{} has no port", quoted(&text)), "use a port from 1 to 65535");
             return None;
@@ -392,6 +415,10 @@ impl<'a> Reader<'a> {
         unit: &str,
         range: std::ops::RangeInclusive<u64>,
     ) -> Option<u64> {
+        if json::kind(value) != "a number" {
+            self.wrong_kind(value, member, "a number without quotes");
+            return None;
+        }
         let number = json::whole_number(value).filter(|number| range.contains(number));
         if number.is_none() {
             let line = self.document.line(value.get());

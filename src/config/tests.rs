@@ -33,7 +33,13 @@ fn mistakes_of_shape_are_reported_with_their_line() {
             vec!["m:2: not valid JSON: key must be a string (remove a comma before it)"],
         ),
         ("[]".to_owned(), vec!["m:1: found an array, expected an object"]),
-        ("{}".to_owned(), vec!["m: nodes: the member is missing (add it: \"nodes\": { ... })"]),
+        (
+            "{}".to_owned(),
+            vec![
+                "m: nodes: the member is missing (add it: \"nodes\": { ... })",
+                "m: edges: the member is missing (add it: \"edges\": [[\"Hill\", \"Smith\"], ...], the pairs of neighbours)",
+            ],
+        ),
         ("{ \"nodes\": {} }".to_owned(), vec!["m:1: nodes: the herd has no nodes (add at least one)"]),
         (
             "{ \"nodes\": 7, \"edges\": {} }".to_owned(),
@@ -60,6 +66,27 @@ fn mistakes_of_shape_are_reported_with_their_line() {
                 "m:1: nodes.A.client: unknown member (did you mean \"clients\"?)",
                 "m:1: nodes.A: the member \"clients\" is missing (add \"clients\": \"ADDRESS:PORT\")",
                 "m:1: nodes.A: the member \"links\" is missing (add \"links\": \"ADDRESS:PORT\")",
+            ],
+        ),
+        (
+            "\u{feff}{ }".to_owned(),
+            vec!["m:1: the file begins with a byte order mark (BOM) (save it as UTF-8 without BOM)"],
+        ),
+        (
+            "# the herd\n---\nnodes:\n".to_owned(),
+            vec!["m:1: this looks like YAML; the configuration is JSON (begin it with: { \"nodes\": {)"],
+        ),
+        (
+            "{ \"nodes\": {\n\"A//\": 5, // the first\n } }".to_owned(),
+            vec!["m:2: not valid JSON: JSON has no comments (remove the comment)"],
+        ),
+        (
+            "{ \"nodes\": {\n\"A\": { \"clients\": \"[fe80::1]:1\", \"links\": \"224.0.0.1:1\" } } }"
+                .to_owned(),
+            vec![
+                "m:2: nodes.A.clients: \"[fe80::1]:1\" is link-local and has no scope (add the number of the interface, \
+                 such as [fe80::1%2]:8001 (see: ip link), or use another address)",
+                "m:2: nodes.A.links: \"224.0.0.1:1\" is a multicast address (use the board's own address)",
             ],
         ),
     ] {
@@ -137,7 +164,11 @@ fn mistakes_of_other_members_are_reported() {
         ),
         (
             with(", \"snapshot_s\": true"),
-            vec!["m:4: snapshot_s: \"true\" is out of range (use whole seconds, 60 to 86400)"],
+            vec!["m:4: snapshot_s: found true or false, expected a number without quotes"],
+        ),
+        (
+            with(", \"snapshot_s\": \"60\""),
+            vec!["m:4: snapshot_s: found a string, expected a number without quotes"],
         ),
         (with(", \"clock\": true"), vec!["m:4: clock: found true or false, expected a string"]),
     ] {
@@ -390,4 +421,38 @@ fn a_client_finds_a_node_that_listens_everywhere_at_its_links() {
     assert_eq!(config.client_address_on_board("B"), "127.0.0.1:3".parse().ok());
     assert_eq!(config.client_address_on_board("A"), "127.0.0.1:1".parse().ok());
     assert!(config.text_findings().is_empty());
+}
+
+#[test]
+fn a_page_that_other_machines_reach_needs_a_key() {
+    let text = with("").replacen("\"links\"", "\"http\": \"0.0.0.0:80\", \"links\"", 1);
+    let found = found_in(&text);
+    assert!(
+        found[0].contains("http: 0.0.0.0:80 is not loopback, but the configuration has no key_file"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_board_is_checked_for_its_addresses_and_its_places_file() {
+    let folder = TestDir::new();
+    folder.write("cut.dat", "HERDPLC", 0o600);
+    let text = "{ \"nodes\": {\n\"A\": { \"clients\": \"0.0.0.0:1\",\n\"links\": \"192.0.2.1:2\" } },\n\
+                \"places\": { \"source\": \"offline\", \"file\": \"cut.dat\" } }";
+    let config = Config::parse(text, &folder.path("m"));
+    let found = |node| -> Vec<String> {
+        let findings = config.board_findings(node);
+        findings
+            .iter()
+            .map(|finding| finding.to_string().replace(&*folder.path("").to_string_lossy(), ""))
+            .collect()
+    };
+    let all = found(Some("A"));
+    assert!(
+        all[0].starts_with("m:3: nodes.A.links: this machine does not have the address 192.0.2.1 ("),
+        "{all:?}"
+    );
+    assert!(all[1].starts_with("m:4: places.file: ") && all.len() == 2, "{all:?}");
+    assert_eq!(found(None).len(), 1);
+    assert_eq!(found(Some("B"))[1], "m: the configuration has no node \"B\" (one of: A)");
 }

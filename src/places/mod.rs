@@ -123,6 +123,14 @@ pub fn is_secret_target(target: &str) -> bool {
     SECRET_TARGETS.contains(&root)
 }
 
+/// Reads a places file from end to end.
+///
+/// # Errors
+/// What is wrong with it, with its name.
+pub fn check_file(file: &std::path::Path) -> Result<(), String> {
+    file::format::Dat::open(file).map(drop).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lexopt::Arg;
 use log::LevelFilter;
@@ -19,6 +21,10 @@ use crate::server::logging::LogFormat;
 /// The limits of WHATSAT (PROTOCOL); `places near` has the same.
 const RADIUS_KM_MAX: f64 = 50.0;
 const ITEMS_MAX: usize = 20;
+
+/// The default of `--timeout`: more than the 8 s that a node gives a query for places.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+const TIMEOUT_S: RangeInclusive<f64> = 0.1..=3600.0;
 
 /// A command and its arguments.
 #[derive(Debug, PartialEq)]
@@ -37,17 +43,14 @@ pub(in crate::cli) enum Command {
         log_format: LogFormat,
         supervised: bool,
     },
-    Send {
-        to: Option<String>,
-        config: Option<PathBuf>,
-        lines: Vec<OsString>,
-    },
+    Send(SendOptions),
     Status {
         name: Option<String>,
         request: Request,
     },
     Check {
         config: Option<PathBuf>,
+        node: Option<String>,
     },
     Token {
         config: Option<PathBuf>,
@@ -60,6 +63,16 @@ pub(in crate::cli) enum Command {
         file: Option<PathBuf>,
     },
     PlacesImport(Import),
+}
+
+/// The arguments of `herd send`.
+#[derive(Debug, PartialEq)]
+pub(in crate::cli) struct SendOptions {
+    pub(in crate::cli) to: Option<String>,
+    pub(in crate::cli) config: Option<PathBuf>,
+    /// How long an answer may take.
+    pub(in crate::cli) timeout: Duration,
+    pub(in crate::cli) lines: Vec<OsString>,
 }
 
 /// Wrong usage, as a message of one line.
@@ -286,6 +299,16 @@ impl Given {
         })
     }
 
+    fn timeout(&self) -> Result<Duration, UsageError> {
+        let Some(value) = self.flag("timeout") else { return Ok(TIMEOUT_DEFAULT) };
+        let typed = value.to_string_lossy();
+        let seconds = typed.parse().ok().filter(|seconds| TIMEOUT_S.contains(seconds));
+        seconds.map(Duration::from_secs_f64).ok_or_else(|| {
+            let remedy = format!("seconds, from {} to {}", TIMEOUT_S.start(), TIMEOUT_S.end());
+            self.wrong(format!("{} is not a valid --timeout", quoted(&typed)), &remedy)
+        })
+    }
+
     /// An operand as a number within limits.
     fn number(&self, index: usize, what: &str, least: f64, most: f64) -> Result<f64, UsageError> {
         let typed = self.operands[index].to_string_lossy();
@@ -381,6 +404,17 @@ impl Given {
     }
 }
 
+impl Given {
+    fn check(&self, config: Option<PathBuf>) -> Result<Command, UsageError> {
+        let operand = self.operands.first().map(PathBuf::from);
+        if config.is_some() && operand.is_some() {
+            return Err(self.wrong("the configuration is given twice".to_owned(), "give FILE alone"));
+        }
+        let node = self.flag("node").map(|node| self.text("--node", node)).transpose()?;
+        Ok(Command::Check { config: config.or(operand), node })
+    }
+}
+
 /// Makes the command from its flags and operands, which are complete.
 fn build(given: &Given) -> Result<Command, UsageError> {
     let config = given.path("config");
@@ -395,7 +429,12 @@ fn build(given: &Given) -> Result<Command, UsageError> {
         },
         ["send"] => {
             let to = given.flag("to").map(|to| given.text("--to", to)).transpose()?;
-            Command::Send { to, config, lines: given.operands.clone() }
+            Command::Send(SendOptions {
+                to,
+                config,
+                timeout: given.timeout()?,
+                lines: given.operands.clone(),
+            })
         }
         ["status"] => Command::Status {
             name: given.operands.first().map(|name| given.text("NAME", name)).transpose()?,
@@ -406,7 +445,7 @@ fn build(given: &Given) -> Result<Command, UsageError> {
                 (true, true) => Request::HerdJson,
             },
         },
-        ["check"] => Command::Check { config },
+        ["check"] => given.check(config)?,
         ["token"] => Command::Token { config },
         ["places", "near"] => given.near()?,
         ["places", "import"] => Command::PlacesImport(given.import()?),

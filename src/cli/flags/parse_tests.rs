@@ -14,7 +14,7 @@ fn path(name: &str) -> Option<PathBuf> {
 fn commands_that_read_a_configuration_take_one() {
     assert_eq!(parsed("token --config m"), Ok(Command::Token { config: path("m") }));
     assert_eq!(parsed("token"), Ok(Command::Token { config: None }));
-    assert_eq!(parsed("check --config m"), Ok(Command::Check { config: path("m") }));
+    assert_eq!(parsed("check --config m"), Ok(Command::Check { config: path("m"), node: None }));
 }
 
 #[test]
@@ -36,14 +36,18 @@ fn each_command_is_understood() {
                 supervised: true,
             },
         ),
-        ("send", Command::Send { to: None, config: None, lines: vec![] }),
         (
-            "send --to Hill a -5 -- --to -h",
-            Command::Send {
+            "send",
+            Command::Send(SendOptions { to: None, config: None, timeout: TIMEOUT_DEFAULT, lines: vec![] }),
+        ),
+        (
+            "send --to Hill --timeout 2.5 a -5 -- --to -h",
+            Command::Send(SendOptions {
                 to: Some("Hill".into()),
                 config: None,
+                timeout: Duration::from_millis(2500),
                 lines: ["a", "-5", "--to", "-h"].map(OsString::from).to_vec(),
-            },
+            }),
         ),
         ("status", Command::Status { name: None, request: Request::Text }),
         ("status Hill --json", Command::Status { name: Some("Hill".into()), request: Request::Json }),
@@ -52,7 +56,8 @@ fn each_command_is_understood() {
             "status --all --json Hill",
             Command::Status { name: Some("Hill".into()), request: Request::HerdJson },
         ),
-        ("check --config m", Command::Check { config: path("m") }),
+        ("check --config m", Command::Check { config: path("m"), node: None }),
+        ("check m --node A", Command::Check { config: path("m"), node: Some("A".into()) }),
         (
             "places near -34.5 -.5 50",
             Command::PlacesNear { lat_deg: -34.5, lon_deg: -0.5, radius_km: 50.0, items: 20, file: None },

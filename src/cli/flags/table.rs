@@ -39,7 +39,7 @@ other and answer queries for nearby places";
 pub(in crate::cli) const NOTES: &[&str] = &[
     "Without --config, herd uses the built-in configuration: Hill, Jaquez, Smith, Singleton and Campbell on this machine. \
      They listen for clients on ports 8001 to 8005.",
-    "Exit status: 0 success, 1 failure, 2 wrong usage.",
+    "Exit status: 0 success, 1 failure, 2 wrong usage; 3 from herd send if the node did not take a line.",
 ];
 
 /// The levels of `--log-level`; the first logs the least.
@@ -132,16 +132,26 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
         short: "sends lines to a node as a client and prints the answers",
         long: &[
             "herd send sends each LINE unchanged, followed by a line feed. Without a LINE it sends standard input. It prints \
-             answers as they arrive and exits when the node has answered all lines.",
+             answers as they arrive and exits when the node has answered all lines. On a terminal it asks for the lines.",
+            "Exit status: 0 if the node took every line, 3 if it answered one with \"?\", whose reason is on standard error, and 1 \
+             if a line has no answer or half of one.",
             "After --, every argument is a LINE, even if it begins with a dash.",
         ],
         flags: &[
             Flag {
                 name: "to",
-                value: Some("ADDRESS|NAME"),
+                value: Some("NAME|HOST"),
                 is_required: false,
-                short: "the node: its name in the configuration, or its client address",
-                long: "Default: 127.0.0.1:8001, or the first node in the file of --config.",
+                short: "the node: its name in the configuration, or a host or address",
+                long: "Default: 127.0.0.1:8001, or the first node in the file of --config. A host or address without a port has \
+                       port 8001: hill.local, 192.168.1.11, [fd00::5]:8002.",
+            },
+            Flag {
+                name: "timeout",
+                value: Some("SECONDS"),
+                is_required: false,
+                short: "how long to wait for an answer; default 10",
+                long: "Also how long to wait for the connection. A query for places takes a node at most 8 seconds.",
             },
             CONFIG,
         ],
@@ -183,15 +193,25 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
     },
     Entry {
         words: &["check"],
-        operands: "",
-        operand_counts: (0, 0),
+        operands: "[FILE]",
+        operand_counts: (0, 1),
         short: "reports all mistakes in a configuration before it is deployed",
         long: &[
             "herd check prints one line per mistake: file, line, member, what is wrong, what to do. Run it on the board that \
-             uses the configuration: herd check also opens the files that the configuration names.",
+             uses the configuration: herd check also opens the files that the configuration names, and reads the places file \
+             to its end.",
         ],
-        flags: &[CONFIG],
-        examples: &["herd check --config herd.json"],
+        flags: &[
+            CONFIG,
+            Flag {
+                name: "node",
+                value: Some("NAME"),
+                is_required: false,
+                short: "the node that is to run here: check that this machine has its addresses",
+                long: "",
+            },
+        ],
+        examples: &["herd check herd.json", "herd check /etc/herd/herd.json --node Hill"],
     },
     Entry {
         words: &["token"],

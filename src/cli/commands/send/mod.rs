@@ -3,23 +3,22 @@
 //! Sends and reads at the same time. A node stops reading from a client that does not read, so sending everything first
 //! could block for ever. Blocking sockets and two threads are enough, since this process has no other work.
 
+mod answers;
+mod explain;
+
 use std::ffi::OsString;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cli::Failure;
+use crate::cli::flags::parse::SendOptions;
 use crate::config::{self, Config, did_you_mean, quoted};
-
-/// The time limit of a connection attempt. In a network of boards it takes milliseconds or fails.
-const CONNECT_LIMIT: Duration = Duration::from_secs(3);
-
-/// How long a node may be silent while an answer is due: several times the 8 s limit of places.
-const SILENCE_LIMIT: Duration = Duration::from_secs(30);
+use answers::{Answers, Sent};
 
 /// How often the reading thread checks a silent connection.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -27,24 +26,70 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// The node to send to without `--to` and without a configuration.
 const DEFAULT_NODE: &str = "Hill";
 
+/// The port of a host that is given without one: the first of the built-in configuration.
+const DEFAULT_CLIENT_PORT: u16 = 8001;
+
+/// The most answers `?` that are explained one by one.
+const EXPLAINED_MAX: usize = 20;
+
+const PROMPT: &str = "herd> ";
+
 /// Sends the lines, or standard input if there are none, and copies the answers to `out`.
-pub(in crate::cli) fn run(
-    to: Option<&str>,
-    config: Option<&Path>,
-    lines: &[OsString],
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    let address = address(to, config)?;
-    let stream = TcpStream::connect_timeout(&address, CONNECT_LIMIT).map_err(|error| {
-        Failure::CouldNotRun(format!(
-            "send: cannot connect to {address}: {} (is the herd running? start it with: herd up)",
-            described(&error, CONNECT_LIMIT)
-        ))
-    })?;
-    let input: Box<dyn Read + Send> =
-        if lines.is_empty() { Box::new(io::stdin()) } else { Box::new(io::Cursor::new(joined(lines))) };
-    exchange(stream, input, out, SILENCE_LIMIT)
-        .map_err(|message| Failure::CouldNotRun(format!("send: {address}: {message}")))
+pub(in crate::cli) fn run(options: &SendOptions, out: &mut dyn Write) -> Result<(), Failure> {
+    let addresses = addresses(options.to.as_deref(), options.config.as_deref())?;
+    let stream = connect(&addresses, options.timeout)?;
+    let address = addresses[0];
+    let lines: Vec<Vec<u8>> = options.lines.iter().map(|line| line.as_bytes().to_vec()).collect();
+    let is_asking = lines.is_empty() && io::stdin().is_terminal() && io::stderr().is_terminal();
+    let input: Box<dyn Read + Send> = if lines.is_empty() {
+        Box::new(io::stdin())
+    } else {
+        Box::new(io::Cursor::new(joined(&options.lines)))
+    };
+    let mut notes = Notes { rejected: 0, is_asking, err: &mut io::stderr() };
+    if is_asking {
+        notes.say("IAMAT ID POSITION TIME, or WHATSAT ID RADIUS ITEMS; Ctrl-D ends");
+        notes.prompt();
+    }
+    exchange(stream, input, out, options.timeout, &mut notes)
+        .map_err(|message| Failure::CouldNotRun(format!("send: {address}: {message}")))?;
+    if notes.rejected == 0 {
+        return Ok(());
+    }
+    if notes.rejected > EXPLAINED_MAX {
+        let more = notes.rejected - EXPLAINED_MAX;
+        notes.say(&format!("the node did not take {more} more"));
+    }
+    if explain::is_unquoted(&lines) {
+        notes.say("the command is one argument: quote it");
+    }
+    Err(Failure::Rejected)
+}
+
+/// What the user is told beside the answers.
+struct Notes<'a> {
+    /// Answers `?` so far.
+    rejected: usize,
+    /// A person types the commands.
+    is_asking: bool,
+    err: &'a mut dyn Write,
+}
+
+impl Notes<'_> {
+    fn say(&mut self, text: &str) {
+        let _ = writeln!(self.err, "herd send: {text}");
+    }
+
+    fn prompt(&mut self) {
+        let _ = write!(self.err, "{PROMPT}").and_then(|()| self.err.flush());
+    }
+
+    fn reject(&mut self, line: &[u8]) {
+        self.rejected += 1;
+        if self.rejected <= EXPLAINED_MAX || self.is_asking {
+            self.say(&explain::explain(line));
+        }
+    }
 }
 
 /// The lines as bytes, each followed by a line feed.
@@ -52,11 +97,26 @@ fn joined(lines: &[OsString]) -> Vec<u8> {
     lines.iter().flat_map(|line| [line.as_bytes(), b"\n"]).flatten().copied().collect()
 }
 
-/// The address that `--to` and `--config` select. Checks only the configuration's text: a client often cannot read the
+/// Tries the addresses in turn.
+fn connect(addresses: &[SocketAddr], timeout: Duration) -> Result<TcpStream, Failure> {
+    let mut last = None;
+    for address in addresses {
+        match TcpStream::connect_timeout(address, timeout) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = Some((address, error)),
+        }
+    }
+    let (address, error) = last.unwrap_or_else(|| unreachable!("a host has an address, or it is not found"));
+    let why = described(&error, timeout);
+    let remedy = "is the herd running? start it with: herd up";
+    Err(Failure::CouldNotRun(format!("send: cannot connect to {address}: {why} ({remedy})")))
+}
+
+/// The addresses that `--to` and `--config` select. Checks only the configuration's text: a client often cannot read the
 /// herd's key.
-fn address(to: Option<&str>, file: Option<&Path>) -> Result<SocketAddr, Failure> {
-    if let Some(address) = to.and_then(|to| to.parse().ok()) {
-        return Ok(address);
+fn addresses(to: Option<&str>, file: Option<&Path>) -> Result<Vec<SocketAddr>, Failure> {
+    if let Some(address) = to.and_then(numeric) {
+        return Ok(vec![address]);
     }
     let config = file.map_or_else(config::builtin, Config::read);
     for finding in config.text_findings() {
@@ -66,18 +126,38 @@ fn address(to: Option<&str>, file: Option<&Path>) -> Result<SocketAddr, Failure>
     let Some(name) = to.or(first) else {
         return Err(Failure::CouldNotRun("send: the configuration lists no nodes".to_owned()));
     };
-    config.client_address(name).ok_or_else(|| {
-        let near = did_you_mean(name, config.names());
-        let remedy = if near.is_empty() {
-            "give an address with a port, or the name of a node".to_owned()
-        } else {
-            near
-        };
-        Failure::Usage(format!(
-            "herd send: --to {} is unknown ({remedy}); see: herd send --help",
-            quoted(name)
-        ))
-    })
+    if let Some(address) = config.client_address(name) {
+        return Ok(vec![address]);
+    }
+    let near = did_you_mean(name, config.names());
+    let could_be_host = !name.is_empty() && (near.is_empty() || name.contains(['.', ':']));
+    if could_be_host && let Ok(addresses) = resolved(name) {
+        return Ok(addresses);
+    }
+    let remedy = if near.is_empty() {
+        "give the name of a node, or a host or address, with or without a port".to_owned()
+    } else {
+        near
+    };
+    let name = quoted(name);
+    Err(Failure::Usage(format!("herd send: --to {name} is unknown ({remedy}); see: herd send --help")))
+}
+
+/// An address in figures, with or without a port.
+fn numeric(to: &str) -> Option<SocketAddr> {
+    let bare = to.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(to);
+    let with_default = |ip: IpAddr| SocketAddr::new(ip, DEFAULT_CLIENT_PORT);
+    to.parse().ok().or_else(|| bare.parse().ok().map(with_default))
+}
+
+/// The addresses of a host, `hill.local` or `hill.local:8001`.
+fn resolved(host: &str) -> io::Result<Vec<SocketAddr>> {
+    let found = match host.rsplit_once(':') {
+        Some(_) => host.to_socket_addrs()?,
+        None => (host, DEFAULT_CLIENT_PORT).to_socket_addrs()?,
+    };
+    let found: Vec<SocketAddr> = found.collect();
+    if found.is_empty() { Err(ErrorKind::NotFound.into()) } else { Ok(found) }
 }
 
 /// The text of an error; for a timeout, the limit.
@@ -89,13 +169,25 @@ fn is_time_out(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
 }
 
-/// The state that the sending thread shares with the reading thread.
+/// What the sending thread shares with the reading thread.
+#[derive(Default)]
+struct Shared {
+    sent: Sent,
+    sending: Sending,
+}
+
+#[derive(Default)]
 enum Sending {
-    /// More input may follow: a user may be typing, so silence is not an error.
+    /// More input may follow: a user may be typing.
+    #[default]
     Open,
-    /// All input is sent, since this time.
-    Done(Instant),
+    /// All input is sent.
+    Done,
     Failed(String),
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Sends the input and shuts down the sending side. Copies answers until the node closes the connection.
@@ -103,134 +195,126 @@ fn exchange(
     stream: TcpStream,
     input: Box<dyn Read + Send>,
     out: &mut dyn Write,
-    silence_limit: Duration,
+    timeout: Duration,
+    notes: &mut Notes<'_>,
 ) -> Result<(), String> {
     let set_up = || {
-        stream.set_read_timeout(Some(LOOK_EVERY.min(silence_limit)))?;
-        stream.set_write_timeout(Some(silence_limit))?;
+        stream.set_read_timeout(Some(LOOK_EVERY.min(timeout)))?;
+        stream.set_write_timeout(Some(timeout))?;
         stream.try_clone()
     };
     let for_sender = set_up().map_err(|error| error.to_string())?;
-    let sending = Arc::new(Mutex::new(Sending::Open));
-    let of_sender = sending.clone();
+    let shared = Arc::new(Mutex::new(Shared::default()));
+    let of_sender = shared.clone();
     // Not joined: the thread may wait for standard input for ever. It ends with the process.
     thread::spawn(move || {
-        let state = send_all(for_sender, input, silence_limit);
-        *of_sender.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        if let Err(error) = send_all(for_sender, input, &of_sender) {
+            lock(&of_sender).sending = Sending::Failed(if is_time_out(&error) {
+                format!("the node read no input for {} s", timeout.as_secs())
+            } else {
+                format!("while sending: {error}")
+            });
+        }
     });
-    receive(stream, out, silence_limit, &sending)
+    receive(stream, out, timeout, &shared, notes)
 }
 
-fn send_all(mut stream: TcpStream, mut input: Box<dyn Read + Send>, limit: Duration) -> Sending {
-    let sent = io::copy(&mut input, &mut stream).and_then(|_| match stream.shutdown(Shutdown::Write) {
+fn send_all(
+    mut stream: TcpStream,
+    mut input: Box<dyn Read + Send>,
+    shared: &Mutex<Shared>,
+) -> io::Result<()> {
+    let mut chunk = [0; 4096];
+    loop {
+        let count = match input.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        // Before the node can answer.
+        lock(shared).sent.push(&chunk[..count]);
+        stream.write_all(&chunk[..count])?;
+    }
+    {
+        // Before the node can see the end and close.
+        let mut shared = lock(shared);
+        shared.sent.end();
+        shared.sending = Sending::Done;
+    }
+    match stream.shutdown(Shutdown::Write) {
         // The node closed the connection first.
         Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
         result => result,
-    });
-    match sent {
-        Ok(()) => Sending::Done(Instant::now()),
-        Err(error) if is_time_out(&error) => {
-            Sending::Failed(format!("the node read no input for {} s", limit.as_secs()))
-        }
-        Err(error) => Sending::Failed(format!("while sending: {error}")),
     }
 }
 
 fn receive(
     mut stream: TcpStream,
     out: &mut dyn Write,
-    silence_limit: Duration,
-    sending: &Mutex<Sending>,
+    timeout: Duration,
+    shared: &Mutex<Shared>,
+    notes: &mut Notes<'_>,
 ) -> Result<(), String> {
-    let mut last_read = Instant::now();
+    let mut answers = Answers::default();
+    let mut quiet_since = Instant::now();
     let mut chunk = [0; 4096];
     loop {
-        let read = stream.read(&mut chunk);
-        let mut sending = sending.lock().unwrap_or_else(PoisonError::into_inner);
-        match read {
-            Ok(0) => {
-                let state = std::mem::replace(&mut *sending, Sending::Open);
-                return if let Sending::Failed(message) = state { Err(message) } else { Ok(()) };
-            }
+        match stream.read(&mut chunk) {
+            Ok(0) => return at_end(&lock(shared)),
             Ok(count) => {
-                last_read = Instant::now();
-                drop(sending);
-                out.write_all(&chunk[..count])
-                    .and_then(|()| out.flush())
-                    .map_err(|error| format!("output: {error}"))?;
+                quiet_since = Instant::now();
+                let written = out.write_all(&chunk[..count]).and_then(|()| out.flush());
+                match written {
+                    // `herd send | head -1`: the user has seen enough.
+                    Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+                    written => written.map_err(|error| format!("output: {error}"))?,
+                }
+                let mut shared = lock(shared);
+                answers.push(&chunk[..count], &mut shared.sent, &mut |line| notes.reject(line));
+                if notes.is_asking && shared.sent.unanswered() == 0 {
+                    notes.prompt();
+                }
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if is_time_out(&error) => match &*sending {
-                Sending::Open => {}
-                Sending::Failed(message) => return Err(message.clone()),
-                Sending::Done(when) if last_read.max(*when).elapsed() < silence_limit => {}
-                Sending::Done(_) => return Err(described(&error, silence_limit)),
-            },
-            Err(error) => return Err(format!("while reading: {error}")),
+            Err(error) if is_time_out(&error) => {
+                let shared = lock(shared);
+                if let Sending::Failed(message) = &shared.sending {
+                    return Err(message.clone());
+                }
+                // A user who types may take his time. The node owes an answer, or its end after the end of the input.
+                let is_owed = shared.sent.unanswered() > 0 || matches!(shared.sending, Sending::Done);
+                if !is_owed {
+                    quiet_since = Instant::now();
+                } else if quiet_since.elapsed() >= timeout {
+                    return Err(format!("{}{}", described(&error, timeout), unanswered(&shared.sent)));
+                }
+            }
+            Err(_) => return at_end(&lock(shared)),
         }
+    }
+}
+
+/// What the end of the connection means.
+fn at_end(shared: &Shared) -> Result<(), String> {
+    let unanswered = unanswered(&shared.sent);
+    match &shared.sending {
+        _ if !unanswered.is_empty() => Err(format!("the node closed the connection{unanswered}")),
+        Sending::Done => Ok(()),
+        Sending::Open => Err("the node closed the connection before the input ended".to_owned()),
+        Sending::Failed(message) => Err(message.clone()),
+    }
+}
+
+/// ` with 1 of 3 lines unanswered`; empty if all lines are answered.
+fn unanswered(sent: &Sent) -> String {
+    match (sent.unanswered(), sent.lines()) {
+        (0, _) => String::new(),
+        (1, 1) => " with the line unanswered".to_owned(),
+        (unanswered, lines) => format!(" with {unanswered} of {lines} lines unanswered"),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::TcpListener;
-
-    /// A connection and the thread of its other end.
-    fn connected(node: impl FnOnce(TcpStream) + Send + 'static) -> (TcpStream, thread::JoinHandle<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        let address = listener.local_addr().expect("the listener is bound");
-        let thread = thread::spawn(move || node(listener.accept().expect("a client comes").0));
-        (TcpStream::connect(address).expect("the listener is there"), thread)
-    }
-
-    #[test]
-    fn more_is_sent_than_any_buffer_holds_and_all_comes_back() {
-        let (stream, node) = connected(|stream| {
-            let (mut from, mut to) = (&stream, &stream);
-            io::copy(&mut from, &mut to).expect("the client reads");
-        });
-        let bytes: Vec<u8> = (0..16_000_000_u32).map(|i| i.to_le_bytes()[1]).collect();
-        let mut out = Vec::new();
-        exchange(stream, Box::new(io::Cursor::new(bytes.clone())), &mut out, SILENCE_LIMIT)
-            .expect("all goes well");
-        assert!(out == bytes);
-        node.join().expect("the node ended well");
-    }
-
-    #[test]
-    fn a_silent_node_times_out() {
-        let (stream, node) = connected(|mut stream| {
-            let mut all = Vec::new();
-            stream.read_to_end(&mut all).expect("the client sends");
-            // Sends no answer and holds the connection until the client closes it.
-            let _ = stream.read(&mut [0]);
-            thread::sleep(Duration::from_millis(200));
-        });
-        let mut out = Vec::new();
-        let outcome = exchange(stream, Box::new(&b"x\n"[..]), &mut out, Duration::from_millis(50));
-        assert_eq!(outcome, Err("no answer within 0 s".to_owned()));
-        node.join().expect("the node ended well");
-    }
-
-    #[test]
-    fn an_address_is_found_by_number_by_name_or_by_default() {
-        for (to, expected) in
-            [(None, "127.0.0.1:8001"), (Some("Campbell"), "127.0.0.1:8005"), (Some("[::1]:7"), "[::1]:7")]
-        {
-            assert_eq!(address(to, None).ok(), expected.parse().ok(), "{to:?}");
-        }
-        let Err(Failure::Usage(message)) = address(Some("Hil"), None) else { panic!("an unknown node") };
-        assert_eq!(
-            message,
-            "herd send: --to \"Hil\" is unknown (did you mean \"Hill\"?); see: herd send --help"
-        );
-    }
-
-    #[test]
-    fn lines_are_sent_as_they_are() {
-        use std::os::unix::ffi::OsStringExt;
-        let lines = vec![OsString::from("a  b"), OsString::from_vec(vec![0xff, b'c'])];
-        assert_eq!(joined(&lines), b"a  b\n\xffc\n");
-    }
-}
+#[path = "send_tests.rs"]
+mod tests;
