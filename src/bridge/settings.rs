@@ -55,7 +55,7 @@ pub fn load(options: &Options) -> Result<Settings, Failure> {
     for finding in config.text_findings() {
         logging::tell(Level::Warn, &finding.to_string());
     }
-    logging::start(options.log_level.unwrap_or(LevelFilter::Info), options.log_format);
+    logging::start(&settings.node, options.log_level.unwrap_or(LevelFilter::Info), options.log_format);
     Ok(settings)
 }
 

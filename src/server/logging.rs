@@ -1,7 +1,7 @@
 //! Writes log lines to standard error, in the format that suits its reader.
 //!
-//! On a terminal, `simple_logger` writes them. Under systemd each line starts with its priority
-//! (sd-daemon(3)), and the journal adds the time. In a file or a pipe, lines are plain. An operator can
+//! On a terminal, `simple_logger` writes them, in colour. In a file or a pipe, lines are plain. Both have the time in UTC. In
+//! systemd's journal each line starts with its priority (sd-daemon(3)), and the journal adds the time. An operator can
 //! select lines of JSON instead.
 //!
 //! A node must not fail or wait because of its log. So it writes a line only if the reader has room for it.
@@ -14,6 +14,7 @@
 
 use std::fmt;
 use std::io::{IsTerminal, StderrLock, Write};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -42,9 +43,9 @@ pub enum LogFormat {
     Auto,
     /// A priority before each line, for systemd's journal.
     Journal,
-    /// Level and words.
+    /// Time, level and words.
     Text,
-    /// One JSON object per line: `unix_ms`, `level`, `message`.
+    /// One JSON object per line: `time`, `level`, `node`, `message`.
     Json,
 }
 
@@ -58,10 +59,14 @@ impl LogFormat {
     ];
 }
 
-/// Sends the log to standard error, down to `level`.
+/// The node that this process runs, for lines of JSON.
+static NODE: OnceLock<String> = OnceLock::new();
+
+/// Sends the log of this node to standard error, down to `level`.
 ///
 /// A second call changes nothing: the first logger stays.
-pub fn start(level: LevelFilter, format: LogFormat) {
+pub fn start(node: &str, level: LevelFilter, format: LogFormat) {
+    let _ = NODE.set(node.to_owned());
     let form = match format {
         LogFormat::Auto => Form::of_standard_error(level),
         LogFormat::Journal => Form::Journal,
@@ -75,7 +80,7 @@ pub fn start(level: LevelFilter, format: LogFormat) {
 
 impl Form {
     fn of_standard_error(level: LevelFilter) -> Self {
-        if std::env::var_os("JOURNAL_STREAM").is_some() {
+        if is_journal() {
             Form::Journal
         } else if std::io::stderr().is_terminal() {
             Form::Terminal(SimpleLogger::new().with_level(level))
@@ -85,11 +90,19 @@ impl Form {
     }
 }
 
+/// Whether standard error is the journal: systemd names its device and inode (systemd.exec(5), `JOURNAL_STREAM`). A program that
+/// a service starts inherits the variable, and may have its standard error elsewhere.
+fn is_journal() -> bool {
+    let Some(stream) = std::env::var_os("JOURNAL_STREAM") else { return false };
+    let Ok(stat) = rustix::fs::fstat(std::io::stderr()) else { return false };
+    stream.to_str() == Some(&format!("{}:{}", stat.st_dev, stat.st_ino))
+}
+
 /// Prints a message that is not part of the log to standard error: why a command failed, or the mistakes of a
 /// configuration. Under systemd each line has its priority here too. A closed standard error is ignored.
 pub fn tell(level: Level, text: &str) {
     let mut stderr = std::io::stderr().lock();
-    let to_journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let to_journal = is_journal();
     for line in text.lines() {
         let _ = match to_journal {
             true => writeln!(stderr, "<{}>{line}", priority(level)),
@@ -155,9 +168,15 @@ impl Logger {
 
     fn write(&self, stderr: &mut StderrLock, record: &Record) {
         let mut line = match &self.form {
-            Form::Terminal(logger) => return logger.log(record),
+            Form::Terminal(logger) => {
+                // In brackets after the level. A module's path, which is there otherwise, tells an operator nothing.
+                let time = Rfc3339(unix_ms()).to_string();
+                let dated =
+                    Record::builder().level(record.level()).target(&time).args(*record.args()).build();
+                return logger.log(&dated);
+            }
             Form::Journal => format!("<{}>{}", priority(record.level()), record.args()),
-            Form::Plain => format!("{:<5} {}", record.level(), record.args()),
+            Form::Plain => format!("{} {:<5} {}", Rfc3339(unix_ms()), record.level(), record.args()),
             Form::Json => json_line(unix_ms(), record),
         }
         .into_bytes();
@@ -179,17 +198,42 @@ fn has_room(stderr: &StderrLock) -> bool {
     }
 }
 
-fn unix_ms() -> u128 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis())
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds since 1970 as a date and time in UTC (RFC 3339).
+struct Rfc3339(u64);
+
+impl fmt::Display for Rfc3339 {
+    /// The date by the days since 1970: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`. Its
+    /// years begin in March, so that the leap day is their last.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let (days, ms) = (self.0 / 86_400_000 + 719_468, self.0 % 86_400_000);
+        let (era, day_of_era) = (days / 146_097, days % 146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let march_month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+        let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+        let year = era * 400 + year_of_era + u64::from(month <= 2);
+        let (hours, minutes, seconds) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{:03}Z", ms % 1_000)
+    }
 }
 
 /// A complete line of JSON; a long message is truncated.
-fn json_line(unix_ms: u128, record: &Record) -> String {
+fn json_line(unix_ms: u64, record: &Record) -> String {
     let mut message = record.args().to_string();
     let line = |message: &str| {
         let mut json = Json::default();
-        json.number("unix_ms", Some(unix_ms));
+        json.text("time", &Rfc3339(unix_ms).to_string());
         json.text("level", &record.level().as_str().to_ascii_lowercase());
+        if let Some(node) = NODE.get() {
+            json.text("node", node);
+        }
         json.text("message", message);
         json.finish().trim_end().to_owned()
     };
@@ -232,6 +276,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn dates_are_those_of_the_calendar() {
+        // By date(1): date -u -d @SECONDS.
+        for (seconds, date) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (68_169_600, "1972-02-29T00:00:00.000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000Z"),
+            (951_868_799, "2000-02-29T23:59:59.000Z"),
+            (951_868_800, "2000-03-01T00:00:00.000Z"),
+            (1_735_689_599, "2024-12-31T23:59:59.000Z"),
+            (1_795_737_600, "2026-11-27T00:00:00.000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(Rfc3339(seconds * 1000).to_string(), date);
+        }
+    }
+
+    #[test]
     fn a_line_of_json_is_whole_however_long_it_is() {
         for message in
             ["a \"b\"\n".to_owned(), "é\u{1}".repeat(LOG_LINE_BYTES_MAX), "x".repeat(2 * LOG_LINE_BYTES_MAX)]
@@ -241,7 +302,7 @@ mod tests {
             assert!(line.len() < LOG_LINE_BYTES_MAX && !line.contains('\n'), "{} bytes", line.len());
             let read: serde_json::Value =
                 serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-            assert_eq!((&read["unix_ms"], &read["level"]), (&7.into(), &"warn".into()));
+            assert_eq!((&read["time"], &read["level"]), (&"1970-01-01T00:00:00.007Z".into(), &"warn".into()));
             let logged = read["message"].as_str().expect("a string");
             assert!(
                 message.starts_with(logged) && (logged == message || logged.len() > 600),

@@ -7,14 +7,21 @@
 //! clients, so the watchdog detects a loop that hangs.
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use listenfd::ListenFd;
 use log::warn;
-use sd_notify::NotifyState;
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
+    SocketType, sendmsg_addr, socket_with,
+};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::limits::STATUS_EVERY_MS;
 
@@ -22,6 +29,10 @@ use super::limits::STATUS_EVERY_MS;
 pub const CLIENTS: &str = "clients";
 /// See [`CLIENTS`].
 pub const LINKS: &str = "links";
+
+/// The shortest time between two messages of the watchdog. A service manager that wants them more often is in error, and would
+/// take the node's time from its clients.
+const WATCHDOG_FLOOR: Duration = Duration::from_millis(100);
 
 /// Has the service manager close the listeners that it stores.
 pub fn let_go() {
@@ -50,7 +61,7 @@ impl Service {
         Service {
             stored: RefCell::new(stored),
             is_there: std::env::var_os("NOTIFY_SOCKET").is_some(),
-            watchdog: sd_notify::watchdog_enabled(),
+            watchdog: watchdog(|name| std::env::var(name).ok()),
             status: RefCell::default(),
         }
     }
@@ -60,7 +71,8 @@ impl Service {
     #[must_use]
     pub fn every(&self) -> Option<Duration> {
         let status = Duration::from_millis(STATUS_EVERY_MS);
-        self.is_there.then(|| self.watchdog.map_or(status, |watchdog| status.min(watchdog / 2)))
+        self.is_there
+            .then(|| self.watchdog.map_or(status, |watchdog| status.min((watchdog / 2).max(WATCHDOG_FLOOR))))
     }
 
     /// Takes the listener for this address, if the service manager has stored one.
@@ -73,8 +85,7 @@ impl Service {
     /// Gives the service manager a listener to store, instead of the old one of this name.
     pub fn keep(&self, name: &str, listener: &impl AsFd) {
         self.drop_kept(name);
-        let state = [NotifyState::FdStore, NotifyState::FdName(name)];
-        self.tell_with(&state, |state| sd_notify::notify_with_fds(state, &[listener.as_fd()]));
+        self.tell_with(&format!("FDSTORE=1\nFDNAME={name}"), Some(listener.as_fd()));
     }
 
     /// Drops the listeners of these names: if a node cannot start, its clients must be refused and not wait.
@@ -86,51 +97,125 @@ impl Service {
     }
 
     fn drop_kept(&self, name: &str) {
-        self.tell(&[NotifyState::FdStoreRemove, NotifyState::FdName(name)]);
+        self.tell(&format!("FDSTOREREMOVE=1\nFDNAME={name}"));
     }
 
     /// All listeners are bound, and the configuration is read.
     pub fn ready(&self, status: String) {
         // An unused listener belongs to another configuration. Without it, a client that connects there is refused at once.
         self.stored.borrow_mut().clear();
-        self.tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+        self.tell(&format!("READY=1\nSTATUS={status}"));
         *self.status.borrow_mut() = status;
     }
 
     /// The configuration is being reloaded; [`Service::ready`] comes after.
     pub fn reloading(&self) {
-        match NotifyState::monotonic_usec_now() {
-            Ok(now) => self.tell(&[NotifyState::Reloading, now]),
-            Err(error) => warn!("cannot report the reload to the service manager: {error}"),
-        }
+        // systemd compares it with the time of its own request.
+        let now = clock_gettime(ClockId::Monotonic);
+        let us = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={us}"));
     }
 
     /// The node is about to end.
     pub fn stopping(&self) {
-        self.tell(&[NotifyState::Stopping]);
+        self.tell("STOPPING=1");
     }
 
     /// Sends the watchdog message and the status.
     pub fn tick(&self, status: String) {
         let is_news = *self.status.borrow() != status;
         match (self.watchdog.is_some(), is_news) {
-            (true, true) => self.tell(&[NotifyState::Watchdog, NotifyState::Status(&status)]),
-            (true, false) => self.tell(&[NotifyState::Watchdog]),
-            (false, true) => self.tell(&[NotifyState::Status(&status)]),
+            (true, true) => self.tell(&format!("WATCHDOG=1\nSTATUS={status}")),
+            (true, false) => self.tell("WATCHDOG=1"),
+            (false, true) => self.tell(&format!("STATUS={status}")),
             (false, false) => {}
         }
         *self.status.borrow_mut() = status;
     }
 
-    fn tell(&self, state: &[NotifyState]) {
-        self.tell_with(state, sd_notify::notify);
+    fn tell(&self, state: &str) {
+        self.tell_with(state, None);
     }
 
-    fn tell_with(&self, state: &[NotifyState], how: impl Fn(&[NotifyState]) -> io::Result<()>) {
+    fn tell_with(&self, state: &str, descriptor: Option<BorrowedFd<'_>>) {
         if self.is_there
-            && let Err(error) = how(state)
+            && let Some(socket) = std::env::var_os("NOTIFY_SOCKET")
+            && let Err(error) = send(&socket, state, descriptor)
         {
             warn!("cannot reach the service manager: {error}");
         }
+    }
+}
+
+/// The watchdog's time by the environment (sd_watchdog_enabled(3)). 0 means that there is no watchdog.
+fn watchdog(variable: impl Fn(&str) -> Option<String>) -> Option<Duration> {
+    let us = variable("WATCHDOG_USEC")?.parse().ok().filter(|us| *us > 0)?;
+    let is_ours = variable("WATCHDOG_PID").is_none_or(|pid| pid == std::process::id().to_string());
+    is_ours.then(|| Duration::from_micros(us))
+}
+
+/// Sends a message, and a descriptor with it. A socket whose name begins with `@` is abstract: it has no file.
+fn send(socket: &OsStr, state: &str, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    let address = match socket.as_bytes() {
+        #[cfg(target_os = "linux")]
+        [b'@', name @ ..] => SocketAddrUnix::new_abstract_name(name)?,
+        _ => SocketAddrUnix::new(socket)?,
+    };
+    let sender = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let descriptors: Vec<_> = descriptor.into_iter().collect();
+    if !descriptors.is_empty() {
+        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    }
+    let bytes = [io::IoSlice::new(state.as_bytes())];
+    sendmsg_addr(&sender, &address, &bytes, &mut ancillary, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_watchdog_is_off_at_zero_and_for_another_process() {
+        let pid = std::process::id().to_string();
+        for (us, of, expected) in [
+            (None, None, None),
+            (Some("0"), None, None),
+            (Some("x"), None, None),
+            (Some("-1"), None, None),
+            (Some("2000000"), None, Some(Duration::from_secs(2))),
+            (Some("2000000"), Some(pid.as_str()), Some(Duration::from_secs(2))),
+            (Some("2000000"), Some("1"), None),
+        ] {
+            let found = watchdog(|name| if name == "WATCHDOG_USEC" { us } else { of }.map(str::to_owned));
+            assert_eq!(found, expected, "{us:?} {of:?}");
+        }
+    }
+
+    #[test]
+    fn a_tiny_watchdog_does_not_take_the_nodes_time() {
+        let service = Service {
+            is_there: true,
+            watchdog: Some(Duration::from_micros(1)),
+            status: RefCell::default(),
+            stored: RefCell::default(),
+        };
+        assert_eq!(service.every(), Some(WATCHDOG_FLOOR));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_abstract_socket_is_reached() {
+        use std::os::linux::net::SocketAddrExt;
+        use std::os::unix::net::{SocketAddr, UnixDatagram};
+        let name = format!("herd-notify-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).expect("a short name");
+        let manager = UnixDatagram::bind_addr(&address).expect("the name is free");
+        send(OsStr::new(&format!("@{name}")), "READY=1", None).expect("it listens");
+        let mut bytes = [0; 32];
+        let count = manager.recv(&mut bytes).expect("it was sent");
+        assert_eq!(&bytes[..count], b"READY=1");
     }
 }

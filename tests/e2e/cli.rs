@@ -206,3 +206,29 @@ fn send() {
     assert!(messages.starts_with(&expected), "{messages}");
     assert!(messages.ends_with("(is the herd running? start it with: herd up)\n"), "{messages}");
 }
+
+#[test]
+fn lines_for_the_journal_begin_with_a_priority_and_others_do_not() {
+    // Inherited from a service whose standard error is the journal, as this program's is not (systemd.exec(5)).
+    let output = herd(&["serve", "Nobody"]).env("JOURNAL_STREAM", "8:1").output().expect("it can be run");
+    let (status, _, messages) = told(&output);
+    assert_ne!(status, Some(0), "{messages}");
+    assert!(messages.starts_with("herd") && messages.contains("\"Nobody\""), "{messages}");
+}
+
+#[test]
+fn a_runtime_folder_that_is_not_absolute_is_no_folder() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-runtime", std::process::id()));
+    let of_node = folder.join("herd/Fake");
+    std::fs::create_dir_all(&of_node).expect("the folder can be written");
+    let _socket = std::os::unix::net::UnixListener::bind(of_node.join("control")).expect("it is free");
+    for given in ["", ".", "herd/.."] {
+        let mut status = herd(&["status", "Fake"]);
+        let output =
+            status.env("XDG_RUNTIME_DIR", given).current_dir(&folder).output().expect("it can be run");
+        let (status, _, messages) = told(&output);
+        assert_eq!(status, Some(1), "{messages}");
+        assert!(messages.starts_with("herd: status: \"Fake\" does not answer ("), "{given:?}: {messages}");
+    }
+    std::fs::remove_dir_all(&folder).expect("it is ours");
+}

@@ -104,7 +104,10 @@ fn all_nodes_of_machine() {
     assert!(!text.contains("Smith: up "), "{text}");
     let (code, _, messages) = status(&herd, &["Smith"]);
     assert_eq!(code, Some(1));
-    assert!(messages.starts_with("herd: status: \"Smith\" does not answer: "), "{messages}");
+    assert!(
+        messages.starts_with("herd: status: \"Smith\" is not running (start it with: herd serve Smith)"),
+        "{messages}"
+    );
     let (code, _, messages) = status(&herd, &["Hil"]);
     assert_eq!(code, Some(1));
     assert!(messages.ends_with("(did you mean \"Hill\"?)\n"), "{messages}");

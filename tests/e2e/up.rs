@@ -1,12 +1,13 @@
 //! The commands as a person or a service manager uses them: `up`, `serve`, `send`, `check`, `places near`.
 
-use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Output, Stdio};
 
 use herd_test_support::{
-    Herd, KIWI, LogReader, Node, Up, command, everyone_learns_of_everyone, is_free, runs, until,
+    Herd, KIWI, LogReader, Node, Up, command, everyone_learns_of_everyone, is_free, runs, runs_beside, until,
 };
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
 const NAMES: [&str; 5] = ["Campbell", "Hill", "Jaquez", "Singleton", "Smith"];
 
@@ -18,10 +19,14 @@ fn ran(command: &mut Command) -> (Option<i32>, String, String) {
 
 /// `herd send` to this node by its name in the configuration.
 fn send(herd: &Herd, name: &str, line: &str) -> String {
-    let (status, answer, messages) =
-        ran(command(None).args(["send", "--to", name, "--config"]).arg(herd.map("Hill")).arg(line));
+    let (status, answer, messages) = send_any(herd, name, line);
     assert_eq!((status, messages.as_str()), (Some(0), ""), "{line}");
     answer
+}
+
+/// The same for a line that the node may refuse: exit status, answer, messages.
+fn send_any(herd: &Herd, name: &str, line: &str) -> (Option<i32>, String, String) {
+    ran(command(None).args(["send", "--to", name, "--config"]).arg(herd.map("Hill")).arg(line))
 }
 
 /// The names of the places of an answer.
@@ -197,7 +202,8 @@ fn log_read_late() {
         herd["Hill"].ask("?");
         herd["Hill"].log.has("log lines were dropped: the log was not read in time")
     });
-    let is_whole = |line: &str| ["INFO ", "DEBUG", "WARN "].iter().any(|level| line.starts_with(level));
+    let is_whole =
+        |line: &str| ["INFO ", "DEBUG", "WARN "].iter().any(|level| line.get(25..30) == Some(level));
     assert!(herd["Hill"].log.tail().lines().all(is_whole), "{}", herd["Hill"].log.tail());
     herd["Hill"].log.wait_for("answer: ? ?");
     herd["Hill"].signal(Signal::TERM);
@@ -257,7 +263,14 @@ fn check_send_near() {
         let json = answer.strip_prefix(&format!("{at}\n")).unwrap_or_else(|| panic!("{answer}"));
         assert_eq!(json.trim_end(), text.trim_end(), "{name} answers as `places near` does");
     }
-    assert_eq!(send(&herd, &herd["Smith"].clients.to_string(), " no  command\t"), "?  no  command\t\n");
+    assert_eq!(
+        send_any(&herd, &herd["Smith"].clients.to_string(), " no  command\t"),
+        (
+            Some(3),
+            "?  no  command\t\n".to_owned(),
+            "herd send: \"no\" is not a command; the commands are IAMAT and WHATSAT\n".to_owned()
+        )
+    );
 }
 
 #[test]
@@ -271,4 +284,25 @@ fn protocol_example() {
     let (first, json) = herd["Campbell"].client().whatsat("WHATSAT kiwi.cs.ucla.edu 10 5");
     assert_eq!(first, at);
     assert_eq!(places(&json), NEAR_UCLA);
+}
+
+#[test]
+fn up_stops_though_its_log_is_not_read() {
+    let herd = Herd::pair().build();
+    let mut command = command(None);
+    command.args(["up", "--log-level", "trace", "--config"]).arg(herd.map("Hill"));
+    runs_beside(&mut command, herd.map("Hill")).env("NOTIFY_SOCKET", "@herd-nobody-listens");
+    let mut up = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it can be run");
+    until("a node listens", || TcpStream::connect(herd["Hill"].clients).is_ok());
+    // More lines than the pipe and all buffers hold.
+    let mut client = herd["Hill"].client();
+    for i in 0..3000 {
+        assert!(client.ask(&format!("IAMAT c{i} +1-1 {i}")).starts_with("AT Hill +"));
+    }
+    rustix::process::kill_process(Pid::from_child(&up), Signal::TERM).expect("it runs");
+    let status = up.wait().expect("it is ours");
+    assert_eq!(status.code(), Some(0));
+    let mut log = String::new();
+    up.stderr.take().expect("a pipe").read_to_string(&mut log).expect("it is text");
+    assert!(!log.contains("service manager"), "the nodes have no service manager: {log}");
 }

@@ -8,5 +8,6 @@ pub(super) mod serve;
 pub(super) mod status;
 #[cfg(feature = "up")]
 mod supervise;
+mod terminal;
 #[cfg(feature = "up")]
 pub(super) mod up;

@@ -8,11 +8,50 @@
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 /// The longest line, in bytes. A longer line is split: a node that never ends its line must not fill the memory.
 pub(in crate::cli) const PIECE_BYTES_MAX: usize = 8 * 1024;
 
 /// A writer of lines, shared by all sinks that use it.
 pub(in crate::cli) type Target = Arc<Mutex<dyn Write + Send>>;
+
+/// How long a reader of standard error may have no room before lines are dropped.
+const ROOM_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+
+/// Standard error, without waiting for a reader that does not read: lines are dropped then, and counted. A supervisor that waits
+/// for its log can neither start nor stop a node.
+#[derive(Default)]
+pub(in crate::cli) struct PatientStderr {
+    lost: usize,
+}
+
+impl Write for PatientStderr {
+    /// Writes a line, or drops it.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut stderr = io::stderr().lock();
+        // Who has not read for a while gets no second wait.
+        let wait = if self.lost == 0 { ROOM_WAIT } else { Timespec::default() };
+        let has_room = {
+            let mut polled = [PollFd::new(&stderr, PollFlags::OUT)];
+            poll(&mut polled, Some(&wait)).is_ok() && polled[0].revents().contains(PollFlags::OUT)
+        };
+        if !has_room {
+            self.lost += 1;
+            return Ok(line.len());
+        }
+        if self.lost > 0 {
+            let _ = writeln!(stderr, "{} lines were dropped: the log was not read in time", self.lost);
+            self.lost = 0;
+        }
+        // A ready pipe takes this much at once (pipe(7), PIPE_BUF).
+        stderr.write(&line[..line.len().min(4096)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Writes the lines of one node, each with its prefix.
 #[derive(Clone)]

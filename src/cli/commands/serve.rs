@@ -27,8 +27,8 @@ pub(in crate::cli) fn serve(
     reread: impl Fn() -> Result<(Checked, usize), String> + 'static,
     node: RunNode,
 ) -> Result<(), String> {
-    server::logging::start(options.log_level, options.log_format);
     let name = checked.nodes[me].name.clone();
+    server::logging::start(&name, options.log_level, options.log_format);
     let supervised = options.stops_with_stdin;
     let reread = move || reread().map(|(checked, me)| plan(checked, me, supervised));
     node(plan(checked, me, supervised), Box::new(reread)).map_err(|error| format!("{name}: {error}"))

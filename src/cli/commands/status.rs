@@ -2,11 +2,12 @@
 //!
 //! The node formats the answer, so this program and a node of another release understand each other.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::terminal::for_terminal;
 use crate::cli::Failure;
 use crate::config::{did_you_mean, quoted};
 use crate::server::control::{self, Request};
@@ -19,7 +20,9 @@ const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 /// Prints the status of the node of this name, or of all nodes that run on this machine.
 pub(in crate::cli) fn run(name: Option<&str>, request: Request, out: &mut dyn Write) -> Result<(), Failure> {
     let answers = name.map_or_else(|| all(request), |name| ask(name, request))?;
-    out.write_all(answers.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+    out.write_all(&for_terminal(answers.as_bytes(), io::stdout().is_terminal()))
+        .and_then(|()| out.flush())
+        .map_err(|error| match error.kind() {
         // The reader closed the pipe.
         ErrorKind::BrokenPipe => Failure::Reported,
         _ => Failure::CouldNotRun(format!("status: standard output: {error}")),
@@ -50,14 +53,16 @@ fn all(request: Request) -> Result<String, Failure> {
 }
 
 fn ask(name: &str, request: Request) -> Result<String, Failure> {
-    let (mut denied, mut silent, mut last) = (false, false, None);
+    let (mut denied, mut silent, mut refused, mut last) = (false, false, false, None);
     for path in sockets(name) {
-        match UnixStream::connect(&path).and_then(|stream| exchange(stream, request)) {
+        match control::connect(&path).and_then(|stream| exchange(stream, request)) {
             Ok(answer) => return Ok(answer),
             Err(error) => {
                 denied |= error.kind() == ErrorKind::PermissionDenied;
                 // A read that reached its time limit.
                 silent |= matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+                // A node that was killed leaves its socket behind.
+                refused |= error.kind() == ErrorKind::ConnectionRefused;
                 last = Some((path, error));
             }
         }
@@ -72,19 +77,26 @@ fn ask(name: &str, request: Request) -> Result<String, Failure> {
         let message = format!("{} does not answer: its process is stopped or hangs ({remedy})", quoted(name));
         return Err(Failure::CouldNotRun(format!("status: {message}")));
     }
-    // A node whose socket is there but refuses is not a typing mistake.
+    if refused && !denied {
+        let start = if name.contains('/') { "NAME" } else { name };
+        let message = format!("{} is not running (start it with: herd serve {start})", quoted(name));
+        return Err(Failure::CouldNotRun(format!("status: {message}")));
+    }
     let near = did_you_mean(name, names.iter().map(String::as_str).filter(|known| *known != name));
     let remedy = match () {
         () if denied => "only the node's user and root can open its control socket: use sudo".to_owned(),
         () if !near.is_empty() => near,
-        () => "start it with: herd serve NAME; to ask all nodes of this machine: herd status".to_owned(),
+        () if names.is_empty() => format!("no node runs on this machine; start it with: herd serve {name}"),
+        () => format!("the nodes on this machine: {}", names.join(", ")),
     };
-    let why = last.map(|(path, error)| format!(": {}: {error}", path.display())).unwrap_or_default();
+    let why = last.map(|(path, error)| format!(": {}: {error}", path.display()));
+    // A socket that is not there says nothing that its name does not.
+    let why = why.filter(|_| denied || name.contains('/')).unwrap_or_default();
     Err(Failure::CouldNotRun(format!("status: {} does not answer{why} ({remedy})", quoted(name))))
 }
 
 fn running(name: &str) -> Option<UnixStream> {
-    control::paths(name).into_iter().find_map(|path| UnixStream::connect(path).ok())
+    control::paths(name).into_iter().find_map(|path| control::connect(&path).ok())
 }
 
 /// The sockets to try. A name with a slash is the path of a socket.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use log::LevelFilter;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::output::{Sink, Target};
+use super::output::{PatientStderr, Sink, Target};
 use super::supervise::{Event, Herd, Job, Policy};
 use crate::cli::Failure;
 use crate::config::{Checked, Config, Keys};
@@ -47,7 +47,7 @@ pub(in crate::cli) fn run(config: &Config, checked: &Checked, options: &Options)
         Some(keys) => keys.clone(),
         None => Keys::fresh().map_err(|error| could_not(format!("cannot generate a key: {error}")))?,
     };
-    let terminal: Target = Arc::new(Mutex::new(io::stderr()));
+    let terminal: Target = Arc::new(Mutex::new(PatientStderr::default()));
     let width = checked.nodes.iter().map(|node| node.name.len()).max().unwrap_or(0).max(OWN_NAME.len());
     let own = Sink::named(OWN_NAME, width, terminal.clone());
     let mut jobs = Vec::new();
@@ -83,6 +83,12 @@ fn allow_many_files() {
 /// The command line of a node.
 fn command(program: &Path, name: &str, options: &Options) -> Command {
     let mut command = Command::new(program);
+    // The service manager, if there is one, knows this process alone.
+    for variable in
+        ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]
+    {
+        command.env_remove(variable);
+    }
     command.arg("serve").arg("--supervised");
     command.args(["--log-level", &options.log_level.as_str().to_ascii_lowercase()]);
     if let Some(file) = &options.config {

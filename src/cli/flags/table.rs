@@ -66,8 +66,8 @@ const LOG_FORMAT: Flag = Flag {
     value: Some("FORMAT"),
     is_required: false,
     short: "the log format: auto, journal, text or json; default auto",
-    long: "Format auto adds priorities under systemd and colours on a terminal; elsewhere lines are plain. Format json \
-           writes one object per line, with unix_ms, level and message.",
+    long: "Format auto writes the time in UTC, the level and the message, in colour on a terminal; for systemd's journal, a \
+           priority instead of the time. Format json writes one object per line, with time, level, node and message.",
 };
 
 /// A required file.

@@ -1,8 +1,9 @@
 //! A node's control socket: serves its status to the board's users. The client port does not.
 //!
 //! Per-node status is served on a Unix socket that only the node's user and root can open. Its folder exists until the next
-//! boot: systemd's RuntimeDirectory; without systemd `$XDG_RUNTIME_DIR/herd/NAME`, or else a folder in /run or /tmp. A node
-//! that cannot create the socket logs a warning and runs without.
+//! boot: systemd's RuntimeDirectory, `$XDG_RUNTIME_DIR/herd/NAME`, `/run/user/UID/herd/NAME`, or root's `/run/herd/NAME`. No
+//! folder is used that another user can prepare, such as one in /tmp: a socket of his would get the requests and answer them.
+//! A node that cannot create the socket logs a warning and runs without.
 //!
 //! A caller sends one line and reads to the end. The node answers a few callers at a time, each in bounded time, so they
 //! can use little of its memory and time. Independent of the runtime.
@@ -29,6 +30,9 @@ pub const CONTROLS_MAX: usize = 4;
 pub const CONTROL_MS_MAX: u64 = 2_000;
 
 const SOCKET: &str = "control";
+
+/// The folder of the nodes that systemd or root runs. Only root can prepare it.
+const SYSTEM_BASE: &str = "/run/herd";
 
 /// The requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,18 +125,71 @@ impl Drop for Control {
 fn own_folder(name: &str) -> Option<PathBuf> {
     // systemd gives a folder to each unit, and a unit is a node.
     let given = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from).filter(|path| path.is_absolute());
-    given.or_else(|| bases().into_iter().next().map(|base| base.join(name)))
+    given.or_else(|| own_bases().into_iter().next().map(|base| base.join(name)))
 }
 
-/// The folders that hold a folder for each node, the one that this process would use first.
-fn bases() -> Vec<PathBuf> {
+/// The folders of this user, the one that a node uses first.
+fn own_bases() -> Vec<PathBuf> {
     let user = rustix::process::getuid();
-    let of_user = std::env::var_os("XDG_RUNTIME_DIR").map(|base| Path::new(&base).join("herd"));
-    let of_system = Some(PathBuf::from("/run/herd"));
-    let last = Some(PathBuf::from(format!("/tmp/herd-{}", user.as_raw())));
-    let mut bases = if user.is_root() { vec![of_user, of_system] } else { vec![of_user, last, of_system] };
-    bases.retain(Option::is_some);
-    bases.into_iter().flatten().collect()
+    // Empty or relative counts as unset (XDG Base Directory Specification).
+    let given = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|base| base.is_absolute());
+    let of_user = PathBuf::from(format!("/run/user/{}", user.as_raw()));
+    let is_own = fs::symlink_metadata(&of_user).is_ok_and(|folder| folder.uid() == user.as_raw());
+    let users = [given, (is_own && !user.is_root()).then_some(of_user)];
+    let mut bases: Vec<PathBuf> = users.into_iter().flatten().map(|base| base.join("herd")).collect();
+    if user.is_root() {
+        bases.push(PathBuf::from(SYSTEM_BASE));
+    }
+    bases.dedup();
+    bases
+}
+
+/// The folders that hold a folder for each node. Root finds the nodes of all users.
+fn bases() -> Vec<PathBuf> {
+    let mut bases = own_bases();
+    bases.push(PathBuf::from(SYSTEM_BASE));
+    if rustix::process::getuid().is_root() {
+        let users = fs::read_dir("/run/user").into_iter().flatten().flatten();
+        bases.extend(users.map(|user| user.path().join("herd")));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    bases.retain(|base| seen.insert(base.clone()));
+    bases
+}
+
+/// Connects to a control socket, unless another user listens there than may: this user, root, whoever root gave a folder
+/// in [`SYSTEM_BASE`] to, and for root the user whose folder it is.
+///
+/// # Errors
+/// Those of the connection; `PermissionDenied` for another user's socket.
+pub fn connect(path: &Path) -> io::Result<UnixStream> {
+    let stream = UnixStream::connect(path)?;
+    let (peer, me) = (peer_uid(&stream)?, rustix::process::geteuid().as_raw());
+    let owner = || fs::symlink_metadata(path.parent().unwrap_or(path)).map(|folder| folder.uid());
+    let is_known = peer == me || peer == 0 || path.starts_with(SYSTEM_BASE) || (me == 0 && owner()? == peer);
+    if is_known {
+        Ok(stream)
+    } else {
+        let message = format!("user {peer} listens there");
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+    }
+}
+
+/// The user at the other end of a socket.
+#[cfg(target_os = "linux")]
+fn peer_uid(stream: &impl std::os::fd::AsFd) -> io::Result<u32> {
+    Ok(rustix::net::sockopt::socket_peercred(stream)?.uid.as_raw())
+}
+
+/// Elsewhere the rights of the folder alone decide.
+#[cfg(not(target_os = "linux"))]
+fn peer_uid(_: &impl std::os::fd::AsFd) -> io::Result<u32> {
+    Ok(rustix::process::geteuid().as_raw())
+}
+
+/// Whether the node answers the caller at the other end: its own user, and root.
+pub(crate) fn is_allowed(stream: &impl std::os::fd::AsFd) -> bool {
+    peer_uid(stream).is_ok_and(|peer| peer == 0 || peer == rustix::process::geteuid().as_raw())
 }
 
 /// Where the node of this name may be found, if it runs.

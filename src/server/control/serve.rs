@@ -4,7 +4,7 @@ use std::io;
 
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use super::{CONTROL_MS_MAX, CONTROLS_MAX, REQUEST_BYTES_MAX, Request};
+use super::{CONTROL_MS_MAX, CONTROLS_MAX, REQUEST_BYTES_MAX, Request, is_allowed};
 use crate::server::acceptor::{Newcomer, Ticket, answer_few};
 use crate::server::events::{Subscriber, watch};
 use crate::server::herd_status::{INQUIRY_MS_MAX, herd_answer};
@@ -25,6 +25,10 @@ async fn answer<R: NodeRuntime>(
     mut stream: R::UnixStream,
     ticket: Ticket,
 ) -> io::Result<()> {
+    // The socket's rights say the same, where the file system keeps them.
+    if !is_allowed(&stream) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
     let asked = ticket.read(server, read_request(&mut stream));
     let (request, place) = server.in_time(CONTROL_MS_MAX, asked).await?;
     let _place = place.ok_or(io::ErrorKind::QuotaExceeded)?;

@@ -47,7 +47,7 @@ pub trait Runtime: Sized + 'static {
     /// A listener on a Unix socket.
     type UnixListener: 'static;
     /// A connection to a Unix socket.
-    type UnixStream: AsyncRead + AsyncWrite + Unpin + 'static;
+    type UnixStream: AsyncRead + AsyncWrite + AsFd + Unpin + 'static;
     /// The signals that are waited for.
     type Signals: 'static;
 

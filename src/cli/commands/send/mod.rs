@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::terminal::for_terminal;
 use crate::cli::Failure;
 use crate::cli::flags::parse::SendOptions;
 use crate::config::{self, Config, did_you_mean, quoted};
@@ -46,7 +47,8 @@ pub(in crate::cli) fn run(options: &SendOptions, out: &mut dyn Write) -> Result<
     } else {
         Box::new(io::Cursor::new(joined(&options.lines)))
     };
-    let mut notes = Notes { rejected: 0, is_asking, err: &mut io::stderr() };
+    let on_terminal = io::stdout().is_terminal();
+    let mut notes = Notes { rejected: 0, is_asking, on_terminal, err: &mut io::stderr() };
     if is_asking {
         notes.say("IAMAT ID POSITION TIME, or WHATSAT ID RADIUS ITEMS; Ctrl-D ends");
         notes.prompt();
@@ -72,6 +74,8 @@ struct Notes<'a> {
     rejected: usize,
     /// A person types the commands.
     is_asking: bool,
+    /// The answers go to a terminal.
+    on_terminal: bool,
     err: &'a mut dyn Write,
 }
 
@@ -264,7 +268,9 @@ fn receive(
             Ok(0) => return at_end(&lock(shared)),
             Ok(count) => {
                 quiet_since = Instant::now();
-                let written = out.write_all(&chunk[..count]).and_then(|()| out.flush());
+                let written = out
+                    .write_all(&for_terminal(&chunk[..count], notes.on_terminal))
+                    .and_then(|()| out.flush());
                 match written {
                     // `herd send | head -1`: the user has seen enough.
                     Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
