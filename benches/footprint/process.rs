@@ -113,14 +113,13 @@ impl Node {
         Node(node.unwrap_or_else(|error| panic!("{words:?}: {error}")))
     }
 
-    /// Milliseconds until a client is let in.
-    pub(crate) fn wait_for(address: SocketAddr) -> f64 {
+    /// Waits until a client is let in.
+    pub(crate) fn wait_for(address: SocketAddr) {
         let started = Instant::now();
         while TcpStream::connect(address).is_err() {
             assert!(started.elapsed() < START_MAX, "the node at {address} does not start");
             std::thread::sleep(Duration::from_micros(200));
         }
-        started.elapsed().as_secs_f64() * 1e3
     }
 
     /// Tells it to stop, as systemd does, and waits until it has. A tool that watches from outside has the node for its

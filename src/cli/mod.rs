@@ -17,7 +17,7 @@ use crate::config::{self, Checked, Config, Environment, Finding, Keys, Severity,
 use crate::server::logging::{LogFormat, tell};
 use crate::server::{NodeConfig, ReloadFn, RunError, service};
 #[cfg(feature = "up")]
-use commands::up;
+use commands::{init, up};
 use commands::{places, send, serve, status};
 use flags::parse::{self, Command};
 
@@ -89,6 +89,12 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
         }
         Command::Serve { .. } => unreachable!("carry_out handles it"),
         Command::Send(options) => send::run(&options, &mut out),
+        #[cfg(feature = "up")]
+        Command::Init { boards, out: folder } => init::run(&boards, &init::folder(folder), &mut out),
+        #[cfg(not(feature = "up"))]
+        Command::Init { .. } => Err(Failure::CouldNotRun(
+            "init: this build runs only single nodes (run herd init where you build the herd)".to_owned(),
+        )),
         Command::Status { name, request } => status::run(name.as_deref(), request, &mut out),
         Command::Check { config, node } => check(&read(config.as_deref()), node.as_deref(), &mut out),
         Command::Token { config } => {

@@ -16,6 +16,7 @@ const HELP: &[(&str, &str)] = &[
     ("help-up.txt", "up --help"),
     ("help-up-short.txt", "up -h"),
     ("help-serve.txt", "serve --help"),
+    ("help-init.txt", "init --help"),
     ("help-send.txt", "send --help"),
     ("help-status.txt", "status --help"),
     ("help-check.txt", "check --help"),
@@ -79,10 +80,11 @@ fn help_texts() {
 
 #[test]
 fn version() {
-    assert_eq!(
-        ran(&["--version"]),
-        (Some(0), format!("herd {}\n", env!("CARGO_PKG_VERSION")), String::new())
-    );
+    let (status, text, messages) = ran(&["--version"]);
+    assert_eq!((status, messages.as_str()), (Some(0), ""));
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    assert!(text.starts_with(&format!("herd {} (", env!("CARGO_PKG_VERSION"))), "{text}");
+    assert!(text.contains(&format!("{arch}-{os}; up page")), "{text}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What the commands do: one file each.
 
 #[cfg(feature = "up")]
+pub(super) mod init;
+#[cfg(feature = "up")]
 mod output;
 pub(super) mod places;
 pub(super) mod send;

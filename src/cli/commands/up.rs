@@ -186,7 +186,7 @@ fn next_steps(config: &Config, program: &str, flag: &str) -> String {
 }
 
 /// Quotes a word for a shell.
-fn shell_word(word: &str) -> String {
+pub(super) fn shell_word(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()

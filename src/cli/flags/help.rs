@@ -14,9 +14,26 @@ pub(in crate::cli) enum Detail {
     Long,
 }
 
-/// `herd 0.1.0` and a line feed.
+/// Version, commit, target and features: `herd 0.1.0 (3f2a9c1, aarch64-linux; up page tls)` and a line feed. The scripts that
+/// make packages name the commit; a build by cargo alone has none.
 pub(in crate::cli) fn version() -> String {
-    format!("herd {}\n", env!("CARGO_PKG_VERSION"))
+    let commit = option_env!("HERD_COMMIT").map(|commit| format!("{commit}, ")).unwrap_or_default();
+    let mut features = String::new();
+    for (name, is_built_in) in [
+        ("up", cfg!(feature = "up")),
+        ("page", cfg!(feature = "page")),
+        ("import", cfg!(feature = "import")),
+        ("upstream", cfg!(feature = "upstream")),
+        ("tls", cfg!(feature = "tls")),
+        ("portable", cfg!(feature = "portable")),
+    ] {
+        if is_built_in {
+            features.push(' ');
+            features.push_str(name);
+        }
+    }
+    let (arch, os) = (std::env::consts::ARCH, std::env::consts::OS);
+    format!("herd {} ({commit}{arch}-{os};{features})\n", env!("CARGO_PKG_VERSION"))
 }
 
 /// Help for the whole program.
@@ -25,7 +42,7 @@ pub(in crate::cli) fn program() -> String {
     wrap(&mut text, &format!("herd {}: {ABOUT}.", env!("CARGO_PKG_VERSION")), "");
     text.push_str("\nUsage: herd COMMAND ...\n\nCommands:\n");
     list(&mut text, COMMANDS.iter());
-    text.push_str("\nFlags:\n  -h, --help     print this text; for a command's flags: herd COMMAND --help\n");
+    text.push_str("\nFlags:\n  -h, --help     print this text; for a command's flags: herd help COMMAND\n");
     text.push_str("  -V, --version  print the version\n");
     for note in NOTES {
         text.push('\n');

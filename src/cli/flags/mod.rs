@@ -1,5 +1,7 @@
 //! The flags of the commands: a table, the parser that it drives, and the help and manual page made of it.
 
+#[cfg(test)]
+mod completions;
 pub(super) mod help;
 #[cfg(test)]
 mod man;

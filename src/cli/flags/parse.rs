@@ -44,6 +44,10 @@ pub(in crate::cli) enum Command {
         supervised: bool,
     },
     Send(SendOptions),
+    Init {
+        boards: Vec<String>,
+        out: Option<PathBuf>,
+    },
     Status {
         name: Option<String>,
         request: Request,
@@ -139,6 +143,11 @@ fn command(parser: &mut lexopt::Parser) -> Result<Chosen, UsageError> {
                 return Ok(Chosen::Text(help::group(word)));
             }
             (Some(Arg::Short('V') | Arg::Long("version")), None) => return Ok(Chosen::Text(help::version())),
+            // `herd help serve` is `herd serve --help`.
+            (Some(Arg::Value(word)), None) if word == "help" => {
+                let rest = parser.raw_args().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
+                *parser = lexopt::Parser::from_args(rest.into_iter().chain(["--help".into()]));
+            }
             (Some(Arg::Value(word)), _) => {
                 let word = word.to_string_lossy().into_owned();
                 let Some(known) = candidates.clone().find(|known| *known == word) else {
@@ -436,6 +445,14 @@ fn build(given: &Given) -> Result<Command, UsageError> {
                 lines: given.operands.clone(),
             })
         }
+        ["init"] => Command::Init {
+            boards: given
+                .operands
+                .iter()
+                .map(|board| given.text("NAME=ADDRESS", board))
+                .collect::<Result<_, _>>()?,
+            out: given.path("out"),
+        },
         ["status"] => Command::Status {
             name: given.operands.first().map(|name| given.text("NAME", name)).transpose()?,
             request: match (given.flag("all").is_some(), given.flag("json").is_some()) {

@@ -72,8 +72,11 @@ fn each_command_is_understood() {
                 file: path("p"),
             },
         ),
-        ("--version", Command::Print("herd 0.1.0\n".into())),
+        ("--version", Command::Print(help::version())),
         ("places -h", Command::Print(help::group("places"))),
+        ("help", Command::Print(help::program())),
+        ("help up", Command::Print(help::command(&COMMANDS[0], Detail::Long))),
+        ("help places", Command::Print(help::group("places"))),
         ("up nonsense --help", Command::Print(help::command(&COMMANDS[0], Detail::Long))),
     ] {
         assert_eq!(parsed(line), Ok(command), "{line}");
@@ -115,7 +118,10 @@ fn imports_are_understood() {
 #[test]
 fn wrong_usage_names_the_word_and_what_was_meant() {
     for (line, message) in [
-        ("", "herd: no command (one of: up, serve, send, status, check, token, places); see: herd --help"),
+        (
+            "",
+            "herd: no command (one of: up, serve, init, send, status, check, token, places); see: herd --help",
+        ),
         ("srve Hill", "herd: unknown command \"srve\" (did you mean \"serve\"?); see: herd --help"),
         ("frobnicate", "herd: unknown command \"frobnicate\"; see: herd --help"),
         ("--config x up", "herd: unknown flag \"--config\" (the command comes first); see: herd --help"),

@@ -126,6 +126,29 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
         examples: &["herd serve Hill", "herd serve pi-kitchen --config /etc/herd/herd.json"],
     },
     Entry {
+        words: &["init"],
+        operands: "[NAME=ADDRESS...]",
+        operand_counts: (0, usize::MAX),
+        short: "writes the configuration and the key of a new herd",
+        long: &[
+            "herd init writes herd.json and key, which must not be there yet, and prints how to go on. Without operands it asks for \
+             the nodes. Neighbours form a ring, and from four nodes on also chords, so that no loss of one node cuts off another.",
+            "Ports: 8001 for clients, 9001 for links, 8011 for the page; further nodes at the same address have the next ones. Only \
+             loopback addresses: the herd runs on this machine with herd up.",
+        ],
+        flags: &[Flag {
+            name: "out",
+            value: Some("FOLDER"),
+            is_required: false,
+            short: "the folder of the two files; default: the current one",
+            long: "",
+        }],
+        examples: &[
+            "herd init Hill=192.168.1.11 Smith=192.168.1.12 --out ~/my-herd",
+            "herd init Hill=127.0.0.1 Smith=127.0.0.1 --out trial",
+        ],
+    },
+    Entry {
         words: &["send"],
         operands: "[LINE...]",
         operand_counts: (0, usize::MAX),
