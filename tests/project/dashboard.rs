@@ -186,3 +186,21 @@ fn data_source() {
     // An id would be another's in another Grafana.
     assert!(dashboard["id"].is_null() && dashboard["uid"] == "herd");
 }
+
+/// The rules are checked for their form by promtool in CI.
+#[test]
+fn alert_rules_ask_for_what_a_node_exports() {
+    let rules = include_str!("../../cross/package/alerts.yml");
+    let exported = exported();
+    let words = rules.lines().filter(|line| line.trim_start().starts_with("expr:")).flat_map(|line| {
+        line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| word.starts_with("herd_"))
+    });
+    let asked: BTreeSet<&str> = words.collect();
+    assert!(asked.len() >= 6, "{asked:?}");
+    for name in asked {
+        assert!(exported.contains(name), "no node exports {name}");
+    }
+    for label in rules.split("$labels.").skip(1) {
+        assert!(label.starts_with("instance ") || label.starts_with("neighbour "), "{}", &label[..20]);
+    }
+}
