@@ -24,6 +24,7 @@ mod graph;
 mod json;
 mod keys;
 mod listeners;
+mod not_json;
 mod places;
 mod read;
 #[cfg(test)]

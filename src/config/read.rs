@@ -17,9 +17,9 @@ use crate::files::open_regular;
 use crate::proto::limits::CLIENTS_PER_ADDRESS;
 
 use super::addresses::unusable;
-use super::board::{has_comment, wrong_language};
 use super::finding::{Findings, did_you_mean, quoted};
 use super::json::{self, Document};
+use super::not_json::{has_comment, wrong_language};
 use super::{
     At, CLIENTS_PER_ADDRESS_MAX, CONFIG_BYTES_MAX, ClockTrust, Config, EDGES_MAX, EdgeSpec, GATEWAYS_MAX,
     NAME_BYTES_MAX, NODES_MAX, NodeSpec, SNAPSHOT_S_MAX, SNAPSHOT_S_MIN,

@@ -68,6 +68,14 @@ fn mistakes_of_shape_are_reported_with_their_line() {
                 "m:1: nodes.A: the member \"links\" is missing (add \"links\": \"ADDRESS:PORT\")",
             ],
         ),
+    ] {
+        assert_eq!(found_in(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_is_saved_by_mistake_is_named() {
+    for (text, expected) in [
         (
             "\u{feff}{ }".to_owned(),
             vec!["m:1: the file begins with a byte order mark (BOM) (save it as UTF-8 without BOM)"],

@@ -19,6 +19,7 @@ const HELP: &[(&str, &str)] = &[
     ("help-init.txt", "init --help"),
     ("help-send.txt", "send --help"),
     ("help-status.txt", "status --help"),
+    ("help-clients.txt", "clients --help"),
     ("help-check.txt", "check --help"),
     ("help-places.txt", "places --help"),
     ("help-places-near.txt", "places near --help"),
@@ -210,16 +211,16 @@ fn send() {
 }
 
 #[test]
-fn lines_for_the_journal_begin_with_a_priority_and_others_do_not() {
+fn journal_priorities() {
     // Inherited from a service whose standard error is the journal, as this program's is not (systemd.exec(5)).
     let output = herd(&["serve", "Nobody"]).env("JOURNAL_STREAM", "8:1").output().expect("it can be run");
-    let (status, _, messages) = told(&output);
+    let (status, _, messages) = outcome(&output);
     assert_ne!(status, Some(0), "{messages}");
     assert!(messages.starts_with("herd") && messages.contains("\"Nobody\""), "{messages}");
 }
 
 #[test]
-fn a_runtime_folder_that_is_not_absolute_is_no_folder() {
+fn runtime_folder_relative() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-runtime", std::process::id()));
     let of_node = folder.join("herd/Fake");
     std::fs::create_dir_all(&of_node).expect("the folder can be written");
@@ -228,7 +229,7 @@ fn a_runtime_folder_that_is_not_absolute_is_no_folder() {
         let mut status = herd(&["status", "Fake"]);
         let output =
             status.env("XDG_RUNTIME_DIR", given).current_dir(&folder).output().expect("it can be run");
-        let (status, _, messages) = told(&output);
+        let (status, _, messages) = outcome(&output);
         assert_eq!(status, Some(1), "{messages}");
         assert!(messages.starts_with("herd: status: \"Fake\" does not answer ("), "{given:?}: {messages}");
     }

@@ -287,7 +287,7 @@ fn protocol_example() {
 }
 
 #[test]
-fn up_stops_though_its_log_is_not_read() {
+fn stops_with_log_unread() {
     let herd = Herd::pair().build();
     let mut command = command(None);
     command.args(["up", "--log-level", "trace", "--config"]).arg(herd.map("Hill"));

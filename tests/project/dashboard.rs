@@ -189,11 +189,12 @@ fn data_source() {
 
 /// The rules are checked for their form by promtool in CI.
 #[test]
-fn alert_rules_ask_for_what_a_node_exports() {
+fn alert_rules() {
     let rules = include_str!("../../cross/package/alerts.yml");
     let exported = exported();
     let words = rules.lines().filter(|line| line.trim_start().starts_with("expr:")).flat_map(|line| {
-        line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| word.starts_with("herd_"))
+        line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+            .filter(|word| word.starts_with("herd_"))
     });
     let asked: BTreeSet<&str> = words.collect();
     assert!(asked.len() >= 6, "{asked:?}");

@@ -5,6 +5,7 @@ complete -c herd -n __fish_use_subcommand -a serve -d 'runs one node of the conf
 complete -c herd -n __fish_use_subcommand -a init -d 'writes the configuration and the key of a new herd'
 complete -c herd -n __fish_use_subcommand -a send -d 'sends lines to a node as a client and prints the answers'
 complete -c herd -n __fish_use_subcommand -a status -d 'prints the status of the nodes on this machine; with --all, whether the herd is in sync'
+complete -c herd -n __fish_use_subcommand -a clients -d 'prints the clients that a node of this machine knows'
 complete -c herd -n __fish_use_subcommand -a check -d 'reports all mistakes in a configuration before it is deployed'
 complete -c herd -n __fish_use_subcommand -a token -d 'prints the token that opens the nodes\' pages'
 complete -c herd -n __fish_use_subcommand -a places -d ''
@@ -22,6 +23,9 @@ complete -c herd -n '__fish_seen_subcommand_from send' -l timeout -x -d 'how lon
 complete -c herd -n '__fish_seen_subcommand_from send' -l config -r -F -d 'the configuration file; default: the built-in configuration'
 complete -c herd -n '__fish_seen_subcommand_from status' -l all -d 'is the whole herd in sync? Also sets the exit status'
 complete -c herd -n '__fish_seen_subcommand_from status' -l json -d 'print one JSON object per node, one per line'
+complete -c herd -n '__fish_seen_subcommand_from clients' -l near -x -d 'only clients within this circle'
+complete -c herd -n '__fish_seen_subcommand_from clients' -l node -x -d 'ask this node; default: any node of this machine'
+complete -c herd -n '__fish_seen_subcommand_from clients' -l json -d 'print a JSON array, as the page\'s /clients'
 complete -c herd -n '__fish_seen_subcommand_from check' -l config -r -F -d 'the configuration file; default: the built-in configuration'
 complete -c herd -n '__fish_seen_subcommand_from check' -l node -x -d 'the node that is to run here: check that this machine has its addresses'
 complete -c herd -n '__fish_seen_subcommand_from check' -F

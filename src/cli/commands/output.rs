@@ -30,7 +30,7 @@ impl Write for PatientStderr {
     /// Writes a line, or drops it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut stderr = io::stderr().lock();
-        // Who has not read for a while gets no second wait.
+        // A reader that has not read for a while gets no second wait.
         let wait = if self.lost == 0 { ROOM_WAIT } else { Timespec::default() };
         let has_room = {
             let mut polled = [PollFd::new(&stderr, PollFlags::OUT)];

@@ -14,12 +14,12 @@ use crate::server::control::{self, Request};
 
 /// How much longer to wait than a node may take for its answer.
 const PATIENCE: Duration = Duration::from_millis(2_000);
-/// The longest answer, in bytes. A node sends about 4 KB.
-const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
+/// The longest answer, in bytes. A status has about 4 KB, a list of 32,768 clients 7 MB.
+const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Prints the status of the node of this name, or of all nodes that run on this machine.
 pub(in crate::cli) fn run(name: Option<&str>, request: Request, out: &mut dyn Write) -> Result<(), Failure> {
-    let answers = name.map_or_else(|| all(request), |name| ask(name, request))?;
+    let answers = answer(name, request)?;
     out.write_all(&for_terminal(answers.as_bytes(), io::stdout().is_terminal()))
         .and_then(|()| out.flush())
         .map_err(|error| match error.kind() {
@@ -31,6 +31,11 @@ pub(in crate::cli) fn run(name: Option<&str>, request: Request, out: &mut dyn Wr
     if !request.is_of_herd() || Request::says_in_sync(&answers) { Ok(()) } else { Err(Failure::Reported) }
 }
 
+/// The answer of the node of this name, or of the nodes of this machine.
+pub(super) fn answer(name: Option<&str>, request: Request) -> Result<String, Failure> {
+    name.map_or_else(|| all(request), |name| ask(name, request))
+}
+
 /// All nodes that run on this machine.
 fn all(request: Request) -> Result<String, Failure> {
     let mut answers = String::new();
@@ -38,7 +43,7 @@ fn all(request: Request) -> Result<String, Failure> {
         // A killed node leaves its socket behind.
         if let Some(answer) = running(&name).and_then(|stream| exchange(stream, request).ok()) {
             answers += &answer;
-            if request.is_of_herd() {
+            if request.is_of_herd() || request == Request::Clients {
                 // One node answers for the whole herd.
                 break;
             }

@@ -1,7 +1,7 @@
 //! Completions for bash, zsh and fish, rendered from the table of commands and flags.
 //!
 //! The program does not contain them. A test renders them and compares them with the files in `cross/package/completions`;
-//! `HERD_GOLDEN=write cargo test completions` writes those.
+//! `HERD_GOLDEN=write cargo test completions` writes the files.
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,6 @@
 //! The flags of the commands: a table, the parser that it drives, and the help and manual page made of it.
 
+mod command;
 #[cfg(test)]
 mod completions;
 pub(super) mod help;

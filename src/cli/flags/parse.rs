@@ -11,6 +11,7 @@ use std::time::Duration;
 use lexopt::Arg;
 use log::LevelFilter;
 
+pub(in crate::cli) use super::command::{ClientsOptions, Command, Near, SendOptions};
 use super::help::{self, Detail, spelled};
 use super::table::{COMMANDS, Entry, Flag, LOG_LEVELS};
 use crate::config::{did_you_mean, quoted};
@@ -25,59 +26,6 @@ const ITEMS_MAX: usize = 20;
 /// The default of `--timeout`: more than the 8 s that a node gives a query for places.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const TIMEOUT_S: RangeInclusive<f64> = 0.1..=3600.0;
-
-/// A command and its arguments.
-#[derive(Debug, PartialEq)]
-pub(in crate::cli) enum Command {
-    /// Print this text: help, or the version.
-    Print(String),
-    Up {
-        config: Option<PathBuf>,
-        log_dir: Option<PathBuf>,
-        log_level: LevelFilter,
-    },
-    Serve {
-        name: String,
-        config: Option<PathBuf>,
-        log_level: LevelFilter,
-        log_format: LogFormat,
-        supervised: bool,
-    },
-    Send(SendOptions),
-    Init {
-        boards: Vec<String>,
-        out: Option<PathBuf>,
-    },
-    Status {
-        name: Option<String>,
-        request: Request,
-    },
-    Check {
-        config: Option<PathBuf>,
-        node: Option<String>,
-    },
-    Token {
-        config: Option<PathBuf>,
-    },
-    PlacesNear {
-        lat_deg: f64,
-        lon_deg: f64,
-        radius_km: f64,
-        items: usize,
-        file: Option<PathBuf>,
-    },
-    PlacesImport(Import),
-}
-
-/// The arguments of `herd send`.
-#[derive(Debug, PartialEq)]
-pub(in crate::cli) struct SendOptions {
-    pub(in crate::cli) to: Option<String>,
-    pub(in crate::cli) config: Option<PathBuf>,
-    /// How long an answer may take.
-    pub(in crate::cli) timeout: Duration,
-    pub(in crate::cli) lines: Vec<OsString>,
-}
 
 /// Wrong usage, as a message of one line.
 #[derive(Debug)]
@@ -414,6 +362,33 @@ impl Given {
 }
 
 impl Given {
+    fn clients(&self) -> Result<Command, UsageError> {
+        let near = self.flag("near").map(|near| {
+            let typed = near.to_string_lossy();
+            let numbers: Vec<f64> = typed.split(',').filter_map(|part| part.trim().parse().ok()).collect();
+            match numbers[..] {
+                [lat_deg, lon_deg, radius_km]
+                    if typed.split(',').count() == 3
+                        && (-90.0..=90.0).contains(&lat_deg)
+                        && (-180.0..=180.0).contains(&lon_deg)
+                        && radius_km >= 0.0 =>
+                {
+                    Ok(Near { lat_deg, lon_deg, radius_km })
+                }
+                _ => {
+                    let remedy = "degrees and kilometres, such as --near 34.07,-118.45,10";
+                    Err(self.wrong(format!("{} is not a valid --near", quoted(&typed)), remedy))
+                }
+            }
+        });
+        Ok(Command::Clients(ClientsOptions {
+            id: self.operands.first().map(|id| self.text("ID", id)).transpose()?,
+            near: near.transpose()?,
+            node: self.flag("node").map(|node| self.text("--node", node)).transpose()?,
+            json: self.flag("json").is_some(),
+        }))
+    }
+
     fn check(&self, config: Option<PathBuf>) -> Result<Command, UsageError> {
         let operand = self.operands.first().map(PathBuf::from);
         if config.is_some() && operand.is_some() {
@@ -462,6 +437,7 @@ fn build(given: &Given) -> Result<Command, UsageError> {
                 (true, true) => Request::HerdJson,
             },
         },
+        ["clients"] => given.clients()?,
         ["check"] => given.check(config)?,
         ["token"] => Command::Token { config },
         ["places", "near"] => given.near()?,

@@ -49,12 +49,30 @@ fn each_command_is_understood() {
                 lines: ["a", "-5", "--to", "-h"].map(OsString::from).to_vec(),
             }),
         ),
+    ] {
+        assert_eq!(parsed(line), Ok(command), "{line}");
+    }
+}
+
+#[test]
+fn each_question_is_understood() {
+    for (line, command) in [
         ("status", Command::Status { name: None, request: Request::Text }),
         ("status Hill --json", Command::Status { name: Some("Hill".into()), request: Request::Json }),
         ("status --all", Command::Status { name: None, request: Request::HerdText }),
         (
             "status --all --json Hill",
             Command::Status { name: Some("Hill".into()), request: Request::HerdJson },
+        ),
+        ("clients", Command::Clients(ClientsOptions::default())),
+        (
+            "clients ann --near -34.5,118,.5 --json --node Hill",
+            Command::Clients(ClientsOptions {
+                id: Some("ann".into()),
+                near: Some(Near { lat_deg: -34.5, lon_deg: 118.0, radius_km: 0.5 }),
+                node: Some("Hill".into()),
+                json: true,
+            }),
         ),
         ("check --config m", Command::Check { config: path("m"), node: None }),
         ("check m --node A", Command::Check { config: path("m"), node: Some("A".into()) }),
@@ -120,7 +138,7 @@ fn wrong_usage_names_the_word_and_what_was_meant() {
     for (line, message) in [
         (
             "",
-            "herd: no command (one of: up, serve, init, send, status, check, token, places); see: herd --help",
+            "herd: no command (one of: up, serve, init, send, status, clients, check, token, places); see: herd --help",
         ),
         ("srve Hill", "herd: unknown command \"srve\" (did you mean \"serve\"?); see: herd --help"),
         ("frobnicate", "herd: unknown command \"frobnicate\"; see: herd --help"),

@@ -215,6 +215,40 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
         examples: &["herd status", "herd status --all", "sudo herd status kitchen"],
     },
     Entry {
+        words: &["clients"],
+        operands: "[ID]",
+        operand_counts: (0, 1),
+        short: "prints the clients that a node of this machine knows",
+        long: &[
+            "Every node of a herd in sync knows the same clients. One client a line: id, position, when its last update was \
+             made, and the node that it told. Exit status 1: the node does not know this ID.",
+        ],
+        flags: &[
+            Flag {
+                name: "near",
+                value: Some("LAT,LON,KM"),
+                is_required: false,
+                short: "only clients within this circle",
+                long: "",
+            },
+            Flag {
+                name: "node",
+                value: Some("NAME"),
+                is_required: false,
+                short: "ask this node; default: any node of this machine",
+                long: "",
+            },
+            Flag {
+                name: "json",
+                value: None,
+                is_required: false,
+                short: "print a JSON array, as the page's /clients",
+                long: "",
+            },
+        ],
+        examples: &["herd clients", "herd clients ann.phone", "herd clients --near 34.07,-118.45,10 --json"],
+    },
+    Entry {
         words: &["check"],
         operands: "[FILE]",
         operand_counts: (0, 1),

@@ -45,13 +45,21 @@ pub enum Request {
     HerdText,
     /// The same as JSON: the first member answers.
     HerdJson,
+    /// All clients as JSON, as HTTP's `/clients`.
+    Clients,
     /// The event stream: [`events`](super::events).
     Watch,
 }
 
 impl Request {
-    const ALL: [Request; 5] =
-        [Request::Text, Request::Json, Request::HerdText, Request::HerdJson, Request::Watch];
+    const ALL: [Request; 6] = [
+        Request::Text,
+        Request::Json,
+        Request::HerdText,
+        Request::HerdJson,
+        Request::Clients,
+        Request::Watch,
+    ];
 
     /// Whether it is about the herd, which takes longer.
     #[must_use]
@@ -79,6 +87,7 @@ impl Request {
             Request::Json => "status json",
             Request::HerdText => "herd text",
             Request::HerdJson => "herd json",
+            Request::Clients => "clients",
             Request::Watch => "watch",
         }
     }

@@ -8,6 +8,7 @@ use super::{CONTROL_MS_MAX, CONTROLS_MAX, REQUEST_BYTES_MAX, Request, is_allowed
 use crate::server::acceptor::{Newcomer, Ticket, answer_few};
 use crate::server::events::{Subscriber, watch};
 use crate::server::herd_status::{INQUIRY_MS_MAX, herd_answer};
+use crate::server::http::write_clients;
 use crate::server::shared::{NodeRuntime, Server};
 
 /// Answers for ever, a few at a time.
@@ -35,6 +36,7 @@ async fn answer<R: NodeRuntime>(
     let answer = match request {
         Request::HerdText | Request::HerdJson => herd_answer(server, request, INQUIRY_MS_MAX).await?,
         Request::Text | Request::Json => server.driver.answer(request, server.stats()),
+        Request::Clients => return write_clients(server, &mut stream, "").await,
         Request::Watch => {
             let reader = server.events.join(Subscriber::Local).ok_or(io::ErrorKind::QuotaExceeded)?;
             return watch(server, reader, &mut stream).await;

@@ -8,7 +8,7 @@
 
 mod serve;
 
-pub(crate) use serve::serve;
+pub(crate) use serve::{serve, write_clients};
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 
 use super::{
@@ -78,14 +78,27 @@ async fn answer<R: NodeRuntime>(
     server.in_time(HTTP_MS_MAX, stream.write_all(answer.as_bytes())).await
 }
 
-/// All clients, a piece at a time: one list at a time, and so many a second, as each is a walk through the table.
+/// The answer to `/clients`.
 async fn clients<R: NodeRuntime>(server: &'static Server<R>, stream: &mut R::TcpStream) -> io::Result<()> {
+    match write_clients(server, stream, &stream_head(JSON)).await {
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+            server.in_time(HTTP_MS_MAX, stream.write_all(refusal(429).as_bytes())).await
+        }
+        written => written,
+    }
+}
+
+/// Writes the head and all clients, a piece at a time: one list at a time, and so many a second, as each is a walk through the
+/// table. `ResourceBusy` if its turn has not come in time; nothing is written then.
+pub(crate) async fn write_clients<R: NodeRuntime>(
+    server: &'static Server<R>,
+    stream: &mut (impl AsyncWrite + Unpin),
+    head: &str,
+) -> io::Result<()> {
     let turn = server.in_time(HTTP_MS_MAX, async { Ok(list_turn(server).await) }).await;
-    let Ok(_turn) = turn else {
-        return server.in_time(HTTP_MS_MAX, stream.write_all(refusal(429).as_bytes())).await;
-    };
+    let Ok(_turn) = turn else { return Err(io::ErrorKind::ResourceBusy.into()) };
     let until = Instant::now() + Duration::from_millis(LIST_MS_MAX);
-    server.in_time(HTTP_MS_MAX, stream.write_all(stream_head(JSON).as_bytes())).await?;
+    server.in_time(HTTP_MS_MAX, stream.write_all(head.as_bytes())).await?;
     let mut next = Some(usize::MAX);
     while let Some(end) = next {
         let (piece, rest) = clients_piece(&server.driver, end);

@@ -68,7 +68,7 @@ pub(in crate::cli) fn run(options: &SendOptions, out: &mut dyn Write) -> Result<
     Err(Failure::Rejected)
 }
 
-/// What the user is told beside the answers.
+/// Messages to the user beside the answers.
 struct Notes<'a> {
     /// Answers `?` so far.
     rejected: usize,
@@ -288,7 +288,7 @@ fn receive(
                 if let Sending::Failed(message) = &shared.sending {
                     return Err(message.clone());
                 }
-                // A user who types may take his time. The node owes an answer, or its end after the end of the input.
+                // Typing may take any time. The node owes an answer, and its end after the end of the input.
                 let is_owed = shared.sent.unanswered() > 0 || matches!(shared.sending, Sending::Done);
                 if !is_owed {
                     quiet_since = Instant::now();
