@@ -221,7 +221,7 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
         short: "prints the clients that a node of this machine knows",
         long: &[
             "Every node of a herd in sync knows the same clients. One client a line: id, position, when its last update was \
-             made, and the node that it told. Exit status 1: the node does not know this ID.",
+             made, and the node that received it. Exit status 1: the node does not know this ID.",
         ],
         flags: &[
             Flag {
