@@ -147,7 +147,7 @@ impl Service {
     }
 }
 
-/// The watchdog's time by the environment (sd_watchdog_enabled(3)). 0 means that there is no watchdog.
+/// The watchdog's time by the environment (sd_watchdog_enabled(3)). 0 turns the watchdog off.
 fn watchdog(variable: impl Fn(&str) -> Option<String>) -> Option<Duration> {
     let us = variable("WATCHDOG_USEC")?.parse().ok().filter(|us| *us > 0)?;
     let is_ours = variable("WATCHDOG_PID").is_none_or(|pid| pid == std::process::id().to_string());

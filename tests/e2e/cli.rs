@@ -213,10 +213,10 @@ fn send() {
 #[test]
 fn journal_priorities() {
     // Inherited from a service whose standard error is the journal, as this program's is not (systemd.exec(5)).
-    let output = herd(&["serve", "Nobody"]).env("JOURNAL_STREAM", "8:1").output().expect("it can be run");
+    let output = herd(&["serve", "Unknown"]).env("JOURNAL_STREAM", "8:1").output().expect("it can be run");
     let (status, _, messages) = outcome(&output);
     assert_ne!(status, Some(0), "{messages}");
-    assert!(messages.starts_with("herd") && messages.contains("\"Nobody\""), "{messages}");
+    assert!(messages.starts_with("herd") && messages.contains("\"Unknown\""), "{messages}");
 }
 
 #[test]

@@ -221,5 +221,5 @@ fn clients_of_herd() {
     let (code, text, _) = clients(&["far", "--json"]);
     let read: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!((code, &read[0]["origin"]), (Some(0), &"Smith".into()));
-    assert_eq!(clients(&["nobody"]).0, Some(1));
+    assert_eq!(clients(&["unknown"]).0, Some(1));
 }

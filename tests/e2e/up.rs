@@ -291,7 +291,7 @@ fn stops_with_log_unread() {
     let herd = Herd::pair().build();
     let mut command = command(None);
     command.args(["up", "--log-level", "trace", "--config"]).arg(herd.map("Hill"));
-    runs_beside(&mut command, herd.map("Hill")).env("NOTIFY_SOCKET", "@herd-nobody-listens");
+    runs_beside(&mut command, herd.map("Hill")).env("NOTIFY_SOCKET", "@herd-not-there");
     let mut up = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it can be run");
     until("a node listens", || TcpStream::connect(herd["Hill"].clients).is_ok());
     // More lines than the pipe and all buffers hold.

@@ -3,7 +3,7 @@ _herd() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command="${COMP_WORDS[*]:1:2}"
     COMPREPLY=()
     case $before in
-        --config | --log-dir | --out | --file | --base | --admin1 | --admin2 | --cities | --airports) compopt -o filenames 2>/dev/null
+        --config | --log-dir | --out | --file | --base | --admin1 | --admin2) compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     esac
     [ "$COMP_CWORD" != 1 ] || { mapfile -t COMPREPLY < <(compgen -W 'up serve init send status clients check token places help --help --version' -- "$word"); return; }
@@ -17,9 +17,8 @@ _herd() {
         'check'*) _herd_words '--config --node --help' files ;;
         'token'*) _herd_words '--config --help' ;;
         'places near'*) _herd_words '--file --help' ;;
-        'places import'*) _herd_words '--out --base --format --columns --type --admin1 --admin2 --skip-bad --help' files ;;
-        'places build'*) _herd_words '--cities --admin1 --admin2 --airports --out --help' ;;
-        'places'*) _herd_words 'near import build --help' ;;
+        'places import'*) _herd_words '--out --base --format --columns --separator --type --admin1 --admin2 --skip-bad --help' files ;;
+        'places'*) _herd_words 'near import --help' ;;
     esac
 }
 _herd_words() {

@@ -166,11 +166,11 @@ fn bases() -> Vec<PathBuf> {
     bases
 }
 
-/// Connects to a control socket, unless another user listens there than may: this user, root, whoever root gave a folder
-/// in [`SYSTEM_BASE`] to, and for root the user whose folder it is.
+/// Connects to a control socket. It refuses the socket of another user, with four exceptions: this user, root, the owner of a
+/// folder in [`SYSTEM_BASE`], which only root can make, and for root the user whose folder it is.
 ///
 /// # Errors
-/// Those of the connection; `PermissionDenied` for another user's socket.
+/// All errors of the connection; `PermissionDenied` for another user's socket.
 pub fn connect(path: &Path) -> io::Result<UnixStream> {
     let stream = UnixStream::connect(path)?;
     let (peer, me) = (peer_uid(&stream)?, rustix::process::geteuid().as_raw());
