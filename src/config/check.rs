@@ -52,6 +52,7 @@ pub(super) fn check(config: &Config, environment: &Environment) -> (Option<Check
         gateways: config.gateways.clone(),
         is_loopback,
         snapshot_s: config.snapshot_s,
+        file: config.findings.path(),
     };
     (Some(checked), findings.finish())
 }

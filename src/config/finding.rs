@@ -83,6 +83,12 @@ impl Findings {
         Findings::new(self.file.clone())
     }
 
+    /// The absolute path of the file, or its label where no such file exists.
+    pub(super) fn path(&self) -> String {
+        let path = std::path::absolute(&self.file).ok().filter(|path| path.exists());
+        path.map_or_else(|| self.file.clone(), |path| path.display().to_string())
+    }
+
     /// Notes an error: no node starts from this configuration.
     pub(super) fn error(&mut self, line: Option<usize>, member: &str, message: String, remedy: String) {
         self.errors += 1;

@@ -231,6 +231,8 @@ pub struct Checked {
     pub is_loopback: bool,
     /// The time between two snapshots of a node, in seconds: [`SNAPSHOT_S_MIN`] to [`SNAPSHOT_S_MAX`]. None by default.
     pub snapshot_s: Option<u32>,
+    /// The absolute path of the configuration file, or `built-in configuration`.
+    pub file: String,
 }
 
 /// One node of a [`Checked`] config.

@@ -166,7 +166,13 @@ pub(super) fn check(spec: &PlacesSpec, environment: &Environment, findings: &mut
     let needs_file = spec.kind == Kind::Offline || spec.falls_back;
     if needs_file && file.is_none() {
         let message = "no places file found, so the node answers WHATSAT without places".to_owned();
-        findings.warning(None, "places", message, "make one with: herd places import".to_owned());
+        findings.warning(
+            None,
+            "places",
+            message,
+            "copy data/places.dat to /usr/share/herd/places.dat, or make one with: herd places import"
+                .to_owned(),
+        );
     }
     let source = match (spec.kind, &file) {
         (Kind::Offline, Some(file)) => Source::Offline { file: file.clone() },

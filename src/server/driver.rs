@@ -84,6 +84,8 @@ pub struct Driver {
     dial_errors: RefCell<Vec<(NodeId, String)>>,
     addresses: RefCell<Addresses>,
     pub(super) boards: Boards,
+    /// The configuration file.
+    file: String,
 }
 
 impl fmt::Debug for Driver {
@@ -135,6 +137,7 @@ impl Driver {
             dial_errors: RefCell::default(),
             addresses: RefCell::new(Addresses::of(plan)),
             boards: Boards::default(),
+            file: plan.file.clone(),
         })
     }
 
@@ -197,7 +200,7 @@ impl Driver {
             &node,
             &now,
             (self.places.borrow().health(), snapshot),
-            (stats, &self.boards),
+            (stats, &self.boards, &self.file),
             error_of,
         );
         status.counters.extend(self.refusals.each());
@@ -241,12 +244,11 @@ impl Driver {
     /// The answer to a request about the herd.
     #[must_use]
     pub fn herd_answer(&self, request: Request, inquiry: &Inquiry) -> String {
-        let outcome = inquiry.outcome(self.node.borrow().names());
+        let outcome = inquiry.outcome(&self.node.borrow(), &self.file);
         if request == Request::HerdText { outcome.text() } else { outcome.json() }
     }
 
     /// The node's clocks.
-    #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.clock
     }

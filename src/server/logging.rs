@@ -1,6 +1,6 @@
 //! Writes log lines to standard error, in the format that suits its reader.
 //!
-//! On a terminal, `simple_logger` writes them, in colour. In a file or a pipe, lines are plain. Both have the time in UTC. In
+//! On a terminal, `simple_logger` writes them, warnings and errors in colour. In a file or a pipe, lines are plain. Both have the time in UTC. In
 //! systemd's journal each line starts with its priority (sd-daemon(3)), and the journal adds the time. An operator can
 //! select lines of JSON instead.
 //!
@@ -171,9 +171,12 @@ impl Logger {
             Form::Terminal(logger) => {
                 // In brackets after the level. A module's path, which is there otherwise, tells an operator nothing.
                 let time = Rfc3339(unix_ms()).to_string();
-                let dated =
-                    Record::builder().level(record.level()).target(&time).args(*record.args()).build();
-                return logger.log(&dated);
+                let mut dated = Record::builder();
+                dated.level(record.level()).target(&time);
+                let Some(colour) = colour(record.level()) else {
+                    return logger.log(&dated.args(*record.args()).build());
+                };
+                return logger.log(&dated.args(format_args!("{colour}{}\x1b[0m", record.args())).build());
             }
             Form::Journal => format!("<{}>{}", priority(record.level()), record.args()),
             Form::Plain => format!("{} {:<5} {}", Rfc3339(unix_ms()), record.level(), record.args()),
@@ -186,6 +189,17 @@ impl Logger {
         // means that the reader is gone.
         let _ = stderr.write_all(&line);
     }
+}
+
+/// The code that sets the colour of a line on a terminal: warnings and errors stand out. `None` where the user wants no colours
+/// (no-color.org).
+fn colour(level: Level) -> Option<&'static str> {
+    let code = match level {
+        Level::Error => "\x1b[31m",
+        Level::Warn => "\x1b[33m",
+        _ => return None,
+    };
+    std::env::var_os("NO_COLOR").is_none_or(|wish| wish.is_empty()).then_some(code)
 }
 
 /// Whether a write of a line does not block. False if the reader is gone.

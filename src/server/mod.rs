@@ -82,6 +82,8 @@ pub struct NodeConfig {
     pub snapshot_s: Option<u32>,
     /// Where places come from.
     pub places: places::Settings,
+    /// The configuration file, as a person finds it again.
+    pub file: String,
     /// Another process holds this node's standard input open as long as it is to run.
     pub supervised: bool,
 }

@@ -69,6 +69,8 @@ pub struct Link {
 pub struct Status {
     /// Its name.
     pub node: String,
+    /// The configuration file.
+    pub file: String,
     /// Since when it runs, in milliseconds.
     pub up_ms: u64,
     /// Whether its wall clock is known to be right.
@@ -101,7 +103,7 @@ impl Status {
         node: &BoardNode,
         now: &Now,
         (places, snapshot): (places::Health, Option<record::Health>),
-        (stats, boards): (RuntimeStats, &Boards),
+        (stats, boards, file): (RuntimeStats, &Boards, &str),
         error_of: impl Fn(&LinkState) -> Option<String>,
     ) -> Self {
         let name = |id| String::from_utf8_lossy(node.names().name(id)).into_owned();
@@ -121,6 +123,7 @@ impl Status {
         let table = node.table();
         Status {
             node: name(node.me()),
+            file: file.to_owned(),
             up_ms: now.mono.0,
             clock_is_trusted: now.wall_is_trusted,
             links: links.collect(),
@@ -143,6 +146,7 @@ impl Status {
         let version = env!("CARGO_PKG_VERSION");
         let clock = if self.clock_is_trusted { "clock trusted" } else { "clock not trusted" };
         let _ = writeln!(text, "{}: up {}, herd {version}, {clock}", self.node, Span(self.up_ms));
+        let _ = writeln!(text, "  file     {}", self.file);
         let width = self.links.iter().map(|link| link.node.len()).max().unwrap_or(0);
         for link in &self.links {
             let _ = writeln!(text, "  link     {:width$}  {}", link.node, link.words());
@@ -186,6 +190,7 @@ impl Status {
         let mut json = Json::default();
         json.text("node", &self.node);
         json.text("version", env!("CARGO_PKG_VERSION"));
+        json.text("file", &self.file);
         json.number("up_ms", Some(self.up_ms));
         json.flag("clock_is_trusted", self.clock_is_trusted);
         json.open("links", '[');

@@ -41,6 +41,7 @@ fn status() -> Status {
     let last = LastWritten { ago_ms: 1, entries: 1, bytes: 1, took_ms: 1 };
     Status {
         node: "Hill".to_owned(),
+        file: "herd.json".to_owned(),
         up_ms: 1,
         clock_is_trusted: true,
         links: vec![link],

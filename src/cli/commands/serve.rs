@@ -58,6 +58,7 @@ fn plan(checked: Checked, me: usize, supervised: bool) -> NodeConfig {
         gateways: checked.gateways,
         is_loopback: checked.is_loopback,
         snapshot_s: checked.snapshot_s,
+        file: checked.file,
         places: checked.places,
         supervised,
     }

@@ -181,7 +181,6 @@ fn the_completions_are_those_of_the_table() {
 
 #[test]
 fn bash_completes_commands_flags_and_members_of_groups() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/cross/package/completions/herd.bash");
     for (words, expected) in [
         ("st", "status"),
         ("serve --con", "--config"),
@@ -191,7 +190,8 @@ fn bash_completes_commands_flags_and_members_of_groups() {
         ("check Cargo.tom", "Cargo.toml"),
     ] {
         let script = format!(
-            "cd {}; . {file}; COMP_WORDS=(herd {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _herd; echo \"${{COMPREPLY[@]}}\"",
+            "{}\ncd {}; COMP_WORDS=(herd {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _herd; echo \"${{COMPREPLY[@]}}\"",
+            bash(),
             env!("CARGO_MANIFEST_DIR")
         );
         let output =

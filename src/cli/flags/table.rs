@@ -66,7 +66,7 @@ const LOG_FORMAT: Flag = Flag {
     value: Some("FORMAT"),
     is_required: false,
     short: "the log format: auto, journal, text or json; default auto",
-    long: "Format auto writes the time in UTC, the level and the message, in colour on a terminal; for systemd's journal, a \
+    long: "Format auto writes the time in UTC, the level and the message; on a terminal, warnings and errors in colour; for systemd's journal, a \
            priority instead of the time. Format json writes one object per line, with time, level, node and message.",
 };
 

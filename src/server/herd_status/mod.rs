@@ -10,6 +10,7 @@ pub(crate) use ask::herd_answer;
 
 use super::json::Json;
 use crate::proto::census::{LinkTrouble, Sum, Trouble};
+use crate::proto::default_node::BoardNode;
 use crate::proto::names::{Names, NodeId};
 use crate::proto::update::Update;
 
@@ -59,7 +60,8 @@ impl Inquiry {
     }
 
     /// The outcome; the first words of both forms are whether the herd is in sync.
-    pub(super) fn outcome(&self, names: &Names) -> Outcome {
+    pub(super) fn outcome(&self, node: &BoardNode, file: &str) -> Outcome {
+        let (names, me) = (node.names(), node.me());
         let none = Sum::NONE;
         let last = self.last.as_ref().unwrap_or(&none);
         let all = || (0..names.len()).filter_map(|index| names.id(index));
@@ -69,6 +71,8 @@ impl Inquiry {
         };
         Outcome {
             is_in_sync: self.is_in_sync(names.len()),
+            asked: String::from_utf8_lossy(names.name(me)).into_owned(),
+            file: file.to_owned(),
             nodes: names.len(),
             silent: of(&|index| !last.answered.has(index)),
             troubled: of(&|index| last.troubled.has(index)),
@@ -85,6 +89,10 @@ impl Inquiry {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) is_in_sync: bool,
+    /// The node that was asked.
+    pub(super) asked: String,
+    /// Its configuration file: a machine can run nodes of two herds.
+    pub(super) file: String,
     pub(super) nodes: usize,
     pub(super) silent: Vec<String>,
     pub(super) troubled: Vec<String>,
@@ -163,7 +171,10 @@ impl Outcome {
         let Outcome { nodes, silent, other_map, differing_parts, .. } = self;
         let answered = nodes - silent.len();
         if self.is_in_sync {
-            return format!("in sync: {answered} of {nodes} nodes answer, and all hold the same\n");
+            let Outcome { asked, file, .. } = self;
+            return format!(
+                "in sync: {answered} of {nodes} nodes answer, and all hold the same\n  asked {asked}, of {file}\n"
+            );
         }
         let mut text = format!("out of sync: {answered} of {nodes} nodes answer\n");
         let mut say = |words: String| text = format!("{text}  {words}\n");
@@ -177,12 +188,15 @@ impl Outcome {
         if *differing_parts > 0 {
             say(format!("tables differ in {differing_parts} of 64 buckets"));
         }
+        say(format!("asked {}, of {}", self.asked, self.file));
         text
     }
 
     pub(super) fn json(&self) -> String {
         let mut json = Json::default();
         json.flag("in_sync", self.is_in_sync);
+        json.text("asked", &self.asked);
+        json.text("file", &self.file);
         json.number("nodes", Some(self.nodes));
         json.texts("silent", &self.silent);
         json.texts("troubled", &self.troubled);
@@ -204,6 +218,8 @@ mod tests {
     fn outcome() -> Outcome {
         Outcome {
             is_in_sync: true,
+            asked: "Hill".to_owned(),
+            file: "herd.json".to_owned(),
             nodes: 3,
             silent: vec![],
             troubled: vec![],
@@ -217,7 +233,10 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_by_name() {
-        assert_eq!(outcome().text(), "in sync: 3 of 3 nodes answer, and all hold the same\n");
+        assert_eq!(
+            outcome().text(),
+            "in sync: 3 of 3 nodes answer, and all hold the same\n  asked Hill, of herd.json\n"
+        );
         let link = |node: &str, neighbour: &str, trouble| LinkWords {
             node: node.to_owned(),
             neighbour: neighbour.to_owned(),
@@ -242,12 +261,12 @@ mod tests {
             "out of sync: 2 of 3 nodes answer\n  no answer from Smith\n  the link Hill-Smith is down\n  \
              the link Hill-Jaquez is up, but its tables are not compared yet\n  \
              two boards use the name Singleton, reports Jaquez\n  \
-             1 nodes have another configuration: give all nodes the same\n  tables differ in 2 of 64 buckets\n"
+             1 nodes have another configuration: give all nodes the same\n  tables differ in 2 of 64 buckets\n  asked Hill, of herd.json\n"
         );
         let few = Outcome { links: vec![link("Hill", "Smith", Trouble::Down)], links_left_out: 7, ..wrong };
         assert_eq!(
             few.json(),
-            "{\"in_sync\":false,\"nodes\":3,\"silent\":[\"Smith\"],\"troubled\":[\"Hill\",\"Jaquez\"],\
+            "{\"in_sync\":false,\"asked\":\"Hill\",\"file\":\"herd.json\",\"nodes\":3,\"silent\":[\"Smith\"],\"troubled\":[\"Hill\",\"Jaquez\"],\
              \"links\":[{\"node\":\"Hill\",\"neighbour\":\"Smith\",\"state\":\"down\"}],\"links_left_out\":7,\
              \"other_map\":1,\"differing_parts\":2,\"pending\":0}\n"
         );
