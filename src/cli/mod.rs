@@ -213,11 +213,7 @@ fn ready_to_serve(
     let mut checked = checked(&config, if supervised { Severity::Error } else { Severity::Warning })?;
     let me = checked.index_of(name).ok_or_else(|| {
         let near = did_you_mean(name, config.names());
-        let remedy = if near.is_empty() {
-            "see the members of \"nodes\" in the configuration file".to_owned()
-        } else {
-            near
-        };
+        let remedy = if near.is_empty() { config::one_of(config.names()) } else { near };
         let file = file.map_or_else(|| PathBuf::from("the built-in configuration"), Path::to_path_buf);
         Failure::Usage(format!("herd serve: no node {} in {} ({remedy})", quoted(name), file.display()))
     })?;

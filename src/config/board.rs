@@ -6,7 +6,7 @@
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 
-use super::finding::{Finding, Findings, did_you_mean, quoted};
+use super::finding::{Finding, Findings, did_you_mean, one_of, quoted};
 use super::read::join;
 use super::{Config, Environment};
 
@@ -28,11 +28,7 @@ pub(super) fn check(config: &Config, node: Option<&str>, environment: &Environme
 fn addresses(config: &Config, name: &str, findings: &mut Findings) {
     let Some(node) = config.nodes.iter().find(|node| node.name == name) else {
         let near = did_you_mean(name, config.names());
-        let remedy = if near.is_empty() {
-            format!("one of: {}", config.names().collect::<Vec<_>>().join(", "))
-        } else {
-            near
-        };
+        let remedy = if near.is_empty() { one_of(config.names()) } else { near };
         return findings.error(None, "", format!("the configuration has no node {}", quoted(name)), remedy);
     };
     for (member, address) in [("clients", node.clients), ("links", node.links), ("http", node.http)] {

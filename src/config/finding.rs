@@ -147,6 +147,16 @@ impl Findings {
     }
 }
 
+/// `one of: Hill, Smith`; of a long list only the first names.
+pub(crate) fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    const SHOWN_MAX: usize = 20;
+    let mut names: Vec<&str> = names.collect();
+    let more = names.len().saturating_sub(SHOWN_MAX);
+    names.truncate(SHOWN_MAX);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("one of: {}{rest}", names.join(", "))
+}
+
 /// `text` in double quotes, on one line: control characters are escaped and a long text is truncated.
 pub(crate) fn quoted(text: &str) -> String {
     match text.char_indices().nth(QUOTED_CHARS_MAX) {

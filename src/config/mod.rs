@@ -37,7 +37,7 @@ use std::path::{Path, PathBuf};
 
 pub use environment::Environment;
 pub use finding::{FINDINGS_MAX, Finding, Severity};
-pub(crate) use finding::{did_you_mean, quoted};
+pub(crate) use finding::{did_you_mean, one_of, quoted};
 pub use keys::{KEY_BYTES, Keys};
 
 pub use crate::proto::limits::{

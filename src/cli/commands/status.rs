@@ -72,7 +72,8 @@ fn ask(name: &str, request: Request) -> Result<String, Failure> {
             }
         }
     }
-    let names = control::names();
+    // A node that was killed leaves its socket behind, and is not offered.
+    let names: Vec<String> = control::names().into_iter().filter(|name| running(name).is_some()).collect();
     if silent {
         // A path names a socket, not a unit.
         let remedy = match name.contains('/') {
