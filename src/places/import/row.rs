@@ -62,7 +62,8 @@ pub(super) fn are_one_element(a: &Place, b: &Place) -> bool {
     let north = f64::from(a.latitude_udeg) - f64::from(b.latitude_udeg);
     let east = (f64::from(a.longitude_udeg) - f64::from(b.longitude_udeg)).abs();
     let east = east.min(360e6 - east) * libm::cos((f64::from(a.latitude_udeg) / 1e6).to_radians());
-    a.name == b.name || north.hypot(east) * UDEG_M <= SAME_ELEMENT_M
+    // Not `hypot`, which would want glibc 2.35 on the board.
+    a.name == b.name || (north * north + east * east).sqrt() * UDEG_M <= SAME_ELEMENT_M
 }
 
 /// A name or vicinity on one line, without white space at its ends. A text too long for a places file is cut behind a
