@@ -34,7 +34,7 @@ fn upstream_errors() {
     let denied = "{\n   \"error_message\" : \"The provided API key is invalid.\",\n   \"html_attributions\" : [],\n   \"results\" : [],\n   \"status\" : \"REQUEST_DENIED\"\n}\n";
     let server = Server::start(ok(denied));
     assert_eq!(answer_of(legacy(&server)), denied);
-    let table: [(Act, &str, &str); 9] = [
+    let table: [(Act, &str, &str); 10] = [
         (
             Act::Answer(403, "", denied.into()),
             "REQUEST_DENIED",
@@ -60,6 +60,11 @@ fn upstream_errors() {
             "redirect (HTTP status 307)",
         ),
         (ok(format!("{{\"results\":[\"{KEY}\"]}}")), "UNKNOWN_ERROR", "repeats the key"),
+        (
+            ok(format!("{{\"results\":[\"{}\"]}}", KEY.replace('-', "%2d"))),
+            "UNKNOWN_ERROR",
+            "repeats the key",
+        ),
     ];
     for (act, status, message) in table {
         let requests = server.seen().len();
@@ -116,6 +121,81 @@ fn early_end() {
     for (act, message) in table {
         server.act(act);
         assert_refused(&answer_of(legacy(&server)), "UNKNOWN_ERROR", message);
+    }
+}
+
+#[test]
+fn idle_connection_ends() {
+    let new = r#"{"places":[{"id":"a","location":{"latitude":34.06,"longitude":-118.44}}]}"#;
+    for (body, settings) in [(ODD, legacy as fn(&Server) -> _), (new, modern)] {
+        let server = Server::start(Act::Once(body.into()));
+        let places = Places::start(settings(&server));
+        let first = answer(&places, UCLA);
+        for asked in 1..4 {
+            assert_eq!(answer(&places, UCLA), first, "query {asked}");
+            assert_eq!((server.seen().len(), server.connections()), (1 + 2 * asked, 1 + asked));
+        }
+        // Only once, and never after the first byte of an answer.
+        server.act(Act::CloseAtOnce);
+        let (seen, connections) = (server.seen().len(), server.connections());
+        assert_refused(&answer(&places, UCLA), "UNKNOWN_ERROR", "closed the connection before it answered");
+        assert_eq!((server.seen().len(), server.connections()), (seen + 2, connections + 1));
+        server.act(ok(body));
+        assert_eq!(answer(&places, UCLA), first);
+        let (seen, connections) = (server.seen().len(), server.connections());
+        server.act(Act::Raw(b"H"));
+        assert_refused(&answer(&places, UCLA), "UNKNOWN_ERROR", "closed the connection before it answered");
+        assert_eq!((server.seen().len(), server.connections()), (seen + 1, connections));
+    }
+}
+
+#[test]
+fn retry_is_counted() {
+    let server = Server::start(Act::Once(ODD.into()));
+    let places = Places::start(Settings { queries_per_minute: Some(3), ..legacy(&server) });
+    assert_eq!(answer(&places, UCLA), ODD);
+    assert_eq!(answer(&places, UCLA), ODD);
+    assert_eq!(server.seen().len(), 3, "two queries and a retry");
+    assert_refused(&answer(&places, UCLA), "OVER_QUERY_LIMIT", "3 times in the last minute");
+    // A retry that is one too many does not take place.
+    let places = Places::start(Settings { queries_per_minute: Some(2), ..legacy(&server) });
+    assert_eq!(answer(&places, UCLA), ODD);
+    assert_refused(&answer(&places, UCLA), "UNKNOWN_ERROR", "closed the connection before it answered");
+    assert_eq!(server.seen().len(), 5);
+}
+
+#[test]
+fn byte_order_mark() {
+    let marked = |body: &str| ok(format!("\u{feff}{body}"));
+    let server = Server::start(marked(ODD));
+    assert_eq!(answer_of(legacy(&server)), ODD);
+    server.act(marked("{}"));
+    assert!(answer_of(modern(&server)).contains("ZERO_RESULTS"));
+    server.act(Act::Answer(403, "", "\u{feff}{\"error\":{\"message\":\"no\"}}".into()));
+    for settings in [legacy(&server), modern(&server)] {
+        assert_refused(&answer_of(settings), "REQUEST_DENIED", "refused the key: no");
+    }
+}
+
+#[test]
+fn large_head() {
+    let server = Server::start(ok(ODD));
+    let leaked = |text: String| -> &'static str { text.leak() };
+    for (more, message) in [
+        (format!("Set-Cookie: {}\r\n", "a".repeat(9000)), Err("its head is over 8 KB")),
+        (format!("Set-Cookie: {}\r\n", "a".repeat(100_000)), Err("its head is over 8 KB")),
+        (format!("Set-Cookie: {}\r\n", "a".repeat(8200)), Err("its head is over 8 KB")),
+        (format!("Set-Cookie: {}\r\n", "a".repeat(8000)), Ok(())),
+        ("X: a\r\n".repeat(150), Err("it sends more than 128 headers")),
+        ("X: a\r\n".repeat(127), Err("it sends more than 128 headers")),
+        ("X: a\r\n".repeat(126), Ok(())),
+    ] {
+        server.act(Act::Answer(200, leaked(more), ODD.into()));
+        let json = answer_of(legacy(&server));
+        match message {
+            Ok(()) => assert_eq!(json, ODD),
+            Err(message) => assert_refused(&json, "UNKNOWN_ERROR", message),
+        }
     }
 }
 

@@ -149,9 +149,18 @@ impl Engine {
             return Err(failure.into());
         }
         let admission = self.admit()?;
-        let answer = upstream.ask(query, deadline);
+        let answer = upstream.ask(query, deadline, &|| self.count_query().is_ok());
         self.learn(admission, answer.as_ref().err().map(|refusal| &refusal.failure));
         answer
+    }
+
+    /// Counts a request to the upstream.
+    ///
+    /// # Errors
+    /// The limit of requests per minute, if it is reached.
+    fn count_query(&self) -> Result<(), u32> {
+        let (now, mut meter) = (Instant::now(), lock(&self.meter));
+        meter.check(now).map(|()| meter.count(now))
     }
 
     /// Whether the node may ask the upstream now. Counts the query if so.

@@ -33,6 +33,8 @@ pub enum Failure {
     BadJson(String),
     /// The answer is longer than the limit in bytes.
     TooLarge(usize),
+    /// The head of the answer is over a limit: which.
+    BadHead(String),
     /// An HTTP status other than 200 without further text.
     Status(u16),
     /// A redirect. The node does not follow it, because the request contains the key.
@@ -109,6 +111,7 @@ impl fmt::Display for Failure {
             Self::NoTls => f.write_str("https needs TLS, which this build is without (feature \"tls\")"),
             Self::BadJson(why) => write!(f, "bad JSON from the upstream: {why}"),
             Self::TooLarge(max) => write!(f, "the upstream's answer is too large, over {max} bytes"),
+            Self::BadHead(how) => write!(f, "the upstream's answer cannot be read: {how}"),
             Self::Status(status) => write!(f, "the upstream failed with HTTP status {status}"),
             Self::Redirect(status) => {
                 write!(f, "the upstream answered with a redirect (HTTP status {status}), which is not followed")

@@ -18,7 +18,7 @@ use ureq::http::{HeaderValue, Request};
 pub(crate) const URL: &str = "https://places.googleapis.com/v1/places:searchNearby";
 
 /// The requested members. Google charges by member, so the list holds only what an answer shows.
-const FIELDS: &str = "places.id,places.displayName,places.location,places.types,places.formattedAddress,places.shortFormattedAddress";
+const FIELDS: &str = "places.id,places.displayName,places.location,places.types,places.businessStatus,places.formattedAddress,places.shortFormattedAddress";
 
 /// Smallest radius: the service refuses 0.
 const RADIUS_M_MIN: f64 = 1.0;
@@ -82,24 +82,35 @@ fn refusal(status: u16, body: &[u8]) -> Failure {
     of_http(status, message)
 }
 
-/// An answer without `places` means that there are none.
+/// An answer without `places` means that there are none. A place that cannot be read is left out.
+///
+/// # Errors
+/// No place can be read, or `places` is not an array.
 fn render(places: Option<&RawValue>, items: usize) -> Result<Vec<u8>, &'static str> {
     let mut json = Vec::with_capacity(places.map_or(0, |places| places.get().len()) + 128);
     push(&mut json, "{\n   \"html_attributions\" : [],\n   \"results\" : [");
-    let (mut count, mut shown, mut failed) = (0, 0, None);
+    let (mut count, mut shown, mut wrong) = (0, 0, None);
     if let Some(places) = places {
         elements(places.get(), |place| {
             count += 1;
-            if shown < items && failed.is_none() {
-                push(&mut json, if shown == 0 { "\n" } else { ",\n" });
-                failed = push_place(&mut json, place.get()).err();
-                shown += 1;
+            if shown == items {
+                return;
+            }
+            match Place::read(place.get()) {
+                Ok(place) => {
+                    push(&mut json, if shown == 0 { "\n" } else { ",\n" });
+                    push_place(&mut json, &place);
+                    shown += 1;
+                }
+                Err(why) => wrong = Some(why),
             }
         })
         .map_err(|_| "its places are no array")?;
     }
-    if let Some(why) = failed {
-        return Err(why);
+    match wrong {
+        Some(why) if shown == 0 => return Err(why),
+        Some(why) => log::debug!("places: left out a place: {why}"),
+        None => {}
     }
     push(&mut json, if shown == 0 { "],\n" } else { "\n   ],\n" });
     push(
@@ -112,6 +123,7 @@ fn render(places: Option<&RawValue>, items: usize) -> Result<Vec<u8>, &'static s
 /// The members of a place that an answer shows, each as the upstream wrote it.
 #[derive(Default)]
 struct Place<'a> {
+    business_status: Option<&'a RawValue>,
     id: Option<&'a RawValue>,
     name: Option<&'a RawValue>,
     latitude: Option<&'a RawValue>,
@@ -121,11 +133,14 @@ struct Place<'a> {
     short_address: Option<&'a RawValue>,
 }
 
-fn push_place(json: &mut Vec<u8>, text: &str) -> Result<(), &'static str> {
-    let place = Place::read(text)?;
+fn push_place(json: &mut Vec<u8>, place: &Place) {
     // The service omits a coordinate that is zero.
     let number = |value: Option<&'_ RawValue>| value.map_or("0", RawValue::get).to_owned();
-    push(json, "      {\n         \"geometry\" : {\n            \"location\" : {\n               \"lat\" : ");
+    push(json, "      {\n");
+    if let Some(status) = place.business_status {
+        push(json, &format!("         \"business_status\" : {},\n", status.get()));
+    }
+    push(json, "         \"geometry\" : {\n            \"location\" : {\n               \"lat\" : ");
     push(json, &number(place.latitude));
     push(json, ",\n               \"lng\" : ");
     push(json, &number(place.longitude));
@@ -142,7 +157,13 @@ fn push_place(json: &mut Vec<u8>, text: &str) -> Result<(), &'static str> {
         push(json, address.get());
     }
     push(json, "\n      }");
-    Ok(())
+}
+
+/// Whether this is a number of degrees, up to `most` in both directions.
+fn is_degrees(value: &RawValue, most: f64) -> bool {
+    let text = value.get();
+    let is_number = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    is_number && text.parse::<f64>().is_ok_and(|degrees| degrees.abs() <= most)
 }
 
 impl<'a> Place<'a> {
@@ -153,6 +174,7 @@ impl<'a> Place<'a> {
         let mut types = None;
         let is_string = |value: &&RawValue| value.get().starts_with('"');
         members(text, |member, value| match &*member {
+            "businessStatus" => place.business_status = Some(value).filter(is_string),
             "id" => place.id = Some(value).filter(is_string),
             "displayName" => name = Some(value),
             "location" => location = Some(value),
@@ -163,17 +185,21 @@ impl<'a> Place<'a> {
         })
         .map_err(|_| "a place is no object")?;
         let location = location.ok_or("a place has no location")?;
-        let is_number = |value: &&RawValue| value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit());
         let mut is_odd = false;
         members(location.get(), |member, value| match &*member {
-            "latitude" | "longitude" if !is_number(&value) => is_odd = true,
-            "latitude" => place.latitude = Some(value),
-            "longitude" => place.longitude = Some(value),
+            "latitude" => {
+                is_odd |= !is_degrees(value, 90.0);
+                place.latitude = Some(value);
+            }
+            "longitude" => {
+                is_odd |= !is_degrees(value, 180.0);
+                place.longitude = Some(value);
+            }
             _ => {}
         })
         .map_err(|_| "a place's location is no object")?;
         if is_odd {
-            return Err("a place's location is no number");
+            return Err("a place's location is not in degrees");
         }
         if let Some(name) = name {
             members(name.get(), |member, value| {
@@ -255,6 +281,42 @@ mod tests {
             assert!(
                 answered(200, empty, 5).expect("an answer").contains("[],\n   \"status\" : \"ZERO_RESULTS\"")
             );
+        }
+    }
+
+    #[test]
+    fn a_closed_place_is_marked() {
+        let text = TWO.replace(r#""id":"ChIJ2","#, r#""id":"ChIJ2","businessStatus":"CLOSED_PERMANENTLY","#);
+        let value: serde_json::Value =
+            serde_json::from_str(&answered(200, &text, 20).expect("an answer")).expect("JSON");
+        assert_eq!(value["results"][1]["business_status"], "CLOSED_PERMANENTLY");
+        assert_eq!(value["results"][0].get("business_status"), None);
+        assert!(FIELDS.contains("places.businessStatus"));
+    }
+
+    #[test]
+    fn a_place_without_a_position_costs_itself_alone() {
+        for wrong in [
+            r#"{"id":"x"}"#,
+            r#"{"id":"x","location":null}"#,
+            r#"{"id":"x","location":[1,2]}"#,
+            r#"{"id":"x","location":{"latitude":"1"}}"#,
+            r#"{"id":"x","location":{"latitude":1e999}}"#,
+            r#"{"id":"x","location":{"latitude":90.1}}"#,
+            r#"{"id":"x","location":{"longitude":-181}}"#,
+            r#"{"id":"x","location":{"latitude":1},"displayName":7}"#,
+            "null",
+        ] {
+            for text in [
+                TWO.replacen('[', &format!("[{wrong},"), 1),
+                TWO.replace(r#"{"id":"ChIJ2""#, &format!(r#"{wrong},{{"id":"ChIJ2""#)),
+                TWO.replace(r#"{"latitude":1E1}}]"#, &format!(r#"{{"latitude":1E1}}}},{wrong}]"#)),
+            ] {
+                assert_eq!(answered(200, &text, 20), answered(200, TWO, 20), "{text}");
+                assert_eq!(answered(200, &text, 2), answered(200, TWO, 2), "it takes no room: {text}");
+            }
+            let alone = answered(200, &format!(r#"{{"places":[{wrong}]}}"#), 20);
+            assert!(matches!(alone, Err(Failure::BadJson(_))), "{wrong}");
         }
     }
 

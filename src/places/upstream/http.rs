@@ -1,13 +1,15 @@
 //! Runs HTTP requests to an upstream within limits that hold in every phase.
 //!
 //! This module must not know the meaning of a request or an answer. Invariants: a call ends by its deadline. It reads at most
-//! [`UPSTREAM_BODY_BYTES_MAX`] of a body and [`UPSTREAM_HEAD_BYTES_MAX`] of a head. It follows no redirect, decompresses
-//! nothing and sends nothing twice. Its errors do not contain the address, because the address holds the key.
+//! [`UPSTREAM_BODY_BYTES_MAX`] of a body and [`UPSTREAM_HEAD_BYTES_MAX`] of a head. It follows no redirect and decompresses
+//! nothing. It sends a request twice only if an idle connection ended before the first byte of the answer. Its errors do not
+//! contain the address, because the address holds the key.
 
 use crate::places::settings::Settings;
 use crate::places::upstream::deadline::{DeadlineConnector, until};
 use crate::places::upstream::failure::{Failure, Phase};
 use crate::places::upstream::resolve::BoundedResolver;
+use crate::places::upstream::reuse::{self, ReuseConnector};
 use std::io::Read;
 use std::time::{Duration, Instant};
 use ureq::http::Request;
@@ -20,8 +22,12 @@ pub const UPSTREAM_BODY_BYTES_MAX: usize = 256 * 1024;
 /// Longest head of an upstream's answer, in bytes.
 pub const UPSTREAM_HEAD_BYTES_MAX: usize = 8 * 1024;
 
+/// Most headers of an upstream's answer. ureq sets this limit.
+const HEADERS_MAX: usize = 128;
+
 /// Buffers of a connection. ureq's default is 128 KB each. Every worker holds one connection, so that is 2 MB of memory.
-const INPUT_BYTES: usize = 8 * 1024;
+/// The input has room for more than the longest head: ureq takes a full buffer for the end of the connection.
+const INPUT_BYTES: usize = UPSTREAM_HEAD_BYTES_MAX + 512;
 const OUTPUT_BYTES: usize = 2 * 1024;
 
 /// Connections left open between queries, because a handshake costs a small board more than a query. Each one holds its
@@ -68,6 +74,7 @@ impl Http {
         let connector = connector.chain(TcpConnector::default()).chain(DeadlineConnector);
         #[cfg(feature = "tls")]
         let connector = connector.chain(ureq::unversioned::transport::RustlsConnector::default());
+        let connector = connector.chain(ReuseConnector);
         let agent = Agent::with_parts(builder.build(), connector, BoundedResolver);
         Ok(Self { agent, connect_max: Duration::from_millis(settings.connect_ms) })
     }
@@ -77,21 +84,40 @@ impl Http {
         self.agent.clone().shutdown();
     }
 
-    /// Sends `request` and reads the answer until `deadline`.
-    pub(crate) fn run<B: AsSendBody>(
+    /// Sends `request` and reads the answer until `deadline`. Sends it once more, on a fresh connection, if an idle one ended
+    /// before the first byte of the answer and `may_retry` allows it. The requests are searches: a second one does no harm.
+    pub(crate) fn run<B: AsSendBody + Clone>(
+        &self,
+        request: &Request<B>,
+        deadline: Instant,
+        may_retry: &dyn Fn() -> bool,
+    ) -> Result<Response, Failure> {
+        until(deadline, || {
+            reuse::begin();
+            match self.run_now(request.clone(), deadline, false) {
+                Err(Failure::Unreachable(_)) if reuse::is_unanswered_reuse() && may_retry() => {
+                    self.run_now(request.clone(), deadline, true)
+                }
+                result => result,
+            }
+        })
+    }
+
+    fn run_now<B: AsSendBody>(
         &self,
         request: Request<B>,
         deadline: Instant,
+        is_retry: bool,
     ) -> Result<Response, Failure> {
-        until(deadline, || self.run_now(request, deadline))
-    }
-
-    fn run_now<B: AsSendBody>(&self, request: Request<B>, deadline: Instant) -> Result<Response, Failure> {
         let left = deadline.saturating_duration_since(Instant::now());
         // Slightly shorter than the whole, so that a hanging connect and a hanging answer give different errors.
         let connect = self.connect_max.min(left.saturating_sub(Duration::from_millis(1)));
-        let request =
+        let mut request =
             self.agent.configure_request(request).timeout_global(Some(left)).timeout_connect(Some(connect));
+        if is_retry {
+            // Takes no idle connection.
+            request = request.max_idle_age(Duration::ZERO);
+        }
         let response = self.agent.run(request.build()).map_err(|error| failure(error, Phase::Head))?;
         let status = response.status().as_u16();
         let is_packed = response.headers().get("content-encoding").is_some_and(|coding| coding != "identity");
@@ -124,7 +150,13 @@ fn failure(error: Error, phase: Phase) -> Failure {
         Error::ConnectProxyFailed(_) => unreachable("the proxy refused the tunnel"),
         Error::ConnectionFailed => unreachable("no connection"),
         Error::BodyStalled => broken_off(phase),
-        Error::LargeResponseHeader(..) => Failure::TooLarge(UPSTREAM_HEAD_BYTES_MAX),
+        Error::LargeResponseHeader(..) => {
+            Failure::BadHead(format!("its head is over {} KB", UPSTREAM_HEAD_BYTES_MAX / 1024))
+        }
+        // ureq does not export the type of this error.
+        Error::Protocol(error) if error.to_string().contains("too many headers") => {
+            Failure::BadHead(format!("it sends more than {HEADERS_MAX} headers"))
+        }
         Error::Protocol(_) => unreachable("what answers does not speak HTTP"),
         Error::TlsRequired => Failure::NoTls,
         Error::Tls(how) => Failure::Tls(how.to_owned()),
@@ -136,13 +168,13 @@ fn failure(error: Error, phase: Phase) -> Failure {
 }
 
 fn io_failure(error: &std::io::Error, phase: Phase) -> Failure {
-    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
     #[cfg(feature = "tls")]
     if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
         return tls::failure(error);
     }
     match error.kind() {
-        UnexpectedEof | ConnectionReset | ConnectionAborted => broken_off(phase),
+        UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => broken_off(phase),
         TimedOut => Failure::TimedOut(phase),
         _ => Failure::Unreachable(error.to_string()),
     }

@@ -62,10 +62,42 @@ impl Key {
         &self.0
     }
 
-    /// Whether the key occurs in `text`.
+    /// Whether the key occurs in `text`: as it is, or with some of its characters percent-encoded (once or more times) or
+    /// escaped as in JSON. A service that prints the requested address writes the key like that.
     pub(crate) fn is_in(&self, text: &[u8]) -> bool {
-        text.windows(self.0.len()).any(|window| window == self.0.as_bytes())
+        let key = self.0.as_bytes();
+        text.windows(key.len()).any(|window| window == key)
+            || (0..text.len()).any(|start| begins_encoded(&text[start..], key))
     }
+}
+
+/// Whether `text` begins with `key`, each character of it plain or encoded.
+fn begins_encoded(mut text: &[u8], key: &[u8]) -> bool {
+    key.iter().all(|&byte| {
+        let length = encoded_bytes(text, byte).or_else(|| text.starts_with(&[byte]).then_some(1));
+        text = &text[length.unwrap_or(0)..];
+        length.is_some()
+    })
+}
+
+/// The length of `byte`'s encoded form at the start of `text`: `%2F`, `%252F`, `\/` and `\u002f` for a slash.
+fn encoded_bytes(text: &[u8], byte: u8) -> Option<usize> {
+    let digits = |text: &[u8]| {
+        let digits = text.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+        u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok().filter(|value| *value == byte)
+    };
+    if let Some(rest) = text.strip_prefix(b"\\u00") {
+        return digits(rest).map(|_| 6);
+    }
+    if let Some(rest) = text.strip_prefix(b"\\") {
+        return rest.starts_with(&[byte]).then_some(2);
+    }
+    let (mut rest, mut longest) = (text.strip_prefix(b"%"), None);
+    while let Some(text_left) = rest {
+        longest = digits(text_left).map(|_| text.len() - text_left.len() + 2).or(longest);
+        rest = text_left.strip_prefix(b"25");
+    }
+    longest
 }
 
 impl fmt::Debug for Key {
@@ -99,6 +131,34 @@ mod tests {
         assert_eq!(key.expose(), "AIza-secret_123");
         assert_eq!(format!("{key:?}"), "Key(..)");
         assert!(key.is_in(b"x AIza-secret_123") && !key.is_in(b"AIza-secret_12") && !key.is_in(b""));
+    }
+
+    #[test]
+    fn an_encoded_key_is_found() {
+        let key = Key::new("SEC%RET+KEY/12345==").expect("a key");
+        for text in [
+            "SEC%RET+KEY/12345==",
+            "you asked for /p?key=SEC%25RET%2BKEY%2F12345%3D%3D&x",
+            "SEC%25RET%2bKEY%2f12345%3d%3D",
+            "SEC%2525RET%252BKEY%252f12345%25253D%3d",
+            "SEC%RET+KEY\\/12345==",
+            "SEC\\u0025RET\\u002bKEY\\u002F12345\\u003d=",
+            "%53%45%43%25%52%45%54%2B%4B%45%59/12345==",
+            "SSEC%25RET%2BKEY%2F12345%3D%3D",
+        ] {
+            assert!(key.is_in(format!("{{\"x\":\"{text}\"}}").as_bytes()), "{text}");
+        }
+        for text in [
+            "SEC%25RET%2CKEY%2F12345%3D%3D",
+            "SEC%RET+KEY/12345%3D%3",
+            "SEC%2",
+            "%",
+            "\\",
+            "\\u00",
+            "%25%25%25",
+        ] {
+            assert!(!key.is_in(text.as_bytes()), "{text}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub(crate) mod key;
 pub(crate) mod meter;
 pub(crate) mod refusal;
 pub(crate) mod resolve;
+pub(crate) mod reuse;
 pub mod truncate;
 
 use crate::places::settings::{Endpoint, Settings, Source, check_url, sends_key_in_clear};
@@ -71,8 +72,14 @@ impl Upstream {
         }
     }
 
-    /// Asks the upstream, and returns the answer truncated to the query's items.
-    pub(crate) fn ask(&self, query: &Query, deadline: Instant) -> Result<Vec<u8>, Refusal> {
+    /// Asks the upstream, and returns the answer truncated to the query's items. `may_retry` counts one more request if
+    /// there is room for it.
+    pub(crate) fn ask(
+        &self,
+        query: &Query,
+        deadline: Instant,
+        may_retry: &dyn Fn() -> bool,
+    ) -> Result<Vec<u8>, Refusal> {
         if !cfg!(feature = "upstream") {
             // This type has no values, but the linker does not know that.
             return Err(Failure::Setting("this build asks no other server".to_owned()).into());
@@ -80,13 +87,23 @@ impl Upstream {
         let items = usize::from(query.items);
         match self.dialect {
             Dialect::Legacy => {
-                let response = self.http.run(google_legacy::request(&self.endpoint, query)?, deadline)?;
+                let request = google_legacy::request(&self.endpoint, query)?;
+                let response = without_mark(self.http.run(&request, deadline, may_retry)?);
                 google_legacy::read(response, &self.endpoint, items)
             }
             Dialect::Modern => {
-                let response: Response = self.http.run(google::request(&self.endpoint, query)?, deadline)?;
+                let request = google::request(&self.endpoint, query)?;
+                let response = without_mark(self.http.run(&request, deadline, may_retry)?);
                 google::read(&response, &self.endpoint, items)
             }
         }
     }
+}
+
+/// The response without a byte order mark, which some servers put before JSON (RFC 8259, 8.1).
+fn without_mark(mut response: Response) -> Response {
+    if response.body.starts_with(b"\xEF\xBB\xBF") {
+        response.body.drain(..3);
+    }
+    response
 }

@@ -19,6 +19,8 @@ pub enum Act {
     Answer(u16, &'static str, Vec<u8>),
     /// As [`Act::Answer`] with 200, after so long.
     Late(Duration, Vec<u8>),
+    /// Answers one request of a connection with 200, and ends the connection instead of a second answer.
+    Once(Vec<u8>),
     /// Answers in chunks of seven bytes.
     Chunked(Vec<u8>),
     /// Reads the request and says nothing until the server ends.
@@ -199,9 +201,15 @@ fn serve(stream: TcpStream, shared: &Shared) {
 
 fn talk(stream: impl Read + Write, shared: &Shared) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
+    let mut is_first = true;
     while let Some(request) = read_request(&mut stream)? {
         shared.seen.lock().expect("no panics").push(request);
         let act = shared.act.lock().expect("no panics").clone();
+        let act = match act {
+            Act::Once(body) if is_first => ok(body),
+            act => act,
+        };
+        is_first = false;
         let at_once = shared.at_once.fetch_add(1, Ordering::AcqRel) + 1;
         shared.at_once_max.fetch_max(at_once, Ordering::AcqRel);
         let goes_on = perform(act, stream.get_mut(), shared);
@@ -268,7 +276,7 @@ fn head(status: u16, more: &str, length: usize) -> String {
 /// The acts after which the connection is of no more use.
 fn misbehave(act: Act, stream: &mut (impl Read + Write), shared: &Shared) -> io::Result<()> {
     match act {
-        Act::Answer(..) | Act::Late(..) | Act::Chunked(_) | Act::CloseAtOnce => {}
+        Act::Answer(..) | Act::Late(..) | Act::Once(_) | Act::Chunked(_) | Act::CloseAtOnce => {}
         Act::HangBeforeHead => hang(stream)?,
         Act::HangInBody(body) => {
             stream.write_all(head(200, "", body.len()).as_bytes())?;
