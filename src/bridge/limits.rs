@@ -1,7 +1,7 @@
 //! The limits of the bridge: queues, buffers and times.
 
 use herd::proto::limits::{AGE_S_MAX, TABLE_CLIENTS, TABLE_CLIENTS_MAX};
-use herd::proto::node::events::WATCH_LINE_BYTES_MAX;
+use herd::server::events::ENTRY_BYTES_MAX;
 use herd::server::limits::READ_BYTES;
 
 /// Clients whose newest position is pending. When full, the bridge does not read from the node until there is room. A node that
@@ -58,7 +58,7 @@ pub const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 
 /// The longest line of the stream that the bridge holds, in bytes: an entry fits. It skips a longer line.
 pub const STREAM_LINE_BYTES_MAX: usize = 1024;
-const _: () = assert!(STREAM_LINE_BYTES_MAX > WATCH_LINE_BYTES_MAX + 8);
+const _: () = assert!(STREAM_LINE_BYTES_MAX > ENTRY_BYTES_MAX + 8);
 
 /// The longest prefix or filter of topics, in bytes.
 pub const TOPIC_BYTES_MAX: usize = 256;

@@ -110,7 +110,7 @@ fn take(bridge: &Bridge, item: Item, up_at: &mut Option<Mono>) {
         Item::Other(_) => return,
     };
     let Some(entry) = Entry::parse(line) else { return bridge.counters.one(Count::Unreadable) };
-    let counted = match bridge.pending.borrow_mut().put(entry.id, entry.content) {
+    let counted = match bridge.pending.borrow_mut().put(&entry.id, entry.content) {
         Put::Waits => return,
         Put::Replaced => Count::Replaced,
         Put::Unchanged => Count::Unchanged,

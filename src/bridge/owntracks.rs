@@ -4,12 +4,15 @@
 //! member `herd` holds the herd's own digits. A bridge recognizes the messages of a bridge by that member, and [`update`]
 //! refuses them. So no update returns to a herd, through any number of brokers and herds.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::counters::Count;
 use super::limits::MESSAGE_BYTES_MAX;
 use super::topics;
 use herd::proto::fields::{ClientId, ClientTime, Position};
+use herd::server::client_id::{decoded, encoded};
 use herd::server::json::Json;
 
 /// Nanoseconds of a second.
@@ -18,8 +21,8 @@ const NANOSECONDS: i64 = 1_000_000_000;
 /// An entry of a node, as the stream sends it: `AT Hill +0.26… kiwi +34.06…-118.44… 1621464827.95… 12`.
 #[derive(Debug, PartialEq)]
 pub struct Entry<'a> {
-    /// The client's id.
-    pub id: &'a [u8],
+    /// The client's id, which the stream encodes.
+    pub id: Cow<'a, [u8]>,
     /// The line without its age. It changes only with the entry.
     pub content: &'a [u8],
     origin: &'a str,
@@ -38,7 +41,8 @@ impl<'a> Entry<'a> {
         let mut next = || fields.next();
         let (at, origin, skew, id, position, time) = (next()?, next()?, next()?, next()?, next()?, next()?);
         let age = fields.next();
-        if at != b"AT" || fields.next().is_some() || ClientId::parse(id).is_none() {
+        let id = decoded(id).filter(|id| ClientId::parse(id).is_some())?;
+        if at != b"AT" || fields.next().is_some() {
             return None;
         }
         let text = |bytes| std::str::from_utf8(bytes).ok();
@@ -57,7 +61,7 @@ impl<'a> Entry<'a> {
     /// Its location message, created at this time.
     #[must_use]
     pub fn message(&self, now_s: i64) -> String {
-        let id = String::from_utf8_lossy(self.id);
+        let id = encoded(&self.id);
         let (latitude_deg, longitude_deg) = self.position.degrees();
         let skipped = id.chars().count().saturating_sub(2);
         let mut herd = Json::default();

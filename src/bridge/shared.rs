@@ -229,7 +229,7 @@ impl Bridge {
             let Some((line, forgotten)) = self.pending.borrow_mut().take() else { break };
             self.counters.add(Count::Forgotten, forgotten as u64);
             let Some(entry) = Entry::parse(&line) else { continue };
-            let (topic, message) = (topics.of_client(entry.id), entry.message(unix_s()));
+            let (topic, message) = (topics.of_client(&entry.id), entry.message(unix_s()));
             self.with_session(|session, now| session.publish(now, (&topic, &message), true));
             self.counters.one(Count::Published);
         }

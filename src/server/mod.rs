@@ -8,6 +8,7 @@ mod addresses;
 mod boards;
 pub mod budget;
 pub mod client;
+pub mod client_id;
 pub mod clock;
 pub mod control;
 pub mod counters;

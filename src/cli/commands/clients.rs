@@ -10,6 +10,7 @@ use super::terminal::for_terminal;
 use crate::cli::Failure;
 use crate::cli::flags::parse::{ClientsOptions, Near};
 use crate::config::quoted;
+use crate::server::client_id::encoded;
 use crate::server::control::Request;
 
 /// The mean radius of the earth in kilometres, as in the places file.
@@ -33,7 +34,9 @@ pub(in crate::cli) fn run(options: &ClientsOptions, out: &mut dyn Write) -> Resu
 }
 
 fn matches(client: &Value, options: &ClientsOptions) -> bool {
-    let has_id = options.id.as_deref().is_none_or(|id| client["id"] == id);
+    // An id as it is printed, where some bytes are encoded, or as the client sent it.
+    let is_id = |id: &str| client["id"] == id || client["id"] == *encoded(id.as_bytes());
+    let has_id = options.id.as_deref().is_none_or(is_id);
     has_id && options.near.as_ref().is_none_or(|near| distance_km(client, near) <= near.radius_km)
 }
 
@@ -109,6 +112,15 @@ mod tests {
         assert_eq!(found(&near(34.1341, -118.3215, 14.0)), ["ann"]);
         assert_eq!(found(&near(34.1341, -118.3215, 13.0)), [""; 0]);
         assert_eq!(found(&near(51.5, 0.0, 0.0)), ["bo"]);
+    }
+
+    #[test]
+    fn an_id_is_found_as_printed_and_as_sent() {
+        let client = serde_json::json!({ "id": "50%25" });
+        for (id, is_found) in [("50%25", true), ("50%", true), ("50", false), ("50%2525", false)] {
+            let options = ClientsOptions { id: Some(id.into()), ..ClientsOptions::default() };
+            assert_eq!(matches(&client, &options), is_found, "{id}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! ```text
 //! event: hello                     once: the node and its herd, a JSON object
 //! data: AT Hill +0.26… kiwi +34.068930-118.445127 1621464827.95… 12
-//!                                  an entry: an AT line (PROTOCOL), and its age in seconds
+//!                                  an entry: an AT line (PROTOCOL), and its age in seconds; the id as in `client_id`
 //! event: all                       once: all entries have been sent; an empty JSON object
 //! event: status                    every two seconds: the node's status, as in `herd status --json`
 //! event: herd                      every ten seconds: whether the herd is in sync, as in `herd status --all --json`
@@ -25,23 +25,28 @@ use std::fmt::Write as _;
 use std::task::Waker;
 
 use super::NodeConfig;
+use super::client_id;
 use super::driver::Driver;
 use super::json::Json;
 use super::limits::{LOCAL_SUBSCRIBERS_MAX, LOOK_BYTES_MAX, RING_BYTES, SUBSCRIBERS_MAX};
 use crate::proto::fields::{ClientId, Position};
-use crate::proto::limits::{AGE_S_MAX, NODE_NAME_BYTES_MAX, NODES_MAX};
+use crate::proto::limits::{AGE_S_MAX, CLIENT_ID_BYTES_MAX, NODE_NAME_BYTES_MAX, NODES_MAX};
 use crate::proto::node::events::WATCH_LINE_BYTES_MAX;
 use crate::proto::out::Out;
 
 /// Before each entry.
 const DATA: &[u8] = b"data: ";
+/// Where the id stands in an entry's line.
+const ID_FIELD: usize = 3;
 /// Behind each event.
 const END: &[u8] = b"\n\n";
+/// The longest line of an entry in the stream, in bytes: each byte of its id may be encoded.
+pub const ENTRY_BYTES_MAX: usize = WATCH_LINE_BYTES_MAX + 2 * CLIENT_ID_BYTES_MAX;
 /// Bytes of entries in one piece for a new subscriber.
 const PIECE_BYTES: usize = 2048;
 /// Bytes of a piece of `/clients`, and an entry more.
 const JSON_PIECE_BYTES: usize = 2048;
-const _: () = assert!(PIECE_BYTES > 4 * (WATCH_LINE_BYTES_MAX + 16));
+const _: () = assert!(PIECE_BYTES > 4 * (ENTRY_BYTES_MAX + 16));
 // The longest `herd` event: the names of all nodes of the largest configuration.
 const _: () = assert!(LOOK_BYTES_MAX + 4096 + NODES_MAX * (NODE_NAME_BYTES_MAX + 3) <= RING_BYTES);
 
@@ -181,17 +186,15 @@ impl EventRing {
     pub fn look(&self, driver: &Driver) {
         let mut ring = self.ring.borrow_mut();
         let until = ring.end + LOOK_BYTES_MAX as u64;
-        let mut line = [0; DATA.len() + WATCH_LINE_BYTES_MAX + END.len()];
+        let mut line = [0; WATCH_LINE_BYTES_MAX];
         let now_s = driver.clock().now().mono.seconds();
         let before = ring.end;
         while ring.end < until {
             let mut out = Out::new(&mut line);
-            out.put(DATA);
             if !driver.with_node_mut(|node| node.put_changed(now_s, &mut out)) {
                 break;
             }
-            out.put(END);
-            ring.put(out.written());
+            put_entry(out.written(), |bytes| ring.put(bytes));
         }
         if ring.end > before {
             drop(ring);
@@ -279,23 +282,19 @@ impl RingReader<'_> {
     ///
     /// Call this only when the ring has no more bytes for this subscriber: the ring may contain older states.
     pub fn piece(&mut self, driver: &Driver) -> Option<Vec<u8>> {
-        let mut bytes = vec![0; PIECE_BYTES];
-        let mut out = Out::new(&mut bytes);
+        let mut bytes = Vec::with_capacity(PIECE_BYTES);
+        let mut line = [0; WATCH_LINE_BYTES_MAX];
         let now_s = driver.clock().now().mono.seconds();
-        while out.room() >= DATA.len() + WATCH_LINE_BYTES_MAX + END.len() {
+        while bytes.len() + DATA.len() + ENTRY_BYTES_MAX + END.len() <= PIECE_BYTES {
             let end = self.next_below?;
-            let before = out.len();
-            out.put(DATA);
+            let mut out = Out::new(&mut line);
             self.next_below = driver.with_node(|node| node.put_below(end, now_s, &mut out));
             if self.next_below.is_none() {
-                bytes.truncate(before);
                 bytes.extend_from_slice(event_text("all", "{}").as_bytes());
                 return Some(bytes);
             }
-            out.put(END);
+            put_entry(out.written(), |part| bytes.extend_from_slice(part));
         }
-        let len = out.len();
-        bytes.truncate(len);
         Some(bytes)
     }
 
@@ -312,6 +311,21 @@ impl Drop for RingReader<'_> {
     fn drop(&mut self) {
         self.taken.set(self.taken.get() - 1);
     }
+}
+
+/// Puts the event of an entry's line, in parts.
+fn put_entry(line: &[u8], mut put: impl FnMut(&[u8])) {
+    put(DATA);
+    for (index, field) in line.split(|&byte| byte == b' ').enumerate() {
+        if index > 0 {
+            put(b" ");
+        }
+        match index {
+            ID_FIELD => put(client_id::encoded(field).as_bytes()),
+            _ => put(field),
+        }
+    }
+    put(END);
 }
 
 /// The next piece of a JSON array of all entries, from `end` downwards; and where to go on.
@@ -337,7 +351,8 @@ fn client_json(line: &[u8]) -> String {
     let mut fields = line.split(|&byte| byte == b' ').skip(1);
     let mut next = || fields.next().unwrap_or_default();
     let (origin, skew, client, position, time, age_s) = (next(), next(), next(), next(), next(), next());
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    // Only an id can be more than ASCII.
+    let text = |bytes: &[u8]| client_id::encoded(bytes).into_owned();
     let (latitude_deg, longitude_deg) = Position::parse(position).map_or((0.0, 0.0), |p| p.degrees());
     debug_assert!(ClientId::parse(client).is_some());
     let mut json = Json::default();

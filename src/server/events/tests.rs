@@ -61,3 +61,26 @@ fn an_entry_as_json_keeps_its_digits() {
          \"time\":\"1621464827.959498503\",\"skew\":\"+0.263873386\",\"origin\":\"Hill\",\"age_s\":12}\n"
     );
 }
+
+#[test]
+fn ids_that_are_not_text_are_told_apart() {
+    let events_of = |line: &[u8]| {
+        let mut event = Vec::new();
+        put_entry(line, |part| event.extend_from_slice(part));
+        String::from_utf8(event).expect("UTF-8")
+    };
+    let mut seen = Vec::new();
+    for (id, text) in
+        [(&b"caf\xe9"[..], "caf%E9"), (b"caf\xe8", "caf%E8"), (b"caf%E9", "caf%25E9"), (b"a", "a")]
+    {
+        let line = [b"AT Hill +0.2 ", id, b" +34.0-118.4 1621464827.9 12"].concat();
+        assert_eq!(events_of(&line), format!("data: AT Hill +0.2 {text} +34.0-118.4 1621464827.9 12\n\n"));
+        let json: serde_json::Value = serde_json::from_str(&client_json(&line)).expect("JSON");
+        assert_eq!(json["id"], text);
+        assert!(!seen.contains(&json["id"]));
+        seen.push(json["id"].clone());
+    }
+    let longest =
+        [b"AT Hill +0.2 ".to_vec(), vec![0xff; CLIENT_ID_BYTES_MAX], b" +1+1 1 1".to_vec()].concat();
+    assert!(events_of(&longest).len() <= DATA.len() + ENTRY_BYTES_MAX + END.len());
+}
