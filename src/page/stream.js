@@ -10,7 +10,7 @@ let triedAt = 0;
 function connect() {
   source?.close();
   triedAt = performance.now();
-  source = new EventSource('/events');
+  source = new EventSource('events');
   source.addEventListener('hello', (event) => hello(JSON.parse(event.data)));
   source.addEventListener('message', (event) => takeClient(event.data));
   source.addEventListener('all', () => {

@@ -1,5 +1,6 @@
-//! The figures of `herd status` as OpenMetrics text, version 1.0.0.
+//! The figures of `herd status` as OpenMetrics text, version 1.0.0, or as the older text format of Prometheus, version 0.0.4.
 //!
+//! The two differ in the name of a counter's family, in what a family declares, and in escapes; the samples are the same.
 //! Names follow Prometheus' conventions: base units in the name, `_total` for counters. Labels hold neither positions nor client
 //! ids.
 
@@ -9,13 +10,30 @@ use super::counters::Refusals;
 use super::status::{RuntimeStats, Status};
 use crate::proto::counters::Counters;
 
-/// The content type of [`text`].
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The format of [`text`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// OpenMetrics 1.0.0.
+    OpenMetrics,
+    /// Prometheus' text format 0.0.4, for scrapers that do not know OpenMetrics.
+    Text,
+}
+
+impl Format {
+    /// Its content type.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Format::Text => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
 
 /// The metrics of a node with this status.
 #[must_use]
-pub fn text(status: &Status) -> String {
-    let mut text = Text::default();
+pub fn text(status: &Status, format: Format) -> String {
+    let mut text = Text { out: String::new(), format };
     let version = env!("CARGO_PKG_VERSION");
     text.family("herd_build", "info", "The node's name and version.");
     text.sample("herd_build_info", &[("node", &status.node), ("version", version)], 1);
@@ -42,7 +60,7 @@ pub fn text(status: &Status) -> String {
             text.counter(&format!("herd_{name}"), help, value);
         }
     }
-    text.0 + "# EOF\n"
+    text.out + if format == Format::OpenMetrics { "# EOF\n" } else { "" }
 }
 
 /// The counters that are one family with a label: what a client's line was.
@@ -172,25 +190,38 @@ fn seconds(ms: u64) -> String {
     format!("{}.{:03}", ms / 1_000, ms % 1_000)
 }
 
-#[derive(Default)]
-struct Text(String);
+struct Text {
+    out: String,
+    format: Format,
+}
 
 impl Text {
     fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# TYPE {name} {kind}");
+        if self.format == Format::Text {
+            // Its families are named as their samples, and it does not have the type info.
+            let (suffix, kind) = match kind {
+                "counter" => ("_total", "counter"),
+                "info" => ("_info", "gauge"),
+                kind => ("", kind),
+            };
+            let help = help.replace('\\', "\\\\").replace('\n', "\\n");
+            let _ = writeln!(self.out, "# HELP {name}{suffix} {help}\n# TYPE {name}{suffix} {kind}");
+            return;
+        }
+        let _ = writeln!(self.out, "# TYPE {name} {kind}");
         if let Some((_, unit)) = name.rsplit_once('_').filter(|(_, unit)| ["seconds", "bytes"].contains(unit))
         {
-            let _ = writeln!(self.0, "# UNIT {name} {unit}");
+            let _ = writeln!(self.out, "# UNIT {name} {unit}");
         }
-        let _ = writeln!(self.0, "# HELP {name} {}", escaped(help));
+        let _ = writeln!(self.out, "# HELP {name} {}", escaped(help));
     }
 
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
-        self.0.push_str(name);
+        self.out.push_str(name);
         for (index, (label, text)) in labels.iter().enumerate() {
-            let _ = write!(self.0, "{}{label}=\"{}\"", if index == 0 { '{' } else { ',' }, escaped(text));
+            let _ = write!(self.out, "{}{label}=\"{}\"", if index == 0 { '{' } else { ',' }, escaped(text));
         }
-        let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
+        let _ = writeln!(self.out, "{} {value}", if labels.is_empty() { "" } else { "}" });
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
@@ -214,17 +245,32 @@ mod tests {
 
     #[test]
     fn lines_are_as_the_format_wants_them() {
-        let mut text = Text::default();
+        let mut text = Text { out: String::new(), format: Format::OpenMetrics };
         text.gauge("herd_uptime_seconds", "Since \"then\".", seconds(12_007));
         text.counter("herd_iamat", "Lines.", 3);
         text.family("herd_link_up", "gauge", "Up.");
         text.sample("herd_link_up", &[("neighbour", "a\"b\\c"), ("x", "y")], 1);
         assert_eq!(
-            text.0,
+            text.out,
             "# TYPE herd_uptime_seconds gauge\n# UNIT herd_uptime_seconds seconds\n# HELP herd_uptime_seconds Since \\\"then\\\".\n\
              herd_uptime_seconds 12.007\n\
              # TYPE herd_iamat counter\n# HELP herd_iamat Lines.\nherd_iamat_total 3\n\
              # TYPE herd_link_up gauge\n# HELP herd_link_up Up.\nherd_link_up{neighbour=\"a\\\"b\\\\c\",x=\"y\"} 1\n"
+        );
+    }
+
+    #[test]
+    fn the_older_format_has_its_own_families() {
+        let mut text = Text { out: String::new(), format: Format::Text };
+        text.family("herd_build", "info", "Name.");
+        text.sample("herd_build_info", &[("node", "a\"b\\c")], 1);
+        text.gauge("herd_uptime_seconds", "Since \"then\".\\\n", seconds(12_007));
+        text.counter("herd_iamat", "Lines.", 3);
+        assert_eq!(
+            text.out,
+            "# HELP herd_build_info Name.\n# TYPE herd_build_info gauge\nherd_build_info{node=\"a\\\"b\\\\c\"} 1\n\
+             # HELP herd_uptime_seconds Since \"then\".\\\\\\n\n# TYPE herd_uptime_seconds gauge\nherd_uptime_seconds 12.007\n\
+             # HELP herd_iamat_total Lines.\n# TYPE herd_iamat_total counter\nherd_iamat_total 3\n"
         );
     }
 

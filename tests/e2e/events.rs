@@ -27,7 +27,9 @@ fn pair() -> (Herd, SocketAddr) {
 fn get(http: SocketAddr, path: &str, headers: &str) -> (u16, BufReader<TcpStream>) {
     let mut stream = TcpStream::connect(http).expect("the node listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("the limit is not zero");
-    stream.write_all(format!("GET {path} HTTP/1.1\r\n{headers}\r\n").as_bytes()).expect("there is room");
+    let host = if headers.contains("Host: ") { "" } else { "Host: localhost\r\n" };
+    let request = format!("GET {path} HTTP/1.1\r\n{host}{headers}\r\n");
+    stream.write_all(request.as_bytes()).expect("there is room");
     let mut reader = BufReader::new(stream);
     let mut first = String::new();
     reader.read_line(&mut first).expect("it is answered");
@@ -155,6 +157,52 @@ fn clients_as_json() {
     assert_eq!((&one["time"], &one["origin"]), (&"1621464827.959498503".into(), &"Hill".into()));
 }
 
+/// The token that the herd prints.
+fn token_of(herd: &Herd) -> String {
+    let printed = herd_test_support::command(None)
+        .args(["token", "--config"])
+        .arg(herd.map("Hill"))
+        .output()
+        .expect("it runs");
+    String::from_utf8(printed.stdout).expect("UTF-8").trim().to_owned()
+}
+
+#[test]
+fn ids_that_are_not_text() {
+    let (herd, http) = pair();
+    let mut client = herd["Hill"].client();
+    for id in [&b"caf\xe9"[..], b"caf\xe8", b"caf%E9", "caf\u{e9}".as_bytes()] {
+        client.send([b"IAMAT ", id, b" +1+1 1\n"].concat());
+        client.line();
+    }
+    let texts = ["caf%25E9", "caf%E8", "caf%E9", "caf\u{e9}"];
+    let mut text = String::new();
+    get(http, "/clients", "").1.read_to_string(&mut text).expect("UTF-8");
+    let all: Value = serde_json::from_str(&text).expect("JSON");
+    let ids: std::collections::BTreeSet<_> =
+        all.as_array().expect("a list").iter().filter_map(|one| one["id"].as_str()).collect();
+    assert!(ids.iter().eq(&texts), "{text}");
+    let mut watcher = Watcher::new(get(http, "/events", "").1);
+    watcher.until("all have arrived", |watcher| watcher.seen.contains_key("all"));
+    assert!(watcher.clients.keys().eq(texts), "{:?}", watcher.clients);
+    client.send(b"IAMAT caf\xe8 +2+2 2\n");
+    watcher.until("a change arrives", |watcher| watcher.clients["caf%E8"] == "+2+2");
+    assert_eq!(watcher.clients.len(), 4);
+}
+
+#[test]
+fn proxy_on_loopback() {
+    let (herd, http) = pair();
+    for path in ["/", "/events", "/clients"] {
+        assert_eq!(get(http, path, "").0, 200, "{path}");
+        assert_eq!(get(http, path, "X-Forwarded-For: 192.0.2.1\r\n").0, 401, "{path}");
+    }
+    assert_eq!(get(http, "/metrics", "Via: 1.1 caddy\r\n").0, 200);
+    let token = token_of(&herd);
+    let headers = format!("Host: herd.example\r\nVia: 1.1 caddy\r\nAuthorization: Bearer {token}\r\n");
+    assert_eq!(get(http, "/clients", &headers).0, 200);
+}
+
 #[test]
 fn too_many_subscribers() {
     let (herd, http) = pair();
@@ -205,7 +253,7 @@ fn deaf_subscriber() {
             let stream = TcpStream::connect(http).expect("the node listens");
             // As little as the kernel allows waits for a subscriber that does not read.
             rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 1).expect("a small buffer");
-            (&stream).write_all(b"GET /events HTTP/1.1\r\n\r\n").expect("there is room");
+            (&stream).write_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("there is room");
             stream
         })
         .collect();
@@ -252,13 +300,8 @@ fn token_wanted() {
         assert_eq!(get(http, path, "Host: hill.local\r\n").0, 401, "{path}");
         assert_eq!(get(http, path, "Authorization: Bearer 0123-4567-89ab-cdef\r\n").0, 401, "{path}");
     }
-    let printed = herd_test_support::command(None)
-        .args(["token", "--config"])
-        .arg(herd.map("Hill"))
-        .output()
-        .expect("it runs");
-    let token = String::from_utf8(printed.stdout).expect("UTF-8");
-    let bearer = format!("Authorization: Bearer {}\r\n", token.trim());
+    let token = token_of(&herd);
+    let bearer = format!("Authorization: Bearer {token}\r\n");
     for path in ["/events", "/clients"] {
         assert_eq!(get(http, path, &bearer).0, 200, "{path}");
     }
@@ -266,5 +309,5 @@ fn token_wanted() {
     let mut text = String::new();
     get(http, "/metrics", "").1.read_to_string(&mut text).expect("UTF-8");
     assert!(text.contains("herd_http_denied_total 6\n"), "{text}");
-    assert_eq!(herd["Hill"].log.count(token.trim()), 0);
+    assert_eq!(herd["Hill"].log.count(&token), 0);
 }

@@ -63,6 +63,11 @@ fn metrics_of_node() {
         metrics(http).contains(&format!("herd_link_up{{neighbour=\"{other}\"}} 0\n"))
     });
     assert_eq!(ask(http, b"GET /healthz HTTP/1.0\r\n\r\n").1, "ok\n");
+    assert_eq!(ask(http, b"GET http://a:1/healthz HTTP/1.1\r\nHost: a:1\r\n\r\n").1, "ok\n");
+    let (head, body) = ask(http, b"GET /metrics HTTP/1.1\r\nHost: a\r\nAccept: text/plain\r\n\r\n");
+    assert!(head.contains("\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{head}");
+    assert!(body.contains("\n# TYPE herd_client_commands_total counter\n"), "{body}");
+    assert!(!body.contains("# EOF") && !body.contains("# UNIT") && !body.contains(" info\n"), "{body}");
     let (head, body) = ask(http, b"HEAD /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(head.contains("\r\nContent-Length: 3\r\n") && body.is_empty(), "{head}");
 }
@@ -72,8 +77,10 @@ fn bad_requests() {
     let (_herd, http) = pair();
     let long = [b"GET /metrics HTTP/1.1\r\nA: ".to_vec(), vec![b'x'; HTTP_HEAD_BYTES_MAX]].concat();
     for (request, status) in [
-        (&b"GET /nothing HTTP/1.1\r\n\r\n"[..], "404 Not Found"),
-        (b"POST /metrics HTTP/1.1\r\nContent-Length: 0\r\n\r\n", "405 Method Not Allowed"),
+        (&b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n"[..], "404 Not Found"),
+        (b"POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "405 Method Not Allowed"),
+        (b"GET /healthz HTTP/1.1\r\n\r\n", "400 Bad Request"),
+        (b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "400 Bad Request"),
         (b"IAMAT kiwi +1+1 1\n\n", "400 Bad Request"),
         (&[0xff; 64], "400 Bad Request"),
         (&long, "431 Request Header Fields Too Large"),
@@ -81,7 +88,7 @@ fn bad_requests() {
         let (head, _) = ask(http, request);
         assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{head}");
     }
-    assert!(metrics(http).contains("herd_http_refused_total 5\n"), "{}", metrics(http));
+    assert!(metrics(http).contains("herd_http_refused_total 7\n"), "{}", metrics(http));
 }
 
 #[test]
@@ -128,11 +135,11 @@ fn slow_crowd() {
     let deaf: Vec<TcpStream> = (0..HTTP_CONNECTIONS_MAX)
         .map(|_| {
             let mut stream = TcpStream::connect(http).expect("the kernel takes it");
-            stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").expect("there is room");
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").expect("there is room");
             stream
         })
         .collect();
     assert!(herd["Hill"].ask("WHATSAT kiwi 0 0").starts_with("AT Hill "));
-    assert_eq!(ask(http, b"GET /healthz HTTP/1.1\r\n\r\n").1, "ok\n");
+    assert_eq!(ask(http, b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").1, "ok\n");
     drop(deaf);
 }

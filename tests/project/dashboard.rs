@@ -67,7 +67,7 @@ fn status() -> Status {
 
 /// The samples of each family that a node exports, by their names.
 fn exported() -> BTreeSet<String> {
-    let text = metrics::text(&status());
+    let text = metrics::text(&status(), metrics::Format::OpenMetrics);
     let mut samples = BTreeSet::new();
     let mut families = 0;
     for line in text.lines() {

@@ -2,20 +2,27 @@
 //!
 //! `/metrics` and `/healthz` contain no client data. The page at `/`, its event stream (`/events`) and `/clients` contain
 //! positions of people. From another machine they require the herd's token. On the board itself they require the board's own
-//! `Host`, so that a page of the internet cannot read them through a browser (DNS rebinding).
+//! `Host`, so that a page of the internet cannot read them through a browser (DNS rebinding). A request that a proxy on the
+//! board passed on counts as one from another machine.
 //!
 //! One request per connection, GET or HEAD, with a head of bounded length in bounded time. Independent of the runtime.
 
+mod accept;
 mod serve;
+mod target;
 
+pub use accept::Coding;
 pub(crate) use serve::{serve, write_clients};
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use super::metrics::Format;
 use super::token;
 use crate::proto::auth::Keys;
+use accept::format;
+use target::{Target, target};
 
 /// The longest head of a request, in bytes. A longer one is answered by 431.
 pub const HTTP_HEAD_BYTES_MAX: usize = 4096;
@@ -39,22 +46,23 @@ pub const EVENTS: &str = "text/event-stream";
 /// `/clients`.
 pub const JSON: &str = "application/json";
 
-/// The page, compressed, and the policy that allows it its own script and style alone.
+/// The page, plain and compressed, and the policy that allows it its own script and style alone.
 #[cfg(feature = "page")]
 mod file {
-    pub(super) const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"));
+    pub(super) const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html"));
+    pub(super) const COMPRESSED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"));
     pub(super) const POLICY: &str = include_str!(concat!(env!("OUT_DIR"), "/policy"));
 }
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
-    /// The figures of the node.
-    Metrics,
+    /// The figures of the node, in the format that the client prefers.
+    Metrics(Format),
     /// That it is there.
     Health,
-    /// The page for people.
-    Root,
+    /// The page for people, in an encoding that the client accepts.
+    Root(Coding),
     /// All clients, and then what changes.
     Events,
     /// All clients.
@@ -65,7 +73,7 @@ impl Page {
     /// Whether it contains positions of people.
     #[must_use]
     fn is_personal(self) -> bool {
-        matches!(self, Page::Root | Page::Events | Page::Clients)
+        matches!(self, Page::Root(_) | Page::Events | Page::Clients)
     }
 }
 
@@ -85,9 +93,9 @@ impl Guard {
     }
 
     /// `Ok` if a request may read this page, else the HTTP status of the refusal.
-    fn admit(&self, page: Page, request: &httparse::Request) -> Result<(), u16> {
+    fn admit(&self, page: Page, host: Option<&[u8]>, headers: &[httparse::Header]) -> Result<(), u16> {
         let header = |name: &str| {
-            let mut headers = request.headers.iter();
+            let mut headers = headers.iter();
             headers.find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
         };
         if !page.is_personal() {
@@ -95,7 +103,7 @@ impl Guard {
         }
         match &self.keys {
             // A browser always sends the host of the address that it opens.
-            _ if self.is_loopback => match header("host") {
+            _ if self.is_loopback && !headers.iter().any(is_of_proxy) => match host {
                 Some(host) if !is_of_this_machine(host) => Err(421),
                 _ => Ok(()),
             },
@@ -104,6 +112,12 @@ impl Guard {
             Some(_) => Err(401),
         }
     }
+}
+
+/// Whether a proxy adds this header to the requests that it passes on.
+fn is_of_proxy(header: &httparse::Header) -> bool {
+    let name = header.name.to_ascii_lowercase();
+    matches!(&*name, "forwarded" | "x-real-ip" | "via") || name.starts_with("x-forwarded-")
 }
 
 /// Whether the value of a `Host` header is an address, or the name that every machine has for itself.
@@ -192,21 +206,26 @@ pub fn asked(bytes: &[u8], guard: &Guard) -> Asked {
         Err(httparse::Error::TooManyHeaders) => Asked::Wrong(431),
         Err(_) => Asked::Wrong(400),
         Ok(httparse::Status::Complete(_)) => {
+            let Some(Target { host, path }) = target(&request) else { return Asked::Wrong(400) };
             let is_head = request.method == Some("HEAD");
             if !is_head && request.method != Some("GET") {
                 return Asked::Wrong(405);
             }
-            // No page has a query string; ignore it.
-            let page = match request.path.map(|path| path.split('?').next().unwrap_or_default()) {
-                Some("/metrics") => Page::Metrics,
-                Some("/healthz") => Page::Health,
-                Some("/clients") => Page::Clients,
+            let values = |name: &str, take: &mut dyn FnMut(&str)| {
+                let named = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
+                named.filter_map(|header| str::from_utf8(header.value).ok()).for_each(take);
+            };
+            let page = match path {
+                "/metrics" => Page::Metrics(format(&|take| values("accept", take))),
+                "/healthz" => Page::Health,
+                "/clients" => Page::Clients,
                 #[cfg(feature = "page")]
-                Some("/") => Page::Root,
-                Some("/events") => Page::Events,
+                "/" => Page::Root(accept::coding(&|take| values("accept-encoding", take))),
+                "/events" => Page::Events,
                 _ => return Asked::Wrong(404),
             };
-            guard.admit(page, &request).map_or_else(Asked::Wrong, |()| Asked::Page(page, is_head))
+            let admitted = guard.admit(page, host, request.headers);
+            admitted.map_or_else(Asked::Wrong, |()| Asked::Page(page, is_head))
         }
     }
 }
@@ -218,22 +237,26 @@ pub fn page(content_type: &str, body: &str, is_head: bool) -> String {
     head(200, content_type, &length) + if is_head { "" } else { body }
 }
 
-/// The head of an answer of unknown length.
+/// The head of an answer of unknown length. A proxy that buffers answers must not hold events back.
 #[must_use]
 pub fn stream_head(content_type: &str) -> String {
-    head(200, content_type, "")
+    head(200, content_type, if content_type == EVENTS { "X-Accel-Buffering: no\r\n" } else { "" })
 }
 
 /// The head of the page for people, and its bytes.
 #[cfg(feature = "page")]
 #[must_use]
-pub fn root() -> (String, &'static [u8]) {
+pub fn root(coding: Coding) -> (String, &'static [u8]) {
+    let (body, encoding) = match coding {
+        Coding::Gzip => (file::COMPRESSED, "Content-Encoding: gzip\r\n"),
+        Coding::Identity => (file::PAGE, ""),
+    };
     let more = format!(
-        "Content-Length: {}\r\nContent-Encoding: gzip\r\nContent-Security-Policy: {}\r\nReferrer-Policy: no-referrer\r\n",
-        file::PAGE.len(),
+        "Content-Length: {}\r\n{encoding}Vary: Accept-Encoding\r\nContent-Security-Policy: {}\r\nReferrer-Policy: no-referrer\r\n",
+        body.len(),
         file::POLICY
     );
-    (head(200, "text/html; charset=utf-8", &more), file::PAGE)
+    (head(200, "text/html; charset=utf-8", &more), body)
 }
 
 /// The whole answer to `/healthz`.
@@ -316,15 +339,26 @@ mod tests {
         for (text, expected) in [
             ("", Asked::More),
             ("GET /metrics HTTP/1.1\r\nHost: a", Asked::More),
-            ("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", Asked::Page(Page::Metrics, false)),
-            ("GET /metrics HTTP/1.0\r\n\r\n", Asked::Page(Page::Metrics, false)),
-            ("HEAD /healthz?x=1 HTTP/1.1\r\n\r\n", Asked::Page(Page::Health, true)),
+            (
+                "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n",
+                Asked::Page(Page::Metrics(Format::OpenMetrics), false),
+            ),
+            ("GET /metrics HTTP/1.0\r\n\r\n", Asked::Page(Page::Metrics(Format::OpenMetrics), false)),
+            ("HEAD /healthz?x=1 HTTP/1.1\r\nHost: a\r\n\r\n", Asked::Page(Page::Health, true)),
             ("GET /events HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n", Asked::Page(Page::Events, false)),
             ("HEAD /clients HTTP/1.1\r\nHost: [::1]:1\r\n\r\n", Asked::Page(Page::Clients, true)),
-            ("GET /nothing HTTP/1.1\r\n\r\n", Asked::Wrong(404)),
-            ("GET /metrics/ HTTP/1.1\r\n\r\n", Asked::Wrong(404)),
-            ("POST /metrics HTTP/1.1\r\n\r\n", Asked::Wrong(405)),
-            ("get /metrics HTTP/1.1\r\n\r\n", Asked::Wrong(405)),
+            ("GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n", Asked::Wrong(404)),
+            ("GET /metrics/ HTTP/1.1\r\nHost: a\r\n\r\n", Asked::Wrong(404)),
+            ("POST /metrics HTTP/1.1\r\nHost: a\r\n\r\n", Asked::Wrong(405)),
+            ("get /metrics HTTP/1.1\r\nHost: a\r\n\r\n", Asked::Wrong(405)),
+            ("GET /metrics HTTP/1.1\r\n\r\n", Asked::Wrong(400)),
+            ("GET /metrics HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", Asked::Wrong(400)),
+            ("GET http://a:1/healthz HTTP/1.1\r\nHost: a:1\r\n\r\n", Asked::Page(Page::Health, false)),
+            ("GET http://evil.example/clients HTTP/1.1\r\nHost: [::1]\r\n\r\n", Asked::Wrong(421)),
+            (
+                "GET /metrics HTTP/1.1\r\nHost: a\r\nAccept: text/plain\r\n\r\n",
+                Asked::Page(Page::Metrics(Format::Text), false),
+            ),
             ("IAMAT kiwi +1+1 1\r\n\r\n", Asked::Wrong(400)),
             ("GET /metrics HTTP/1.1\r\nbad header\r\n\r\n", Asked::Wrong(400)),
             (&many, Asked::Wrong(431)),
@@ -340,10 +374,11 @@ mod tests {
         let token = token::Token::of(&keys).next().expect("a key").to_string();
         let here = Guard::new("127.0.0.1:1".parse().expect("an address"), Some(keys.clone()));
         let everywhere = Guard::new("0.0.0.0:1".parse().expect("an address"), Some(keys));
+        let keyless_here = Guard::new("[::1]:1".parse().expect("an address"), None);
         let keyless = Guard::new("[2001:db8::1]:1".parse().expect("an address"), None);
         let page = Asked::Page(Page::Clients, false);
         for (guard, headers, expected) in [
-            (&here, "", page),
+            (&here, "", Asked::Wrong(400)),
             (&here, "Host: 127.0.0.1:8011\r\n", page),
             (&here, "host: localhost\r\n", page),
             (&here, "Host: LOCALHOST:1\r\n", page),
@@ -354,12 +389,31 @@ mod tests {
             (&everywhere, "Host: hill.local\r\n", Asked::Wrong(401)),
             (&everywhere, "Host: 127.0.0.1\r\nAuthorization: Bearer x\r\n", Asked::Wrong(401)),
             (&everywhere, &format!("Host: hill.local\r\nauthorization: bearer {token}\r\n"), page),
-            (&keyless, &format!("Authorization: Bearer {token}\r\n"), Asked::Wrong(403)),
+            (&keyless, &format!("Host: a\r\nAuthorization: Bearer {token}\r\n"), Asked::Wrong(403)),
+            (&here, "Host: localhost\r\nForwarded: for=192.0.2.1\r\n", Asked::Wrong(401)),
+            (&here, "Host: localhost\r\nx-forwarded-for: 192.0.2.1\r\n", Asked::Wrong(401)),
+            (&here, "Host: localhost\r\nX-Forwarded-Proto: https\r\n", Asked::Wrong(401)),
+            (&here, "Host: localhost\r\nX-REAL-IP: \r\n", Asked::Wrong(401)),
+            (&here, "Host: localhost\r\nVia: 1.1 caddy\r\n", Asked::Wrong(401)),
+            (
+                &here,
+                &format!("Host: herd.example\r\nVia: 1.1 caddy\r\nAuthorization: Bearer {token}\r\n"),
+                page,
+            ),
+            (&keyless_here, "Host: localhost\r\n", page),
+            (&keyless_here, "Host: localhost\r\nX-Forwarded-For: ::1\r\n", Asked::Wrong(403)),
         ] {
             let text = format!("GET /clients HTTP/1.1\r\n{headers}\r\n");
             assert_eq!(asked(text.as_bytes(), guard), expected, "{text:?} to {guard:?}");
             let open = text.replace("/clients", "/metrics");
-            assert_eq!(asked(open.as_bytes(), guard), Asked::Page(Page::Metrics, false), "{open:?}");
+            if expected == Asked::Wrong(400) {
+                continue;
+            }
+            assert_eq!(
+                asked(open.as_bytes(), guard),
+                Asked::Page(Page::Metrics(Format::OpenMetrics), false),
+                "{open:?}"
+            );
         }
     }
 
@@ -379,7 +433,7 @@ mod tests {
                     bytes[at] = byte;
                 }
                 let asked = asked(&bytes, &guard);
-                let is_open = matches!(asked, Asked::Page(Page::Metrics | Page::Health, _) | Asked::Wrong(_) | Asked::More);
+                let is_open = matches!(asked, Asked::Page(Page::Metrics(_) | Page::Health, _) | Asked::Wrong(_) | Asked::More);
                 prop_assert!(is_open, "{:?}", String::from_utf8_lossy(&bytes));
             }
         }
@@ -390,8 +444,35 @@ mod tests {
         let whole = health(false);
         assert!(whole.ends_with("Content-Length: 3\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\nok\n"));
         assert_eq!(health(true), whole.strip_suffix("ok\n").expect("just seen"));
+        assert!(stream_head(EVENTS).contains("\r\nX-Accel-Buffering: no\r\n"));
+        assert!(!stream_head(JSON).contains("X-Accel"));
         assert!(refusal(401).contains("\r\nWWW-Authenticate: Basic realm="));
         assert!(refusal(405).contains("\r\nAllow: GET, HEAD\r\n"));
         assert!(refusal(400).starts_with("HTTP/1.1 400 Bad Request\r\n"));
+    }
+
+    #[cfg(feature = "page")]
+    #[test]
+    fn a_client_gets_the_page_that_it_can_read() {
+        let guard = Guard::new("127.0.0.1:1".parse().expect("an address"), None);
+        for (header, coding) in [
+            ("", Coding::Identity),
+            ("Accept-Encoding: identity\r\n", Coding::Identity),
+            ("Accept-Encoding: gzip;q=0\r\n", Coding::Identity),
+            ("Accept-Encoding: br\r\naccept-encoding: gzip\r\n", Coding::Gzip),
+        ] {
+            let text = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{header}\r\n");
+            assert_eq!(asked(text.as_bytes(), &guard), Asked::Page(Page::Root(coding), false), "{header:?}");
+            let (head, body) = root(coding);
+            assert_eq!(head.contains("\r\nContent-Encoding: gzip\r\n"), coding == Coding::Gzip);
+            assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())));
+            assert_eq!(body.starts_with(b"<!doctype html>"), coding == Coding::Identity);
+        }
+        // Below a path, such as /herd/ of a proxy, an address from the root is another site's.
+        let (_, page) = root(Coding::Identity);
+        let page = str::from_utf8(page).expect("UTF-8");
+        for rooted in ["href=\"/", "src=\"/", "EventSource('/", "fetch('/"] {
+            assert!(!page.contains(rooted), "{rooted}");
+        }
     }
 }

@@ -46,8 +46,9 @@ async fn answer<R: NodeRuntime>(
     let asked = if place.is_some() { asked } else { Asked::Wrong(503) };
     server.http.count(&asked);
     let answer = match asked {
-        Asked::Page(Page::Metrics, is_head) => {
-            page(metrics::CONTENT_TYPE, &metrics::text(&server.driver.status_now(server.stats())), is_head)
+        Asked::Page(Page::Metrics(format), is_head) => {
+            let text = metrics::text(&server.driver.status_now(server.stats()), format);
+            page(format.content_type(), &text, is_head)
         }
         Asked::Page(Page::Health, is_head) => health(is_head),
         Asked::Page(Page::Clients, true) => stream_head(JSON),
@@ -62,8 +63,8 @@ async fn answer<R: NodeRuntime>(
             None => refusal(503),
         },
         #[cfg(feature = "page")]
-        Asked::Page(Page::Root, is_head) => {
-            let (head, body) = super::root();
+        Asked::Page(Page::Root(coding), is_head) => {
+            let (head, body) = super::root(coding);
             server.in_time(HTTP_MS_MAX, stream.write_all(head.as_bytes())).await?;
             return match is_head {
                 true => Ok(()),
@@ -71,7 +72,7 @@ async fn answer<R: NodeRuntime>(
             };
         }
         #[cfg(not(feature = "page"))]
-        Asked::Page(Page::Root, _) => refusal(404),
+        Asked::Page(Page::Root(_), _) => refusal(404),
         Asked::Wrong(status) => refusal(status),
         Asked::More => return Err(io::ErrorKind::UnexpectedEof.into()),
     };
