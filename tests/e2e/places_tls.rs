@@ -4,7 +4,7 @@ use herd::places::{Places, ProxyUrl, Settings};
 use herd_test_support::upstream::asking::*;
 use herd_test_support::upstream::tls::{Ca, self_signed};
 use herd_test_support::upstream::tunnel::Tunnel;
-use herd_test_support::upstream::{Server, ok};
+use herd_test_support::upstream::{Act, Server, ok};
 use std::io::{Read, Write};
 
 fn with_ca(server: &Server, ca: &Ca) -> Settings {
@@ -20,6 +20,17 @@ fn certificate_accepted() {
         assert_eq!(answer(&places, UCLA), ODD);
     }
     assert_eq!((server.seen().len(), server.connections()), (3, 1));
+}
+
+#[test]
+fn idle_connection_ends() {
+    let ca = Ca::new();
+    let server = Server::start_tls(Act::Once(ODD.into()), ca.server(2000, 4000));
+    let places = Places::start(with_ca(&server, &ca));
+    for _ in 0..3 {
+        assert_eq!(answer(&places, UCLA), ODD);
+    }
+    assert_eq!((server.seen().len(), server.connections()), (5, 3));
 }
 
 #[test]
