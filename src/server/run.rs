@@ -45,7 +45,8 @@ async fn life<R: NodeRuntime>(server: &'static Server<R>) -> Result<(), RunError
     // Removed when the node stops.
     let _control = server.control(&me.name);
     server.listen_http(me.http).await?;
-    info!("{} listens to clients on {} and to its neighbours on {}", me.name, me.clients, me.links);
+    let clients = server.reachable(me.clients);
+    info!("{} listens to clients on {clients} and to its neighbours on {}", me.name, me.links);
     server.work();
     server.service.ready(server.driver.status());
     let why = stopped.await;
@@ -145,6 +146,7 @@ impl<R: NodeRuntime> Server<R> {
         let (bound, listener) = listener.map_err(|error| RunError::Bind { member, address, error })?;
         let name =
             self.driver.with_node(|node| String::from_utf8_lossy(node.names().name(node.me())).into_owned());
+        let address = self.reachable(address);
         if cfg!(feature = "page") {
             info!("{name} serves its page at http://{address}/ and its metrics at /metrics");
         } else {
@@ -153,6 +155,15 @@ impl<R: NodeRuntime> Server<R> {
         let task = self.runtime.spawn(http::serve(self, bound, listener));
         self.listeners.borrow_mut().http = Some(task);
         Ok(())
+    }
+
+    /// The address that other machines open: a wildcard becomes the host of this node's links.
+    fn reachable(&self, mut address: SocketAddr) -> SocketAddr {
+        let plan = self.plan.borrow();
+        if address.ip().is_unspecified() {
+            address.set_ip(plan.nodes[plan.me].links.ip());
+        }
+        address
     }
 
     /// Answers status requests from this board.
