@@ -15,7 +15,7 @@ use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite};
 use log::debug;
 use slab::Slab;
 
-use super::{Client, whatsat_answer};
+use super::{Client, log_as, whatsat_answer};
 use crate::proto::node::PlacesQuery;
 use crate::proto::out::Out;
 use crate::proto::time::Mono;
@@ -217,6 +217,7 @@ impl<R: NodeRuntime<Clients = ClientTasks<R>>> Connection<R> {
             buffers.input[..len].copy_from_slice(&client.rest);
         }
         let mut output = Out::new(&mut buffers.output[..]);
+        log_as(&*stream);
         let (done, query) = server.driver.client_input(client, &buffers.input[..len], &mut output);
         client.rest = if done == len { Box::default() } else { buffers.input[done..len].into() };
         if !output.is_empty() {
@@ -288,6 +289,7 @@ impl<R: NodeRuntime<Clients = ClientTasks<R>>> Connection<R> {
             let _ = sender.try_send(json);
         });
         let json = receiver.recv().await.ok()?;
+        log_as(&self.stream);
         let mut answer = whatsat_answer(&query, json);
         drop(query);
         if let Some(slot) = server.clients.borrow_mut().slots.get_mut(self.key) {

@@ -17,7 +17,7 @@ use crate::proto::node::PlacesQuery;
 use crate::proto::out::Out;
 use crate::proto::time::Mono;
 use crate::server::budget::Held;
-use crate::server::client::{Client, whatsat_answer};
+use crate::server::client::{Client, log_as, whatsat_answer};
 use crate::server::limits::UNREAD_MS_MAX;
 use crate::server::shared::Server;
 
@@ -171,6 +171,7 @@ impl Slot {
             }
         }
         let mut output = Out::new(&mut buffers.output[..]);
+        log_as(&self.stream);
         let (done, query) = server.driver.client_input(client, &buffers.input[..len], &mut output);
         client.rest = if done == len { Box::default() } else { buffers.input[done..len].into() };
         if !output.is_empty() {
@@ -222,6 +223,7 @@ impl Slot {
         let Some(Waits::Places(query)) = self.waits.take().map(|waits| *waits) else {
             unreachable!("a client that waits for places waits for nothing else");
         };
+        log_as(&self.stream);
         let answer = whatsat_answer(&query, json);
         self.active_at = server.driver.clock().now().mono;
         match write_now(&self.stream, &answer) {
