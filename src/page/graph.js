@@ -37,10 +37,11 @@ function edgeState(a, b) {
   const verdict = herd.verdict;
   if (!verdict) return ['unknown', 0];
   const has = (list) => list.includes(one) || list.includes(other);
-  if (has(verdict.silent)) return ['unknown', 0];
+  // The end that answers reports a link to a silent node.
   const states = verdict.links.filter(({ node, neighbour }) => has([node]) && has([neighbour])).map(({ state }) => state);
   if (states.includes('down')) return ['down', 0];
-  if (states.length > 0) return ['behind', 0];
+  if (has(verdict.silent)) return ['unknown', 0];
+  if (states.includes('pending')) return ['behind', 0];
   // A herd with many links in trouble does not list them all.
   return [verdict.links_left_out > 0 && has(verdict.troubled) ? 'unknown' : 'ok', 0];
 }

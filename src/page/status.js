@@ -3,19 +3,39 @@
 /** The sentence: a state and a text, for the worst known problem. */
 function verdict() {
   if (!herd.isConnected) return ['down', herd.node ? `No connection to ${herd.node}. Trying again.` : 'No connection to the node. Trying again.'];
-  const { status, verdict: census, nodes } = herd;
-  if (!status) return ['unknown', 'Asking the node…'];
-  if (census && census.silent.length > 0) {
-    const answered = census.nodes - census.silent.length;
-    return ['down', `Cut off: ${answered} of ${census.nodes} nodes answer, not ${some(census.silent)}`];
-  }
-  const down = status.links.filter((link) => !link.is_up).map((link) => link.node);
-  if (down.length > 0) return ['down', `The link to ${some(down)} is down`];
+  const { status, verdict: census } = herd;
+  if (!status && !census) return ['unknown', 'Asking the node…'];
+  // A silent node may have come back since the herd was asked.
+  const silent = census?.silent.filter((name) => nodeState(name) === 'down') ?? [];
+  if (silent.length > 0) return ['down', silentWords(silent, census.nodes)];
+  const down = (status?.links ?? []).filter((link) => !link.is_up).map((link) => link.node);
+  if (down.length > 0) return ['down', down.length > 1 ? `The links to ${some(down)} are down` : `The link to ${down[0]} is down`];
   if (!census) return ['unknown', 'Asking the herd…'];
-  if (census.other_map > 0) return ['down', `${census.other_map} nodes have another configuration: give all nodes the same`];
-  if (census.in_sync) return ['ok', nodes.length === 1 ? 'One node, and it is up' : `In sync: all ${census.nodes} nodes hold the same`];
+  return censusWords(census);
+}
+
+/** Nodes that do not answer, and how many of all do. */
+function silentWords(silent, nodes) {
+  const answered = `(${nodes - silent.length} of ${nodes})`;
+  if (silent.length === nodes - 1 && nodes > 2) return `No other node answers ${answered}`;
+  return `${some(silent)} ${silent.length > 1 ? 'do' : 'does'} not answer ${answered}`;
+}
+
+/** The state of a herd in which all nodes answer. */
+function censusWords(census) {
+  if (census.other_map > 0) {
+    const others = census.other_map > 1 ? `${census.other_map} nodes have` : '1 node has';
+    return ['down', `${others} another configuration: give all nodes the same`];
+  }
+  if (census.in_sync) {
+    const all = census.nodes > 2 ? `all ${census.nodes}` : 'both';
+    return ['ok', census.nodes === 1 ? 'One node, and it is up' : `In sync: ${all} nodes hold the same`];
+  }
+  const twice = census.links.find(({ state }) => state === 'name_in_use');
+  if (twice) return ['down', `Two boards use the name ${twice.neighbour}, reports ${twice.node}`];
   if (census.troubled.length > 0) return ['behind', `A link is down, or still catching up, at ${some(census.troubled)}`];
-  return ['behind', `Catching up: ${census.differing_parts} of 64 buckets of the tables differ`];
+  if (census.differing_parts === 0) return ['behind', 'Catching up'];
+  return ['behind', `Catching up: ${census.differing_parts} of 64 buckets of the tables ${census.differing_parts > 1 ? 'differ' : 'differs'}`];
 }
 
 /** The first few names, and the number of others. */
