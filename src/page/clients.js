@@ -94,15 +94,32 @@ function showTable() {
     row.classList.toggle('chosen', isChosen);
     row.cells[0].firstChild.setAttribute('aria-pressed', isChosen);
   });
-  const of = table.words ? `${grouped(rows.length)} of ${grouped(clients.size)} clients match` : `${grouped(clients.size)} clients`;
+  const match = rows.length === 1 ? 'matches' : 'match';
+  const of = table.words ? `${grouped(rows.length)} of ${counted(clients.size, 'client')} ${match}` : counted(clients.size, 'client');
   // A screen reader reads the result of a search aloud, but not every change in the number of clients.
   $('count').setAttribute('aria-live', table.words ? 'polite' : 'off');
   say($('count'), rows.length > shown.length ? `${of}; the first ${grouped(shown.length)} are shown` : of);
   const left = rows.length - shown.length;
   $('more').hidden = left <= 0;
   say($('more'), `Show ${grouped(Math.min(left, ROWS_STEP))} more`);
+  showEmpty();
   table.isDue = false;
 }
+
+/** Before the first client: how to send a position. */
+function showEmpty() {
+  const isEmpty = herd.isComplete && clients.size === 0;
+  $('first').hidden = !isEmpty;
+  $('table').hidden = isEmpty;
+}
+
+/** Copies the command. The newer interface for this does not exist over plain HTTP. */
+function copy() {
+  getSelection().selectAllChildren($('command'));
+  const isCopied = document.execCommand('copy');
+  say($('copied'), isCopied ? 'Copied' : 'Selected: press Ctrl+C');
+}
+$('copy').addEventListener('click', copy);
 
 /** Marks or unmarks a client in the table and on the map. */
 function choose(id) {

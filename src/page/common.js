@@ -39,6 +39,9 @@ function span(ms) {
 
 const grouped = (number) => Number(number).toLocaleString();
 
+/** A number and its noun. */
+const counted = (number, noun) => `${grouped(number)} ${noun}${number === 1 ? '' : 's'}`;
+
 /** The colours of nodes on the map (Okabe and Ito's palette, for colour-blind readers). */
 const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#b8860b', '#56b4e9', '#7b4fb5', '#8a8f8c'];
 const colourOf = (origin) => COLOURS[Math.max(0, herd.nodes.indexOf(origin)) % COLOURS.length];

@@ -71,7 +71,7 @@ function showGraph() {
     say(knots.pending[index], pending > 0 ? grouped(pending) : '');
     if (state !== 'ok') troubles.push(`${herd.nodes[a]} to ${herd.nodes[b]} ${WORDS[state]}`);
   });
-  const size = `${herd.nodes.length} nodes and ${herd.edges.length} links; this is ${herd.node}`;
+  const size = `${counted(herd.nodes.length, 'node')} and ${counted(herd.edges.length, 'link')}; this is ${herd.node}`;
   $('graph').setAttribute('aria-label', `${size}. ${troubles.join(', ') || 'All links are in sync'}.`);
   showLinks();
 }

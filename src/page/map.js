@@ -253,7 +253,7 @@ function showOrigins() {
     return element('li', {}, dot, `${origin} ${grouped(count)}`);
   });
   $('origins').replaceChildren(...items);
-  $('empty').hidden = clients.size > 0;
+  $('empty').hidden = !herd.isComplete || clients.size > 0;
 }
 
 const pointOf = (event) => [event.offsetX, event.offsetY];

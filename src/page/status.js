@@ -24,8 +24,7 @@ function silentWords(silent, nodes) {
 /** The state of a herd in which all nodes answer. */
 function censusWords(census) {
   if (census.other_map > 0) {
-    const others = census.other_map > 1 ? `${census.other_map} nodes have` : '1 node has';
-    return ['down', `${others} another configuration: give all nodes the same`];
+    return ['down', `${counted(census.other_map, 'node')} ${census.other_map > 1 ? 'have' : 'has'} another configuration: give all nodes the same`];
   }
   if (census.in_sync) {
     const all = census.nodes > 2 ? `all ${census.nodes}` : 'both';
@@ -74,7 +73,7 @@ function facts({ table: held, clients: connected, places, http, ...status }) {
 
 function placesWords(places) {
   const words = [places.source];
-  if (places.waiting > 0) words.push(`${places.waiting} wait`);
+  if (places.waiting > 0) words.push(`${places.waiting} waiting`);
   if (places.paused_s !== null) words.push(`paused for ${places.paused_s} s`);
   if (places.last_failure !== null) words.push(`${places.last_failure} (${span(1000 * places.last_failure_ago_s)} ago)`);
   return words.join(', ');

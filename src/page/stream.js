@@ -16,6 +16,8 @@ function connect() {
   source.addEventListener('all', () => {
     herd.isComplete = true;
     forgetAbsent();
+    showTable();
+    showOrigins();
     if (!map.hasFitted && clients.size > 0) {
       map.hasFitted = true;
       seeClients();

@@ -92,6 +92,12 @@ class Browser:
         presses = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
         self.call("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": presses}]})
 
+    def paste(self):
+        """What was copied, where the page has its focus."""
+        keys = [("keyDown", "\ue009"), ("keyDown", "v"), ("keyUp", "v"), ("keyUp", "\ue009")]
+        presses = [{"type": kind, "value": key} for kind, key in keys]
+        self.call("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": presses}]})
+
     def find(self, selector):
         return self.call("POST", "/element", {"using": "css selector", "value": selector})[ELEMENT]
 

@@ -21,6 +21,31 @@ def check(holds, what):
         raise Failed(what)
 
 
+def empty(browser, herd, folder):
+    """Before the first client the page shows a command that sends one."""
+    browser.screen(1280, 900)
+    until("the node answers", lambda: answer(herd.url("Hill") + "healthz") == 200)
+    browser.go(herd.url("Hill"))
+    until("the page says how to send a position", lambda: not browser.run("return document.getElementById('first').hidden"))
+    check(browser.text("#command").startswith("herd send \"IAMAT "), browser.text("#command"))
+    check(browser.text("#count") == "0 clients", browser.text("#count"))
+    until("the herd is in sync", lambda: "In sync" in browser.text("#verdict"), 40)
+    if folder:
+        browser.picture(os.path.join(folder, "empty.png"))
+    command = browser.text("#command")
+    browser.click("#copy")
+    until("the command is copied", lambda: browser.text("#copied") == "Copied")
+    browser.run("document.getElementById('search').focus()")
+    browser.paste()
+    pasted = browser.run("return document.getElementById('search').value")
+    check(pasted and command.startswith(pasted), f"{pasted!r} was copied")
+    browser.run("document.getElementById('search').value = ''; document.getElementById('search').dispatchEvent(new Event('input'))")
+    herd.send(command)
+    until("the client is there", lambda: browser.text("#count") == "1 client")
+    check(browser.run("return document.getElementById('first').hidden"), "the command is still there")
+    check(len(browser.texts("#table tbody tr")) == 1, "the client is not listed")
+
+
 class Test:
     def __init__(self, browser, herd, folder):
         self.browser, self.herd, self.folder = browser, herd, folder
@@ -41,7 +66,7 @@ class Test:
         until("all clients are listed", lambda: self.browser.text("#count") == f"{WALKERS} clients")
         rows = self.browser.texts("#table tbody tr")
         check(len(rows) == WALKERS, f"{len(rows)} rows")
-        states = self.browser.texts("#links tbody .state")
+        states = until("links are listed", lambda: self.browser.texts("#links tbody .state"))
         check(len(states) == 2 and all(state.startswith("in sync") for state in states), states)
         knots = self.browser.run("return document.querySelectorAll('#graph circle.knot.ok').length")
         lines = self.browser.run("return document.querySelectorAll('#graph line.edge.ok').length")
@@ -214,6 +239,9 @@ def main():
     folder = sys.argv[2] if len(sys.argv) > 2 else None
     with Herd(os.path.abspath(sys.argv[1])) as herd, Browser(free_ports(1)[0]) as browser:
         try:
+            with Herd(herd.program) as fresh:
+                empty(browser, fresh, folder)
+            print("empty: ok", flush=True)
             Test(browser, herd, folder).run()
         except Failed as error:
             for name in herd.nodes:

@@ -91,6 +91,11 @@ class Herd:
     def token(self):
         return subprocess.check_output([self.program, "token", "--config", self.map], text=True).strip()
 
+    def send(self, command):
+        """Runs a command of the page in a shell, with the address of Hill."""
+        words = f"send --to 127.0.0.1:{self.clients['Hill']}"
+        subprocess.run(["sh", "-c", command.replace("herd send", f"'{self.program}' {words}")], check=True, stdout=subprocess.DEVNULL)
+
     def ask(self, name, *lines):
         """A node's answers to these lines."""
         with socket.create_connection(("127.0.0.1", self.clients[name]), timeout=10) as stream:
