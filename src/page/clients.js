@@ -2,9 +2,10 @@
 
 /** By id: {id, lat, lon, time, origin, heardAt, from, movedAt, round}. */
 const clients = new Map();
-/** Rows shown at first, and added per click; fewer on a narrow phone. */
-const ROWS_STEP = matchMedia('(max-width: 40rem)').matches ? 20 : 100;
-const table = { by: 'id', falls: false, words: '', rows: ROWS_STEP, chosen: null, round: 0, isDue: true };
+/** Rows shown at first, and added per click. */
+const ROWS_FIRST = 20;
+const ROWS_STEP = 100;
+const table = { by: 'id', falls: false, words: '', rows: ROWS_FIRST, chosen: null, round: 0, isDue: true };
 
 /** Takes an entry's line: AT, origin, skew, client, position, time, age. */
 function takeClient(line) {
@@ -61,10 +62,14 @@ function found() {
   return some.sort(table.falls ? (a, b) => compare(b, a) : compare);
 }
 
-/** A client's own time in the local format; invalid times stay unchanged. */
+const CLOCK = new Intl.DateTimeFormat([], {
+  year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: '2-digit', second: '2-digit', timeZoneName: 'short',
+});
+
+/** A client's own time in the local format, with the zone; invalid times stay unchanged. */
 function clock(time) {
   const date = new Date(1000 * Number(time));
-  return Number.isNaN(date.getTime()) ? time : date.toLocaleString();
+  return Number.isNaN(date.getTime()) ? time : CLOCK.format(date);
 }
 
 const place = (client) => `${client.lat.toFixed(5)}, ${client.lon.toFixed(5)}`;
@@ -98,11 +103,12 @@ function showTable() {
   const of = table.words ? `${grouped(rows.length)} of ${counted(clients.size, 'client')} ${match}` : counted(clients.size, 'client');
   // A screen reader reads the result of a search aloud, but not every change in the number of clients.
   $('count').setAttribute('aria-live', table.words ? 'polite' : 'off');
-  say($('count'), rows.length > shown.length ? `${of}; the first ${grouped(shown.length)} are shown` : of);
+  say($('count'), of);
   const left = rows.length - shown.length;
   $('more').hidden = left <= 0;
-  say($('more'), `Show ${grouped(Math.min(left, ROWS_STEP))} more`);
+  say($('more'), `Show more (${grouped(left)} not shown)`);
   showEmpty();
+  showChosen();
   table.isDue = false;
 }
 
@@ -121,7 +127,20 @@ function copy() {
 }
 $('copy').addEventListener('click', copy);
 
-/** Marks or unmarks a client in the table and on the map. */
+/** The chosen client, with links to programs that show its position. They get the position only if the link is opened. */
+function showChosen() {
+  const client = clients.get(table.chosen);
+  $('chosen').hidden = !client;
+  if (!client) return;
+  const [name, words] = $('chosen').children;
+  say(name, client.id);
+  say(words, `${place(client)}, heard by ${client.origin} ${ago(client)} ago, client’s time ${clock(client.time)}`);
+  const [lat, lon] = [client.lat.toFixed(6), client.lon.toFixed(6)];
+  $('geo').href = `geo:${lat},${lon}`;
+  $('osm').href = `https://www.openstreetmap.org/?mlat=${lat}&mlon=${lon}#map=15/${lat}/${lon}`;
+}
+
+/** Marks or unmarks a client in the table and on the map, and moves the map to it. */
 function choose(id) {
   table.chosen = table.chosen === id ? null : id;
   const client = clients.get(table.chosen);
@@ -141,7 +160,7 @@ for (const button of document.querySelectorAll('#table thead button')) {
 }
 $('search').addEventListener('input', () => {
   table.words = $('search').value.trim();
-  table.rows = ROWS_STEP;
+  table.rows = ROWS_FIRST;
   map.isDue = true;
   showTable();
 });

@@ -71,12 +71,7 @@ function seeClients() {
   move((west + east) / 2, (north + south) / 2, width);
 }
 
-function lookAt(client) {
-  const [x, y] = [mercatorX(client.lon), mercatorY(client.lat)];
-  const [px, py] = toPixels(x, y);
-  const isSeen = px > 20 && py > 20 && px < canvas.clientWidth - 20 && py < canvas.clientHeight - 20;
-  if (!isSeen) move(x, y, map.width);
-}
+const lookAt = (client) => move(mercatorX(client.lon), mercatorY(client.lat), map.width);
 
 /** Where a dot is by now, on its way from where it was, in pixels. */
 function dotAt(client, now) {

@@ -12,6 +12,7 @@ from browser import Browser, Failed, until
 from herd import Herd, Walkers, free_ports
 
 WALKERS = 40
+ROWS_FIRST = 20
 # From the start of the navigation.
 VERDICT_MS_MAX = 500
 
@@ -65,7 +66,8 @@ class Test:
         self.verdict("In sync: all 5 nodes hold the same")
         until("all clients are listed", lambda: self.browser.text("#count") == f"{WALKERS} clients")
         rows = self.browser.texts("#table tbody tr")
-        check(len(rows) == WALKERS, f"{len(rows)} rows")
+        check(len(rows) == ROWS_FIRST, f"{len(rows)} rows")
+        check(self.browser.text("#more") == f"Show more ({WALKERS - ROWS_FIRST} not shown)", self.browser.text("#more"))
         states = until("links are listed", lambda: self.browser.texts("#links tbody .state"))
         check(len(states) == 2 and all(state.startswith("in sync") for state in states), states)
         knots = self.browser.run("return document.querySelectorAll('#graph circle.knot.ok').length")
@@ -74,6 +76,10 @@ class Test:
         spoken = self.browser.run("return document.querySelector('#graph').getAttribute('aria-label')")
         check(spoken == "5 nodes and 6 links; this is Hill. All links are in sync.", spoken)
         self.picture("desktop")
+        self.browser.click("#more")
+        rows = self.browser.texts("#table tbody tr")
+        check(len(rows) == WALKERS, f"{len(rows)} rows of all")
+        check(not self.browser.run("return document.getElementById('more').checkVisibility()"), "there is more than all")
 
     def edges(self):
         """How many lines of the graph there are in each state."""
@@ -127,6 +133,7 @@ class Test:
         """By mouse and by keyboard: a client is chosen, the map goes to the world and back."""
         self.browser.click("#table tbody button")
         check(self.browser.text("#table tr.chosen").startswith("fox-07"), "the first is not chosen")
+        self.chosen()
         self.browser.press("\ue00c")
         city = self.pixels()
         self.browser.click("#zoom-world")
@@ -143,6 +150,18 @@ class Test:
         self.browser.click("summary")
         until("counters are listed", lambda: any(row.startswith("iamat") for row in self.browser.texts("#counters tbody tr")))
         self.browser.click("summary")
+
+    def chosen(self):
+        """The map is centred on the client that is chosen; there are links, and times have a zone."""
+        row = self.browser.texts("#table tr.chosen td")
+        lat, lon = (f"{float(degrees):.5f}" for degrees in row[0].split(", "))
+        middle = self.browser.run("return [mercatorX(clients.get(table.chosen).lon) - map.x, mercatorY(clients.get(table.chosen).lat) - map.y]")
+        check(max(map(abs, middle)) < 1e-6, f"{middle} off the middle")
+        geo, osm = (self.browser.run(f"return document.getElementById('{link}').href") for link in ("geo", "osm"))
+        check(geo.startswith(f"geo:{lat[:-1]}") and f",{lon[:-1]}" in geo, geo)
+        place = geo.removeprefix("geo:").split(",")
+        check(osm == f"https://www.openstreetmap.org/?mlat={place[0]}&mlon={place[1]}#map=15/{place[0]}/{place[1]}", osm)
+        check(row[3].endswith((" UTC", "GMT")) or "GMT" in row[3], f"{row[3]} has no zone")
 
     def hostile_names(self):
         """What a stranger calls itself is text, whatever it is."""
@@ -162,6 +181,8 @@ class Test:
             self.walkers.step()
             wide = self.browser.run("return document.documentElement.scrollWidth")
             check(wide <= width, f"{name}: {wide} pixels of {width}")
+            figures, list_ = (self.browser.run(f"return document.getElementById('{card}').getBoundingClientRect().top") for card in ("figures", "clients"))
+            check(figures < list_ or width > 1000, f"{name}: the figures come after the list")
             time.sleep(1)
             self.picture(name)
         self.browser.screen(1280, 900)
