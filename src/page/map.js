@@ -3,8 +3,10 @@
 
 const WORLD = "WORLD_OUTLINE";
 const WIDTH_MAX = 2 ** 31;
-/** The outline has a point for some 30 km: nearer than this, in pixels round the world, it would tell lies. */
-const LAND_FADES = [60000, 240000];
+/** Widths of the world in pixels between which the outline fades. Half of its sides are longer than 1.2 degrees, 20 px at 6000. */
+const LAND_FADES = [6000, 12000];
+/** The part of all clients that the first view shows. */
+const MOST = 0.95;
 const DOT = matchMedia('(pointer: coarse)').matches ? 6 : 4.5;
 const MOVE_MS = 500;
 const PULSE_MS = 1200;
@@ -57,18 +59,42 @@ function zoom(factor, px = canvas.clientWidth / 2, py = canvas.clientHeight / 2)
 
 const seeWorld = () => move(0.5, 0.42, canvas.clientWidth);
 
-/** Shows all clients that are searched for, with some room around them. */
-function seeClients() {
-  const seen = found();
-  if (seen.length === 0) return seeWorld();
-  const xs = seen.map((c) => mercatorX(c.lon));
-  const ys = seen.map((c) => mercatorY(c.lat));
+/** The view of some points with some room around them: middle and width. */
+function viewOf(points) {
+  const [xs, ys] = [points.map(([x]) => x), points.map(([, y]) => y)];
   const least = (all) => all.reduce((a, b) => Math.min(a, b));
   const most = (all) => all.reduce((a, b) => Math.max(a, b));
   const [west, east, north, south] = [least(xs), most(xs), least(ys), most(ys)];
   // Never nearer than some five kilometres.
   const width = Math.min(0.8 * canvas.clientWidth / Math.max(east - west, 1e-9), 0.8 * canvas.clientHeight / Math.max(south - north, 1e-9), 5e6);
-  move((west + east) / 2, (north + south) / 2, width);
+  return [(west + east) / 2, (north + south) / 2, width];
+}
+
+const pointsOf = (seen) => seen.map((c) => [mercatorX(c.lon), mercatorY(c.lat)]);
+
+/** Shows all clients that are searched for. */
+function seeClients() {
+  const points = pointsOf(found());
+  if (points.length === 0) return seeWorld();
+  move(...viewOf(points));
+}
+
+/** The first view: without the few clients that are far from the others, if that view is at least twice as near. */
+function seeMost() {
+  const points = pointsOf([...clients.values()]);
+  const middle = (axis) => points.map((point) => point[axis]).sort((a, b) => a - b)[points.length >> 1];
+  const [x, y] = [middle(0), middle(1)];
+  const far = (point) => Math.hypot(point[0] - x, point[1] - y);
+  const near = [...points].sort((a, b) => far(a) - far(b)).slice(0, Math.ceil(MOST * points.length));
+  const [all, most] = [viewOf(points), viewOf(near)];
+  move(...(most[2] >= 2 * all[2] ? most : all));
+}
+
+/** Once, when the first clients are known. */
+function fitFirst() {
+  if (map.hasFitted || !herd.isComplete || clients.size === 0) return;
+  map.hasFitted = true;
+  seeMost();
 }
 
 const lookAt = (client) => move(mercatorX(client.lon), mercatorY(client.lat), map.width);
@@ -98,7 +124,7 @@ function drawMap(now) {
   pen.setTransform(scale, 0, 0, scale, 0, 0);
   drawScale(pen, h, colour);
   map.isDue = drawDots(pen, w, h, now, colour);
-  if (map.width > 12 * w && w > 300) drawInset(pen, w, h, scale, colour);
+  if (map.width > LAND_FADES[0] && w > 300) drawInset(pen, w, h, scale, colour);
 }
 
 function drawLand(pen, w, h, scale, colour) {
@@ -187,11 +213,13 @@ function drawInset(pen, w, h, scale, colour) {
 /** Draws the dots; says whether some are still on their way. */
 function drawDots(pen, w, h, now, colour) {
   let isMoving = false;
+  let outside = 0;
   const words = table.words.toLowerCase();
   const isFaint = (c) => words && !c.id.toLowerCase().includes(words) && !c.origin.toLowerCase().includes(words);
   pen.lineWidth = 1.25;
   for (const client of clients.values()) {
     const [px, py] = dotAt(client, now);
+    if ((px < 0 || py < 0 || px > w || py > h) && !isFaint(client)) outside += 1;
     if (px < -20 || py < -20 || px > w + 20 || py > h + 20) continue;
     const since = now - client.movedAt;
     if (since < PULSE_MS && !prefersStill.matches) {
@@ -209,6 +237,8 @@ function drawDots(pen, w, h, now, colour) {
     pen.stroke();
   }
   pen.globalAlpha = 1;
+  $('outside').hidden = outside === 0;
+  say($('outside'), `${counted(outside, 'client')} outside the view`);
   return isMoving;
 }
 
@@ -302,6 +332,11 @@ canvas.addEventListener('keydown', (event) => {
 });
 $('zoom-in').addEventListener('click', () => zoom(2));
 $('zoom-out').addEventListener('click', () => zoom(0.5));
+$('outside').addEventListener('click', () => {
+  seeClients();
+  // The button is about to go.
+  canvas.focus({ preventScroll: true });
+});
 $('zoom-clients').addEventListener('click', seeClients);
 $('zoom-world').addEventListener('click', seeWorld);
 new ResizeObserver(() => {

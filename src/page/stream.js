@@ -12,16 +12,16 @@ function connect() {
   triedAt = performance.now();
   source = new EventSource('events');
   source.addEventListener('hello', (event) => hello(JSON.parse(event.data)));
-  source.addEventListener('message', (event) => takeClient(event.data));
+  source.addEventListener('message', (event) => {
+    takeClient(event.data);
+    fitFirst();
+  });
   source.addEventListener('all', () => {
     herd.isComplete = true;
     forgetAbsent();
     showTable();
     showOrigins();
-    if (!map.hasFitted && clients.size > 0) {
-      map.hasFitted = true;
-      seeClients();
-    }
+    fitFirst();
   });
   source.addEventListener('status', (event) => {
     herd.status = JSON.parse(event.data);

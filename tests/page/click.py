@@ -47,6 +47,39 @@ def empty(browser, herd, folder):
     check(len(browser.texts("#table tbody tr")) == 1, "the client is not listed")
 
 
+def far_clients(browser, herd):
+    """Three of 64 clients are far away: the first view leaves them out, says so, and shows them at a click."""
+    Walkers(herd, 60).step()
+    for index, place in enumerate(["+51.500000-0.120000", "+48.850000+2.350000", "-33.870000+151.210000"]):
+        herd.ask("Hill", f"IAMAT zebra-{index} {place} {time.time():.6f}")
+    until("they are known", lambda: browser.text("#count") == "64 clients")
+    browser.go(herd.url("Hill"))
+    until("the view leaves the far ones out", lambda: browser.text("#outside") == "3 clients outside the view")
+    width = browser.run("return map.width")
+    check(width > 100_000, f"the world is {width} pixels wide")
+    check(land_is_drawn(browser) is False, "the coast is drawn at the zoom of a city")
+    browser.click("#outside")
+    until("all are in the view", lambda: browser.run("return document.getElementById('outside').hidden"))
+    check(land_is_drawn(browser), "the coast is not drawn on the map of the world")
+
+
+def land_is_drawn(browser):
+    """Whether some pixel of the map has the colour of land, but for the small map in its corner."""
+    return browser.run("""
+        drawMap(performance.now());
+        const [w, h] = [canvas.width, canvas.height - 110 * devicePixelRatio];
+        const copy = Object.assign(document.createElement('canvas'), { width: w, height: h });
+        const pen = copy.getContext('2d', { willReadFrequently: true });
+        pen.drawImage(canvas, 0, 0);
+        const land = getComputedStyle(document.documentElement).getPropertyValue('--land').slice(1);
+        const { data } = pen.getImageData(0, 0, w, h);
+        for (let at = 0; at < data.length; at += 4) {
+          if ([0, 1, 2].every((i) => data[at + i] === parseInt(land.slice(2 * i, 2 * i + 2), 16))) return true;
+        }
+        return false;
+    """)
+
+
 class Test:
     def __init__(self, browser, herd, folder):
         self.browser, self.herd, self.folder = browser, herd, folder
@@ -262,7 +295,8 @@ def main():
         try:
             with Herd(herd.program) as fresh:
                 empty(browser, fresh, folder)
-            print("empty: ok", flush=True)
+                far_clients(browser, fresh)
+            print("empty, far_clients: ok", flush=True)
             Test(browser, herd, folder).run()
         except Failed as error:
             for name in herd.nodes:
