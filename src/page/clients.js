@@ -137,6 +137,7 @@ function showChosen() {
   say(words, `${place(client)}, heard by ${client.origin} ${ago(client)} ago, client’s time ${clock(client.time)}`);
   const [lat, lon] = [client.lat.toFixed(6), client.lon.toFixed(6)];
   $('geo').href = `geo:${lat},${lon}`;
+  say($('geo'), $('geo').href);
   $('osm').href = `https://www.openstreetmap.org/?mlat=${lat}&mlon=${lon}#map=15/${lat}/${lon}`;
 }
 

@@ -19,7 +19,7 @@ function buildGraph() {
   const names = count > NAMES_MAX ? [] : at.map(({ x, y, angle }, index) => {
     const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
     const anchor = cos > 0.3 ? 'start' : cos < -0.3 ? 'end' : 'middle';
-    return drawn('text', { x: x + 13 * cos, y: y + 18 * sin + 4, 'text-anchor': anchor }, herd.nodes[index]);
+    return drawn('text', { x: x + 14 * cos, y: y + (sin > 0 ? 23 : 18) * sin + 4, 'text-anchor': anchor }, herd.nodes[index]);
   });
   const pending = herd.edges.map(([a, b]) => drawn('text', { class: 'pending', x: (at[a].x + at[b].x) / 2, y: (at[a].y + at[b].y) / 2 }));
   $('graph').replaceChildren(...lines, ...pending, ...circles, ...names);
@@ -78,7 +78,7 @@ function showGraph() {
 
 /** The state of a link as text. */
 function linkWords(link) {
-  const trip = link.round_trip_ms === null ? '' : `, round trip ${link.round_trip_ms} ms`;
+  const trip = link.round_trip_ms === null ? '' : `, round trip ${link.round_trip_ms || '<1'} ms`;
   if (link.is_up && link.is_in_sync) return `in sync${trip}`;
   if (link.is_up) return `catching up${trip}`;
   const since = link.for_ms === null ? 'never up' : `down for ${span(link.for_ms)}`;
