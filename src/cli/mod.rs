@@ -16,9 +16,9 @@ use log::{Level, LevelFilter};
 use crate::config::{self, Checked, Config, Environment, Finding, Keys, Severity, did_you_mean, quoted};
 use crate::server::logging::{LogFormat, tell};
 use crate::server::{NodeConfig, ReloadFn, RunError, service};
-use commands::{clients, places, send, serve, status};
 #[cfg(feature = "up")]
-use commands::{init, up};
+use commands::{clients, init, up};
+use commands::{places, send, serve, status};
 use flags::parse::{self, Command};
 
 /// The longest line that `serve --supervised` reads: two keys of 64 digits, a space and the line end.
@@ -96,7 +96,12 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
             "init: this build runs only single nodes (run herd init where you build the herd)".to_owned(),
         )),
         Command::Status { name, request } => status::run(name.as_deref(), request, &mut out),
+        #[cfg(feature = "up")]
         Command::Clients(options) => clients::run(&options, &mut out),
+        #[cfg(not(feature = "up"))]
+        Command::Clients(_) => Err(Failure::CouldNotRun(
+            "clients: this build cannot list clients (build herd with the feature \"up\")".to_owned(),
+        )),
         Command::Check { config, node } => check(&read(config.as_deref()), node.as_deref(), &mut out),
         Command::Token { config } => {
             let checked = checked(&read(config.as_deref()), Severity::Error)?;

@@ -1,5 +1,6 @@
 //! What the commands do: one file each.
 
+#[cfg(feature = "up")]
 pub(super) mod clients;
 #[cfg(feature = "up")]
 pub(super) mod init;

@@ -14,6 +14,8 @@ mod target;
 pub use accept::Coding;
 pub(crate) use serve::{serve, write_clients};
 
+#[cfg(feature = "page")]
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -46,12 +48,21 @@ pub const EVENTS: &str = "text/event-stream";
 /// `/clients`.
 pub const JSON: &str = "application/json";
 
-/// The page, plain and compressed, and the policy that allows it its own script and style alone.
+/// The page, compressed, and the policy that allows it its own script and style alone.
 #[cfg(feature = "page")]
 mod file {
-    pub(super) const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html"));
     pub(super) const COMPRESSED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"));
     pub(super) const POLICY: &str = include_str!(concat!(env!("OUT_DIR"), "/policy"));
+
+    /// The head and the trailer of a gzip file without a name (RFC 1952 2.3).
+    const HEAD_BYTES: usize = 10;
+    const TRAILER_BYTES: usize = 8;
+
+    /// The page as it was before it was compressed: some 50 KB, for the time of an answer.
+    pub(super) fn unpacked() -> Vec<u8> {
+        let deflated = &COMPRESSED[HEAD_BYTES..COMPRESSED.len() - TRAILER_BYTES];
+        miniz_oxide::inflate::decompress_to_vec(deflated).expect("this program compressed it")
+    }
 }
 
 /// What a request is for.
@@ -246,10 +257,11 @@ pub fn stream_head(content_type: &str) -> String {
 /// The head of the page for people, and its bytes.
 #[cfg(feature = "page")]
 #[must_use]
-pub fn root(coding: Coding) -> (String, &'static [u8]) {
+pub fn root(coding: Coding) -> (String, Cow<'static, [u8]>) {
     let (body, encoding) = match coding {
-        Coding::Gzip => (file::COMPRESSED, "Content-Encoding: gzip\r\n"),
-        Coding::Identity => (file::PAGE, ""),
+        Coding::Gzip => (Cow::Borrowed(file::COMPRESSED), "Content-Encoding: gzip\r\n"),
+        // The program holds the page compressed alone: few clients ask for it otherwise.
+        Coding::Identity => (Cow::Owned(file::unpacked()), ""),
     };
     let more = format!(
         "Content-Length: {}\r\n{encoding}Vary: Accept-Encoding\r\nContent-Security-Policy: {}\r\nReferrer-Policy: no-referrer\r\n",
@@ -470,7 +482,7 @@ mod tests {
         }
         // Below a path, such as /herd/ of a proxy, an address from the root is another site's.
         let (_, page) = root(Coding::Identity);
-        let page = str::from_utf8(page).expect("UTF-8");
+        let page = str::from_utf8(&page).expect("UTF-8");
         for rooted in ["href=\"/", "src=\"/", "EventSource('/", "fetch('/"] {
             assert!(!page.contains(rooted), "{rooted}");
         }

@@ -68,7 +68,7 @@ async fn answer<R: NodeRuntime>(
             server.in_time(HTTP_MS_MAX, stream.write_all(head.as_bytes())).await?;
             return match is_head {
                 true => Ok(()),
-                false => server.in_time(HTTP_MS_MAX, stream.write_all(body)).await,
+                false => server.in_time(HTTP_MS_MAX, stream.write_all(&body)).await,
             };
         }
         #[cfg(not(feature = "page"))]
