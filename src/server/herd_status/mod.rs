@@ -183,7 +183,8 @@ impl Outcome {
         }
         self.link_lines().into_iter().for_each(&mut say);
         if *other_map > 0 {
-            say(format!("{other_map} nodes have another configuration: give all nodes the same"));
+            let nodes = if *other_map == 1 { "node has" } else { "nodes have" };
+            say(format!("{other_map} {nodes} another configuration: give all nodes the same"));
         }
         if *differing_parts > 0 {
             say(format!("tables differ in {differing_parts} of 64 buckets"));
@@ -261,7 +262,7 @@ mod tests {
             "out of sync: 2 of 3 nodes answer\n  no answer from Smith\n  the link Hill-Smith is down\n  \
              the link Hill-Jaquez is up, but its tables are not compared yet\n  \
              two boards use the name Singleton, reports Jaquez\n  \
-             1 nodes have another configuration: give all nodes the same\n  tables differ in 2 of 64 buckets\n  asked Hill, of herd.json\n"
+             1 node has another configuration: give all nodes the same\n  tables differ in 2 of 64 buckets\n  asked Hill, of herd.json\n"
         );
         let few = Outcome { links: vec![link("Hill", "Smith", Trouble::Down)], links_left_out: 7, ..wrong };
         assert_eq!(
