@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Output;
 
-use herd_test_support::{Herd, KIWI, command, runs_beside, until};
+use herd_test_support::{Herd, command, runs_beside, until};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -210,29 +210,4 @@ fn cut_link() {
     );
     herd.proxy("Hill", "Smith").heal();
     wait_until_in_sync(&herd, "Campbell");
-}
-
-#[test]
-fn clients_of_herd() {
-    let herd = Herd::pair().start();
-    let at = herd["Hill"].ask(KIWI);
-    herd["Smith"].ask("IAMAT far +1-1 1");
-    herd.wait_for_at("kiwi.cs.ucla.edu", &at);
-    until("Hill knows both", || herd["Hill"].at("far").is_some());
-    let clients = |words: &[&str]| {
-        let mut command = command(None);
-        let output = runs_beside(&mut command, herd.map("Hill")).arg("clients").args(words).output();
-        let output = output.expect("the program can be run");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it is UTF-8");
-        (output.status.code(), text(output.stdout), text(output.stderr))
-    };
-    let (code, text, messages) = clients(&[]);
-    assert_eq!((code, messages.as_str()), (Some(0), ""));
-    assert!(text.ends_with("\n2 clients\n") && text.contains("from Smith"), "{text}");
-    let (code, text, _) = clients(&["--near", "34.07,-118.45,5", "--node", "Smith"]);
-    assert!(code == Some(0) && text.starts_with("kiwi.cs.ucla.edu  +34.068930-118.445127  "), "{text}");
-    let (code, text, _) = clients(&["far", "--json"]);
-    let read: Value = serde_json::from_str(&text).expect("JSON");
-    assert_eq!((code, &read[0]["origin"]), (Some(0), &"Smith".into()));
-    assert_eq!(clients(&["unknown"]).0, Some(1));
 }
