@@ -25,7 +25,8 @@
 //! * [`config`] reads and checks the configuration, whole, before anything starts, and again when a node is asked to.
 //!   *Invariant: a node only ever sees a [`config::Checked`] configuration.*
 //! * [`files`] opens the files that a configuration names, and replaces files. *Invariant: no open of it blocks.*
-//! * [`cli`] turns arguments into calls and results into exit statuses: 0 well, 1 could not, 2 wrong usage.
+//! * [`cli`] turns arguments into calls and results into exit statuses: 0 success, 1 failure, 2 wrong usage, 3 a line that a node did not
+//!   take.
 //!
 //! Start reading at [`proto::node`], whose first page is the contract between the core and any server; then
 //! [`proto::update`] for the one order that everything rests on, and [`proto::table`] for what is remembered and why.

@@ -1,13 +1,15 @@
 //! The lines between nodes: their grammar, their parser and their writer.
 //!
 //! ```text
-//! HELLO 1 <name> <boot> <capacity> <nonce>   the first line of both ends PROOF <mac> [<mac>]
-//! one MAC for each key; every later line ends in " ~<tag>" U <age_s> AT <origin> <skew> <client> <position>
-//! <time> U <age_s> <rank> AT <origin> …             an update whose origin's clock was not trusted D <round>
-//! <hashes> -                       a digest: 64 hashes of 16 hex digits, without blanks D <round> <hashes> AT
-//! <origin> …           a digest with a floor, which has the form of an update P <n>
-//! a ping or its echo Q <number> <salt> <names> <ms> <floor>     a census question to the whole herd R <number>
-//! <strangers> <pending> <differs> <answered> <troubled> <links> <more> <halves> <floor>
+//! HELLO 1 <name> <boot> <capacity> <nonce>   the first line of both ends
+//! PROOF <mac> [<mac>]                        one MAC for each key; every later line ends in " ~<tag>"
+//! U <age_s> AT <origin> <skew> <client> <position> <time>
+//! U <age_s> <rank> AT <origin> …             an update whose origin's clock was not trusted
+//! D <round> <hashes> -                       a digest: 64 hashes of 16 hex digits, without blanks
+//! D <round> <hashes> AT <origin> …           a digest with a floor, which has the form of an update
+//! P <n>                                      a ping or its echo
+//! Q <number> <salt> <names> <ms> <floor>     a census question to the whole herd
+//! R <number> <strangers> <pending> <differs> <answered> <troubled> <links> <more> <halves> <floor>
 //! ```
 //!
 //! Each of `<links>` is the number of a node and of its neighbour, four hex digits each, and a letter: `d`

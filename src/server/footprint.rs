@@ -83,7 +83,12 @@ pub const LIMITS: &[Limit] = &[
         "the node takes no part in a further one",
     ),
     limit("requests answered at once, HTTP", HTTP_CONNECTIONS_MAX, 0, "wait a second, then 503"),
-    limit("connections without a request, each of the two", SILENT_MAX, 0, "the oldest is disconnected"),
+    limit(
+        "connections without a request, HTTP and control socket each",
+        SILENT_MAX,
+        0,
+        "the oldest is disconnected",
+    ),
     limit("event streams, HTTP", SUBSCRIBERS_MAX, 0, "answered by 503; other requests are served"),
     limit("event streams, control socket", LOCAL_SUBSCRIBERS_MAX, 0, "disconnected"),
     limit(
@@ -107,7 +112,7 @@ pub const LIMITS: &[Limit] = &[
         "one for each client connection; addresses have turns",
     ),
     limit(
-        "of them for the upstream, where there is a fallback",
+        "of these, queries for the upstream where there is a fallback",
         PLACES_UPSTREAM_QUEUE_MAX,
         0,
         "the fallback answers the query",

@@ -174,7 +174,7 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
                 value: Some("SECONDS"),
                 is_required: false,
                 short: "how long to wait for an answer; default 10",
-                long: "Also how long to wait for the connection. A query for places takes a node at most 8 seconds.",
+                long: "Also how long to wait for the connection. A query for places takes a node at most 8 seconds by default.",
             },
             CONFIG,
         ],

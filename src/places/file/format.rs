@@ -46,7 +46,7 @@
 //! The checksum detects accidents, not malice, because its key is public. The code checks it once, when it opens a file, in
 //! constant memory. For any content of a file, a read does not panic, allocate or loop without bound: each offset is checked
 //! against its section. A node holds the file open. To replace it, rename a new file over it, as an import does, and
-//! restart the node. A file changed in place gives errors or wrong names, never a crash.
+//! reload the node. A file changed in place gives errors or wrong names, never a crash.
 
 use crate::files::open_regular;
 use crate::places::error::PlacesError;
