@@ -1,7 +1,7 @@
 //! Opens the files that a configuration names, and replaces files atomically. The rest of the program opens no such file
 //! and renames no file over another.
 //!
-//! A replacement goes to a second file in the same folder. [`Replacement::commit`] syncs it to the disk and renames it. A
+//! A replacement goes to a second file in the same folder. `Replacement::commit` syncs it to the disk and renames it. A
 //! program that has the old file open still reads the old content. A program that stops half-way leaves the old file
 //! unchanged. This module does not know what the content means.
 

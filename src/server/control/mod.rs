@@ -167,7 +167,7 @@ fn bases() -> Vec<PathBuf> {
 }
 
 /// Connects to a control socket. It refuses the socket of another user, with four exceptions: this user, root, the owner of a
-/// folder in [`SYSTEM_BASE`], which only root can make, and for root the user whose folder it is.
+/// folder in `SYSTEM_BASE`, which only root can make, and for root the user whose folder it is.
 ///
 /// # Errors
 /// All errors of the connection; `PermissionDenied` for another user's socket.

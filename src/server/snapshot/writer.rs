@@ -1,6 +1,6 @@
 //! Writes a file on a separate thread, so that a slow SD card does not block the node.
 //!
-//! The old file remains until the new one is on the disk: the thread writes a [`Replacement`]. Each file has its own thread, which costs no memory between snapshots. The thread allocates almost
+//! The old file remains until the new one is on the disk: the thread writes a `Replacement`. Each file has its own thread, which costs no memory between snapshots. The thread allocates almost
 //! nothing, since the first allocation of a thread can create a separate heap.
 //!
 //! Invariant: only one thread of a node writes, since each waits for the one before.
