@@ -90,7 +90,7 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
         Command::Serve { .. } => unreachable!("carry_out handles it"),
         Command::Send(options) => send::run(&options, &mut out),
         #[cfg(feature = "up")]
-        Command::Init { boards, out: folder } => init::run(&boards, &init::folder(folder), &mut out),
+        Command::Init { boards, out: folder } => init::run(&boards, &folder, &mut out),
         #[cfg(not(feature = "up"))]
         Command::Init { .. } => Err(Failure::CouldNotRun(
             "init: this build runs only single nodes (run herd init where you build the herd)".to_owned(),

@@ -16,7 +16,7 @@ use std::fmt;
 use std::io::{IsTerminal, StderrLock, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -135,7 +135,7 @@ impl Log for Logger {
         }
         // Held until the line is written: another thread could take the room.
         let mut stderr = std::io::stderr().lock();
-        if !has_room(&stderr) {
+        if !has_room(&stderr, Duration::ZERO) {
             self.lose_one();
             return;
         }
@@ -149,7 +149,7 @@ impl Log for Logger {
                     .args(format_args!("{lost} log lines were dropped: the log was not read in time"))
                     .build(),
             );
-            if !has_room(&stderr) {
+            if !has_room(&stderr, Duration::ZERO) {
                 self.lose_one();
                 return;
             }
@@ -202,11 +202,12 @@ fn colour(level: Level) -> Option<&'static str> {
     std::env::var_os("NO_COLOR").is_none_or(|wish| wish.is_empty()).then_some(code)
 }
 
-/// Whether a write of a line does not block. False if the reader is gone.
-fn has_room(stderr: &StderrLock) -> bool {
+/// Whether a write of a line does not block, now or within `wait`, which is less than a second. False if the reader is gone.
+pub(crate) fn has_room(stderr: &StderrLock, wait: Duration) -> bool {
     let mut polled = [PollFd::new(stderr, PollFlags::OUT)];
     let gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
-    match poll(&mut polled, Some(&Timespec::default())) {
+    let wait = Timespec { tv_sec: 0, tv_nsec: wait.subsec_nanos().into() };
+    match poll(&mut polled, Some(&wait)) {
         Ok(_) => polled[0].revents().contains(PollFlags::OUT) && !polled[0].revents().intersects(gone),
         Err(_) => false,
     }

@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::cli::Failure;
 use crate::config::{Config, Keys, Severity, quoted};
@@ -147,9 +147,10 @@ fn edges(nodes: usize) -> Vec<(usize, usize)> {
 fn next_steps(boards: &[Board], config: &Path, key: &Path) -> String {
     let (shown, key) = (word(config), word(key));
     let mut text = format!(
-        "Wrote {shown} ({} nodes) and {key}. The key is the herd's secret: it is the same on every board.\n\nNext:\n  herd check \
+        "Wrote {shown} ({} node{}) and {key}. The key is the herd's secret: it is the same on every board.\n\nNext:\n  herd check \
          {shown}\n",
-        boards.len()
+        boards.len(),
+        if boards.len() == 1 { "" } else { "s" }
     );
     if boards.iter().all(|board| board.address.is_loopback()) {
         let _ = writeln!(text, "  herd up --config {shown}");
@@ -168,11 +169,6 @@ fn next_steps(boards: &[Board], config: &Path, key: &Path) -> String {
 /// A path as a shell takes it.
 fn word(path: &Path) -> String {
     super::up::shell_word(&path.display().to_string())
-}
-
-/// The folder of the new files, by default the current one.
-pub(in crate::cli) fn folder(out: Option<PathBuf>) -> PathBuf {
-    out.unwrap_or_else(|| PathBuf::from("."))
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@
 
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::server::logging::has_room;
 
 /// The longest line, in bytes. A longer line is split: a node that never ends its line must not fill the memory.
 pub(in crate::cli) const PIECE_BYTES_MAX: usize = 8 * 1024;
@@ -17,7 +18,7 @@ pub(in crate::cli) const PIECE_BYTES_MAX: usize = 8 * 1024;
 pub(in crate::cli) type Target = Arc<Mutex<dyn Write + Send>>;
 
 /// How long a reader of standard error may have no room before lines are dropped.
-const ROOM_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+const ROOM_WAIT: Duration = Duration::from_millis(200);
 
 /// Standard error, without waiting for a reader that does not read: lines are dropped then, and counted. A supervisor that waits
 /// for its log can neither start nor stop a node.
@@ -31,12 +32,8 @@ impl Write for PatientStderr {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut stderr = io::stderr().lock();
         // A reader that has not read for a while gets no second wait.
-        let wait = if self.lost == 0 { ROOM_WAIT } else { Timespec::default() };
-        let has_room = {
-            let mut polled = [PollFd::new(&stderr, PollFlags::OUT)];
-            poll(&mut polled, Some(&wait)).is_ok() && polled[0].revents().contains(PollFlags::OUT)
-        };
-        if !has_room {
+        let wait = if self.lost == 0 { ROOM_WAIT } else { Duration::ZERO };
+        if !has_room(&stderr, wait) {
             self.lost += 1;
             return Ok(line.len());
         }

@@ -20,7 +20,8 @@ pub(in crate::cli) fn for_terminal(bytes: &[u8], is_terminal: bool) -> Cow<'_, [
 fn is_control(bytes: &[u8], at: usize) -> bool {
     match bytes[at] {
         b'\n' | b'\t' => false,
-        0xC2 => matches!(bytes.get(at + 1), Some(0x80..=0x9F)),
+        // At the end of a piece the second byte is unknown.
+        0xC2 => bytes.get(at + 1).is_none_or(|next| matches!(next, 0x80..=0x9F)),
         byte => byte.is_ascii_control(),
     }
 }
@@ -38,6 +39,7 @@ mod tests {
             (b"a\rb\x7f", b"a\\rb\\x7f"),
             (b"\xc2\x9b31m", b"\\xc2\x9b31m"),
             (b"\xc2\xa9", b"\xc2\xa9"),
+            (b"a\xc2", b"a\\xc2"),
         ] {
             assert_eq!(&*for_terminal(bytes, true), shown, "{}", bytes.escape_ascii());
             assert_eq!(&*for_terminal(bytes, false), bytes);

@@ -30,7 +30,7 @@ pub(in crate::cli) enum Command {
     Send(SendOptions),
     Init {
         boards: Vec<String>,
-        out: Option<PathBuf>,
+        out: PathBuf,
     },
     Status {
         name: Option<String>,

@@ -426,7 +426,7 @@ fn build(given: &Given) -> Result<Command, UsageError> {
                 .iter()
                 .map(|board| given.text("NAME=ADDRESS", board))
                 .collect::<Result<_, _>>()?,
-            out: given.path("out"),
+            out: given.path("out").unwrap_or_else(|| ".".into()),
         },
         ["status"] => Command::Status {
             name: given.operands.first().map(|name| given.text("NAME", name)).transpose()?,

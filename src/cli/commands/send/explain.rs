@@ -126,15 +126,10 @@ fn text_quoted(field: &[u8]) -> String {
     quoted(&text(field))
 }
 
-/// Whether a line is a command by the grammar, so that only the node knows why it was not taken.
-#[cfg(test)]
-fn is_command(line: &[u8]) -> bool {
-    crate::proto::client::Command::parse(line).is_some()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::client::Command;
 
     #[test]
     fn each_mistake_has_its_own_reason() {
@@ -168,7 +163,7 @@ mod tests {
             assert_eq!(explain(line.as_bytes()), reason, "{line:?}");
             let only_the_node_knows =
                 reason.starts_with("the herd") || line.contains(" +1+2 9") || line.contains("7959");
-            assert_eq!(is_command(line.as_bytes()), only_the_node_knows, "{line:?}");
+            assert_eq!(Command::parse(line.as_bytes()).is_some(), only_the_node_knows, "{line:?}");
         }
         assert_eq!(
             explain(format!("WHATSAT {} 10 5", "x".repeat(65)).as_bytes()),

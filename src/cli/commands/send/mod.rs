@@ -38,8 +38,7 @@ const PROMPT: &str = "herd> ";
 /// Sends the lines, or standard input if there are none, and copies the answers to `out`.
 pub(in crate::cli) fn run(options: &SendOptions, out: &mut dyn Write) -> Result<(), Failure> {
     let addresses = addresses(options.to.as_deref(), options.config.as_deref())?;
-    let stream = connect(&addresses, options.timeout)?;
-    let address = addresses[0];
+    let (stream, address) = connect(&addresses, options.timeout)?;
     let lines: Vec<Vec<u8>> = options.lines.iter().map(|line| line.as_bytes().to_vec()).collect();
     let is_asking = lines.is_empty() && io::stdin().is_terminal() && io::stderr().is_terminal();
     let input: Box<dyn Read + Send> = if lines.is_empty() {
@@ -101,12 +100,12 @@ fn joined(lines: &[OsString]) -> Vec<u8> {
     lines.iter().flat_map(|line| [line.as_bytes(), b"\n"]).flatten().copied().collect()
 }
 
-/// Tries the addresses in turn.
-fn connect(addresses: &[SocketAddr], timeout: Duration) -> Result<TcpStream, Failure> {
+/// Tries the addresses in turn. Returns the connection and the address that it is to.
+fn connect(addresses: &[SocketAddr], timeout: Duration) -> Result<(TcpStream, SocketAddr), Failure> {
     let mut last = None;
     for address in addresses {
         match TcpStream::connect_timeout(address, timeout) {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => return Ok((stream, *address)),
             Err(error) => last = Some((address, error)),
         }
     }
