@@ -60,10 +60,10 @@ fn is_own(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.uid() == rustix::process::geteuid().as_raw())
 }
 
-/// Creates a folder and those above it. Other users have no access to a new one.
+/// Creates a folder and the folders above it. Other users have no access to a new one.
 ///
 /// # Errors
-/// Those of creating a folder.
+/// The errors of creating a folder.
 pub(crate) fn create_private_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
@@ -82,7 +82,7 @@ impl Replacement {
     /// owns it.
     ///
     /// # Errors
-    /// Those of [`replaceable`], and those of creating a file.
+    /// The errors of [`replaceable`] and of creating a file.
     pub(crate) fn new(out: &Path, ending: &str, mode: u32) -> io::Result<Self> {
         let out = replaceable(out)?;
         let name = out.file_name().unwrap_or_default().to_string_lossy();
@@ -113,7 +113,7 @@ impl Replacement {
     /// Syncs the content to the disk, then renames the file.
     ///
     /// # Errors
-    /// Those of a sync and a rename. The old file is then still there.
+    /// The errors of a sync and a rename. The old file is then still there.
     pub(crate) fn commit(mut self) -> io::Result<()> {
         self.file.sync_all()?;
         fs::rename(&self.beside, &self.out)?;

@@ -18,7 +18,7 @@
 //! * [`places`] **blocks**: it reads places files and asks services on the network, on threads of its own behind a
 //!   bounded queue. *Invariant: plain data in, plain data out; nothing of links or clients; every query is answered in
 //!   time, whatever a service does.* It also makes places files, from the command line.
-//! * [`server`] **does**: sockets, timers, signals, logs, and what the service manager is told. It is written once
+//! * [`server`] **does**: sockets, timers, signals, logs, and messages to the service manager. It is written once
 //!   for any [`server::runtime`]. *Invariant: one thread, no lock, no borrow held over an `.await`.*
 //! * `sim` (feature `sim`) **doubts**: whole herds of the same core under false clocks and links, from a seed.
 //!   *Invariant: no socket, thread or clock in a world; the same seed gives the same run.* It and the server never meet.

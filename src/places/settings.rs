@@ -46,7 +46,7 @@ impl ProxyUrl {
         if is_http && is_visible(text) {
             Ok(Self(text.to_owned()))
         } else {
-            Err("it is no proxy address such as http://proxy.example:3128".to_owned())
+            Err("it is not a proxy address such as http://proxy.example:3128".to_owned())
         }
     }
 }
@@ -162,7 +162,7 @@ pub fn check_url(url: &str) -> Result<(), String> {
             }
             Ok(())
         }
-        _ => Err("it is no address such as https://host/path".to_owned()),
+        _ => Err("it is not an address such as https://host/path".to_owned()),
     }
 }
 
@@ -200,12 +200,12 @@ mod tests {
         }
         let long = format!("http://x/{}", "y".repeat(1_100));
         let table = [
-            ("", "no address"),
-            ("ftp://x/", "no address"),
-            ("http:///x", "no address"),
-            ("http://x/ y", "no address"),
-            ("http://x/\u{e9}", "no address"),
-            ("http://x:99999999/", "no address"),
+            ("", "not an address"),
+            ("ftp://x/", "not an address"),
+            ("http:///x", "not an address"),
+            ("http://x/ y", "not an address"),
+            ("http://x/\u{e9}", "not an address"),
+            ("http://x:99999999/", "not an address"),
             ("http://u:p@x/", "password"),
             ("http://x/#a", "fragment"),
             (long.as_str(), "longer"),

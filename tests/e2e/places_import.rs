@@ -95,9 +95,9 @@ fn bad_row() {
     folder.write("cafes.csv", CAFES);
     folder.write("own.dat", "as it was");
     let line = "import --out own.dat --columns name=Name,lat=Y,lon=X,type=Kind,vicinity=Address cafes.csv";
-    let first = "cafes.csv:3: Y: \"134.0630\" is no number from -90 to 90 (are latitude and longitude swapped? positions are decimal degrees)";
+    let first = "cafes.csv:3: Y: \"134.0630\" is not a number from -90 to 90 (are latitude and longitude swapped? positions are decimal degrees)";
     let second =
-        "cafes.csv:4: Kind: \"bakery\" is no type of places (the types are in: herd places import --help)";
+        "cafes.csv:4: Kind: \"bakery\" is not a type of places (the types are in: herd places import --help)";
     let message = format!("herd: places import: {first}; to leave bad rows out: --skip-bad\n");
     assert_eq!(folder.ran(line), (Some(1), String::new(), message));
     assert_eq!((folder.read("own.dat"), folder.names().len()), (b"as it was".to_vec(), 2));

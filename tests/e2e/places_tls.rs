@@ -41,12 +41,16 @@ fn certificate_untrusted() {
         assert_refused(
             &answer_of(settings),
             "UNKNOWN_ERROR",
-            "TLS refused: the certificate is signed by nobody",
+            "TLS refused: the certificate is not signed by an authority",
         );
     }
     // One of our CA does not do where the built-in roots are asked.
     let server = Server::start_tls(ok(ODD), ca.server(2000, 4000));
-    assert_refused(&answer_of(legacy(&server)), "UNKNOWN_ERROR", "signed by nobody that is trusted here");
+    assert_refused(
+        &answer_of(legacy(&server)),
+        "UNKNOWN_ERROR",
+        "not signed by an authority that is trusted here",
+    );
     assert!(server.seen().is_empty(), "no request, and so no key, was sent");
 }
 

@@ -82,7 +82,7 @@ fn no_json() {
         (ok("<html>"), "it is HTML"),
         (ok(&ODD[..90]), "it breaks off"),
         (ok("{\"results\":[1,]}"), "it is malformed"),
-        (ok("[1]"), "it is no object"),
+        (ok("[1]"), "it is not an object"),
         (ok("{}"), "it has no results"),
         (ok(deep), "it is nested too deeply"),
         (ok("{\"results\":[1],\"results\":[2]}"), "twice"),
@@ -223,7 +223,7 @@ fn bad_settings() {
         "no key; give one in the configuration's places.key_file",
     );
     let odd = legacy_at("gopher://x".to_owned());
-    assert_refused(&answer_of(odd), "UNKNOWN_ERROR", "places.url cannot be asked: it is no address");
+    assert_refused(&answer_of(odd), "UNKNOWN_ERROR", "places.url cannot be asked: it is not an address");
     if !cfg!(feature = "tls") {
         let key = Some(Key::new(KEY).expect("a key"));
         let google = Settings::new(Source::GoogleLegacy(Endpoint { url: None, key }));

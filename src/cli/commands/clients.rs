@@ -10,11 +10,9 @@ use super::terminal::for_terminal;
 use crate::cli::Failure;
 use crate::cli::flags::parse::{ClientsOptions, Near};
 use crate::config::quoted;
+use crate::places::file::nearest::EARTH_RADIUS_M;
 use crate::server::client_id::encoded;
 use crate::server::control::Request;
-
-/// The mean radius of the earth in kilometres, as in the places file.
-const EARTH_RADIUS_KM: f64 = 6_371.008_8;
 
 /// Prints the clients that match, as a table or as JSON.
 pub(in crate::cli) fn run(options: &ClientsOptions, out: &mut dyn Write) -> Result<(), Failure> {
@@ -47,7 +45,7 @@ fn distance_km(client: &Value, near: &Near) -> f64 {
     let (near_lat, near_lon) = (near.lat_deg.to_radians(), near.lon_deg.to_radians());
     let (up, across) = (((lat - near_lat) / 2.0).sin(), ((lon - near_lon) / 2.0).sin());
     let haversine = up * up + lat.cos() * near_lat.cos() * across * across;
-    2.0 * EARTH_RADIUS_KM * haversine.min(1.0).sqrt().asin()
+    2.0 * EARTH_RADIUS_M / 1000.0 * haversine.min(1.0).sqrt().asin()
 }
 
 fn json(clients: &[&Value]) -> String {

@@ -301,11 +301,11 @@ mod tests {
             (at(1, " "), "1 bad: name: is empty (give the place a name)"),
             (
                 at(4, "34.0561x"),
-                "1 bad: latitude: \"34.0561x\" is no number from -90 to 90 (positions are decimal degrees with a point, such as 34.068930 or -118.445127)",
+                "1 bad: latitude: \"34.0561x\" is not a number from -90 to 90 (positions are decimal degrees with a point, such as 34.068930 or -118.445127)",
             ),
             (
                 at(5, "181"),
-                "1 bad: longitude: \"181\" is no number from -180 to 180 (positions are decimal degrees with a point, such as 34.068930 or -118.445127)",
+                "1 bad: longitude: \"181\" is not a number from -180 to 180 (positions are decimal degrees with a point, such as 34.068930 or -118.445127)",
             ),
             (at(0, "x"), "1 bad: geonameid: \"x\" is not a number (every GeoNames place has one)"),
             (

@@ -141,7 +141,7 @@ fn bad_rows_end_an_import_or_are_counted() {
     fs::write(&what.out, b"as it was").expect("the folder can be written");
     let file = rows.display();
     let wrong = format!(
-        "{file}:3: lat: \"91\" is no number from -90 to 90 (are latitude and longitude swapped? positions are decimal degrees)"
+        "{file}:3: lat: \"91\" is not a number from -90 to 90 (are latitude and longitude swapped? positions are decimal degrees)"
     );
     assert_eq!(run(&what), (Err(format!("{wrong}; to leave bad rows out: --skip-bad")), String::new()));
     assert_eq!(fs::read(&what.out).expect("there"), b"as it was");

@@ -120,7 +120,7 @@ pub(super) fn degrees(member: impl Into<Cow<'static, str>>, raw: &str, limit_deg
             _ => "positions are decimal degrees with a point, such as 34.068930 or -118.445127",
         };
         let shown: String = raw.chars().take(40).collect();
-        Wrong::new(member, format!("{shown:?} is no number from -{limit_deg} to {limit_deg}"), remedy)
+        Wrong::new(member, format!("{shown:?} is not a number from -{limit_deg} to {limit_deg}"), remedy)
     })
 }
 

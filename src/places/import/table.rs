@@ -133,7 +133,7 @@ impl Places {
             Some((at, word)) if !word.is_empty() => kind_of(word).ok_or_else(|| {
                 let shown: String = word.chars().take(40).collect();
                 let remedy = "the types are in: herd places import --help";
-                Wrong::new(column(at), format!("{shown:?} is no type of places"), remedy)
+                Wrong::new(column(at), format!("{shown:?} is not a type of places"), remedy)
             })?,
             _ => kind,
         };
@@ -371,7 +371,7 @@ mod tests {
             (
                 b"name,lat,lon,type\nA,1,2,cafee\n",
                 &[
-                    "2 bad: type: \"cafee\" is no type of places (the types are in: herd places import --help)",
+                    "2 bad: type: \"cafee\" is not a type of places (the types are in: herd places import --help)",
                 ],
             ),
             (b"name,lat,lon\n,1,2\n", &["2 bad: name: is empty (give the place a name)"]),
@@ -385,7 +385,7 @@ mod tests {
             (
                 b"name,lat,lon\nA,118,2\n",
                 &[
-                    "2 bad: lat: \"118\" is no number from -90 to 90 (are latitude and longitude swapped? positions are decimal degrees)",
+                    "2 bad: lat: \"118\" is not a number from -90 to 90 (are latitude and longitude swapped? positions are decimal degrees)",
                 ],
             ),
             (

@@ -40,7 +40,7 @@ pub(crate) fn request(endpoint: &Endpoint, query: &Query) -> Result<Request<Stri
         value.set_sensitive(true);
         request = request.header("x-goog-api-key", value);
     }
-    request.body(body).map_err(|_| Failure::Setting("places.url is no address".to_owned()))
+    request.body(body).map_err(|_| Failure::Setting("places.url is not an address".to_owned()))
 }
 
 /// Converts `response` into the legacy shape with at most `items` results. The error says why no answer exists.
@@ -65,7 +65,9 @@ pub(crate) fn read(response: &Response, endpoint: &Endpoint, items: usize) -> Re
             is_double |= places.replace(value).is_some();
         }
     })
-    .map_err(|error| bad(if error.is_eof() { "it breaks off" } else { "it is malformed or no object" }))?;
+    .map_err(|error| {
+        bad(if error.is_eof() { "it breaks off" } else { "it is malformed or not an object" })
+    })?;
     if is_double {
         return Err(bad("a member appears twice"));
     }
@@ -105,7 +107,7 @@ fn render(places: Option<&RawValue>, items: usize) -> Result<Vec<u8>, &'static s
                 Err(why) => wrong = Some(why),
             }
         })
-        .map_err(|_| "its places are no array")?;
+        .map_err(|_| "its places are not an array")?;
     }
     match wrong {
         Some(why) if shown == 0 => return Err(why),
@@ -183,7 +185,7 @@ impl<'a> Place<'a> {
             "shortFormattedAddress" => place.short_address = Some(value).filter(is_string),
             _ => {}
         })
-        .map_err(|_| "a place is no object")?;
+        .map_err(|_| "a place is not an object")?;
         let location = location.ok_or("a place has no location")?;
         let mut is_odd = false;
         members(location.get(), |member, value| match &*member {
@@ -197,7 +199,7 @@ impl<'a> Place<'a> {
             }
             _ => {}
         })
-        .map_err(|_| "a place's location is no object")?;
+        .map_err(|_| "a place's location is not an object")?;
         if is_odd {
             return Err("a place's location is not in degrees");
         }
@@ -207,13 +209,13 @@ impl<'a> Place<'a> {
                     place.name = Some(value).filter(is_string);
                 }
             })
-            .map_err(|_| "a place's name is no object")?;
+            .map_err(|_| "a place's name is not an object")?;
         }
         if let Some(types) = types {
             elements(types.get(), |value| {
                 place.types.extend(Some(value).filter(is_string).map(RawValue::get));
             })
-            .map_err(|_| "a place's types are no array")?;
+            .map_err(|_| "a place's types are not an array")?;
         }
         Ok(place)
     }

@@ -29,7 +29,7 @@ pub(crate) fn request(endpoint: &Endpoint, query: &Query) -> Result<Request<()>,
         address.push_str("&key=");
         push_encoded(&mut address, key.expose());
     }
-    Request::get(address).body(()).map_err(|_| Failure::Setting("places.url is no address".to_owned()))
+    Request::get(address).body(()).map_err(|_| Failure::Setting("places.url is not an address".to_owned()))
 }
 
 /// The answer in `response`, truncated to `items`, or the reason for a refusal.

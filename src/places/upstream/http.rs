@@ -55,7 +55,7 @@ impl Http {
     /// Reads the CA file if the settings name one. Connects nowhere.
     pub(crate) fn new(settings: &Settings) -> Result<Self, Failure> {
         let proxy = settings.proxy.as_ref().map(|proxy| ureq::Proxy::new(&proxy.0)).transpose();
-        let proxy = proxy.map_err(|_| Failure::Setting("places.proxy is no address".to_owned()))?;
+        let proxy = proxy.map_err(|_| Failure::Setting("places.proxy is not an address".to_owned()))?;
         let builder = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(proxy)
@@ -231,7 +231,8 @@ mod tls {
                 "the certificate has expired, or this board's clock is ahead".to_owned()
             }
             rustls::Error::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => {
-                "the certificate is signed by nobody that is trusted here (see places.ca_file)".to_owned()
+                "the certificate is not signed by an authority that is trusted here (see places.ca_file)"
+                    .to_owned()
             }
             other => other.to_string(),
         };

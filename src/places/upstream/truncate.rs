@@ -105,7 +105,7 @@ fn why_not(text: &str, error: &serde_json::Error) -> &'static str {
     match error.classify() {
         serde_json::error::Category::Eof if text.trim_ascii().is_empty() => "it is empty",
         serde_json::error::Category::Eof => "it breaks off",
-        serde_json::error::Category::Data => "it is no object",
+        serde_json::error::Category::Data => "it is not an object",
         _ if text.trim_ascii_start().starts_with('<') => "it is HTML or XML",
         _ => "it is malformed",
     }
@@ -165,9 +165,9 @@ mod tests {
         let table: [(&[u8], &str); 14] = [
             (b"", "empty"),
             (b" \n", "empty"),
-            (b"null", "no object"),
-            (b"[1]", "no object"),
-            (b"\"x\"", "no object"),
+            (b"null", "not an object"),
+            (b"[1]", "not an object"),
+            (b"\"x\"", "not an object"),
             (b"{\"results\":[1,2", "breaks off"),
             (b"{\"results\":[1,2]", "breaks off"),
             (b"{\"results\":[1,,2]}", "malformed"),

@@ -230,7 +230,7 @@ impl<'a> Block<'a> {
                 position_ndeg: self.position(latitude?, longitude?),
                 refs: Vec::new(),
             };
-            // Pairs of key and value; 0 ends those of a node.
+            // Pairs of key and value; 0 ends the pairs of a node.
             while let Some(key) = tags.next().transpose()?.filter(|key| *key != 0) {
                 let value = tags.next().ok_or(DAMAGED)??;
                 element.tags.push((self.string(key)?, self.string(value)?));
