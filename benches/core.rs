@@ -1,12 +1,17 @@
-//! What a request costs the core, and that it does not depend on how much the node remembers.
+//! What a request costs the core, and that it does not depend on how much the node remembers; what it costs to send an
+//! update over a link.
 //!
-//! `cargo bench --bench core`. Prints medians of many rounds in nanoseconds, and ratios within this run:
+//! `cargo bench --bench core`. With `-- signed N` or `-- secret N`, only that link passes N updates: for counts of instructions. Prints medians of many rounds in nanoseconds, and ratios within this run:
 //! compare the ratios, not nanoseconds of two machines.
 
 use std::time::Instant;
 
+use herd::proto::herd_tests::{keys, node, public_keys, secret_node};
 use herd::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX};
-use herd::proto::node::{Node, Seed, Setup};
+use herd::proto::node::pull::PULL_BYTES_MAX;
+use herd::proto::node::secret::{Message, Mode};
+use herd::proto::node::{Node, Seed, SessionId, Setup};
+use herd::proto::noise::connection::FRESH_BYTES;
 use herd::proto::out::Out;
 use herd::proto::quota::QuotaKey;
 use herd::proto::time::{Mono, Now, Timestamp};
@@ -30,6 +35,7 @@ fn start<const SLOTS: usize>(node: &mut Node<SLOTS>) {
         me: 1,
         neighbours: &[0, 2],
         keys: None,
+        secrecy: None,
         capacity: SLOTS / 2,
         age_s_max: AGE_S_MAX,
         seed: Seed { hash_key: (1, 2), jitter: 3, boot: 4 },
@@ -93,7 +99,72 @@ fn full<const SLOTS: usize>(node: &mut Node<SLOTS>) -> [f64; 3] {
     [update, lookup, newcomer]
 }
 
+/// Two nodes and the link between them.
+struct Ends {
+    nodes: [Box<Node<64>>; 2],
+    ids: [SessionId; 2],
+}
+
+impl Ends {
+    fn joined(mut nodes: [Box<Node<64>>; 2]) -> Self {
+        let to = nodes[0].take_dial(NOW.mono).expect("it dials at the start");
+        let fresh = |seed| [seed; FRESH_BYTES].into();
+        let dialled = nodes[0].open(NOW.mono, Some(to), fresh(1)).expect("the link is down");
+        let accepted = nodes[1].open(NOW.mono, None, fresh(2)).expect("any host may connect");
+        let mut ends = Ends { nodes, ids: [dialled, accepted] };
+        while ends.pass(0) || ends.pass(1) {}
+        ends
+    }
+
+    /// Passes what this end sends next. Returns whether there was anything.
+    fn pass(&mut self, from: usize) -> bool {
+        let mut bytes = [0; PULL_BYTES_MAX];
+        let mut out = Out::new(&mut bytes);
+        if !self.nodes[from].pull(NOW.mono, self.ids[from], &mut out, &mut |_| {}) {
+            return false;
+        }
+        let (length, to) = (out.len(), 1 - from);
+        if let Message::Line(_, line) =
+            self.nodes[to].take_message(NOW.mono, self.ids[to], &mut bytes[..length])
+        {
+            self.nodes[to].link_line(&NOW, self.ids[to], line);
+        }
+        true
+    }
+
+    /// Nanoseconds of both ends for an update of some 100 bytes, the median over rounds.
+    fn update(&mut self, rounds: usize) -> f64 {
+        let mut costs: Vec<f64> = (0..rounds)
+            .map(|tick| {
+                say(&mut self.nodes[0], &iamat(0, tick));
+                let started = Instant::now();
+                assert!(self.pass(0), "the update is pending");
+                started.elapsed().as_secs_f64() * 1e9
+            })
+            .collect();
+        costs.sort_by(f64::total_cmp);
+        costs[costs.len() / 2]
+    }
+}
+
+fn signed() -> Ends {
+    Ends::joined([0, 1].map(|me| node(me, 2, 32, keys(), me as u64 + 1)))
+}
+
+fn secret() -> Ends {
+    Ends::joined([0, 1].map(|me| secret_node(me, &public_keys(2), Mode::Only, me as u64 + 1)))
+}
+
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    for (name, link) in [("signed", signed as fn() -> Ends), ("secret", secret)] {
+        if let [_, given, updates, ..] = &arguments[..]
+            && given == name
+        {
+            link().update(updates.parse().expect("a number of updates"));
+            return;
+        }
+    }
     let half_node = HALF.take();
     start(half_node);
     let quarter = half_node.table().capacity() / 4;
@@ -116,4 +187,9 @@ fn main() {
     }
     println!("{:<38} {:>11} {half:>15.0}", "newcomer, table half full", "");
     println!("insertion into a full table / a half-full one: {:.2}", board[2] / half);
+    let (signed, secret) = (signed().update(ROUNDS * BATCH), secret().update(ROUNDS * BATCH));
+    println!(
+        "an update over a link, both ends, signed {signed:.0} ns, secret {secret:.0} ns: {:.2}",
+        secret / signed
+    );
 }

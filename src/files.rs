@@ -30,6 +30,30 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
 }
 
+/// Opens a file with a key or a password. With `must_be_private`, refuses a file that other users have access to. A
+/// credential of systemd needs no such check: other users cannot open its folder, and the access list that systemd sets on
+/// the file looks like a right of the group.
+///
+/// # Errors
+/// The file's path and the problem; a command that solves it, or an empty text.
+pub fn open_secret(path: &Path, must_be_private: bool) -> Result<File, (String, String)> {
+    let name = path.display();
+    let failed = |error: io::Error| (format!("{name}: {error}"), String::new());
+    let file = open_regular(path).map_err(failed)?;
+    let mode = file.metadata().map_err(failed)?.mode() & 0o777;
+    if must_be_private && mode & 0o077 != 0 {
+        let problem = format!("{name}: mode {mode:03o} gives other users access");
+        return Err((problem, format!("chmod 600 {name}")));
+    }
+    Ok(file)
+}
+
+/// The two texts of [`open_secret`] as one.
+#[must_use]
+pub fn with_remedy((problem, remedy): (String, String)) -> String {
+    if remedy.is_empty() { problem } else { format!("{problem} ({remedy})") }
+}
+
 fn not_regular() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
 }

@@ -24,7 +24,8 @@
 //!   *Invariant: no socket, thread or clock in a world; the same seed gives the same run.* It and the server never meet.
 //! * [`config`] reads and checks the configuration, whole, before anything starts, and again when a node is asked to.
 //!   *Invariant: a node only ever sees a [`config::Checked`] configuration.*
-//! * [`files`] opens the files that a configuration names, and replaces files. *Invariant: no open of it blocks.*
+//! * [`files`] opens the files that a configuration names, and replaces files. *Invariant: no open of it blocks.* [`percent`] encodes text for
+//!   URLs and topics, [`random`] has the random bytes of the kernel, `threads` starts threads, and `tls_provider` the cryptography of TLS.
 //! * [`cli`] turns arguments into calls and results into exit statuses: 0 success, 1 failure, 2 wrong usage, 3 a line that a node did not
 //!   take.
 //!
@@ -34,9 +35,14 @@
 pub mod cli;
 pub mod config;
 pub mod files;
+pub mod percent;
 pub mod places;
+pub mod random;
 pub mod server;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod threads;
+#[cfg(feature = "tls")]
+pub mod tls_provider;
 
 pub use herd_proto as proto;

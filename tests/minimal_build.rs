@@ -58,6 +58,29 @@ fn a_herd_is_sent_to_a_pc_too() {
 }
 
 #[test]
+fn a_command_that_is_left_out_says_so_whatever_its_arguments() {
+    for (args, remedy) in [
+        (
+            &["init", "--help"][..],
+            "init: this build only runs a node (run herd init with a build that has the feature",
+        ),
+        (&["key"], "key: this build only runs a node"),
+        (
+            &["clients", "--near", "x"],
+            "this build cannot list clients or nodes (build herd with the feature \"tools\"",
+        ),
+        (&["nodes"], "or use: herd status)"),
+    ] {
+        let (status, printed) = ran(args);
+        assert_eq!(status, Some(1), "{args:?}: {printed}");
+        assert!(printed.starts_with("herd: ") && printed.contains(remedy), "{args:?}: {printed}");
+    }
+    let (status, printed) = ran(&["help"]);
+    assert_eq!(status, Some(0));
+    assert!(printed.contains("  init [NAME=HOST...]  "), "{printed}");
+}
+
+#[test]
 fn an_import_is_sent_to_a_pc() {
     let (status, printed) = ran(&["places", "import", "--out", "/nowhere/own.dat", "/nowhere/own.csv"]);
     assert_eq!(status, Some(1));

@@ -1,9 +1,12 @@
 //! The core does not allocate after start, and a cut takes next to nothing: a counting allocator watches.
 
 use herd::proto::auth::Keys;
-use herd::proto::herd_tests::started;
-use herd::proto::limits::{ANSWER_BYTES_MAX, LINK_LINE_BYTES_MAX, NONCE_BYTES};
+use herd::proto::herd_tests::{public_keys, secret_node, started};
+use herd::proto::limits::ANSWER_BYTES_MAX;
+use herd::proto::node::pull::PULL_BYTES_MAX;
+use herd::proto::node::secret::{Message, Mode};
 use herd::proto::node::{Node, SessionId};
+use herd::proto::noise::connection::FRESH_BYTES;
 use herd::proto::out::Out;
 use herd::proto::quota::QuotaKey;
 use herd::proto::time::{Mono, Now, Timestamp};
@@ -20,12 +23,14 @@ fn talk(ends: &mut [(&mut Small, SessionId); 2], now: &Now) -> usize {
     loop {
         let before = lines;
         for from in 0..2 {
-            let mut bytes = [0; LINK_LINE_BYTES_MAX + 1];
+            let mut bytes = [0; PULL_BYTES_MAX];
             let mut out = Out::new(&mut bytes);
-            if ends[from].0.pull(now, ends[from].1, &mut out) {
-                let line = out.written().strip_suffix(b"\n").expect("whole lines");
-                let id = ends[1 - from].1;
-                ends[1 - from].0.link_line(now, id, line);
+            if ends[from].0.pull(now.mono, ends[from].1, &mut out, &mut |_| {}) {
+                let (length, id) = (out.len(), ends[1 - from].1);
+                let to = &mut ends[1 - from].0;
+                if let Message::Line(_, line) = to.take_message(now.mono, id, &mut bytes[..length]) {
+                    to.link_line(now, id, line);
+                }
                 lines += 1;
             }
         }
@@ -52,14 +57,23 @@ fn a_cut_takes_no_heap_in_proportion_to_the_answer() {
 
 #[test]
 fn a_link_and_a_full_table_allocate_nothing() {
-    let (mut hill, mut smith) = (node(0), node(1));
+    full_table(node(0), node(1));
+}
+
+#[test]
+fn a_secret_link_and_a_full_table_allocate_nothing() {
+    let secret = |me| secret_node(me, &public_keys(2), Mode::Only, 4);
+    full_table(secret(0), secret(1));
+}
+
+fn full_table(mut hill: Box<Small>, mut smith: Box<Small>) {
     let mut now = Now { mono: Mono(0), wall: Timestamp(1_700_000_000_000_000_000), wall_is_trusted: true };
     let mut lines = 0;
     let allocations = allocation_counter::measure(|| {
         let dialled = hill.take_dial(now.mono).expect("Hill sorts first");
         let mut ends = [(&mut *hill, SessionId::default()), (&mut *smith, SessionId::default())];
-        ends[0].1 = ends[0].0.open(now.mono, Some(dialled), [1; NONCE_BYTES]).expect("no link yet");
-        ends[1].1 = ends[1].0.open(now.mono, None, [2; NONCE_BYTES]).expect("anyone may come");
+        ends[0].1 = ends[0].0.open(now.mono, Some(dialled), [1; FRESH_BYTES].into()).expect("no link yet");
+        ends[1].1 = ends[1].0.open(now.mono, None, [2; FRESH_BYTES].into()).expect("anyone may come");
         // Ten times as many clients as the tables hold, and a digest now and then.
         for i in 0..320_u32 {
             let mut bytes = [0; ANSWER_BYTES_MAX];

@@ -3,10 +3,15 @@
 //! They run in a process of their own ([`run`] is its whole life), so that their memory and time are not the honest client's.
 //! None expects anything of the node; what it does to them is what the bench is about.
 
+#[path = "phones.rs"]
+mod phones;
+
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+pub(crate) use phones::{PHONE_ATTACKS, start_tls};
 
 /// What a crowd does, and in the words of the table.
 pub(crate) const ATTACKS: [(&str, &str, &str); 10] = [
@@ -43,6 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Target {
     pub(crate) clients: SocketAddr,
     pub(crate) links: SocketAddr,
+    pub(crate) phones: SocketAddr,
 }
 
 struct Dice(u64);
@@ -78,7 +84,7 @@ pub(crate) fn run(name: &str, at: Target) -> Option<u64> {
         "plain-ids" => cycle(at, &ids(|_| true)),
         "fnv-ids" => cycle(at, &ids(|id| fnv_1a(id).is_multiple_of(IDS as u64))),
         "one-client" => talk(at.clients, LINES, |n, text| iamat(text, format_args!("{}", n % 1000), n)),
-        _ => return None,
+        _ => return phones::run(name, at.phones),
     })
 }
 

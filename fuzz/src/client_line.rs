@@ -48,6 +48,7 @@ fn node() -> Box<Node<16>> {
         me: 0,
         neighbours: &[],
         keys: None,
+        secrecy: None,
         capacity: CAPACITY,
         age_s_max: AGE_S_MAX,
         seed: Seed { hash_key: (1, 2), jitter: 3, boot: 4 },

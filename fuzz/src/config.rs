@@ -94,20 +94,19 @@ fn check_edges(checked: &Checked) {
 }
 
 fn check_addresses(checked: &Checked) {
-    let all = || checked.nodes.iter().flat_map(|node| [node.clients, node.links]);
-    let is_loopback = all().all(|address| address.ip().to_canonical().is_loopback());
+    let all = || checked.nodes.iter().flat_map(|node| [node.clients, node.listen]);
+    let is_loopback = all().all(|address| address.ip().to_canonical().is_loopback())
+        && checked.nodes.iter().all(|node| node.links.is_loopback());
     assert!(checked.keys.is_some() || is_loopback, "without keys the herd is on loopback");
     assert!(all().all(|address| address.port() != 0));
+    assert!(checked.nodes.iter().all(|node| node.links.port() != 0));
     // Loopback addresses are on one machine for certain.
     let local: Vec<_> = all().filter(|address| address.ip().to_canonical().is_loopback()).collect();
     let distinct: BTreeSet<_> =
         local.iter().map(|address| (address.ip().to_canonical(), address.port())).collect();
     assert_eq!(distinct.len(), local.len(), "no two listeners want the same port");
     for &(_, dialled) in &checked.edges {
-        assert!(
-            !checked.nodes[dialled].links.ip().to_canonical().is_unspecified(),
-            "a dialled address is specified"
-        );
+        assert!(!checked.nodes[dialled].links.is_wildcard(), "a dialled address is specified");
     }
 }
 
@@ -121,6 +120,7 @@ fn check_start(checked: &Checked) {
         me,
         neighbours: &checked.neighbours(me),
         keys: None,
+        secrecy: None,
         capacity: 8,
         age_s_max: AGE_S_MAX,
         seed: Seed { hash_key: (1, 2), jitter: 3, boot: 4 },

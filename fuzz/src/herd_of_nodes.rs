@@ -15,6 +15,7 @@ use herd::proto::limits::{ANSWER_BYTES_MAX, NEIGHBOURS_MAX, NONCE_BYTES, RANKED_
 use herd::proto::names::Names;
 use herd::proto::node::reload::Reload;
 use herd::proto::node::{Answer, Node, Seed, SessionId, Setup};
+use herd::proto::noise::connection::{FRESH_BYTES, Fresh};
 use herd::proto::out::Out;
 use herd::proto::quota::QuotaKey;
 use herd::proto::session::Cut;
@@ -180,7 +181,7 @@ impl Herd {
         let neighbours: Vec<usize> = (0..listed.len()).filter(|&i| mine.contains(&listed[i])).collect();
         let keys = self.shape.has_key.then(keys);
         let now = self.now(node);
-        let reload = Reload { names: &names, neighbours: &neighbours, keys };
+        let reload = Reload { names: &names, neighbours: &neighbours, keys, secrecy: None };
         let done = self.boards[node].node.reload(&now, &reload).expect("the configuration is right");
         assert_eq!(done.retained + done.added, neighbours.len());
         let is_in_sync = self.boards[node].node.links().any(|link| link.is_in_sync());
@@ -237,13 +238,16 @@ impl Herd {
                 }
                 let nonce =
                     u128::from(self.starts) << 64 | u128::from(self.now_ms) << 8 | self.pipes.len() as u128;
-                let nonce: [u8; NONCE_BYTES] = nonce.to_be_bytes();
-                let Some(here) = self.boards[node].node.open(now.mono, Some(to), nonce) else { continue };
+                let fresh = |nonce: u128| {
+                    let mut fresh = [0; FRESH_BYTES];
+                    fresh[FRESH_BYTES - NONCE_BYTES..].copy_from_slice(&nonce.to_be_bytes());
+                    Fresh::from(fresh)
+                };
+                let here = self.boards[node].node.open(now.mono, Some(to), fresh(nonce));
+                let Some(here) = here else { continue };
                 let mono = self.now(other).mono;
-                let there = self.boards[other]
-                    .node
-                    .open(mono, None, nonce.map(|byte| !byte))
-                    .expect("any host may connect");
+                let there =
+                    self.boards[other].node.open(mono, None, fresh(!nonce)).expect("any host may connect");
                 self.pipes.push(Pipe { ends: [(node, here), (other, there)], queues: Default::default() });
             }
         }
@@ -355,6 +359,7 @@ fn start(node: &mut Node<SLOTS>, shape: &Shape, me: usize, boot: u64) {
         me,
         neighbours: &shape.neighbours(me),
         keys: shape.has_key.then(keys),
+        secrecy: None,
         capacity: shape.capacities[me],
         age_s_max: shape.age_s_max,
         seed: Seed { hash_key: (boot, 1), jitter: boot, boot },

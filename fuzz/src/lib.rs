@@ -16,27 +16,33 @@ mod json_cut;
 mod link_line;
 mod neighbour;
 mod node_ops;
+mod phone_request;
 mod places_dat;
 mod scratch;
+mod secret_link;
 
 pub use client_line::client_line;
 pub use config::config;
 pub use json_cut::json_cut;
 pub use link_line::link_line;
 pub use node_ops::node_ops;
+pub use phone_request::phone_request;
 pub use places_dat::places_dat;
+pub use secret_link::secret_link;
 
 /// A target: it panics on a finding.
 pub type Target = fn(&[u8]);
 
 /// All targets by name. Each has a folder of that name in `corpus`.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("client_line", client_line),
     ("link_line", link_line),
     ("config", config),
     ("places_dat", places_dat),
     ("json_cut", json_cut),
     ("node_ops", node_ops),
+    ("phone_request", phone_request),
+    ("secret_link", secret_link),
 ];
 
 /// Removes the one file that targets write.

@@ -1,22 +1,22 @@
 //! A neighbour with the correct key that sends any lines, and a man in the middle that changes lines.
 //!
 //! Input: text. The first line holds letters: `d` the node dials (else the neighbour dials), `t` the wall clock
-//! is trusted, `s` updates live for 100 s. Each further line is a step. Its first character selects the kind:
+//! is trusted, `s` updates live for 100 s, `e` the link is encrypted. Each further line is a step. Its first character selects the kind:
 //!
 //! | | |
 //! |---|---|
-//! | `=` | the rest is sent with its tag; in `D 7 @ -`, `@` stands for the hashes of the node itself, `#` for others |
+//! | `=` | the rest is sent with its tag or in its record; in `D 7 @ -`, `@` stands for the hashes of the node itself, `#` for others |
 //! | `!` | the rest is sent with a tag that has one wrong bit |
-//! | `?` | the rest is sent without a tag |
+//! | `?` | the rest is sent without a tag, or in a record in clear |
 //! | `r` | an earlier line is sent again: the digit counts back from the last one |
 //! | `c` | a client of the node sends the rest |
 //! | `p` | the target reads all lines of the node |
 //! | `t` | this many seconds pass |
 //! | `w` | switches whether the wall clock is trusted |
 //!
-//! Checks: a wrong tag changes nothing, ends the link and is counted. A signed line outside the grammar also
+//! Checks: a wrong tag changes nothing, ends the link and is counted. A line of the neighbour outside the grammar also
 //! ends the link. Any other line changes the table and the counters as a simple table predicts, and the link
-//! stays. No update names a node outside the configuration. The node's lines are signed and valid. The table
+//! stays. No update names a node outside the configuration. The node's lines are protected and valid. The table
 //! respects its capacity.
 
 use herd::proto::counters::Counters;
@@ -27,6 +27,7 @@ use herd::proto::limits::{
     DIGEST_COST_MS, DIGESTS_AT_ONCE, DIGESTS_EXCESS_MAX, LINK_LINE_BYTES_MAX,
 };
 use herd::proto::node::links::LinkEvent;
+use herd::proto::node::secret::{Mode, Secrecy};
 use herd::proto::node::{Node, Seed, Setup};
 use herd::proto::out::Out;
 use herd::proto::quota::QuotaKey;
@@ -35,7 +36,7 @@ use herd::proto::time::{Mono, Now, Timestamp};
 use herd::proto::update::{AtLineError, Update};
 use herd::proto::wire::Line;
 
-use crate::neighbour::{Neighbour, keys, pull};
+use crate::neighbour::{Neighbour, keys, pair};
 
 const NAMES: [&str; 5] = ["Campbell", "Hill", "Jaquez", "Singleton", "Smith"];
 /// Jaquez: it dials Singleton and is dialled by Hill.
@@ -56,9 +57,9 @@ pub fn link_line(data: &[u8]) {
         // The server ends the link at a longer line and does not pass it to the core.
         let rest = &rest[..rest.len().min(LINK_LINE_BYTES_MAX - TAG_FIELD_BYTES)];
         match what {
-            b'=' => play.send_signed(rest),
+            b'=' => play.send_guarded(rest),
             b'!' => play.send_tampered(rest),
-            b'?' => play.send_unsigned(rest),
+            b'?' => play.send_unguarded(rest),
             b'r' => play.send_again(rest),
             b'c' => play.hear_client(rest),
             b'p' => play.read_all(),
@@ -77,6 +78,7 @@ struct Play {
     /// Lines sent on this link, with their tags.
     came: Vec<Vec<u8>>,
     node_dials: bool,
+    is_secret: bool,
     trusted: bool,
     age_s_max: u32,
     now_ms: u64,
@@ -107,11 +109,16 @@ impl Play {
     fn new(head: &[u8]) -> Self {
         let age_s_max = if head.contains(&b's') { SHORT_AGE_S } else { AGE_S_MAX };
         let mut node = Box::new(Node::new());
+        let is_secret = head.contains(&b'e');
+        let own = pair(ME);
+        let public_keys: [_; NAMES.len()] = std::array::from_fn(|node| [Some(*pair(node).public()), None]);
+        let secrecy = Secrecy { mode: Mode::Only, pair: &own, public_keys: &public_keys };
         let setup = Setup {
             names: &NAMES,
             me: ME,
             neighbours: &[1, 3],
             keys: Some(keys()),
+            secrecy: is_secret.then_some(secrecy),
             capacity: CAPACITY,
             age_s_max,
             seed: Seed { hash_key: (1, 2), jitter: 3, boot: 4 },
@@ -119,12 +126,13 @@ impl Play {
         node.start(&setup).expect("the setup is right");
         let (node_dials, trusted) = (head.contains(&b'd'), head.contains(&b't'));
         let now = Now { mono: Mono(1_000), wall: Timestamp(WALL_NS), wall_is_trusted: trusted };
-        let neighbour = meet(&mut node, &now, node_dials);
+        let neighbour = meet(&mut node, &now, node_dials, is_secret);
         Play {
             node,
             neighbour,
             came: vec![],
             node_dials,
+            is_secret,
             trusted,
             age_s_max,
             now_ms: 1_000,
@@ -154,13 +162,13 @@ impl Play {
         assert!(!self.node.is_open(id) && self.node.peer(id).is_none(), "the session has ended");
         let now = self.now();
         assert_eq!(self.node.link_line(&now, id, b"P 1"), LinkEvent::None);
-        assert!(pull(&mut self.node, &now, id).is_none());
+        assert!(self.neighbour.pull(&mut self.node, &now).is_none());
         self.meet_again();
     }
 
     fn meet_again(&mut self) {
         let now = self.now();
-        self.neighbour = meet(&mut self.node, &now, self.node_dials);
+        self.neighbour = meet(&mut self.node, &now, self.node_dials, self.is_secret);
         self.came.clear();
         self.digests_excess = 0;
         self.heard_ms = self.now_ms;
@@ -168,28 +176,33 @@ impl Play {
     }
 
     fn send_tampered(&mut self, line: &[u8]) {
-        let mut whole = self.neighbour.signed(line);
+        let mut whole = self.neighbour.guarded(line);
         let last = whole.last_mut().expect("a tag has digits");
         *last = if *last == b'0' { b'1' } else { b'0' };
-        self.send_unsigned(&whole);
+        self.send_forged(&whole);
+    }
+
+    fn send_unguarded(&mut self, line: &[u8]) {
+        let whole = self.neighbour.unguarded(line);
+        self.send_forged(&whole);
     }
 
     fn send_again(&mut self, digits: &[u8]) {
         let back = usize::from(digits.first().unwrap_or(&b'0').wrapping_sub(b'0'));
         if let Some(at) = self.came.len().checked_sub(1 + back) {
             let line = self.came[at].clone();
-            self.send_unsigned(&line);
+            self.send_forged(&line);
         }
     }
 
-    /// Sends a line with a wrong tag.
-    fn send_unsigned(&mut self, whole: &[u8]) {
+    /// Sends a line with a wrong tag, or a record that does not open.
+    fn send_forged(&mut self, whole: &[u8]) {
         let (before, counters) = (self.updates(), *self.node.counters());
         let now = self.now();
-        assert_eq!(self.node.link_line(&now, self.neighbour.id, whole), LinkEvent::None);
+        assert_eq!(self.neighbour.deliver(&mut self.node, &now, whole), LinkEvent::None);
         assert!(self.updates() == before, "a wrong tag changes nothing");
         self.expect_growth(&counters, &["link_tags_invalid", "links_down"]);
-        self.expect_cut(Cut::WrongTag);
+        self.expect_cut(self.neighbour.cut_of_a_forgery());
     }
 
     fn expect_growth(&self, before: &Counters, names: &[&str]) {
@@ -198,7 +211,7 @@ impl Play {
         }
     }
 
-    fn send_signed(&mut self, line: &[u8]) {
+    fn send_guarded(&mut self, line: &[u8]) {
         let line = self.filled(line);
         let now = self.now();
         let effect = self.effect(&line, &now);
@@ -207,8 +220,8 @@ impl Play {
         let (before, counters) = (self.updates(), *self.node.counters());
         let (here, there) = if self.node_dials { (1, 0) } else { (0, 1) };
         let pending = self.node.table().pending().count(here);
-        let whole = self.neighbour.signed(&line);
-        let event = self.node.link_line(&now, self.neighbour.id, &whole);
+        let whole = self.neighbour.guarded(&line);
+        let event = self.neighbour.deliver(&mut self.node, &now, &whole);
         self.came.push(whole);
         self.heard_ms = self.now_ms;
         let shown = || String::from_utf8_lossy(&line).into_owned();
@@ -242,8 +255,8 @@ impl Play {
             Effect::Ping(number) => {
                 self.expect_growth(&counters, &[]);
                 if !self.node_dials {
-                    let echo = pull(&mut self.node, &now, self.neighbour.id).expect("an echo is due");
-                    assert_eq!(self.neighbour.opened(&echo), format!("P {number}").as_bytes());
+                    let echo = self.neighbour.pull(&mut self.node, &now).expect("an echo is due");
+                    assert_eq!(echo, format!("P {number}").as_bytes());
                 }
             }
         }
@@ -252,7 +265,7 @@ impl Play {
         }
         match digest.filter(|_| !is_over_rate) {
             Some(is_equal) => assert_eq!(matches!(event, LinkEvent::Equal { .. }), is_equal, "{}", shown()),
-            None => assert_eq!(event, LinkEvent::None, "{}", shown()),
+            None => assert!(matches!(event, LinkEvent::None | LinkEvent::FactsAsked), "{}", shown()),
         }
         assert!(self.node.take_cut().is_none() && self.node.is_open(self.neighbour.id), "{}", shown());
     }
@@ -278,7 +291,7 @@ impl Play {
             Some(Line::Ping(number)) => Effect::Ping(number),
             Some(Line::Question { .. }) => Effect::Question,
             // The node has not started a census.
-            Some(Line::Sum { .. }) => Effect::Counted("census_late_replies", updates),
+            Some(Line::Facts { .. } | Line::Sum { .. }) => Effect::Counted("census_late_replies", updates),
             Some(Line::Digest { .. })
                 if self.digests_whole_ms.saturating_sub(self.now_ms)
                     > (DIGESTS_AT_ONCE - 1) * DIGEST_COST_MS =>
@@ -377,8 +390,7 @@ impl Play {
 
     fn read_all(&mut self) {
         let now = self.now();
-        while let Some(line) = pull(&mut self.node, &now, self.neighbour.id) {
-            let line = self.neighbour.opened(&line);
+        while let Some(line) = self.neighbour.pull(&mut self.node, &now) {
             let held = self.updates();
             match Line::parse(&line, self.node.names()) {
                 Some(Line::Update { age_s, update: Ok(update) }) => {
@@ -389,6 +401,7 @@ impl Play {
                     Line::Digest { floor: Ok(_), .. }
                     | Line::Ping(_)
                     | Line::Question { question: Ok(_), .. }
+                    | Line::Facts { .. }
                     | Line::Sum { sum: Ok(_), .. },
                 ) => {}
                 _ => panic!("a node writes valid lines: {}", String::from_utf8_lossy(&line)),
@@ -433,8 +446,13 @@ impl Play {
     }
 }
 
-fn meet(node: &mut Node<16>, now: &Now, node_dials: bool) -> Neighbour {
-    Neighbour::meet(node, now, if node_dials { "Singleton" } else { "Hill" }, node_dials)
+fn meet(node: &mut Node<16>, now: &Now, node_dials: bool, is_secret: bool) -> Neighbour {
+    let name = if node_dials { "Singleton" } else { "Hill" };
+    if is_secret {
+        Neighbour::meet_in_secret(node, now, name, node_dials, *pair(ME).public())
+    } else {
+        Neighbour::meet(node, now, name, node_dials)
+    }
 }
 
 fn sorted(mut updates: Vec<Update>) -> Vec<Update> {

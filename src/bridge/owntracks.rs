@@ -13,6 +13,7 @@ use super::limits::MESSAGE_BYTES_MAX;
 use super::topics;
 use herd::proto::fields::{ClientId, ClientTime, Position};
 use herd::server::client_id::{decoded, encoded};
+use herd::server::iamat::{self, Fix};
 use herd::server::json::Json;
 
 /// Nanoseconds of a second.
@@ -102,32 +103,12 @@ pub fn update(topic: &str, message: &[u8]) -> Result<String, Count> {
         return Err(Count::OfHerd);
     }
     let id = topics::client_of(topic).ok_or(Count::BadId)?;
-    let id = std::str::from_utf8(id.as_bytes()).map_err(|_| Count::BadId)?;
-    let position = position(members.get("lat"), members.get("lon")).ok_or(Count::BadPosition)?;
-    let time = time(members.get("tst")).ok_or(Count::BadTime)?;
-    Ok(format!("IAMAT {id} {position} {time}"))
-}
-
-/// ISO 6709 of two numbers in degrees, to a tenth of a millimetre.
-fn position(latitude: Option<&Value>, longitude: Option<&Value>) -> Option<String> {
-    let text = |degrees: f64| {
-        let text = format!("{degrees:+.9}");
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    };
-    let (latitude_deg, longitude_deg) = (latitude?.as_f64()?, longitude?.as_f64()?);
-    let is_there = (-90.0..=90.0).contains(&latitude_deg) && (-180.0..=180.0).contains(&longitude_deg);
-    let position = if is_there { text(latitude_deg) + &text(longitude_deg) } else { return None };
-    Position::parse(position.as_bytes()).map(|_| position)
-}
-
-/// POSIX seconds. OwnTracks writes whole seconds, other programs add milliseconds after the dot.
-fn time(tst: Option<&Value>) -> Option<String> {
-    let Some(Value::Number(number)) = tst else { return None };
-    let text = match (number.as_i64(), number.as_f64()) {
-        (Some(whole), _) => whole.to_string(),
-        (None, seconds) => format!("{:.3}", seconds?),
-    };
-    ClientTime::parse(text.as_bytes()).map(|_| text)
+    let degrees = |name: &str| members.get(name).and_then(Value::as_f64);
+    let position = degrees("lat").zip(degrees("lon")).and_then(|(lat, lon)| iamat::position(lat, lon));
+    let position = position.ok_or(Count::BadPosition)?;
+    let Some(Value::Number(time)) = members.get("tst") else { return Err(Count::BadTime) };
+    let time = iamat::time(&time.to_string()).ok_or(Count::BadTime)?;
+    Ok(iamat::line(&id, &Fix { position, time }))
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ fn a_location_becomes_a_report() {
         (r#""lat":34.06893,"lon":-118.445127,"tst":1621464827"#, Ok("+34.06893-118.445127 1621464827")),
         (r#""acc":7,"tst":5,"lat":1,"lon":-0.0,"batt":50,"x":[{}]"#, Ok("+1-0 5")),
         (r#""lat":1e-300,"lon":1.0000000004,"tst":-1"#, Ok("+0+1 -1")),
-        (r#""lat":-90,"lon":180,"tst":1.5"#, Ok("-90+180 1.500")),
+        (r#""lat":-90,"lon":180,"tst":1.5"#, Ok("-90+180 1.5")),
         (r#""lat":90.0000001,"lon":180,"tst":1"#, Err(Count::BadPosition)),
         (r#""lat":90,"lon":-180.1,"tst":1"#, Err(Count::BadPosition)),
         (r#""lat":"NaN","lon":1,"tst":1"#, Err(Count::BadPosition)),
@@ -76,7 +76,7 @@ fn a_location_becomes_a_report() {
 }
 
 #[test]
-fn what_is_no_location_is_told_apart() {
+fn other_messages_are_not_locations() {
     let (deep, large) =
         ("[".repeat(5000), format!("{{\"_type\":\"location\"}}{}", " ".repeat(MESSAGE_BYTES_MAX)));
     let right = r#"{"_type":"location","lat":1,"lon":1,"tst":1}"#;
@@ -106,7 +106,7 @@ proptest! {
     }
 
     #[test]
-    fn a_report_is_one_that_a_node_takes(lat in -90.0..=90.0f64, lon in -180.0..=180.0f64, tst in any::<i64>()) {
+    fn a_report_is_one_that_a_node_takes(lat in -90.0..=90.0f64, lon in -180.0..=180.0f64, tst in -99_999_999_999..=99_999_999_999_i64) {
         let message = format!("{{\"_type\":\"location\",\"lat\":{lat:?},\"lon\":{lon:?},\"tst\":{tst}}}");
         let line = update("o/a/b", message.as_bytes()).expect("it is right");
         let fields: Vec<&str> = line.split(' ').collect();

@@ -118,7 +118,7 @@ fn so_many_are_in_flight_and_no_more() {
 }
 
 #[test]
-fn numbers_begin_again_and_leave_out_those_in_flight() {
+fn numbers_wrap_and_skip_the_ones_in_flight() {
     let mut session = accepted();
     session.in_flight = vec![2, 3];
     session.last_number = u16::MAX - 1;

@@ -2,13 +2,12 @@
 //!
 //! The bridge is a client of its node, so it does not need the herd's key. It needs a readable configuration.
 
-use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use herd::config::{self, Config, Environment};
+use herd::files::{open_secret, with_remedy};
 use herd::server::{control, logging};
 use log::{Level, LevelFilter};
 
@@ -137,15 +136,9 @@ impl Broker {
 fn read_password(path: &Path, must_be_private: bool) -> Result<String, Failure> {
     let name = path.display();
     let wrong = |why: &str| Failure::CouldNotRun(format!("--password-file: {name}: {why}"));
-    let metadata = std::fs::metadata(path).map_err(|error| wrong(&error.to_string()))?;
-    if !metadata.is_file() {
-        return Err(wrong("not a regular file"));
-    }
-    if must_be_private && metadata.mode() & 0o077 != 0 {
-        return Err(wrong(&format!("users other than its owner have access (chmod 600 {name})")));
-    }
+    let file = open_secret(path, must_be_private)
+        .map_err(|error| Failure::CouldNotRun(format!("--password-file: {}", with_remedy(error))))?;
     let mut text = String::new();
-    let file = File::open(path).map_err(|error| wrong(&error.to_string()))?;
     file.take(LOGIN_BYTES_MAX as u64 + 3)
         .read_to_string(&mut text)
         .map_err(|error| wrong(&error.to_string()))?;

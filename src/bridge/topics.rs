@@ -4,10 +4,9 @@
 //! at a malformed topic. So the bridge percent-encodes all signs but letters, digits and plain signs. Two ids never share a
 //! topic.
 
-use std::fmt::Write as _;
-
 use super::limits::TOPIC_BYTES_MAX;
-use herd::proto::fields::{ClientId, is_white_space};
+use herd::percent;
+use herd::server::iamat::id_of_device;
 
 /// The topics that a bridge publishes under.
 #[derive(Clone, Debug)]
@@ -37,55 +36,26 @@ impl Topics {
     }
 
     fn put_level(&self, topic: &mut String, id: &[u8]) {
-        let start = topic.len();
-        for chunk in id.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                // A leading `$` marks a topic that is not a client's: see `of_bridge`.
-                let is_special = "/+#%".contains(c)
-                    || (c == '$' && topic.len() == start)
-                    || (c == '.' && self.encode_dots);
-                if (c.is_ascii_graphic() && !is_special) || (!c.is_ascii() && c.is_alphanumeric()) {
-                    topic.push(c);
-                } else {
-                    put_encoded(topic, c.encode_utf8(&mut [0; 4]).as_bytes());
-                }
-            }
-            put_encoded(topic, chunk.invalid());
-        }
+        // A leading `$` marks a topic that is not a client's: see `of_bridge`.
+        let (start, rest) = id.strip_prefix(b"$").map_or(("", id), |rest| ("%24", rest));
+        let is_plain = |c: char| {
+            let is_special = "/+#%".contains(c) || (c == '.' && self.encode_dots);
+            (c.is_ascii_graphic() && !is_special) || (!c.is_ascii() && c.is_alphanumeric())
+        };
+        topic.push_str(start);
+        topic.push_str(&percent::encoded(rest, is_plain));
     }
 }
 
-/// The client's id of this topic: its last two levels, `user.device`. `None` if they do not make an id.
-///
-/// White space, `%` and the dots of a device are percent-encoded, so the last dot of an id separates its two parts.
+/// The client's id of this topic: its last two levels, a user and a device. `None` if they do not make an id.
 #[must_use]
-pub fn client_of(topic: &str) -> Option<ClientId> {
+pub fn client_of(topic: &str) -> Option<String> {
     let mut levels = topic.rsplit('/');
     let (device, user) = (levels.next()?, levels.next()?);
-    if device.is_empty() || user.is_empty() || topic.starts_with('$') {
+    if topic.starts_with('$') {
         return None;
     }
-    let mut id = String::new();
-    for (part, has_dots) in [(user, true), (device, false)] {
-        if !has_dots {
-            id.push('.');
-        }
-        for c in part.chars() {
-            let is_white = u8::try_from(c).is_ok_and(is_white_space);
-            if is_white || c == '%' || (c == '.' && !has_dots) {
-                put_encoded(&mut id, c.encode_utf8(&mut [0; 4]).as_bytes());
-            } else {
-                id.push(c);
-            }
-        }
-    }
-    ClientId::parse(id.as_bytes())
-}
-
-fn put_encoded(text: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        write!(text, "%{byte:02X}").expect("a String takes every write");
-    }
+    id_of_device(user, device)
 }
 
 /// Whether a topic is below this prefix.
@@ -156,6 +126,7 @@ fn check(topic: &str) -> Result<(), String> {
 mod tests {
     use std::collections::HashMap;
 
+    use herd::proto::fields::ClientId;
     use proptest::prelude::*;
 
     use super::*;
@@ -210,7 +181,7 @@ mod tests {
         #[test]
         fn any_topic_makes_an_id_or_none(topic in "\\PC{0,80}|[ -~/]{0,80}") {
             let id = client_of(&topic);
-            prop_assert!(id.is_none_or(|id| !id.as_bytes().iter().any(|&byte| is_white_space(byte))));
+            prop_assert!(id.is_none_or(|id| ClientId::parse(id.as_bytes()).is_some()));
             prop_assert!(covers("#", &topic) != topic.starts_with('$'));
         }
     }
@@ -232,8 +203,7 @@ mod tests {
             ("$SYS/broker/uptime", None),
             (&long, None),
         ] {
-            let expected = id.map(|id| ClientId::parse(id.as_bytes()).expect("an id"));
-            assert_eq!(client_of(topic), expected, "{topic}");
+            assert_eq!(client_of(topic).as_deref(), id, "{topic}");
         }
     }
 

@@ -12,17 +12,21 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use log::{Level, LevelFilter};
+use zeroize::Zeroizing;
 
 use crate::config::{self, Checked, Config, Environment, Finding, Keys, Severity, did_you_mean, quoted};
+use crate::proto::node::secret::Mode;
 use crate::server::logging::{LogFormat, tell};
 use crate::server::{NodeConfig, ReloadFn, RunError, service};
 #[cfg(feature = "up")]
-use commands::{clients, init, up};
-use commands::{places, send, serve, status};
+use commands::up;
+#[cfg(feature = "tools")]
+use commands::{clients, init, key, nodes};
+use commands::{places, send, serve, status, token};
 use flags::parse::{self, Command};
 
 /// The longest line that `serve --supervised` reads: two keys of 64 digits, a space and the line end.
-const KEY_LINE_BYTES_MAX: u64 = 130;
+const KEY_LINE_BYTES_MAX: usize = 130;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -75,11 +79,7 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match command {
         Command::Print(text) => write(&mut out, &text),
-        #[cfg(not(feature = "up"))]
-        Command::Up { .. } => Err(Failure::CouldNotRun(
-            "up: this build runs only single nodes (build herd with the feature \"up\", or use: herd serve)"
-                .to_owned(),
-        )),
+        Command::Refused(reason) => Err(Failure::CouldNotRun(reason.to_owned())),
         #[cfg(feature = "up")]
         Command::Up { config, log_dir, log_level } => {
             let read = read(config.as_deref());
@@ -87,29 +87,21 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
             drop(out);
             up::run(&read, &checked, &up::Options { config, log_dir, log_level })
         }
-        Command::Serve { .. } => unreachable!("carry_out handles it"),
         Command::Send(options) => send::run(&options, &mut out),
-        #[cfg(feature = "up")]
+        #[cfg(feature = "tools")]
         Command::Init { boards, out: folder } => init::run(&boards, &folder, &mut out),
-        #[cfg(not(feature = "up"))]
-        Command::Init { .. } => Err(Failure::CouldNotRun(
-            "init: this build runs only single nodes (run herd init where you build the herd)".to_owned(),
-        )),
+        #[cfg(feature = "tools")]
+        Command::Key { node, out: folder } => key::run(&node, &folder, &mut out),
         Command::Status { name, request } => status::run(name.as_deref(), request, &mut out),
-        #[cfg(feature = "up")]
+        #[cfg(feature = "tools")]
         Command::Clients(options) => clients::run(&options, &mut out),
-        #[cfg(not(feature = "up"))]
-        Command::Clients(_) => Err(Failure::CouldNotRun(
-            "clients: this build cannot list clients (build herd with the feature \"up\")".to_owned(),
-        )),
+        #[cfg(feature = "tools")]
+        Command::Nodes(options) => nodes::run(&options, &mut out),
         Command::Check { config, node } => check(&read(config.as_deref()), node.as_deref(), &mut out),
-        Command::Token { config } => {
-            let checked = checked(&read(config.as_deref()), Severity::Error)?;
-            let token = checked.keys.as_ref().and_then(serve::token).ok_or_else(|| {
-                let why = "the configuration has no key_file, so only this machine can reach the pages and they need no token";
-                Failure::CouldNotRun(format!("token: {why}"))
-            })?;
-            write(&mut out, &format!("{token}\n"))
+        Command::Token(options) => {
+            let checked = checked(&read(options.config.as_deref()), Severity::Error)?;
+            let text = token::text(&checked, &options);
+            write(&mut out, &text.map_err(|why| Failure::CouldNotRun(format!("token: {why}")))?)
         }
         Command::PlacesNear { lat_deg, lon_deg, radius_km, items, file } => {
             let query = places::NearQuery { lat_deg, lon_deg, radius_km, items };
@@ -119,8 +111,10 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
             })?;
             places::near(&file, &query, &mut out).map_err(Failure::CouldNotRun)
         }
+        #[cfg(feature = "import")]
         Command::PlacesImport(what) => places::import(&what, &mut out)
             .map_err(|message| Failure::CouldNotRun(format!("places import: {message}"))),
+        _ => unreachable!("carry_out handles serve, and the parser refuses what this build lacks"),
     }
 }
 
@@ -179,7 +173,21 @@ fn summary(checked: Option<&Checked>, findings: &[Finding]) -> String {
         text.push_str(&counted(warnings, "warning"));
     }
     text.push('\n');
+    text.push_str(checked.map_or("", advice));
     text
+}
+
+/// How a herd with the herd's key alone moves to secret links.
+fn advice(checked: &Checked) -> &'static str {
+    match &checked.secret_links {
+        None if checked.keys.is_some() && !checked.settings.is_loopback => {
+            "links are signed, but not encrypted: see herd key --help, and docs/SECURITY.md for the change of a herd that runs\n"
+        }
+        Some(links) if links.mode != Mode::Only => {
+            "links are not all encrypted before \"secret_links\" is \"only\"\n"
+        }
+        _ => "",
+    }
 }
 
 /// `herd serve`: runs one node, with the keys of the configuration or of `herd up`.
@@ -255,8 +263,8 @@ fn reread(name: &str, config: Option<&Path>, keys: Option<Keys>) -> Result<(Chec
 
 /// Reads the line of keys that `herd up` writes. No bytes follow the line, so buffering loses nothing.
 fn key_line(input: impl BufRead) -> Result<Keys, String> {
-    let mut line = String::new();
-    input.take(KEY_LINE_BYTES_MAX).read_line(&mut line).map_err(|error| error.to_string())?;
+    let mut line = Zeroizing::new(String::with_capacity(KEY_LINE_BYTES_MAX));
+    input.take(KEY_LINE_BYTES_MAX as u64).read_line(&mut line).map_err(|error| error.to_string())?;
     Keys::from_line(&line)
 }
 

@@ -4,16 +4,18 @@
 //! check reports nothing about paths through the herd: the corrected edge most likely restores them.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
+use super::endpoint::Endpoint;
 use super::finding::{Findings, did_you_mean, quoted};
 use super::graph::Graph;
 use super::keys::HOW_TO_MAKE_A_KEY;
 use super::read::join;
 use super::{
-    At, Checked, ClockTrust, Config, Environment, Finding, Keys, NEIGHBOURS_MAX, NodeEntry, NodeSpec,
-    listeners,
+    At, Checked, ClockTrust, Config, Environment, Finding, Keys, NEIGHBOURS_MAX, NodeEntry, NodeSettings,
+    NodeSpec, listeners,
 };
+use crate::places::Settings;
+use crate::proto::limits::clients_per_address;
 
 /// The most nodes that a message names; it counts the rest.
 const NAMES_SHOWN_MAX: usize = 5;
@@ -31,14 +33,13 @@ pub(super) fn check(config: &Config, environment: &Environment) -> (Option<Check
     }
     dialling(&sorted, &edges, &mut findings);
     listeners::check(config, &mut findings);
+    super::phones::check(config, &mut findings);
     let keys = keys(config, environment, &mut findings);
+    let secret_links = super::secret::check(config, &sorted, keys.is_some(), &mut findings);
     let places = super::places::check(&config.places, environment, &mut findings);
     if findings.has_errors() {
         return (None, findings.finish());
     }
-    let is_loopback = first_beyond_loopback(config).is_none();
-    let clock =
-        if config.clock == ClockTrust::Auto && is_loopback { ClockTrust::Trusted } else { config.clock };
     // A missing address is an error, so without errors every node has an entry.
     let nodes: Vec<NodeEntry> = sorted.iter().filter_map(|node| entry(node)).collect();
     debug_assert_eq!(nodes.len(), sorted.len(), "a missing address is an error");
@@ -46,20 +47,40 @@ pub(super) fn check(config: &Config, environment: &Environment) -> (Option<Check
         nodes,
         edges: edges.into_keys().collect(),
         keys,
-        places,
-        clock,
-        clients_per_address: config.clients_per_address,
-        gateways: config.gateways.clone(),
-        is_loopback,
-        snapshot_s: config.snapshot_s,
-        file: config.findings.path(),
+        secret_links,
+        settings: settings(config, places),
     };
     (Some(checked), findings.finish())
 }
 
+fn settings(config: &Config, places: Settings) -> NodeSettings {
+    let is_loopback = first_beyond_loopback(config).is_none();
+    let is_right = config.clock == ClockTrust::Auto && is_loopback;
+    NodeSettings {
+        places,
+        clock: if is_right { ClockTrust::Trusted } else { config.clock },
+        clients_per_address: config.clients_per_address.unwrap_or(clients_per_address(config.clients_max)),
+        clients_max: config.clients_max,
+        lifetime_s: config.lifetime_s,
+        gateways: config.gateways.clone(),
+        is_loopback,
+        snapshot_s: config.snapshot_s,
+        phones: config.phones.clone(),
+        tls: config.tls.as_ref().map(super::phones::TlsSpec::files),
+        file: config.findings.path(),
+    }
+}
+
 fn entry(node: &NodeSpec) -> Option<NodeEntry> {
-    let http = node.http.map(|http| http.value);
-    Some(NodeEntry { name: node.name.clone(), clients: node.clients?.value, links: node.links?.value, http })
+    let links = node.links.as_ref()?.value.clone();
+    Some(NodeEntry {
+        name: node.name.clone(),
+        clients: node.clients?.value,
+        listen: node.listen.map_or_else(|| links.listens_at(), |listen| listen.value),
+        links,
+        http: node.http.map(|http| http.value),
+        phones: node.phones.map(|phones| phones.value),
+    })
 }
 
 /// The edges as pairs of indices into `sorted`, each with its position in the file, and whether all of them were understood.
@@ -91,7 +112,7 @@ fn edges(
         let name = |index: usize| join("", &sorted[index].name);
         if a == b {
             let message = format!("an edge from {} to itself", name(a));
-            findings.error(Some(edge.line), &member, message, "remove it".to_owned());
+            findings.error(Some(edge.line), &member, message, "remove it");
         } else if let Some(first) = edges.get(&pair) {
             let message = format!(
                 "{}-{} appears twice, first as edges[{}] on line {}",
@@ -100,7 +121,7 @@ fn edges(
                 first.value,
                 first.line
             );
-            findings.error(Some(edge.line), &member, message, "remove one of them".to_owned());
+            findings.error(Some(edge.line), &member, message, "remove one of them");
         } else {
             edges.insert(pair, At { value: edge.index, line: edge.line });
         }
@@ -113,7 +134,7 @@ fn degrees(sorted: &[&NodeSpec], graph: &Graph, findings: &mut Findings) {
     for (index, node) in sorted.iter().enumerate().filter(|(index, _)| graph.degree(*index) > NEIGHBOURS_MAX)
     {
         let message = format!("{} neighbours; the maximum is {NEIGHBOURS_MAX}", graph.degree(index));
-        let remedy = "connect some of these neighbours to each other instead".to_owned();
+        let remedy = "connect some of these neighbours to each other instead";
         findings.error(Some(node.line), &join("nodes", &node.name), message, remedy);
     }
 }
@@ -135,7 +156,7 @@ fn paths(sorted: &[&NodeSpec], graph: &Graph, findings: &mut Findings) {
     for (index, cut_off) in graph.cut_nodes() {
         let node = sorted[index];
         let message = format!("if this node fails, it cuts off {}", named(sorted, &cut_off));
-        let remedy = "add an edge that bypasses it".to_owned();
+        let remedy = "add an edge that bypasses it";
         findings.warning(Some(node.line), &join("nodes", &node.name), message, remedy);
     }
 }
@@ -156,47 +177,54 @@ fn dialling(sorted: &[&NodeSpec], edges: &BTreeMap<(usize, usize), At<usize>>, f
     // Reports each node once, with its first dialler.
     let mut diallers: BTreeMap<usize, (usize, At<usize>)> = BTreeMap::new();
     for (&(dialler, dialled), edge) in edges {
-        let (Some(from), Some(to)) = (sorted[dialler].links, sorted[dialled].links) else { continue };
-        let to = to.value.ip().to_canonical();
-        if to.is_unspecified() || (to.is_loopback() && !from.value.ip().to_canonical().is_loopback()) {
+        let (Some(from), Some(to)) = (&sorted[dialler].links, &sorted[dialled].links) else { continue };
+        if to.value.is_wildcard() || (to.value.is_loopback() && !from.value.is_loopback()) {
             diallers.entry(dialled).or_insert((dialler, *edge));
         }
     }
     for (dialled, (dialler, _)) in diallers {
         let (node, by) = (sorted[dialled], join("", &sorted[dialler].name));
-        let Some(links) = node.links else { continue };
+        let Some(links) = &node.links else { continue };
         let member = join(&join("nodes", &node.name), "links");
-        let address = links.value;
-        if address.ip().to_canonical().is_unspecified() {
+        let address = &links.value;
+        if address.is_wildcard() {
             let message = format!("{by} dials {address}, which is a wildcard");
-            findings.error(Some(links.line), &member, message, "use the board's own address".to_owned());
+            findings.error(Some(links.line), &member, message, "use the board's own address");
         } else {
             let message =
                 format!("{by} dials {address}, which is loopback, but the links address of {by} is not");
-            let remedy = "correct only if both nodes are on one machine".to_owned();
+            let remedy = "correct only if both nodes are on one machine";
             findings.warning(Some(links.line), &member, message, remedy);
         }
     }
 }
 
-/// The first address of the configuration that other machines can reach, and its member.
-fn first_beyond_loopback(config: &Config) -> Option<(At<SocketAddr>, String)> {
+/// The first address of `clients`, `links` and `listen` that other machines can reach, and its member.
+fn first_beyond_loopback(config: &Config) -> Option<(At<Endpoint>, String)> {
     let addresses = config.nodes.iter().flat_map(|node| {
-        let named = [("clients", node.clients), ("links", node.links)];
+        let address = |at: At<_>| At { value: Endpoint::Address(at.value), line: at.line };
+        let named = [
+            ("clients", node.clients.map(address)),
+            ("links", node.links.clone()),
+            ("listen", node.listen.map(address)),
+        ];
         named.into_iter().filter_map(|(member, address)| Some((address?, node.name.as_str(), member)))
     });
     addresses
-        .filter(|(address, _, _)| !address.value.ip().to_canonical().is_loopback())
+        .filter(|(address, _, _)| !address.value.is_loopback())
         .map(|(address, node, member)| (address, join(&join("nodes", node), member)))
         .next()
 }
 
-/// The first HTTP listener that other machines can reach. Its token is made of the key.
-fn first_page_beyond_loopback(config: &Config) -> Option<(At<SocketAddr>, String)> {
-    let pages = config.nodes.iter().filter_map(|node| Some((node.http?, node.name.as_str())));
-    pages
-        .filter(|(address, _)| !address.value.ip().to_canonical().is_loopback())
-        .map(|(address, node)| (address, join(&join("nodes", node), "http")))
+/// The first HTTP listener that other machines can reach. Its tokens are made of the key.
+fn first_page_beyond_loopback(config: &Config) -> Option<(At<Endpoint>, String)> {
+    let listeners =
+        config.nodes.iter().flat_map(|node| node.listeners().map(move |(member, at)| (at, node, member)));
+    listeners
+        .filter(|(_, _, member)| matches!(*member, "http" | "phones"))
+        .map(|(at, node, member)| (At { value: Endpoint::Address(at.value), line: at.line }, node, member))
+        .filter(|(address, ..)| !address.value.is_loopback())
+        .map(|(address, node, member)| (address, join(&join("nodes", &node.name), member)))
         .next()
 }
 

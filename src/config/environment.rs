@@ -10,7 +10,7 @@ const PLACES_FILE: &str = "places.dat";
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     /// The folder of systemd's credentials. A file `key` in it overrides the configuration's `key_file`, a file
-    /// `places-key` overrides the one of `places`.
+    /// `places-key` the one of `places`, and a file `private-key` the node's private key beside the configuration.
     pub credentials: Option<PathBuf>,
     /// Candidates for the places file if the configuration names none; the first one that exists is used.
     pub places_files: Vec<PathBuf>,
@@ -42,6 +42,11 @@ impl Environment {
     /// The key of the places service among the credentials, if there is one.
     pub(super) fn credential_places_key(&self) -> Option<PathBuf> {
         self.credential("places-key")
+    }
+
+    /// The node's private key among the credentials, if there is one.
+    pub(super) fn credential_private_key(&self) -> Option<PathBuf> {
+        self.credential("private-key")
     }
 
     fn credential(&self, name: &str) -> Option<PathBuf> {

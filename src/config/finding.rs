@@ -3,6 +3,7 @@
 //! Invariants: a finding is one printed line, whatever bytes the configuration contains. The list of findings is bounded,
 //! so a file full of mistakes cannot fill the memory of a small board.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// The most findings of one check, about 150 bytes each. A configuration of 1 MB can contain half a million mistakes.
@@ -19,6 +20,9 @@ pub enum Severity {
     /// The herd runs, but perhaps not as the operator expects.
     Warning,
 }
+
+/// A message or a remedy: the caller copies no constant.
+pub(super) type Text = Cow<'static, str>;
 
 /// One mistake in a configuration.
 ///
@@ -90,24 +94,29 @@ impl Findings {
     }
 
     /// Notes an error: no node starts from this configuration.
-    pub(super) fn error(&mut self, line: Option<usize>, member: &str, message: String, remedy: String) {
-        self.errors += 1;
-        self.push(Severity::Error, line, member, message, remedy);
+    pub(super) fn error(
+        &mut self,
+        line: Option<usize>,
+        member: &str,
+        message: impl Into<Text>,
+        remedy: impl Into<Text>,
+    ) {
+        self.push(Severity::Error, line, member, message.into(), remedy.into());
     }
 
     /// Notes a warning.
-    pub(super) fn warning(&mut self, line: Option<usize>, member: &str, message: String, remedy: String) {
-        self.push(Severity::Warning, line, member, message, remedy);
-    }
-
-    fn push(
+    pub(super) fn warning(
         &mut self,
-        severity: Severity,
         line: Option<usize>,
         member: &str,
-        message: String,
-        remedy: String,
+        message: impl Into<Text>,
+        remedy: impl Into<Text>,
     ) {
+        self.push(Severity::Warning, line, member, message.into(), remedy.into());
+    }
+
+    fn push(&mut self, severity: Severity, line: Option<usize>, member: &str, message: Text, remedy: Text) {
+        self.errors += usize::from(severity == Severity::Error);
         if self.list.len() >= FINDINGS_MAX {
             self.left_off += 1;
             return;
@@ -117,8 +126,8 @@ impl Findings {
             file: self.file.clone(),
             line,
             member: member.to_owned(),
-            message,
-            remedy,
+            message: message.into_owned(),
+            remedy: remedy.into_owned(),
         });
     }
 
@@ -250,7 +259,7 @@ mod tests {
     fn a_file_of_mistakes_gives_a_bounded_list() {
         let mut findings = Findings::new("herd.json".to_owned());
         for line in 0..FINDINGS_MAX + 3 {
-            findings.error(Some(line), "m", "wrong".to_owned(), String::new());
+            findings.error(Some(line), "m", "wrong", "");
         }
         let list = findings.finish();
         assert_eq!(list.len(), FINDINGS_MAX + 1);

@@ -4,12 +4,13 @@
 
 use std::fmt;
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::files::open_regular;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::files::open_secret;
+use crate::proto::auth::KEYS_MAX;
 
 /// Bytes of a key: as many as a SHA-256 tag, so guessing a tag is as hard as guessing the key.
 pub const KEY_BYTES: usize = 32;
@@ -21,13 +22,20 @@ const KEY_FILE_BYTES_MAX: u64 = 1024;
 pub(super) const HOW_TO_MAKE_A_KEY: &str =
     r"make a key with: head -c32 /dev/urandom | od -An -tx1 | tr -d ' \n' > key; chmod 600 key";
 
-/// The keys with which the nodes of a herd authenticate each other.
+/// The keys with which the nodes of a herd authenticate each other. Erased when they are dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Keys {
     /// The key that this node authenticates with.
     pub current: [u8; KEY_BYTES],
     /// A key that this node also accepts, so an operator can change the key one board at a time.
     pub previous: Option<[u8; KEY_BYTES]>,
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        self.current.zeroize();
+        self.previous.zeroize();
+    }
 }
 
 impl fmt::Debug for Keys {
@@ -45,18 +53,17 @@ impl Keys {
     /// # Errors
     /// The mistake and its line, without any byte of the text.
     pub fn parse(text: &str) -> Result<Keys, String> {
-        let mut found = Vec::new();
+        let mut found = Zeroizing::new(Vec::with_capacity(KEYS_MAX));
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim_ascii().is_empty()) {
             let line_number = index + 1;
-            if found.len() == 2 {
+            if found.len() == KEYS_MAX {
                 return Err(format!("line {line_number}: a third key; the maximum is two"));
             }
             let key = from_hex(line.trim_ascii());
             found.push(key.ok_or_else(|| format!("line {line_number}: not a key of 64 hex digits"))?);
         }
-        let mut found = found.into_iter();
-        let current = found.next().ok_or_else(|| "the file contains no key".to_owned())?;
-        Ok(Keys { current, previous: found.next() })
+        let current = *found.first().ok_or_else(|| "the file contains no key".to_owned())?;
+        Ok(Keys { current, previous: found.get(1).copied() })
     }
 
     /// Reads the line that [`Keys::to_line`] writes: the current key, then optionally a space and the previous one.
@@ -64,51 +71,50 @@ impl Keys {
     /// # Errors
     /// The mistake, without any byte of the line.
     pub fn from_line(line: &str) -> Result<Keys, String> {
-        Keys::parse(&line.trim_ascii().replacen(' ', "\n", 1))
+        Keys::parse(&Zeroizing::new(line.trim_ascii().replacen(' ', "\n", 1)))
     }
 
-    /// The keys as one line of hex digits without a line feed, for a child process.
+    /// The keys as one line of hex digits with its line feed, for a child process and a file.
     #[must_use]
-    pub fn to_line(&self) -> String {
-        let mut line = String::with_capacity(4 * KEY_BYTES + 1);
-        for (index, key) in [Some(self.current), self.previous].into_iter().flatten().enumerate() {
-            line.push_str(if index == 0 { "" } else { " " });
-            for byte in key {
-                write!(line, "{byte:02x}").expect("a String takes every write");
-            }
+    pub fn to_line(&self) -> Zeroizing<String> {
+        let mut line = Zeroizing::new(String::with_capacity(KEYS_MAX * (2 * KEY_BYTES + 1)));
+        line.push_str(&key_digits(&self.current));
+        if let Some(previous) = &self.previous {
+            line.push(' ');
+            line.push_str(&key_digits(previous));
         }
+        line.push('\n');
         line
     }
 
-    /// Generates a key from the kernel's random source.
+    /// Generates a key from the kernel's random bytes.
     ///
     /// # Errors
-    /// The error of reading `/dev/urandom`.
+    /// The system has no random bytes.
     pub fn fresh() -> io::Result<Keys> {
-        let mut current = [0; KEY_BYTES];
-        File::open("/dev/urandom")?.read_exact(&mut current)?;
-        Ok(Keys { current, previous: None })
+        Ok(Keys { current: *Keys::random()?, previous: None })
     }
 
-    /// Reads a key file. With `must_be_private`, fails if any user but the owner has access to it.
+    /// Random bytes for a key, from the same source. Erased when they are dropped.
     ///
-    /// systemd's credentials need no such check: other users cannot open their folder, and systemd's access list on the
-    /// file appears as a right of the group.
+    /// # Errors
+    /// The system has no random bytes.
+    pub fn random() -> io::Result<Zeroizing<[u8; KEY_BYTES]>> {
+        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+        crate::random::fill(bytes.as_mut())?;
+        Ok(bytes)
+    }
+
+    /// Reads a key file. `must_be_private` as for [`open_secret`].
     ///
     /// # Errors
     /// The message and the remedy.
     pub(super) fn read(path: &Path, must_be_private: bool) -> Result<Keys, (String, String)> {
         let name = path.display();
-        let mut file = open_regular(path).map_err(|error| (format!("{name}: {error}"), String::new()))?;
-        if must_be_private {
-            let mode = file.metadata().map_err(|error| (format!("{name}: {error}"), String::new()))?.mode();
-            if mode & 0o077 != 0 {
-                let message =
-                    format!("{name}: mode {:03o} gives other users access to the key", mode & 0o777);
-                return Err((message, format!("chmod 600 {name}")));
-            }
-        }
-        let mut text = String::new();
+        let mut file = open_secret(path, must_be_private)?;
+        // With room for all, so that no copy stays behind.
+        let room = usize::try_from(KEY_FILE_BYTES_MAX + 1).unwrap_or_default();
+        let mut text = Zeroizing::new(String::with_capacity(room));
         let read = Read::by_ref(&mut file).take(KEY_FILE_BYTES_MAX + 1).read_to_string(&mut text);
         match read {
             Ok(_) if text.len() as u64 > KEY_FILE_BYTES_MAX => {
@@ -119,6 +125,17 @@ impl Keys {
         }
         .map_err(|message| (format!("{name}: {message}"), HOW_TO_MAKE_A_KEY.to_owned()))
     }
+}
+
+/// A key as the hex digits of files and messages. For a private key, erased when it is dropped.
+#[must_use]
+pub fn key_digits(key: &[u8; KEY_BYTES]) -> Zeroizing<String> {
+    // With room for all, so that no copy stays behind.
+    let mut digits = Zeroizing::new(String::with_capacity(2 * KEY_BYTES));
+    for byte in key {
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
 }
 
 /// A key of 64 hex digits, of either case.
@@ -170,7 +187,7 @@ mod tests {
     fn keys_survive_the_way_to_a_child() {
         for previous in [None, Some([9; 32])] {
             let keys = Keys { current: [0xc3; 32], previous };
-            assert_eq!(Keys::from_line(&format!("{}\n", keys.to_line())), Ok(keys));
+            assert_eq!(Keys::from_line(&keys.to_line()), Ok(keys));
         }
         assert!(Keys::from_line("").is_err());
         assert_ne!(Keys::fresh().expect("random bytes"), Keys::fresh().expect("random bytes"));

@@ -2,7 +2,7 @@
 //!
 //! The configuration does not list machines, so the check infers them:
 //! - Nodes with the same host in `links` are on one machine, since other nodes dial that host. All loopback hosts are one
-//!   machine. A wildcard gives no information.
+//!   machine. A wildcard gives no information. A host name and an address may be one machine; the check does not look up names.
 //! - An address that is neither loopback nor wildcard belongs to one machine, so using it twice is a conflict.
 //! - Every board can use `127.0.0.1:8001` and `0.0.0.0:8001`. Two nodes conflict there only if `links` shows that they
 //!   are on one machine.
@@ -13,15 +13,17 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use super::endpoint::Endpoint;
 use super::finding::Findings;
 use super::read::join;
-use super::{At, Config};
+use super::{Config, NodeSpec};
 
 /// A machine, as inferred from the configuration.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Machine {
+enum Machine<'a> {
     Loopback,
     Host(IpAddr),
+    Name(&'a str),
     /// Unknown, except that it is this node's.
     OfNode(usize),
 }
@@ -30,54 +32,74 @@ struct Listener<'a> {
     node: usize,
     name: &'a str,
     member: &'static str,
-    address: At<SocketAddr>,
-    machine: Machine,
+    address: SocketAddr,
+    /// As messages show it: the address, or the host name that the node listens for.
+    shown: String,
+    line: usize,
+    machine: Machine<'a>,
 }
 
 /// Notes, once, each listener that conflicts with an earlier one in the file.
 pub(super) fn check(config: &Config, findings: &mut Findings) {
     let mut listeners = Vec::new();
     for (node, spec) in config.nodes.iter().enumerate() {
-        let machine =
-            spec.links.map_or(Machine::OfNode(node), |links| machine(links.value.ip().to_canonical(), node));
-        for (member, address) in [("clients", spec.clients), ("links", spec.links), ("http", spec.http)] {
-            if let Some(mut address) = address {
-                address.value.set_ip(address.value.ip().to_canonical());
-                listeners.push(Listener { node, name: &spec.name, member, address, machine });
-            }
+        let machine = spec.links.as_ref().map_or(Machine::OfNode(node), |links| machine(&links.value, node));
+        for (member, address) in spec.listeners() {
+            let (value, line) = (canonical(address.value), address.line);
+            let name = spec.links.as_ref().filter(|links| member == "links" && links.value.host().is_some());
+            let shown = name.map_or_else(|| value.to_string(), |name| name.value.to_string());
+            listeners.push(Listener { node, name: &spec.name, member, address: value, shown, line, machine });
         }
     }
     for (index, later) in listeners.iter().enumerate() {
         if let Some(first) = listeners[..index].iter().find(|first| clash(first, later)) {
-            let member = join(&join("nodes", later.name), later.member);
             let taken_by = join(&join("nodes", first.name), first.member);
-            let address = later.address.value;
-            let message = if first.address.value == address {
-                format!("{address} is already used by {taken_by} on line {}", first.address.line)
+            let (address, other, line) = (&later.shown, &first.shown, first.line);
+            let message = if first.shown == later.shown {
+                format!("{address} is already used by {taken_by} on line {line}")
             } else {
-                let other = first.address.value;
-                format!("{address} conflicts with {other} of {taken_by} on line {}", first.address.line)
+                format!("{address} conflicts with {other} of {taken_by} on line {line}")
             };
-            findings.error(
-                Some(later.address.line),
-                &member,
-                message,
-                "give one of them another port".to_owned(),
-            );
+            let member = join(&join("nodes", later.name), later.member);
+            findings.error(Some(later.line), &member, message, "give one of them another port");
+        }
+    }
+    dialled_twice(&config.nodes, findings);
+}
+
+/// Notes the nodes that are dialled where an earlier one is. Where a node has `listen`, its `links` is not a listener.
+fn dialled_twice(nodes: &[NodeSpec], findings: &mut Findings) {
+    for (index, later) in nodes.iter().enumerate() {
+        let Some(links) = later.links.as_ref().filter(|links| !links.value.is_wildcard()) else { continue };
+        let is_same = |first: &&NodeSpec| {
+            let other = first.links.as_ref().map(|links| &links.value);
+            (first.listen.is_some() || later.listen.is_some()) && other == Some(&links.value)
+        };
+        if let Some(first) = nodes[..index].iter().find(is_same) {
+            let message =
+                format!("{} is already used by {}", links.value, join(&join("nodes", &first.name), "links"));
+            let member = join(&join("nodes", &later.name), "links");
+            findings.error(Some(links.line), &member, message, "give one of them another port");
         }
     }
 }
 
-fn machine(links: IpAddr, node: usize) -> Machine {
+fn canonical(mut address: SocketAddr) -> SocketAddr {
+    address.set_ip(address.ip().to_canonical());
+    address
+}
+
+fn machine(links: &Endpoint, node: usize) -> Machine<'_> {
     match links {
-        ip if ip.is_unspecified() => Machine::OfNode(node),
-        ip if ip.is_loopback() => Machine::Loopback,
-        ip => Machine::Host(ip),
+        links if links.is_wildcard() => Machine::OfNode(node),
+        links if links.is_loopback() => Machine::Loopback,
+        Endpoint::Address(address) => Machine::Host(address.ip().to_canonical()),
+        Endpoint::Name(_) => links.host().map_or(Machine::OfNode(node), Machine::Name),
     }
 }
 
 fn clash(a: &Listener<'_>, b: &Listener<'_>) -> bool {
-    let (x, y) = (a.address.value, b.address.value);
+    let (x, y) = (a.address, b.address);
     let is_global = !x.ip().is_unspecified() && !x.ip().is_loopback();
     let is_one_machine = a.node == b.node || a.machine == b.machine || (is_global && x == y);
     is_one_machine && x.port() == y.port() && (x == y || takes_in(x.ip(), y.ip()) || takes_in(y.ip(), x.ip()))
@@ -104,9 +126,20 @@ mod tests {
         errors
     }
 
+    /// Rows of the members `clients` and `links` of both nodes, and the message.
+    type Row = ((&'static str, &'static str), (&'static str, &'static str), Option<&'static str>);
+
+    fn check(rows: &[Row]) {
+        for &(a, b, clash) in rows {
+            let expected: Vec<_> =
+                clash.map(|text| format!("{text} (give one of them another port)")).into_iter().collect();
+            assert_eq!(clashes(a, b), expected, "{a:?} {b:?}");
+        }
+    }
+
     #[test]
     fn two_listeners_on_one_address_clash() {
-        for (a, b, clash) in [
+        check(&[
             (("127.0.0.1:1", "127.0.0.1:2"), ("127.0.0.1:3", "127.0.0.1:4"), None),
             // One address given twice: on one machine, or a machine's own.
             (
@@ -150,11 +183,35 @@ mod tests {
                 Some("m:2: nodes.A.links: 10.0.0.1:1 conflicts with [::]:1 of nodes.A.clients on line 2"),
             ),
             (("0.0.0.0:1", "[fd00::1]:1"), ("10.0.0.2:1", "10.0.0.2:2"), None),
+        ]);
+    }
+
+    #[test]
+    fn host_names_clash_like_wildcards_of_their_machines() {
+        check(&[
+            // A node with a host name listens on all addresses of its board.
+            (("0.0.0.0:1", "hill.local:2"), ("0.0.0.0:1", "smith.local:2"), None),
+            (
+                ("0.0.0.0:1", "hill.local:2"),
+                ("10.0.0.2:3", "Hill.local:2"),
+                Some("m:3: nodes.B.links: hill.local:2 is already used by nodes.A.links on line 2"),
+            ),
+            (
+                ("10.0.0.1:2", "hill.local:2"),
+                ("10.0.0.2:1", "10.0.0.2:2"),
+                Some(
+                    "m:2: nodes.A.links: hill.local:2 conflicts with 10.0.0.1:2 of nodes.A.clients on line 2",
+                ),
+            ),
+            (("127.0.0.1:1", "localhost:2"), ("127.0.0.1:3", "localhost:4"), None),
+            (
+                ("127.0.0.1:1", "localhost:2"),
+                ("127.0.0.1:2", "127.0.0.1:4"),
+                Some(
+                    "m:3: nodes.B.clients: 127.0.0.1:2 conflicts with localhost:2 of nodes.A.links on line 2",
+                ),
+            ),
             (("[fd00::1]:1", "[fd00::1]:2"), ("[fd00::2]:1", "[fd00::2]:2"), None),
-        ] {
-            let expected: Vec<_> =
-                clash.map(|text| format!("{text} (give one of them another port)")).into_iter().collect();
-            assert_eq!(clashes(a, b), expected, "{a:?} {b:?}");
-        }
+        ]);
     }
 }

@@ -17,7 +17,12 @@
 
 mod addresses;
 mod board;
+#[cfg(feature = "tls")]
+pub mod certificate;
 mod check;
+mod endpoint;
+#[cfg(test)]
+mod endpoint_tests;
 mod environment;
 mod finding;
 mod graph;
@@ -25,8 +30,10 @@ mod json;
 mod keys;
 mod listeners;
 mod not_json;
+mod phones;
 mod places;
 mod read;
+mod secret;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -35,17 +42,24 @@ mod tests;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+pub use endpoint::Endpoint;
 pub use environment::Environment;
 pub use finding::{FINDINGS_MAX, Finding, Severity};
 pub(crate) use finding::{did_you_mean, one_of, quoted};
-pub use keys::{KEY_BYTES, Keys};
+pub use keys::{KEY_BYTES, Keys, key_digits};
+pub(crate) use read::is_name as is_node_name;
+pub use secret::{SecretLinks, private_key_file, read_private_key};
 
+use crate::proto::limits::TABLE_CLIENTS;
 pub use crate::proto::limits::{
-    CLIENTS_PER_ADDRESS_MAX, NEIGHBOURS_MAX, NODE_NAME_BYTES_MAX as NAME_BYTES_MAX, NODES_MAX,
+    AGE_S_MAX, AGE_S_MIN, CLIENTS_MAX_MIN, CLIENTS_PER_ADDRESS_MAX, NEIGHBOURS_MAX,
+    NODE_NAME_BYTES_MAX as NAME_BYTES_MAX, NODES_MAX,
 };
 
 use crate::places::Settings;
+use crate::proto::node::secret::{Mode, PublicKeys};
 use finding::Findings;
+use phones::TlsSpec;
 use places::PlacesSpec;
 
 /// The most edges of a herd: every node has the maximum number of neighbours.
@@ -59,7 +73,14 @@ const _: () =
 /// The most gateway addresses in a configuration.
 pub const GATEWAYS_MAX: usize = 64;
 
-/// The largest `snapshot_s`, in seconds: a day, the lifetime of an entry.
+/// The most names in `phone_tokens`.
+pub const PHONE_TOKENS_MAX: usize = 256;
+
+/// The largest `clients_max`, and its default: the table of this build.
+#[expect(clippy::cast_possible_truncation, reason = "at most 32768")]
+pub const CLIENTS_MAX: u32 = TABLE_CLIENTS as u32;
+
+/// The largest `snapshot_s`, in seconds: a day, the longest lifetime of an entry.
 pub const SNAPSHOT_S_MAX: u32 = 86_400;
 /// The smallest `snapshot_s`, in seconds. More frequent snapshots wear out an SD card.
 pub const SNAPSHOT_S_MIN: u32 = 60;
@@ -81,9 +102,16 @@ pub struct Config {
     key_file: Option<At<PathBuf>>,
     places: PlacesSpec,
     clock: ClockTrust,
-    clients_per_address: u32,
+    clients_per_address: Option<u32>,
+    clients_max: u32,
+    lifetime_s: u32,
     gateways: Vec<IpAddr>,
     snapshot_s: Option<u32>,
+    phones: PhoneSettings,
+    tls: Option<TlsSpec>,
+    secret_links: Option<At<Mode>>,
+    /// The folder of the file.
+    folder: PathBuf,
     /// The findings of the reader: mistakes within one member.
     findings: Findings,
     /// Whether the reader skipped nodes, so an unknown name may still be right.
@@ -98,8 +126,26 @@ struct NodeSpec {
     name: String,
     line: usize,
     clients: Option<At<SocketAddr>>,
-    links: Option<At<SocketAddr>>,
+    links: Option<At<Endpoint>>,
+    listen: Option<At<SocketAddr>>,
     http: Option<At<SocketAddr>>,
+    phones: Option<At<SocketAddr>>,
+    public_key: Option<At<PublicKeys>>,
+}
+
+impl NodeSpec {
+    /// Each address that the node listens on, and its member.
+    fn listeners(&self) -> impl Iterator<Item = (&'static str, At<SocketAddr>)> {
+        let links = self.links.as_ref().filter(|_| self.listen.is_none());
+        let all = [
+            ("clients", self.clients),
+            ("links", links.map(|links| At { value: links.value.listens_at(), line: links.line })),
+            ("listen", self.listen),
+            ("http", self.http),
+            ("phones", self.phones),
+        ];
+        all.into_iter().filter_map(|(member, address)| Some((member, address?)))
+    }
 }
 
 /// An element of `edges`.
@@ -155,10 +201,10 @@ impl Config {
         self.nodes.iter().map(|node| node.name.as_str())
     }
 
-    /// The address at which a client reaches this node. If the node listens on every address of its board, this is the
-    /// host of its `links`. `None` if the configuration has no such node or address.
+    /// Where a client reaches this node. If the node listens on every address of its board, this is the host of its
+    /// `links`. `None` if the configuration has no such node or address.
     #[must_use]
-    pub fn client_address(&self, name: &str) -> Option<SocketAddr> {
+    pub fn client_address(&self, name: &str) -> Option<Endpoint> {
         let node = self.nodes.iter().find(|node| node.name == name)?;
         Some(reached(node, node.clients?.value))
     }
@@ -180,20 +226,15 @@ impl Config {
 
     /// The same for its HTTP listener, if the configuration has one.
     #[must_use]
-    pub fn http_address(&self, name: &str) -> Option<SocketAddr> {
+    pub fn http_address(&self, name: &str) -> Option<Endpoint> {
         let node = self.nodes.iter().find(|node| node.name == name)?;
         Some(reached(node, node.http?.value))
     }
 }
 
-/// The address of a listener of this node; a wildcard becomes the host of its `links`.
-fn reached(node: &NodeSpec, mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified()
-        && let Some(links) = node.links
-    {
-        address.set_ip(links.value.ip());
-    }
-    address
+/// Where a listener of this node is reached; a wildcard becomes the host of its `links`.
+fn reached(node: &NodeSpec, address: SocketAddr) -> Endpoint {
+    node.links.as_ref().map_or(Endpoint::Address(address), |links| links.value.reach(address))
 }
 
 /// The default configuration: five nodes on loopback, clients on ports 8001 to 8005, links on 9001 to 9005, pages on
@@ -219,18 +260,35 @@ pub struct Checked {
     pub edges: Vec<(usize, usize)>,
     /// `None` only if every address of the configuration is loopback.
     pub keys: Option<Keys>,
+    /// The public keys of the nodes. `None` for signed links.
+    pub secret_links: Option<SecretLinks>,
+    /// What applies to every node.
+    pub settings: NodeSettings,
+}
+
+/// The settings of a configuration that every node has alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSettings {
     /// The source of WHATSAT's places, keys included.
     pub places: Settings,
     /// When the node trusts the wall clock.
     pub clock: ClockTrust,
     /// The quota of clients per address in a node's table; 1 to [`CLIENTS_PER_ADDRESS_MAX`].
     pub clients_per_address: u32,
+    /// The largest number of clients in a node's table; [`CLIENTS_MAX_MIN`] to [`CLIENTS_MAX`].
+    pub clients_max: u32,
+    /// The life of an entry in seconds; [`AGE_S_MIN`] to [`AGE_S_MAX`].
+    pub lifetime_s: u32,
     /// Addresses without a quota, since many clients share them; at most [`GATEWAYS_MAX`].
     pub gateways: Vec<IpAddr>,
     /// Whether every address of the configuration is loopback, so all clients are on this machine.
     pub is_loopback: bool,
     /// The time between two snapshots of a node, in seconds: [`SNAPSHOT_S_MIN`] to [`SNAPSHOT_S_MAX`]. None by default.
     pub snapshot_s: Option<u32>,
+    /// What applies to reports of phones.
+    pub phones: PhoneSettings,
+    /// The certificate of `http` and `phones`, if they speak TLS.
+    pub tls: Option<TlsFiles>,
     /// The absolute path of the configuration file, or `built-in configuration`.
     pub file: String,
 }
@@ -242,10 +300,40 @@ pub struct NodeEntry {
     pub name: String,
     /// Where the node listens for clients; may be a wildcard such as `0.0.0.0:8001`.
     pub clients: SocketAddr,
-    /// Where the node listens for its neighbours, and where they dial it. A wildcard only if no neighbour dials the node.
-    pub links: SocketAddr,
+    /// Where its neighbours dial it. A wildcard only if no neighbour dials the node.
+    pub links: Endpoint,
+    /// Where the node listens for its neighbours: `listen`, or else `links`.
+    pub listen: SocketAddr,
     /// Where the node serves HTTP: page, status and metrics. `None` by default.
     pub http: Option<SocketAddr>,
+    /// Where phones report over HTTP. `None` by default.
+    pub phones: Option<SocketAddr>,
+}
+
+/// What the configuration says of phones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PhoneSettings {
+    /// Whether an answer to OwnTracks has the newest other clients.
+    pub friends: bool,
+    /// Names whose token has another number than 1; at most [`PHONE_TOKENS_MAX`]. 0 forbids the name.
+    pub tokens: Vec<(String, u32)>,
+}
+
+impl PhoneSettings {
+    /// The number of this name's token.
+    #[must_use]
+    pub fn number(&self, name: &[u8]) -> u32 {
+        self.tokens.iter().find(|(other, _)| other.as_bytes() == name).map_or(1, |(_, number)| *number)
+    }
+}
+
+/// The PEM files of a certificate and its private key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, and each certificate between it and its root.
+    pub cert_file: PathBuf,
+    /// The private key.
+    pub key_file: PathBuf,
 }
 
 /// When a node trusts its wall clock, and so refuses times far ahead of it.

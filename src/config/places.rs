@@ -5,10 +5,8 @@
 
 use std::path::PathBuf;
 
-use serde_json::value::RawValue;
-
 use super::finding::Findings;
-use super::json;
+use super::json::{self, Raw};
 use super::read::{Member, Reader};
 use super::{At, Environment};
 use crate::files::open_regular;
@@ -59,7 +57,7 @@ pub(super) struct PlacesSpec {
 
 impl<'a> Reader<'a> {
     /// Reads the member `places`.
-    pub(super) fn places(&mut self, value: &'a RawValue) {
+    pub(super) fn places(&mut self, value: Raw<'a>) {
         let mut known = vec!["source", "file", "timeout_ms"];
         known.extend(UPSTREAM_ONLY);
         self.config.places.line = Some(self.document.line(value.get()));
@@ -118,7 +116,7 @@ impl<'a> Reader<'a> {
     /// A text that `check` accepts. Messages never quote it: it may contain a password.
     fn checked_text<T>(
         &mut self,
-        value: &RawValue,
+        value: Raw<'_>,
         member: &str,
         check: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
@@ -147,31 +145,30 @@ pub(super) fn check(spec: &PlacesSpec, environment: &Environment, findings: &mut
             && let Err(error) = open_regular(&file.value)
         {
             let message = format!("{}: {error}", file.value.display());
-            findings.error(Some(file.line), member, message, String::new());
+            findings.error(Some(file.line), member, message, "");
         }
     }
     let named = spec.file.as_ref().map(|file| file.value.clone());
     let file = named.or_else(|| environment.places_file());
     if spec.kind == Kind::Offline {
         for (name, line) in &spec.upstream_only {
-            let message = "the source \"offline\" does not use this member".to_owned();
-            findings.warning(Some(*line), &format!("places.{name}"), message, "remove it".to_owned());
+            let message = "the source \"offline\" does not use this member";
+            findings.warning(Some(*line), &format!("places.{name}"), message, "remove it");
         }
     }
     if spec.kind != Kind::Offline && spec.url.is_none() && spec.cache_s.is_some_and(|seconds| seconds > 0) {
         let line = spec.upstream_only.iter().find(|(name, _)| *name == "cache_s").map(|(_, line)| *line);
-        let message = "Google's terms forbid storing its answers".to_owned();
-        findings.warning(line, "places.cache_s", message, "remove it".to_owned());
+        let message = "Google's terms forbid storing its answers";
+        findings.warning(line, "places.cache_s", message, "remove it");
     }
     let needs_file = spec.kind == Kind::Offline || spec.falls_back;
     if needs_file && file.is_none() {
-        let message = "no places file found, so the node answers WHATSAT without places".to_owned();
+        let message = "no places file found, so the node answers WHATSAT without places";
         findings.warning(
             None,
             "places",
             message,
-            "copy data/places.dat to /usr/share/herd/places.dat, or make one with: herd places import"
-                .to_owned(),
+            "copy data/places.dat to /usr/share/herd/places.dat, or make one with: herd places import",
         );
     }
     let source = match (spec.kind, &file) {
@@ -196,6 +193,12 @@ pub(super) fn check(spec: &PlacesSpec, environment: &Environment, findings: &mut
 
 /// The upstream and its key, from systemd's credentials or else from `key_file`.
 fn endpoint(spec: &PlacesSpec, environment: &Environment, findings: &mut Findings) -> Endpoint {
+    if cfg!(not(feature = "upstream")) {
+        let message = "this build cannot ask a server for places";
+        let remedy = "build herd with the feature \"upstream\", or use the source \"offline\"";
+        findings.error(spec.line, "places.source", message, remedy);
+        return Endpoint::default();
+    }
     let line = spec.key_file.as_ref().map(|file| file.line);
     let read = match (environment.credential_places_key(), &spec.key_file) {
         (Some(credential), _) => Some(Key::read(&credential, false)),
@@ -205,13 +208,13 @@ fn endpoint(spec: &PlacesSpec, environment: &Environment, findings: &mut Finding
     let key = match read {
         Some(Ok(key)) => Some(key),
         Some(Err(message)) => {
-            findings.error(line, "places.key_file", message, String::new());
+            findings.error(line, "places.key_file", message, "");
             None
         }
         // Without a member `url` the source is Google itself. If `url` is there but wrong, the reader has reported it.
         None if !spec.upstream_only.iter().any(|(name, _)| *name == "url") => {
-            let message = "Google requires a key, but the configuration names no key file".to_owned();
-            let remedy = "add \"key_file\", or use \"source\": \"offline\"".to_owned();
+            let message = "Google requires a key, but the configuration names no key file";
+            let remedy = "add \"key_file\", or use \"source\": \"offline\"";
             findings.error(spec.line, "places.key_file", message, remedy);
             None
         }
@@ -220,16 +223,12 @@ fn endpoint(spec: &PlacesSpec, environment: &Environment, findings: &mut Finding
     if let (Some((url, line)), Some(_)) = (&spec.url, &key)
         && sends_key_in_clear(url)
     {
-        let message = "the node sends the key over the network unencrypted".to_owned();
-        findings.warning(Some(*line), "places.url", message, "use https".to_owned());
+        let message = "the node sends the key over the network unencrypted";
+        findings.warning(Some(*line), "places.url", message, "use https");
     }
-    if cfg!(not(feature = "upstream")) {
-        let message = "this build cannot ask a server for places".to_owned();
-        let remedy = "build herd with the feature \"upstream\", or use the source \"offline\"".to_owned();
-        findings.error(spec.line, "places.source", message, remedy);
-    } else if cfg!(not(feature = "tls")) && spec.url.is_none() {
-        let message = "this build has no TLS, and Google requires https".to_owned();
-        findings.error(spec.line, "places.source", message, "build herd with the feature \"tls\"".to_owned());
+    if cfg!(not(feature = "tls")) && spec.url.is_none() {
+        let message = "this build has no TLS, and Google requires https";
+        findings.error(spec.line, "places.source", message, "build herd with the feature \"tls\"");
     }
     Endpoint { url: spec.url.as_ref().map(|(url, _)| url.clone()), key }
 }

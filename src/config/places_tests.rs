@@ -95,13 +95,13 @@ fn a_places_file_is_named_found_or_missed() {
     let nowhere = dir.path("nowhere/places.dat");
     let (checked, findings) = checked_in(&dir, "{}", vec![nowhere.clone(), file.clone()]);
     assert_eq!(
-        checked.expect("nothing is wrong").places,
+        checked.expect("nothing is wrong").settings.places,
         Settings::new(Source::Offline { file: file.clone() })
     );
     assert!(findings.is_empty());
 
     let (checked, findings) = checked_in(&dir, "{}", vec![nowhere.clone()]);
-    assert_eq!(checked.expect("it is only a warning").places.source, Source::Missing);
+    assert_eq!(checked.expect("it is only a warning").settings.places.source, Source::Missing);
     assert!(findings[0].to_string().contains("no places file found"), "{findings:?}");
 
     let (checked, findings) = checked_in(&dir, r#"{ "file": "x" }"#, vec![file]);
@@ -119,7 +119,7 @@ fn an_upstream_has_its_key_and_its_fallback() {
         "fallback": "offline", "timeout_ms": 900, "workers": 3, "cache_s": 60 }"#;
     let (checked, findings) = checked_in(&dir, member, vec![file.clone()]);
     assert!(findings.is_empty(), "{findings:?}");
-    let places = checked.expect("nothing is wrong").places;
+    let places = checked.expect("nothing is wrong").settings.places;
     let key = Some(Key::new("AIza-0123456789").expect("a key"));
     let url = Some("http://127.0.0.1:1/x".to_owned());
     assert_eq!(places.source, Source::GoogleLegacy(Endpoint { url, key }));
@@ -140,7 +140,7 @@ fn a_credential_holds_the_key_where_the_configuration_names_none() {
     let environment = Environment { credentials: Some(dir.path("")), places_files: Vec::new() };
     let text = places(r#"{ "source": "google-legacy", "url": "http://192.0.2.1/" }"#);
     let (checked, findings) = Config::parse(&text, &dir.path("m")).check_in(&environment);
-    let Source::GoogleLegacy(endpoint) = checked.expect("nothing is wrong").places.source else {
+    let Source::GoogleLegacy(endpoint) = checked.expect("nothing is wrong").settings.places.source else {
         panic!("another source")
     };
     assert!(endpoint.key.is_some());

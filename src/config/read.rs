@@ -11,18 +11,17 @@ use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use serde_json::value::RawValue;
-
 use crate::files::open_regular;
-use crate::proto::limits::CLIENTS_PER_ADDRESS;
 
 use super::addresses::unusable;
-use super::finding::{Findings, did_you_mean, quoted};
-use super::json::{self, Document};
+use super::endpoint::Endpoint;
+use super::finding::{Findings, Text, did_you_mean, quoted};
+use super::json::{self, Document, Raw};
 use super::not_json::{has_comment, wrong_language};
 use super::{
-    At, CLIENTS_PER_ADDRESS_MAX, CONFIG_BYTES_MAX, ClockTrust, Config, EDGES_MAX, EdgeSpec, GATEWAYS_MAX,
-    NAME_BYTES_MAX, NODES_MAX, NodeSpec, SNAPSHOT_S_MAX, SNAPSHOT_S_MIN,
+    AGE_S_MAX, AGE_S_MIN, At, CLIENTS_MAX, CLIENTS_MAX_MIN, CLIENTS_PER_ADDRESS_MAX, CONFIG_BYTES_MAX,
+    ClockTrust, Config, EDGES_MAX, EdgeSpec, GATEWAYS_MAX, NAME_BYTES_MAX, NODES_MAX, NodeSpec,
+    PhoneSettings, SNAPSHOT_S_MAX, SNAPSHOT_S_MIN,
 };
 
 /// Reads the configuration from a file. An unreadable file gives a configuration with one finding.
@@ -60,9 +59,9 @@ fn read_bounded(file: &File) -> io::Result<Vec<u8>> {
 }
 
 /// The configuration of an unreadable file.
-fn unreadable(label: String, line: Option<usize>, message: String, remedy: &str) -> Config {
+fn unreadable(label: String, line: Option<usize>, message: impl Into<Text>, remedy: &'static str) -> Config {
     let mut config = empty(label);
-    config.findings.error(line, "", message, remedy.to_owned());
+    config.findings.error(line, "", message, remedy);
     config.lost_nodes = true;
     config
 }
@@ -75,9 +74,15 @@ fn empty(label: String) -> Config {
         key_file: None,
         places: Default::default(),
         clock: ClockTrust::Auto,
-        clients_per_address: CLIENTS_PER_ADDRESS,
+        clients_per_address: None,
+        clients_max: CLIENTS_MAX,
+        lifetime_s: AGE_S_MAX,
         gateways: Vec::new(),
         snapshot_s: None,
+        phones: PhoneSettings::default(),
+        tls: None,
+        secret_links: None,
+        folder: PathBuf::new(),
         findings: Findings::new(label),
         lost_nodes: false,
         lost_edges: false,
@@ -87,12 +92,12 @@ fn empty(label: String) -> Config {
 /// Reads the configuration from its text.
 pub(super) fn from_text(text: &str, label: &str, folder: &Path) -> Config {
     if let Some((message, remedy)) = wrong_language(text) {
-        return unreadable(label.to_owned(), Some(1), message.to_owned(), remedy);
+        return unreadable(label.to_owned(), Some(1), message, remedy);
     }
     let (document, root) = match Document::parse(text) {
         Ok(parsed) => parsed,
         Err((line, _)) if text.lines().nth(line - 1).is_some_and(has_comment) => {
-            let message = "not valid JSON: JSON has no comments".to_owned();
+            let message = "not valid JSON: JSON has no comments";
             return unreadable(label.to_owned(), Some(line), message, "remove the comment");
         }
         Err((line, message)) => {
@@ -103,12 +108,13 @@ pub(super) fn from_text(text: &str, label: &str, folder: &Path) -> Config {
         }
     };
     let mut reader = Reader { document, folder, config: empty(label.to_owned()) };
+    reader.config.folder = folder.to_owned();
     reader.root(root);
     reader.config
 }
 
 /// A member of an object: its name, its value, its line.
-pub(super) type Member<'a> = (Cow<'a, str>, &'a RawValue, usize);
+pub(super) type Member<'a> = (Cow<'a, str>, Raw<'a>, usize);
 
 /// The configuration so far, and its text.
 pub(super) struct Reader<'a> {
@@ -118,18 +124,24 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn error(&mut self, line: usize, member: &str, message: String, remedy: impl Into<String>) {
-        self.config.findings.error(Some(line), member, message, remedy.into());
+    pub(super) fn error(
+        &mut self,
+        line: usize,
+        member: &str,
+        message: impl Into<Text>,
+        remedy: impl Into<Text>,
+    ) {
+        self.config.findings.error(Some(line), member, message, remedy);
     }
 
     /// Notes a value of the wrong kind.
-    pub(super) fn wrong_kind(&mut self, value: &RawValue, member: &str, wanted: &str) {
+    pub(super) fn wrong_kind(&mut self, value: Raw<'_>, member: &str, wanted: &str) {
         let line = self.document.line(value.get());
         self.error(line, member, format!("found {}, expected {wanted}", json::kind(value)), "");
     }
 
     /// The members of an object, each name once. A duplicate name is an error; the first member counts.
-    fn unique_members(&mut self, value: &'a RawValue, path: &str, wanted: &str) -> Vec<Member<'a>> {
+    pub(super) fn unique_members(&mut self, value: Raw<'a>, path: &str, wanted: &str) -> Vec<Member<'a>> {
         let Some(all) = json::members(value) else {
             self.wrong_kind(value, path, wanted);
             return Vec::new();
@@ -150,12 +162,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The members of an object; reports unknown ones.
-    pub(super) fn known_members(
-        &mut self,
-        value: &'a RawValue,
-        path: &str,
-        known: &[&str],
-    ) -> Vec<Member<'a>> {
+    pub(super) fn known_members(&mut self, value: Raw<'a>, path: &str, known: &[&str]) -> Vec<Member<'a>> {
         let mut members = self.unique_members(value, path, "an object");
         members.retain(|(name, _, line)| {
             let is_known = known.contains(&name.as_ref());
@@ -163,14 +170,14 @@ impl<'a> Reader<'a> {
                 let near = did_you_mean(name, known.iter().copied());
                 let remedy =
                     if near.is_empty() { format!("known members: {}", known.join(", ")) } else { near };
-                self.error(*line, &join(path, name), "unknown member".to_owned(), remedy);
+                self.error(*line, &join(path, name), "unknown member", remedy);
             }
             is_known
         });
         members
     }
 
-    fn root(&mut self, value: &'a RawValue) {
+    fn root(&mut self, value: Raw<'a>) {
         let (mut has_nodes, mut has_edges) = (false, false);
         for (name, value, _) in self.known_members(
             value,
@@ -184,6 +191,12 @@ impl<'a> Reader<'a> {
                 "clients_per_address",
                 "gateways",
                 "snapshot_s",
+                "clients_max",
+                "lifetime_s",
+                "friends",
+                "phone_tokens",
+                "tls",
+                "secret_links",
             ],
         ) {
             match name.as_ref() {
@@ -197,20 +210,13 @@ impl<'a> Reader<'a> {
                 }
                 "key_file" => self.config.key_file = self.path(value, "key_file"),
                 "places" => self.places(value),
-                "clients_per_address" => {
-                    let range = 1..=u64::from(CLIENTS_PER_ADDRESS_MAX);
-                    let given = self.number(value, "clients_per_address", "clients", range);
-                    if let Some(clients) = given.and_then(|clients| u32::try_from(clients).ok()) {
-                        self.config.clients_per_address = clients;
-                    }
-                }
                 "gateways" => self.gateways(value),
-                "snapshot_s" => {
-                    let range = u64::from(SNAPSHOT_S_MIN)..=u64::from(SNAPSHOT_S_MAX);
-                    let given = self.number(value, "snapshot_s", "seconds", range);
-                    self.config.snapshot_s = given.and_then(|seconds| u32::try_from(seconds).ok());
-                }
-                _ => self.clock(value),
+                "friends" => self.friends(value),
+                "phone_tokens" => self.phone_tokens(value),
+                "tls" => self.tls(value),
+                "secret_links" => self.secret_links(value),
+                "clock" => self.clock(value),
+                limit => self.limit(limit, value),
             }
         }
         self.config.lost_nodes |= !has_nodes;
@@ -219,7 +225,7 @@ impl<'a> Reader<'a> {
             return;
         }
         let mut missing = |member: &str, remedy: &str| {
-            let message = "the member is missing".to_owned();
+            let message = "the member is missing";
             self.config.findings.error(None, member, message, format!("add it: \"{member}\": {remedy}"));
         };
         if !has_nodes {
@@ -231,8 +237,27 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A member that is a number.
+    fn limit(&mut self, member: &str, value: Raw<'a>) {
+        let (unit, range) = match member {
+            "clients_per_address" => ("clients", 1..=CLIENTS_PER_ADDRESS_MAX),
+            "clients_max" => ("clients up to the size of this build", CLIENTS_MAX_MIN..=CLIENTS_MAX),
+            "lifetime_s" => ("seconds", AGE_S_MIN..=AGE_S_MAX),
+            _ => ("seconds", SNAPSHOT_S_MIN..=SNAPSHOT_S_MAX),
+        };
+        let range = u64::from(*range.start())..=u64::from(*range.end());
+        let given = self.number(value, member, unit, range);
+        let given = given.and_then(|number| u32::try_from(number).ok());
+        match member {
+            "clients_per_address" => self.config.clients_per_address = given,
+            "clients_max" => self.config.clients_max = given.unwrap_or(CLIENTS_MAX),
+            "lifetime_s" => self.config.lifetime_s = given.unwrap_or(AGE_S_MAX),
+            _ => self.config.snapshot_s = given,
+        }
+    }
+
     /// Addresses without ports.
-    fn gateways(&mut self, value: &'a RawValue) {
+    fn gateways(&mut self, value: Raw<'a>) {
         let Some(elements) = json::elements(value) else {
             return self.wrong_kind(value, "gateways", "an array of addresses");
         };
@@ -261,12 +286,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn nodes(&mut self, value: &'a RawValue) {
+    fn nodes(&mut self, value: Raw<'a>) {
         let members = self.unique_members(value, "nodes", "an object");
         self.config.lost_nodes |= members.is_empty();
         if members.is_empty() && json::members(value).is_some() {
             let line = self.document.line(value.get());
-            self.error(line, "nodes", "the herd has no nodes".to_owned(), "add at least one");
+            self.error(line, "nodes", "the herd has no nodes", "add at least one");
         }
         for (name, value, line) in members {
             if self.config.nodes.len() == NODES_MAX {
@@ -278,7 +303,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn node(&mut self, name: String, value: &'a RawValue, line: usize) {
+    fn node(&mut self, name: String, value: Raw<'a>, line: usize) {
         let path = join("nodes", &name);
         if !is_name(&name) {
             let message = format!("{} is not a valid node name", quoted(&name));
@@ -287,53 +312,79 @@ impl<'a> Reader<'a> {
             );
             self.error(line, &path, message, remedy);
         }
-        let mut node = NodeSpec { name, line, clients: None, links: None, http: None };
-        let members = self.known_members(value, &path, &["clients", "links", "http"]);
-        let is_object = json::kind(value) == "an object";
+        let mut node = NodeSpec {
+            name,
+            line,
+            clients: None,
+            links: None,
+            listen: None,
+            http: None,
+            phones: None,
+            public_key: None,
+        };
+        let known = ["clients", "links", "listen", "http", "phones", "public_key"];
+        let members = self.known_members(value, &path, &known);
+        let member = |wanted| members.iter().find(|(name, ..)| name == wanted).map(|(_, value, _)| *value);
         for wanted in ["clients", "links"] {
-            let given = members.iter().find(|(name, _, _)| name == wanted);
-            let address = given.and_then(|(_, value, _)| self.address(value, &join(&path, wanted)));
-            if given.is_none() && is_object {
+            if member(wanted).is_none() && json::kind(value) == "an object" {
                 let message = format!("the member {wanted:?} is missing");
                 self.error(line, &path, message, format!("add {wanted:?}: \"ADDRESS:PORT\""));
             }
-            *(if wanted == "clients" { &mut node.clients } else { &mut node.links }) = address;
         }
-        if let Some((_, value, _)) = members.iter().find(|(name, _, _)| name == "http") {
-            node.http = self.address(value, &join(&path, "http"));
-        }
+        node.clients = member("clients").and_then(|value| self.address(value, &join(&path, "clients")));
+        node.links = member("links").and_then(|value| self.endpoint(value, &join(&path, "links"), true));
+        node.listen = member("listen").and_then(|value| self.address(value, &join(&path, "listen")));
+        node.http = member("http").and_then(|value| self.address(value, &join(&path, "http")));
+        node.phones = member("phones").and_then(|value| self.address(value, &join(&path, "phones")));
+        node.public_key =
+            member("public_key").and_then(|value| self.public_keys(value, &join(&path, "public_key")));
         self.config.nodes.push(node);
     }
 
-    /// An address literal with its port. No host names: a lookup can block for long, and starts threads.
-    fn address(&mut self, value: &RawValue, path: &str) -> Option<At<SocketAddr>> {
+    /// An address literal with its port. No host names: a node binds to it.
+    fn address(&mut self, value: Raw<'_>, path: &str) -> Option<At<SocketAddr>> {
+        let At { value, line } = self.endpoint(value, path, false)?;
+        Some(At { value: value.address()?, line })
+    }
+
+    /// An address literal with its port or, if it may be `named`, a host name with its port.
+    fn endpoint(&mut self, value: Raw<'_>, path: &str, named: bool) -> Option<At<Endpoint>> {
         let Some(text) = json::string(value) else {
             self.wrong_kind(value, path, "a string \"ADDRESS:PORT\"");
             return None;
         };
         let line = self.document.line(value.get());
-        let Ok(address) = text.parse::<SocketAddr>() else {
-            let message = format!("{} is not an address with a port", quoted(&text));
-            self.error(
-                line,
-                path,
-                message,
-                "use an address such as 192.168.1.5:8001 or [fd00::5]:8001; herd does not look up host names",
-            );
-            return None;
+        let name = Endpoint::named(&text);
+        let endpoint = match (text.parse::<SocketAddr>(), name) {
+            (Ok(address), _) => Endpoint::Address(address),
+            (Err(_), Some(name)) if named => name,
+            (Err(_), name) => {
+                let message = format!("{} is not an address with a port", quoted(&text));
+                let remedy = match (named, name.is_some()) {
+                    (true, _) => {
+                        "use an address such as 192.168.1.5:9001 or [fd00::5]:9001, or a host name such as hill.local:9001"
+                    }
+                    (false, true) => {
+                        "use an address such as 192.168.1.5:8001 or 0.0.0.0:8001; only \"links\" takes a host name"
+                    }
+                    (false, false) => "use an address such as 192.168.1.5:8001 or [fd00::5]:8001",
+                };
+                self.error(line, path, message, remedy);
+                return None;
+            }
         };
-        if let Some((message, remedy)) = unusable(address) {
+        if let Some((message, remedy)) = endpoint.address().and_then(unusable) {
             self.error(line, path, format!("{} {message}", quoted(&text)), remedy);
             return None;
         }
-        if address.port() == 0 {
+        if endpoint.port() == 0 {
             self.error(line, path, format!("{} has no port", quoted(&text)), "use a port from 1 to 65535");
             return None;
         }
-        Some(At { value: address, line })
+        Some(At { value: endpoint, line })
     }
 
-    fn edges(&mut self, value: &'a RawValue) {
+    fn edges(&mut self, value: Raw<'a>) {
         let Some(elements) = json::elements(value) else {
             self.wrong_kind(value, "edges", "an array");
             self.config.lost_edges = true;
@@ -351,7 +402,7 @@ impl<'a> Reader<'a> {
             if let Some((a, b)) = ends {
                 self.config.edges.push(EdgeSpec { index, line, ends: [a, b] });
             } else {
-                let message = "an edge is an array of two names".to_owned();
+                let message = "an edge is an array of two names";
                 self.error(line, &format!("edges[{index}]"), message, r#"write it as ["Hill", "Smith"]"#);
                 self.config.lost_edges = true;
             }
@@ -359,7 +410,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A path, relative to the configuration's folder.
-    pub(super) fn path(&mut self, value: &RawValue, member: &str) -> Option<At<PathBuf>> {
+    pub(super) fn path(&mut self, value: Raw<'_>, member: &str) -> Option<At<PathBuf>> {
         match json::string(value) {
             Some(text) if text.is_empty() || text.contains('\0') => {
                 let line = self.document.line(value.get());
@@ -374,7 +425,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn clock(&mut self, value: &RawValue) {
+    fn clock(&mut self, value: Raw<'_>) {
         let known = [
             ("trusted", ClockTrust::Trusted),
             ("untrusted", ClockTrust::Untrusted),
@@ -386,12 +437,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The value of one of these words.
-    pub(super) fn choice<T: Copy>(
-        &mut self,
-        value: &RawValue,
-        member: &str,
-        known: &[(&str, T)],
-    ) -> Option<T> {
+    pub(super) fn choice<T: Copy>(&mut self, value: Raw<'_>, member: &str, known: &[(&str, T)]) -> Option<T> {
         let Some(text) = json::string(value) else {
             self.wrong_kind(value, member, "a string");
             return None;
@@ -410,7 +456,7 @@ impl<'a> Reader<'a> {
     /// A whole number within a range.
     pub(super) fn number(
         &mut self,
-        value: &RawValue,
+        value: Raw<'_>,
         member: &str,
         unit: &str,
         range: std::ops::RangeInclusive<u64>,
@@ -430,7 +476,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Whether this is a valid node name. Names appear in protocol lines, file names and unit names.
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     name.len() <= NAME_BYTES_MAX
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))

@@ -52,7 +52,7 @@ fn mistakes_of_shape_are_reported_with_their_line() {
         (
             with(",\n\"colour\": 1"),
             vec![
-                "m:5: colour: unknown member (known members: nodes, edges, key_file, places, clock, clients_per_address, gateways, snapshot_s)",
+                "m:5: colour: unknown member (known members: nodes, edges, key_file, places, clock, clients_per_address, gateways, snapshot_s, clients_max, lifetime_s, friends, phone_tokens, tls, secret_links)",
             ],
         ),
         (with(",\n\"edges\": []"), vec!["m:5: edges: appears twice, first on line 4 (remove one of them)"]),
@@ -104,15 +104,17 @@ fn what_is_saved_by_mistake_is_named() {
 
 #[test]
 fn mistakes_of_a_node_or_an_edge_are_reported() {
+    let address =
+        "(use an address such as 192.168.1.5:8001 or 0.0.0.0:8001; only \"links\" takes a host name)";
     let addresses =
-        "(use an address such as 192.168.1.5:8001 or [fd00::5]:8001; herd does not look up host names)";
+        "(use an address such as 192.168.1.5:9001 or [fd00::5]:9001, or a host name such as hill.local:9001)";
     let tokens = "(use 1 to 32 letters, digits, '.', '_' and '-'; begin with a letter or a digit)";
     for (text, expected) in [
         ("{ \"nodes\": { \"A\": null } }".to_owned(), vec!["m:1: nodes.A: found null, expected an object"]),
         (
             "{ \"nodes\": { \"A\": {\n\"clients\": \"hill.local:1\",\n\"links\": 5 } } }".to_owned(),
             vec![
-                &*format!("m:2: nodes.A.clients: \"hill.local:1\" is not an address with a port {addresses}"),
+                &*format!("m:2: nodes.A.clients: \"hill.local:1\" is not an address with a port {address}"),
                 "m:3: nodes.A.links: found a number, expected a string \"ADDRESS:PORT\"",
             ],
         ),
@@ -181,6 +183,32 @@ fn mistakes_of_other_members_are_reported() {
         (with(", \"clock\": true"), vec!["m:4: clock: found true or false, expected a string"]),
     ] {
         assert_eq!(found_in(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_limit_is_at_most_that_of_the_build() {
+    let clients = "(use whole clients up to the size of this build, 16 to 4096)";
+    let seconds = "(use whole seconds, 60 to 86400)";
+    for (member, value, remedy) in [
+        ("clients_max", "4097", clients),
+        ("clients_max", "15", clients),
+        ("lifetime_s", "86401", seconds),
+        ("lifetime_s", "59.5", seconds),
+    ] {
+        let expected = format!("m:4: {member}: \"{value}\" is out of range {remedy}");
+        assert_eq!(found_in(&with(&format!(", \"{member}\": {value}"))), [expected]);
+    }
+    for (text, clients_max, lifetime_s, clients_per_address) in [
+        ("", 4096, 86_400, 204),
+        (", \"clients_max\": 1000, \"lifetime_s\": 60", 1000, 60, 50),
+        (", \"clients_max\": 16, \"clients_per_address\": 9", 16, 86_400, 9),
+    ] {
+        let config = Config::parse(&with(text), Path::new("m"));
+        let checked = config.check_in(&Environment::default()).0.expect("it is right");
+        let limits =
+            (checked.settings.clients_max, checked.settings.lifetime_s, checked.settings.clients_per_address);
+        assert_eq!(limits, (clients_max, lifetime_s, clients_per_address), "{text}");
     }
 }
 
@@ -362,11 +390,8 @@ fn the_key_file_is_read_and_judged() {
         ("none", "/none: No such file or directory (os error 2)".to_owned()),
         (
             "open",
-            format!(
-                "/open: mode 640 gives other users access to the key (chmod 600 {}/open)",
-                dir.path("").display()
-            )
-            .replace("//", "/"),
+            format!("/open: mode 640 gives other users access (chmod 600 {}/open)", dir.path("").display())
+                .replace("//", "/"),
         ),
         ("short", format!("/short: line 1: not a key of 64 hex digits ({})", keys::HOW_TO_MAKE_A_KEY)),
         ("long", format!("/long: the file is too long for a key file ({})", keys::HOW_TO_MAKE_A_KEY)),
@@ -412,7 +437,7 @@ fn the_builtin_herd_is_whole_even_with_a_node_lost() {
     assert_eq!(checked.neighbours(3), [0, 2, 4]);
     assert!(checked.neighbours(99).is_empty());
     assert_eq!((checked.index_of("Smith"), checked.index_of("Hil")), (Some(4), None));
-    assert_eq!(checked.clock, ClockTrust::Trusted, "all of it is loopback");
+    assert_eq!(checked.settings.clock, ClockTrust::Trusted, "all of it is loopback");
     assert!(checked.keys.is_none());
     let keys = Keys { current: [7; KEY_BYTES], previous: None };
     assert_eq!(checked.with_keys(keys.clone()).keys, Some(keys));
@@ -423,9 +448,13 @@ fn the_builtin_herd_is_whole_even_with_a_node_lost() {
 fn a_client_finds_a_node_that_listens_everywhere_at_its_links() {
     let text = with("").replace("127.0.0.1:3", "0.0.0.0:3").replace("127.0.0.1:4", "10.0.0.2:4");
     let config = Config::parse(&text, Path::new("m"));
-    assert_eq!(config.client_address("B"), "10.0.0.2:3".parse().ok());
-    assert_eq!(config.client_address("A"), "127.0.0.1:1".parse().ok());
-    assert_eq!(config.client_address("C"), None);
+    let reached = |config: &Config, name| config.client_address(name).map(|address| address.to_string());
+    assert_eq!(reached(&config, "B").as_deref(), Some("10.0.0.2:3"));
+    assert_eq!(reached(&config, "A").as_deref(), Some("127.0.0.1:1"));
+    assert_eq!(reached(&config, "C"), None);
+    let named = Config::parse(&text.replace("10.0.0.2:4", "b.local:4"), Path::new("m"));
+    assert_eq!(reached(&named, "B").as_deref(), Some("b.local:3"));
+    assert_eq!(named.client_address_on_board("B"), "127.0.0.1:3".parse().ok());
     assert_eq!(config.client_address_on_board("B"), "127.0.0.1:3".parse().ok());
     assert_eq!(config.client_address_on_board("A"), "127.0.0.1:1".parse().ok());
     assert!(config.text_findings().is_empty());

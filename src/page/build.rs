@@ -19,7 +19,8 @@ mod page {
     use sha2::{Digest, Sha256};
 
     /// The scripts, in the order in which they are read.
-    const SCRIPTS: [&str; 6] = ["common.js", "clients.js", "map.js", "graph.js", "status.js", "stream.js"];
+    const SCRIPTS: [&str; 7] =
+        ["common.js", "clients.js", "map.js", "towns.js", "graph.js", "status.js", "stream.js"];
     /// The most that the page may add to the program, in bytes.
     const PAGE_BYTES_MAX: usize = 60 * 1024;
 

@@ -141,6 +141,24 @@ function showChosen() {
   $('osm').href = `https://www.openstreetmap.org/?mlat=${lat}&mlon=${lon}#map=15/${lat}/${lon}`;
 }
 
+/**
+ * Shows the places near the chosen client, as WHATSAT answers them. Asked once for each choice, not as the client moves: an answer
+ * may cost money.
+ */
+async function showNear() {
+  const id = table.chosen;
+  $('near').hidden = true;
+  if (id === null) return;
+  try {
+    // The id is percent-encoded already, but not as a part of an address.
+    const answer = await fetch(`near/${encodeURIComponent(id).replaceAll('%25', '%')}?radius_km=10&items=5`);
+    const names = answer.ok ? (await answer.json()).results.map(({ name }) => name) : [];
+    if (id !== table.chosen || !answer.ok) return;
+    say($('near'), names.length > 0 ? `Within 10 km: ${names.join(', ')}` : 'No place within 10 km is known.');
+    $('near').hidden = false;
+  } catch { /* The node does not answer: the stream of events says so. */ }
+}
+
 /** Marks or unmarks a client in the table and on the map, and moves the map to it. */
 function choose(id) {
   table.chosen = table.chosen === id ? null : id;
@@ -148,6 +166,7 @@ function choose(id) {
   if (client) lookAt(client);
   map.isDue = true;
   showTable();
+  showNear();
 }
 
 for (const button of document.querySelectorAll('#table thead button')) {

@@ -4,7 +4,7 @@ const $ = (id) => document.getElementById(id);
 
 /** The last state from the node. */
 const herd = {
-  node: '', nodes: [], edges: [], life_s: 86400, status: null, firstCounters: null, verdict: null, heardAt: 0, isConnected: false, isComplete: false,
+  node: '', nodes: [], pages: [], edges: [], life_s: 86400, status: null, firstCounters: null, verdict: null, heardAt: 0, isConnected: false, isComplete: false,
 };
 
 /** An element with these properties and children. */

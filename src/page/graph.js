@@ -102,3 +102,17 @@ function showLinks() {
     say(cells[2], grouped(link.pending));
   });
 }
+
+/** Whether this address is that of the browser's own machine. */
+const isLoopback = (host) => host === 'localhost' || host.startsWith('127.') || host === '[::1]';
+
+/** Links to the pages of the other nodes. A page at loopback opens only on the machine of its node. */
+function showPages() {
+  const links = herd.nodes.flatMap((name, index) => {
+    if (!herd.pages[index] || name === herd.node) return [];
+    const url = new URL(herd.pages[index]);
+    return isLoopback(url.hostname) && !isLoopback(location.hostname) ? [] : [element('a', { href: url.href, translate: false }, name)];
+  });
+  $('pages').hidden = links.length === 0;
+  $('pages').replaceChildren('Pages of other nodes:', ...links);
+}

@@ -123,6 +123,7 @@ function drawMap(now) {
   drawLand(pen, w, h, scale, colour);
   pen.setTransform(scale, 0, 0, scale, 0, 0);
   drawScale(pen, h, colour);
+  drawTowns(pen, w, h, colour);
   map.isDue = drawDots(pen, w, h, now, colour);
   if (map.width > LAND_FADES[0] && w > 300) drawInset(pen, w, h, scale, colour);
 }
@@ -146,19 +147,21 @@ function gridStep() {
   return steps.find((step) => step <= wanted) ?? 0.001;
 }
 
+/** The longitude and the latitude at a pixel of a map of this width or height. */
+const lonAt = (px, w) => ((px - w / 2) / map.width + map.x) * 360 - 180;
+const latAt = (py, h) => Math.atan(Math.sinh(Math.PI * (1 - 2 * ((py - h / 2) / map.width + map.y)))) * 180 / Math.PI;
+
 function drawGrid(pen, w, h, colour) {
   const step = gridStep();
-  const lonAt = (px) => ((px - w / 2) / map.width + map.x) * 360 - 180;
-  const latAt = (py) => Math.atan(Math.sinh(Math.PI * (1 - 2 * ((py - h / 2) / map.width + map.y)))) * 180 / Math.PI;
   pen.strokeStyle = colour('--grid');
   pen.lineWidth = 1;
   pen.beginPath();
-  for (let k = Math.ceil(Math.max(-180, lonAt(0)) / step); k * step <= Math.min(180, lonAt(w)); k++) {
+  for (let k = Math.ceil(Math.max(-180, lonAt(0, w)) / step); k * step <= Math.min(180, lonAt(w, w)); k++) {
     const [px] = toPixels(mercatorX(k * step), 0);
     pen.moveTo(px, 0);
     pen.lineTo(px, h);
   }
-  for (let k = Math.ceil(Math.max(-85, latAt(h)) / step); k * step <= Math.min(85, latAt(0)); k++) {
+  for (let k = Math.ceil(Math.max(-85, latAt(h, h)) / step); k * step <= Math.min(85, latAt(0, h)); k++) {
     const [, py] = toPixels(0, mercatorY(k * step));
     pen.moveTo(0, py);
     pen.lineTo(w, py);

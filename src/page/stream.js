@@ -43,11 +43,13 @@ function connect() {
 /** A new stream: the node sends all entries again. */
 function hello(event) {
   if (event.node !== herd.node) herd.firstCounters = null;
-  Object.assign(herd, { node: event.node, nodes: event.nodes, edges: event.edges, life_s: event.life_s, isConnected: true, isComplete: false });
+  Object.assign(herd, { node: event.node, nodes: event.nodes, pages: event.pages, edges: event.edges, life_s: event.life_s, isConnected: true, isComplete: false });
   herd.verdict = null;
+  Object.assign(towns, { area: '', isThere: true });
   table.round += 1;
   say($('node'), herd.node);
   buildGraph();
+  showPages();
   showGraph();
   showVerdict();
 }

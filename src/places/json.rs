@@ -14,8 +14,8 @@ use std::fmt;
 /// recurse, so the node does not forward a text that could overflow the client's stack.
 pub const DEPTH_MAX: usize = 64;
 
-/// Whether brackets nest deeper than [`DEPTH_MAX`]. Does not check that the text is JSON.
-pub(crate) fn is_too_deep(text: &str) -> bool {
+/// Whether brackets nest deeper than `depth_max`. Does not check that the text is JSON.
+pub(crate) fn is_deeper(text: &str, depth_max: usize) -> bool {
     let (mut depth, mut is_string, mut is_escape) = (0_usize, false, false);
     for byte in text.bytes() {
         match byte {
@@ -26,7 +26,7 @@ pub(crate) fn is_too_deep(text: &str) -> bool {
             b'}' | b']' if !is_string => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if depth > DEPTH_MAX {
+        if depth > depth_max {
             return true;
         }
     }
@@ -148,10 +148,10 @@ mod tests {
     #[test]
     fn depth_is_counted_outside_strings() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        assert!(!is_too_deep(&nested(DEPTH_MAX)));
-        assert!(is_too_deep(&nested(DEPTH_MAX + 1)));
-        assert!(!is_too_deep(&format!("[\"{}\\\"{}\"]", "[".repeat(100), "{".repeat(100))));
-        assert!(is_too_deep(&"[".repeat(250_000)));
-        assert!(!is_too_deep(&"[]".repeat(1_000)));
+        assert!(!is_deeper(&nested(DEPTH_MAX), DEPTH_MAX));
+        assert!(is_deeper(&nested(DEPTH_MAX + 1), DEPTH_MAX));
+        assert!(!is_deeper(&format!("[\"{}\\\"{}\"]", "[".repeat(100), "{".repeat(100)), DEPTH_MAX));
+        assert!(is_deeper(&"[".repeat(250_000), DEPTH_MAX));
+        assert!(!is_deeper(&"[]".repeat(1_000), DEPTH_MAX));
     }
 }

@@ -42,7 +42,8 @@ impl ProxyUrl {
     /// # Errors
     /// The reason why `text` is not such an address. The message does not hold `text`.
     pub fn new(text: &str) -> Result<Self, String> {
-        let is_http = text.starts_with("http://") && ureq::Proxy::new(text).is_ok();
+        let is_proxy = cfg!(not(feature = "upstream")) || ureq::Proxy::new(text).is_ok();
+        let is_http = text.starts_with("http://") && is_proxy;
         if is_http && is_visible(text) {
             Ok(Self(text.to_owned()))
         } else {
@@ -154,9 +155,7 @@ pub fn check_url(url: &str) -> Result<(), String> {
         Some(authority) if authority.contains('@') => {
             Err("a user or a password does not belong into it".to_owned())
         }
-        Some(authority)
-            if is_host(authority) && is_visible(url) && url.parse::<ureq::http::Uri>().is_ok() =>
-        {
+        Some(authority) if is_host(authority) && is_visible(url) && is_uri(url) => {
             if url.starts_with("https://") && !cfg!(feature = "tls") {
                 return Err("this build has no TLS; build it with the feature \"tls\"".to_owned());
             }
@@ -183,6 +182,11 @@ fn is_host(authority: &str) -> bool {
         Some((name, port)) => !name.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0),
         None => !authority.is_empty(),
     }
+}
+
+/// A build that asks no upstream refuses the configuration anyway, and has no parser of addresses.
+fn is_uri(text: &str) -> bool {
+    cfg!(not(feature = "upstream")) || text.parse::<ureq::http::Uri>().is_ok()
 }
 
 fn is_visible(text: &str) -> bool {

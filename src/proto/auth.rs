@@ -12,6 +12,7 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use zeroize::Zeroize;
 
 use super::limits::NONCE_BYTES;
 
@@ -27,7 +28,7 @@ pub const KEYS_MAX: usize = 2;
 /// The herd's keys of one node: the current one, then optionally the previous one.
 ///
 /// This is a list, not a key and an `Option`, so that `None::<Keys>` is all zero: see
-/// [`Node::new`](super::node::Node::new).
+/// [`Node::new`](super::node::Node::new). Erased when it is dropped.
 #[derive(Clone)]
 pub struct Keys(heapless::Vec<[u8; KEY_BYTES], KEYS_MAX>);
 
@@ -54,8 +55,15 @@ impl Keys {
         others.list().all(|other| self.list().any(|key| key == other))
     }
 
-    fn list(&self) -> impl Iterator<Item = &[u8; KEY_BYTES]> {
+    pub(super) fn list(&self) -> impl Iterator<Item = &[u8; KEY_BYTES]> {
         self.0.iter()
+    }
+}
+
+impl Drop for Keys {
+    #[inline(never)]
+    fn drop(&mut self) {
+        self.0.iter_mut().for_each(Zeroize::zeroize);
     }
 }
 

@@ -13,9 +13,12 @@
 //! bucket of clients it says whether all tables are equal (see [`digest`](super::digest)), above the highest
 //! floor of all.
 //!
+//! If Q asks for facts, each node sends the [`Facts`] of the nodes in its sum, one line each, before its R.
+//!
 //! This file defines the sum and the state of a census. `node/census.rs` handles the lines and timers.
 
 use super::digest::Buckets;
+use super::facts::Facts;
 use super::limits::{
     CENSUS_LINKS_MAX, CENSUS_RETAIN_MS, CENSUSES_MAX, CENSUSES_SEEN_MAX, DIGEST_BUCKETS, NODES_MAX,
 };
@@ -200,10 +203,12 @@ pub struct Question {
     pub number: u64,
     /// The salt of the hashes. With an equal salt, two censuses assign the clients to the same buckets.
     pub salt: u64,
-    /// A hash of the asker's list of nodes.
-    pub names: u64,
+    /// A hash of the asker's list of nodes and of the life of its entries.
+    pub config: u64,
     /// Time in milliseconds that the receiver may take for its R.
     pub within_ms: u64,
+    /// Whether each node also sends its facts.
+    pub facts: bool,
     /// The lower bound of the comparison.
     pub floor: Option<Update>,
 }
@@ -211,7 +216,7 @@ pub struct Question {
 impl Question {
     /// A Q that only reports that the sender knows of the census.
     pub(super) fn reply(number: u64) -> Self {
-        Question { number, salt: 0, names: 0, within_ms: 0, floor: None }
+        Question { number, salt: 0, config: 0, within_ms: 0, facts: false, floor: None }
     }
 }
 
@@ -227,9 +232,21 @@ pub(super) struct Census {
     pub(super) awaits: u16,
     pub(super) until: Mono,
     pub(super) sum: Sum,
+    /// The first node whose facts have not been sent to the parent.
+    pub(super) next_facts: u16,
     pub(super) phase: Phase,
     /// A neighbour did not answer in time and may still answer.
     pub(super) is_late: bool,
+}
+
+impl Census {
+    /// Takes the next node whose facts go to the parent before the sum.
+    pub(super) fn take_facts_due(&mut self) -> Option<NodeId> {
+        let mut rest = (usize::from(self.next_facts)..NODES_MAX).filter(|_| self.question.facts);
+        let node = rest.find(|index| self.sum.answered.has(*index)).and_then(NodeId::at);
+        self.next_facts = node.map_or(u16::MAX, |node| node.number() + 1);
+        node
+    }
 }
 
 /// The phase of a census at this node.
@@ -263,11 +280,13 @@ pub(super) struct Seen {
 pub(super) struct Censuses {
     pub(super) list: heapless::Vec<Census, CENSUSES_MAX>,
     seen: heapless::Vec<Seen, CENSUSES_SEEN_MAX>,
+    /// The last facts of each node, from any census.
+    pub(super) facts: [Facts; NODES_MAX],
 }
 
 impl Censuses {
     pub(super) const fn new() -> Self {
-        Censuses { list: heapless::Vec::new(), seen: heapless::Vec::new() }
+        Censuses { list: heapless::Vec::new(), seen: heapless::Vec::new(), facts: [Facts::NONE; NODES_MAX] }
     }
 
     /// Whether this node knows the census.
@@ -343,6 +362,8 @@ impl Censuses {
     /// Ends all censuses, because the nodes have new numbers.
     pub(super) fn clear(&mut self) {
         self.list.clear();
+        // A write to zeros would make their pages resident.
+        self.facts.iter_mut().filter(|facts| **facts != Facts::NONE).for_each(|facts| *facts = Facts::NONE);
         for seen in &mut self.seen {
             (seen.notified, seen.replies) = (u16::MAX, 0);
         }

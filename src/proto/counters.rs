@@ -94,7 +94,7 @@ counters! {
     censuses_refused,
     /// Census replies that arrived after their census had ended.
     census_late_replies,
-    /// Link lines whose authentication tag was wrong or missing.
+    /// Link lines whose authentication tag was wrong or missing, and records that did not decrypt.
     link_tags_invalid,
     /// Link lines with a valid tag and malformed content.
     link_lines_malformed,

@@ -12,6 +12,7 @@ use core::ops::{Deref, DerefMut};
 use super::limits::TABLE_SLOTS;
 use super::names::NodeId;
 use super::node::links::LinkEvent;
+use super::node::secret::Message;
 use super::node::{Answer, Node, SessionId};
 use super::out::Out;
 use super::quota::QuotaKey;
@@ -48,8 +49,14 @@ impl BoardNode {
 
     /// [`Node::pull`].
     #[inline(never)]
-    pub fn pull(&mut self, now: &Now, id: SessionId, out: &mut Out) -> bool {
-        self.0.pull(now, id, out)
+    pub fn pull(&mut self, now: Mono, id: SessionId, out: &mut Out, sent: &mut dyn FnMut(&[u8])) -> bool {
+        self.0.pull(now, id, out, sent)
+    }
+
+    /// [`Node::take_message`].
+    #[inline(never)]
+    pub fn take_message<'m>(&mut self, now: Mono, id: SessionId, input: &'m mut [u8]) -> Message<'m> {
+        self.0.take_message(now, id, input)
     }
 
     /// [`Node::tick`].

@@ -5,6 +5,7 @@
 
 use core::cmp::Ordering;
 
+use super::decimal::decimal;
 use super::digits::{Digits, nanos_of, split_number, value_of};
 use super::limits::{CLIENT_ID_BYTES_MAX, ITEMS_MAX, POSITION_BYTES_MAX, RADIUS_KM_MAX, TIME_BYTES_MAX};
 use super::out::Out;
@@ -54,15 +55,14 @@ impl Position {
         if rest.is_empty() { Digits::pack(field).map(Position) } else { None }
     }
 
-    /// Latitude and longitude in degrees, north and east positive, each the nearest double.
+    /// Latitude and longitude in degrees, north and east positive, each the nearest double by its first 15 digits.
     #[must_use]
     pub fn degrees(&self) -> (f64, f64) {
         let mut text = [0; POSITION_BYTES_MAX];
         let text = self.0.unpack(&mut text);
         let second_sign = text.iter().rposition(|byte| matches!(byte, b'+' | b'-')).unwrap_or(0);
         let (latitude, longitude) = text.split_at(second_sign);
-        let degrees = |text| core::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
-        (degrees(latitude).unwrap_or(0.0), degrees(longitude).unwrap_or(0.0))
+        (decimal(latitude).unwrap_or(0.0), decimal(longitude).unwrap_or(0.0))
     }
 
     /// Appends the text as received.

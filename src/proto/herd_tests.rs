@@ -5,9 +5,13 @@ use std::collections::VecDeque;
 
 use crate::auth::{KEY_BYTES, Keys};
 use crate::fields::ClientId;
-use crate::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, AT_LINE_BYTES_MAX, LINK_LINE_BYTES_MAX, NONCE_BYTES};
+use crate::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, AT_LINE_BYTES_MAX};
 use crate::node::links::LinkEvent;
+use crate::node::pull::PULL_BYTES_MAX;
+use crate::node::secret::{Message, Mode, PublicKeys, Secrecy};
 use crate::node::{Answer, Node, Seed, SessionId, Setup};
+use crate::noise::connection::{FRESH_BYTES, Fresh};
+use crate::noise::key_pair::KeyPair;
 use crate::out::Out;
 use crate::quota::QuotaKey;
 use crate::session::Cut;
@@ -27,7 +31,7 @@ pub fn keys() -> Option<Keys> {
 pub struct Pipe {
     /// Node and session of each end.
     pub ends: [(usize, SessionId); 2],
-    /// Lines in flight to the end of the same number.
+    /// Lines, records and steps in flight to the end of the same number.
     pub queues: [VecDeque<Vec<u8>>; 2],
 }
 
@@ -53,6 +57,8 @@ pub struct Herd {
     pub cut_edges: Vec<(usize, usize)>,
     /// No line is delivered, and no end learns of it.
     pub hold_lines: bool,
+    /// The number of ends of connections so far.
+    connections: u64,
 }
 
 /// A node of the line of [`NAMES`].
@@ -70,8 +76,39 @@ pub fn started(
     keys: Option<Keys>,
     boot: u64,
 ) -> Box<Node<64>> {
+    start(names, me, neighbours, capacity, keys, None, boot)
+}
+
+/// The key pair of a node in tests.
+pub fn pair(node: usize) -> KeyPair {
+    KeyPair::new([u8::try_from(node).expect("few nodes") + 1; KEY_BYTES])
+}
+
+/// The public keys of the nodes of a herd, one each.
+pub fn public_keys(count: usize) -> Vec<PublicKeys> {
+    (0..count).map(|node| [Some(*pair(node).public()), None]).collect()
+}
+
+/// A node of the line of [`NAMES`] with secret links.
+pub fn secret_node(me: usize, public_keys: &[PublicKeys], mode: Mode, boot: u64) -> Box<Node<64>> {
+    let count = public_keys.len();
+    let neighbours: Vec<usize> = (0..count).filter(|&other| other.abs_diff(me) == 1).collect();
+    let pair = pair(me);
+    let secrecy = Secrecy { mode, pair: &pair, public_keys };
+    start(&NAMES[..count], me, &neighbours, 32, keys(), Some(secrecy), boot)
+}
+
+fn start(
+    names: &[&str],
+    me: usize,
+    neighbours: &[usize],
+    capacity: usize,
+    keys: Option<Keys>,
+    secrecy: Option<Secrecy>,
+    boot: u64,
+) -> Box<Node<64>> {
     let seed = Seed { hash_key: (boot, 1), jitter: boot, boot };
-    let setup = Setup { names, me, neighbours, keys, capacity, age_s_max: AGE_S_MAX, seed };
+    let setup = Setup { names, me, neighbours, keys, secrecy, capacity, age_s_max: AGE_S_MAX, seed };
     let mut node = Box::new(Node::new());
     node.start(&setup).expect("the setup is right");
     node
@@ -100,6 +137,7 @@ impl Herd {
             reachable: true,
             cut_edges: vec![],
             hold_lines: false,
+            connections: 0,
         }
     }
 
@@ -203,9 +241,9 @@ impl Herd {
                     self.nodes[n].dial_failed(now.mono, to);
                     continue;
                 };
-                let nonce = [u8::try_from(self.pipes.len()).expect("few"); NONCE_BYTES];
-                let Some(here) = self.nodes[n].open(now.mono, Some(to), nonce) else { continue };
-                let there = self.nodes[other].open(now.mono, None, nonce).expect("any host may connect");
+                let [dials, accepts] = [self.fresh(), self.fresh()];
+                let Some(here) = self.nodes[n].open(now.mono, Some(to), dials) else { continue };
+                let there = self.nodes[other].open(now.mono, None, accepts).expect("any host may connect");
                 let ends = [(n, here), (other, there)];
                 self.pipes.push(Pipe { ends, queues: Default::default() });
             }
@@ -221,22 +259,52 @@ impl Herd {
         }
         for end in 0..2 {
             let (n, id) = self.pipes[p].ends[end];
-            let mut bytes = [0; LINK_LINE_BYTES_MAX + 1];
+            let mut bytes = [0; PULL_BYTES_MAX];
             let mut out = Out::new(&mut bytes);
-            if self.nodes[n].pull(now, id, &mut out) {
-                let line = out.written().strip_suffix(b"\n").expect("whole lines").to_vec();
+            let mut clear = None;
+            if self.nodes[n].pull(now.mono, id, &mut out, &mut |line| clear = Some(line.to_vec())) {
+                let wire = out.written().to_vec();
+                let line = match clear {
+                    Some(line) if self.nodes[n].is_secret(id) => line,
+                    Some(_) => wire.strip_suffix(b"\n").expect("whole lines").to_vec(),
+                    None => format!("({} bytes of a handshake)", wire.len()).into(),
+                };
                 let (from, to) = (self.name(n), self.name(self.pipes[p].ends[1 - end].0));
                 self.traffic.push(format!("{from} -> {to} {}", String::from_utf8_lossy(&line)));
-                self.pipes[p].queues[1 - end].push_back(line);
+                self.pipes[p].queues[1 - end].push_back(wire);
                 moved = true;
             }
-            if let Some(line) = self.pipes[p].queues[end].pop_front() {
-                let event = self.nodes[n].link_line(now, id, &line);
-                self.events.push(event);
+            if let Some(bytes) = self.pipes[p].queues[end].pop_front() {
+                self.deliver(n, id, &bytes);
                 moved = true;
             }
         }
         moved
+    }
+
+    /// Gives bytes of whole messages to a session.
+    pub fn deliver(&mut self, node: usize, id: SessionId, bytes: &[u8]) {
+        let (now, mut bytes) = (self.now(), bytes.to_vec());
+        let mut input = &mut bytes[..];
+        loop {
+            // The line ends before the node changes again.
+            let (done, line) = match self.nodes[node].take_message(now.mono, id, input) {
+                Message::Step(done) => (done, None),
+                Message::Line(done, line) => (done, Some(line.to_vec())),
+                Message::Part | Message::Ended => return,
+            };
+            self.events.extend(line.map(|line| self.nodes[node].link_line(&now, id, &line)));
+            input = &mut input[done..];
+        }
+    }
+
+    /// Random bytes of a connection: other ones each time.
+    pub fn fresh(&mut self) -> Fresh {
+        self.connections += 1;
+        let mut bytes = [0; FRESH_BYTES];
+        bytes[..8].copy_from_slice(&self.connections.to_be_bytes());
+        bytes[FRESH_BYTES - 8..].copy_from_slice(&self.connections.to_be_bytes());
+        bytes.into()
     }
 
     /// The end of a session: both ends notice.

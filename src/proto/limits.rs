@@ -5,7 +5,7 @@
 
 /// Clients that a node stores, set at build time: `HERD_TABLE_CLIENTS=8192 cargo build`.
 ///
-/// A power of two from 16 to [`TABLE_CLIENTS_MAX`]. When the table is full, it evicts the smallest update in
+/// A power of two from 16 to [`TABLE_CLIENTS_MAX`]. The configuration may set a smaller number (`clients_max`). When the table is full, it evicts the smallest update in
 /// the order of [`UpdateRef`](super::update::UpdateRef), or refuses a new update that is smaller still.
 pub const TABLE_CLIENTS: usize = match option_env!("HERD_TABLE_CLIENTS") {
     Some(text) => parse_usize(text),
@@ -116,9 +116,13 @@ pub const TAG_FIELD_BYTES: usize = 18;
 /// Bytes of the nonce that each end of a link sends.
 pub const NONCE_BYTES: usize = 16;
 
-/// Longest life of an entry, in seconds: one day since its origin heard the client.
+/// Longest life of an entry, in seconds: one day since its origin heard the client. The configuration may set a
+/// shorter one (`lifetime_s`).
 pub const AGE_S_MAX: u32 = 86_400;
-const _: () = assert!(AGE_S_MAX >= 10);
+/// Shortest life of an entry that the configuration may set, in seconds. An entry needs time to cross the herd.
+pub const AGE_S_MIN: u32 = 60;
+/// Smallest table that the configuration may set, in clients.
+pub const CLIENTS_MAX_MIN: u32 = 16;
 
 /// The node closes a link that has not authenticated within this time, in milliseconds.
 pub const HANDSHAKE_MS_MAX: u64 = 10_000;
@@ -135,6 +139,9 @@ pub const BACKOFF_MS_MIN: u64 = 500;
 pub const LINK_GOOD_AFTER_MS: u64 = 1_000;
 /// Longest pause before the node dials a neighbour again, in milliseconds.
 pub const BACKOFF_MS_MAX: u64 = 30_000;
+
+/// Life of a secret link in milliseconds, plus or minus a tenth: then the dialling end replaces it by one with new keys.
+pub const SECRET_RENEW_MS: u64 = 3_600_000;
 
 /// Interval between digests, in milliseconds, plus or minus a tenth.
 pub const DIGEST_EVERY_MS: u64 = 60_000;
@@ -158,6 +165,12 @@ pub const DIGEST_COST_MS: u64 = 2_000;
 pub const DIGEST_ANSWER_COST: u64 = 8;
 /// The node closes a link after ignoring this many digests in a row.
 pub const DIGESTS_EXCESS_MAX: u32 = 64;
+/// A neighbour may send four tables of updates a second, and at least this many. The node reads what comes faster later.
+pub const LINK_UPDATES_S_MIN: u64 = 1_024;
+/// A neighbour may be ahead of its pace by this long, in milliseconds: a burst of four tables.
+pub const LINK_PACE_MS: u64 = 1_000;
+/// The cost of a question of a census, in updates: every node answers it.
+pub const QUESTION_COST: u64 = 64;
 /// Number of times in a row that an earlier boot number returns before the node reports two boards of one name.
 /// Two boards that take the link from each other alternate every two seconds.
 pub const NAME_IN_USE_TURNS: u8 = 5;
@@ -170,7 +183,12 @@ pub const DIGEST_ANSWERS_MAX: u8 = 4;
 /// each of five nodes then holds a quarter of it. An IAMAT over the quota gets its normal answer, but the node
 /// neither stores nor floods it.
 #[expect(clippy::cast_possible_truncation, reason = "at most 32768 clients")]
-pub const CLIENTS_PER_ADDRESS: u32 = if TABLE_CLIENTS < 80 { 4 } else { TABLE_CLIENTS as u32 / 20 };
+pub const CLIENTS_PER_ADDRESS: u32 = clients_per_address(TABLE_CLIENTS as u32);
+/// The default quota of an address in a table of this many clients.
+#[must_use]
+pub const fn clients_per_address(clients_max: u32) -> u32 {
+    if clients_max < 80 { 4 } else { clients_max / 20 }
+}
 /// Largest quota that the configuration may set: the largest table.
 #[expect(clippy::cast_possible_truncation, reason = "32768")]
 pub const CLIENTS_PER_ADDRESS_MAX: u32 = TABLE_CLIENTS_MAX as u32;

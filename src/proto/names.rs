@@ -16,6 +16,11 @@ impl NodeId {
         usize::from(self.0)
     }
 
+    /// The same as a number.
+    pub(super) fn number(self) -> u16 {
+        self.0
+    }
+
     /// The node at this place of a list that need not be this node's current list.
     pub(super) fn at(index: usize) -> Option<Self> {
         u16::try_from(index).ok().filter(|_| index < NODES_MAX).map(NodeId)

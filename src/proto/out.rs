@@ -51,6 +51,16 @@ impl<'a> Out<'a> {
         self.len += n;
     }
 
+    /// Appends `len` zero bytes and lends them, to be written in place. Fewer if less room is left.
+    pub fn extend(&mut self, len: usize) -> &mut [u8] {
+        debug_assert!(len <= self.room(), "the caller ensures room for a whole line");
+        let start = self.len;
+        self.len += len.min(self.room());
+        let extended = &mut self.bytes[start..self.len];
+        extended.fill(0);
+        extended
+    }
+
     /// Appends one byte.
     pub fn put_byte(&mut self, byte: u8) {
         debug_assert!(self.room() > 0, "the caller ensures room for a whole line");

@@ -5,8 +5,10 @@ use super::auth::{HelloFields, PROOF_BYTES};
 use super::census::{Question, Sum};
 use super::client::Command;
 use super::digest::Buckets;
+use super::facts::{Facts, Version};
 use super::fields::{ClientId, ClientTime, Position};
-use super::limits::{CLIENT_LINE_BYTES_MAX, DIGEST_BUCKETS, LINK_LINE_BYTES_MAX, NONCE_BYTES};
+use super::limits::{CLIENT_LINE_BYTES_MAX, DIGEST_BUCKETS, LINK_LINE_BYTES_MAX, NODES_MAX, NONCE_BYTES};
+use super::names::NodeId;
 use super::out::Out;
 use super::time::Timestamp;
 use super::update::tests::names;
@@ -42,6 +44,7 @@ fn rewritten(line: &Line) -> Vec<u8> {
             let question = question.as_ref().expect("the line is right");
             wire::put_question(question, &names(), out);
         }
+        Line::Facts { number, node, facts } => wire::put_facts(*number, *node, facts, out),
         Line::Sum { number, sum } => {
             let sum = sum.as_ref().expect("the line is right");
             wire::put_sum(*number, sum, &names(), out);
@@ -105,18 +108,27 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
             written(|out| wire::put_digest(round, &sums, floor.as_ref(), &names(), out))
         });
     let ping = any::<u64>().prop_map(|number| written(|out| wire::put_ping(number, out)));
-    let question = (any::<[u64; 4]>(), proptest::option::of(update())).prop_map(|(numbers, floor)| {
-        let [number, salt, names_hash, within_ms] = numbers;
-        let question = Question { number, salt, names: names_hash, within_ms, floor };
-        written(|out| wire::put_question(&question, &names(), out))
-    });
+    let question = (any::<[u64; 4]>(), any::<bool>(), proptest::option::of(update())).prop_map(
+        |(numbers, facts, floor)| {
+            let [number, salt, config, within_ms] = numbers;
+            let question = Question { number, salt, config, within_ms, facts, floor };
+            written(|out| wire::put_question(&question, &names(), out))
+        },
+    );
+    let facts = (any::<u64>(), 0..NODES_MAX, any::<[u32; 4]>(), "[!-~]{1,16}").prop_map(
+        |(number, node, [up_s, clients, pending, private_kb], version)| {
+            let node = NodeId::at(node).expect("within the limit");
+            let facts = Facts { version: Version::of(&version), up_s, clients, pending, private_kb };
+            written(|out| wire::put_facts(number, node, &facts, out))
+        },
+    );
     let sum = (any::<[u64; 2]>(), any::<[u32; 2]>(), proptest::option::of(update())).prop_map(
         |([number, differs], [strangers, pending], floor)| {
             let sum = Sum { strangers, pending, differs, floor, ..Sum::NONE };
             written(|out| wire::put_sum(number, &sum, &names(), out))
         },
     );
-    prop_oneof![hello, proof, update_line, digest, ping, question, sum]
+    prop_oneof![hello, proof, update_line, digest, ping, question, facts, sum]
 }
 
 proptest! {
@@ -140,7 +152,7 @@ proptest! {
             Line::Digest { floor, .. } => floor.is_ok(),
             Line::Question { question, .. } => question.is_ok(),
             Line::Sum { sum, .. } => sum.is_ok(),
-            Line::Proof(_) | Line::Ping(_) => true,
+            Line::Proof(_) | Line::Ping(_) | Line::Facts { .. } => true,
         };
         if is_whole {
             let once = rewritten(&read);

@@ -3,8 +3,9 @@
 //! A session knows only its own connection. The [`Node`](super::node::Node) decides what a line means for the
 //! table and for other links.
 //!
-//! Invariants: in `Phase::Hello` only HELLO is read or written, in `Phase::Proof` only PROOF. If the node has
-//! keys, every line in `Phase::Up` carries a tag.
+//! A connection is secret, signed or clear: see `Guard`. Invariants: in `Phase::Hello` only HELLO is read or written,
+//! in `Phase::Proof` only PROOF. On a signed link every line in `Phase::Up` carries a tag. On a secret link every line
+//! is a record.
 
 use super::auth::{LineKeys, Role};
 use super::limits::{
@@ -12,6 +13,11 @@ use super::limits::{
     HANDSHAKE_MS_MAX, NONCE_BYTES, PING_AFTER_MS,
 };
 use super::names::NodeId;
+use super::noise::connection::{Connection, Fresh};
+use super::noise::key_pair::PublicKey;
+use super::noise::opening::INTRODUCTION_BYTES;
+use super::noise::{Refused, Secret};
+use super::out::Out;
 use super::time::Mono;
 use super::update::Update;
 
@@ -24,6 +30,8 @@ pub enum Cut {
     Version,
     /// The peer's name is not that of a configured neighbour, or not that of the dialled one.
     Stranger,
+    /// The peer ended the connection for [`Cut::Stranger`].
+    Refused,
     /// The peer sent no PROOF, so it has no key. This node has one.
     NoProof,
     /// The peer sent a PROOF, and this node has no key.
@@ -32,6 +40,19 @@ pub enum Cut {
     WrongKey,
     /// The tag of a line was wrong: the line was forged, replayed, reordered or damaged.
     WrongTag,
+    /// The peer began a signed or clear link. This node accepts secret ones only.
+    NotSecret,
+    /// The peer's introduction names no neighbour that this node has keys of.
+    UnknownKey,
+    /// A record or a message of the handshake did not open: it was forged, replayed or damaged, or one end has another
+    /// key.
+    BadRecord,
+    /// A public key agrees on zero with every private key.
+    WeakKey,
+    /// A reload removed the public key that the neighbour uses.
+    Revoked,
+    /// The other end closed a dialled connection before its HELLO. Recorded where a node has keys of its own.
+    HandshakeClosed,
     /// A line was malformed.
     Nonsense,
     /// The peer sends digests much faster than a node does.
@@ -62,13 +83,26 @@ impl Cut {
         match self {
             Cut::NoHello => "its first line is not a HELLO",
             Cut::Version => "it speaks another version of the link protocol: update both nodes",
-            Cut::Stranger => {
-                "it is not the neighbour this configuration expects: give both nodes the same configuration"
+            Cut::Stranger | Cut::Refused => {
+                "the two nodes have different configuration files: give both nodes the same file"
             }
             Cut::NoProof => "it has no key and this node has one: give both nodes the same key",
             Cut::Unexpected => "it has a key and this node has none: give both nodes the same key",
             Cut::WrongKey => "it knows another key: give both nodes the same key",
             Cut::WrongTag => "a line was forged, replayed or damaged",
+            Cut::NotSecret => {
+                "it does not encrypt the link, and this node accepts no other: give both nodes the same configuration"
+            }
+            Cut::UnknownKey => {
+                "it is not a neighbour, or it has other keys than the configuration: give both nodes the same \
+                 configuration and key"
+            }
+            Cut::BadRecord => "a record was forged, replayed or damaged, or the nodes have different keys",
+            Cut::WeakKey => "its public key is weak: make a new key",
+            Cut::Revoked => "its public key was removed from the configuration",
+            Cut::HandshakeClosed => {
+                "it closed the connection in the handshake, and its log says why: it restarts, or the nodes have different keys"
+            }
             Cut::Nonsense => "a line made no sense",
             Cut::DigestFlood => {
                 "it compares tables without pause: its software is at fault, or it is not a node"
@@ -81,6 +115,17 @@ impl Cut {
             Cut::Abandoned => "its other end restarted or lost the link",
             Cut::MapChanged => "the configuration or its keys were changed",
             Cut::DialBack => "a dial-back request has done its work",
+        }
+    }
+}
+
+impl From<Refused> for Cut {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Protocol => Cut::Version,
+            Refused::Stranger => Cut::UnknownKey,
+            Refused::Length | Refused::Tag | Refused::Padding => Cut::BadRecord,
+            Refused::WeakKey => Cut::WeakKey,
         }
     }
 }
@@ -110,6 +155,8 @@ pub(super) enum Phase {
     DialBackAsked,
     /// Both ends have authenticated, or have no keys.
     Up,
+    /// The dialling end has renewed the link, and closes this connection as soon as it has learned that.
+    Retired,
 }
 
 /// The fields of the other end's HELLO.
@@ -188,6 +235,19 @@ pub(super) struct DigestState {
     pub(super) retry_ms: u64,
 }
 
+/// How a connection protects its lines.
+#[derive(Debug)]
+pub(super) enum Guard {
+    /// Not at all: a node without keys, or a signed link before its PROOF.
+    Clear,
+    /// Each line carries a tag.
+    Signed(LineKeys),
+    /// Accepted, and nothing has been read. The first byte decides. The ephemeral private key, if it is a secret link.
+    Undecided(Secret),
+    /// Each line is a record. The public key of the neighbour, as soon as it is known.
+    Secret(Connection, Option<PublicKey>),
+}
+
 /// One link connection.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -211,7 +271,9 @@ pub(super) struct Session {
     pub(super) ping_due: bool,
     /// Number and time of the last ping that was sent.
     pub(super) pinged: Option<(u64, Mono)>,
-    pub(super) keys: Option<LineKeys>,
+    pub(super) guard: Guard,
+    /// Bytes of the handshake of a secret link that this end must send.
+    pub(super) step: heapless::Vec<u8, INTRODUCTION_BYTES>,
     pub(super) digest: DigestState,
 }
 
@@ -232,7 +294,8 @@ impl Session {
         echo_due: None,
         ping_due: false,
         pinged: None,
-        keys: None,
+        guard: Guard::Clear,
+        step: heapless::Vec::new(),
         digest: DigestState {
             due: None,
             due_floor: None,
@@ -246,7 +309,7 @@ impl Session {
         },
     };
 
-    /// Begins a connection. Both ends send HELLO at once.
+    /// Begins a connection whose lines are clear or signed. Both ends send HELLO at once.
     pub(super) fn open(&mut self, now: Mono, neighbour: Option<u8>, nonce: [u8; NONCE_BYTES]) {
         debug_assert_eq!(self.phase, Phase::Free);
         let generation = self.generation.wrapping_add(1);
@@ -262,6 +325,42 @@ impl Session {
             hello_due: true,
             ..Session::FREE
         };
+    }
+
+    /// Makes the connection that was just opened a secret one, which this end has dialled.
+    pub(super) fn dial_secret(&mut self, theirs: PublicKey, fresh: Fresh) {
+        let mut first = [0; 1];
+        let connection = Connection::dial(theirs, fresh, &mut Out::new(&mut first));
+        self.hello_due = false;
+        self.guard = Guard::Secret(connection, Some(theirs));
+        self.put_step(&first);
+    }
+
+    /// Lets the first byte decide whether the connection that was just accepted is a secret one.
+    pub(super) fn accept_any(&mut self, ephemeral: Secret) {
+        self.hello_due = false;
+        self.guard = Guard::Undecided(ephemeral);
+    }
+
+    /// Adds bytes of the handshake to send. The other end sends its next step after this one only, so there is room.
+    pub(super) fn put_step(&mut self, bytes: &[u8]) {
+        let put = self.step.extend_from_slice(bytes);
+        debug_assert!(put.is_ok(), "one step is sent at a time");
+    }
+
+    /// A newer connection is the link now.
+    pub(super) fn retire(&mut self, now: Mono) {
+        self.phase = Phase::Retired;
+        self.opened_at = now;
+    }
+
+    /// The secret of both ends that salts digests. 0 on a clear link.
+    pub(super) fn digest_secret(&self) -> u64 {
+        match &self.guard {
+            Guard::Signed(keys) => keys.digest_secret(),
+            Guard::Secret(connection, _) => connection.digest_secret().unwrap_or(0),
+            Guard::Clear | Guard::Undecided(_) => 0,
+        }
     }
 
     /// Ends the session. The generation stays, so a late call for the old connection finds no session.
@@ -332,6 +431,7 @@ impl Session {
                 (now.since_ms(self.opened_at) >= HANDSHAKE_MS_MAX).then_some(Cut::HandshakeTimeout)
             }
             Phase::Up => (now.since_ms(self.received_at) >= DEAD_AFTER_MS).then_some(Cut::Silent),
+            Phase::Retired => (now.since_ms(self.opened_at) >= HANDSHAKE_MS_MAX).then_some(Cut::Replaced),
         }
     }
 
@@ -340,7 +440,9 @@ impl Session {
     pub(super) fn wake_at(&self, has_pending: bool) -> Mono {
         match self.phase {
             Phase::Free => Mono::NEVER,
-            Phase::Hello | Phase::Proof | Phase::DialBackAsked => self.opened_at.after_ms(HANDSHAKE_MS_MAX),
+            Phase::Hello | Phase::Proof | Phase::DialBackAsked | Phase::Retired => {
+                self.opened_at.after_ms(HANDSHAKE_MS_MAX)
+            }
             Phase::Up => {
                 let dead_at = self.received_at.after_ms(DEAD_AFTER_MS);
                 let waiting = self.digest.due.filter(|due| has_pending && due.at_latest > DigestDue::NOW);

@@ -6,7 +6,7 @@
 //! table refuses the update and the node does not flood it. So the table holds the newest K updates in whatever
 //! order they arrive, and a node with K entries holds exactly the newest K of a larger node.
 //!
-//! An entry lives for a day by the node's steady clock. The node does not advertise it in the last tenth of its
+//! An entry lives for a day, or less by the configuration, by the node's steady clock. The node does not advertise it in the last tenth of its
 //! life. So a node that has dropped the entry does not get it back from a node whose clock runs slower.
 //!
 //! Remote clients choose the ids, so the hash is keyed: a client cannot choose ids that collide. A `heapless`
@@ -147,10 +147,20 @@ impl<const SLOTS: usize> Table<SLOTS> {
     /// hold.
     pub(super) fn start(&mut self, capacity: usize, age_s_max: u32, hash_key: (u64, u64), neighbours: usize) {
         debug_assert!(self.map.is_empty(), "a table is started once");
-        self.capacity = capacity.clamp(1, SLOTS / 2);
-        self.age_s_max = i32::try_from(age_s_max).unwrap_or(i32::MAX);
+        self.set_limits(capacity, age_s_max);
         self.hash_key = hash_key;
         self.set_neighbours(neighbours);
+    }
+
+    /// Sets the largest number of entries and their life in seconds. The smallest entries that have no more room
+    /// are evicted.
+    pub(super) fn set_limits(&mut self, capacity: usize, age_s_max: u32) {
+        self.capacity = capacity.clamp(1, SLOTS / 2);
+        self.age_s_max = i32::try_from(age_s_max).unwrap_or(i32::MAX);
+        while self.map.len() > self.capacity {
+            self.remove(self.heap.smallest().expect("the table is not empty"));
+            self.evicted += 1;
+        }
     }
 
     /// Sets the number of neighbours, numbered from 0. Nothing is pending for the new ones.

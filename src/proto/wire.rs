@@ -2,15 +2,20 @@
 //!
 //! ```text
 //! HELLO 1 <name> <boot> <capacity> <nonce>   the first line of both ends
+//! NO config                                  the last line to an end that is not a neighbour in this node's configuration
 //! PROOF <mac> [<mac>]                        one MAC for each key; every later line ends in " ~<tag>"
 //! U <age_s> AT <origin> <skew> <client> <position> <time>
 //! U <age_s> <rank> AT <origin> …             an update whose origin's clock was not trusted
 //! D <round> <hashes> -                       a digest: 64 hashes of 16 hex digits, without blanks
 //! D <round> <hashes> AT <origin> …           a digest with a floor, which has the form of an update
 //! P <n>                                      a ping or its echo
-//! Q <number> <salt> <names> <ms> <floor>     a census question to the whole herd
+//! Q <number> <salt> <config> <ms> <facts> <floor>   a census question to the whole herd; <facts> is 1 or 0
+//! F <number> <node> <up_s> <clients> <pending> <kb> <version>   the facts of a node, if the question asks for them
 //! R <number> <strangers> <pending> <differs> <answered> <troubled> <links> <more> <halves> <floor>
 //! ```
+//!
+//! The Fs of a sum come before its R. `<node>` is the node's place in the sorted list of names. `<version>` has at
+//! most 16 characters.
 //!
 //! Each of `<links>` is the number of a node and of its neighbour, four hex digits each, and a letter: `d`
 //! down, `p` pending, `n` name in use twice. `-` means none. `<more>` counts the links that did not fit.
@@ -25,6 +30,7 @@ use super::auth::{HelloFields, KEYS_MAX, PROOF_BYTES, TAG_BYTES};
 use super::census::{LinkTrouble, NodeSet, Question, Sum, Trouble};
 use super::digest::Buckets;
 use super::digits::value_of;
+use super::facts::{Facts, Version};
 use super::limits::{DIGEST_BUCKETS, NONCE_BYTES, TAG_FIELD_BYTES};
 use super::names::{Names, NodeId};
 use super::out::{Out, read_hex};
@@ -32,6 +38,10 @@ use super::update::{AtLineError, Update, UpdateRef};
 
 /// The version of this grammar, in every HELLO.
 pub const VERSION: u64 = 1;
+
+/// The line that an end gets whose HELLO does not name the expected neighbour. It is not authenticated, so the node uses it
+/// for logs and status only.
+pub const REFUSAL: &[u8] = b"NO config";
 
 /// Characters of one link in an R.
 const LINK_FIELD_BYTES: usize = 9;
@@ -80,6 +90,15 @@ pub enum Line<'a> {
         /// The question, or why it could not be read.
         question: Result<Question, AtLineError>,
     },
+    /// The facts of a node that has answered a census.
+    Facts {
+        /// The number of the census.
+        number: u64,
+        /// The node.
+        node: NodeId,
+        /// Its facts.
+        facts: Facts,
+    },
     /// The sender's sum of a census.
     Sum {
         /// The number of the census.
@@ -105,6 +124,7 @@ impl<'a> Line<'a> {
             b"D" => parse_digest(rest, names),
             b"P" => Some(Line::Ping(number(rest)?)),
             b"Q" => parse_question(rest, names),
+            b"F" => parse_facts(rest),
             b"R" => parse_sum(rest, names),
             _ => None,
         }
@@ -165,12 +185,31 @@ fn parse_floor(field: &[u8], names: &Names) -> Result<Option<Update>, AtLineErro
 fn parse_question<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
     let (census, rest) = split(rest)?;
     let (salt, rest) = split(rest)?;
-    let (names_hash, rest) = split(rest)?;
-    let (within_ms, floor) = split(rest)?;
+    let (config, rest) = split(rest)?;
+    let (within_ms, rest) = split(rest)?;
+    let (facts, floor) = split(rest)?;
     let (census, salt) = (number(census)?, number(salt)?);
-    let (names_hash, within_ms) = (number(names_hash)?, number(within_ms)?);
-    let question = |floor| Question { number: census, salt, names: names_hash, within_ms, floor };
+    let (config, within_ms) = (number(config)?, number(within_ms)?);
+    let facts = match facts {
+        b"1" => true,
+        b"0" => false,
+        _ => return None,
+    };
+    let question = |floor| Question { number: census, salt, config, within_ms, facts, floor };
     Some(Line::Question { number: census, question: parse_floor(floor, names).map(question) })
+}
+
+fn parse_facts<'a>(rest: &[u8]) -> Option<Line<'a>> {
+    let (census, mut rest) = split(rest)?;
+    let mut numbers = [0; 5];
+    for place in &mut numbers {
+        let (field, others) = split(rest)?;
+        (*place, rest) = (u32::try_from(number(field)?).ok()?, others);
+    }
+    let [node, up_s, clients, pending, private_kb] = numbers;
+    let node = NodeId::at(usize::try_from(node).ok()?)?;
+    let facts = Facts { version: Version::parse(rest)?, up_s, clients, pending, private_kb };
+    Some(Line::Facts { number: number(census)?, node, facts })
 }
 
 fn parse_sum<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
@@ -243,7 +282,7 @@ fn put_links(sum: &Sum, out: &mut Out) {
     }
     for link in &sum.links {
         for node in [link.node, link.neighbour] {
-            out.put_hex(&u16::try_from(node.index()).expect("a herd has at most 1,024 nodes").to_be_bytes());
+            out.put_hex(&node.number().to_be_bytes());
         }
         out.put_byte(link.trouble.letter());
     }
@@ -317,11 +356,25 @@ fn put_floor(floor: Option<&Update>, names: &Names, out: &mut Out) {
 /// Appends a Q.
 pub fn put_question(question: &Question, names: &Names, out: &mut Out) {
     out.put(b"Q ");
-    for number in [question.number, question.salt, question.names, question.within_ms] {
+    let Question { number, salt, config, within_ms, facts, .. } = *question;
+    for number in [number, salt, config, within_ms, u64::from(facts)] {
         out.put_u128(u128::from(number));
         out.put_byte(b' ');
     }
     put_floor(question.floor.as_ref(), names, out);
+}
+
+/// Appends an F.
+pub fn put_facts(census: u64, node: NodeId, facts: &Facts, out: &mut Out) {
+    let Facts { version, up_s, clients, pending, private_kb } = facts;
+    out.put(b"F ");
+    let small = [u32::from(node.number()), *up_s, *clients, *pending, *private_kb];
+    for number in [census].into_iter().chain(small.map(u64::from)) {
+        out.put_u128(u128::from(number));
+        out.put_byte(b' ');
+    }
+    let version = version.text();
+    out.put(if version.is_empty() { b"-" } else { version.as_bytes() });
 }
 
 /// Appends an R.
@@ -358,109 +411,5 @@ pub fn put_ping(n: u64, out: &mut Out) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::limits::{LINK_LINE_BYTES_MAX, NODES_MAX};
-    use crate::update::tests::{any_update, names};
-    use proptest::prelude::*;
-
-    fn written(write: impl FnOnce(&mut Out)) -> Vec<u8> {
-        let mut bytes = [0; LINK_LINE_BYTES_MAX];
-        let mut out = Out::new(&mut bytes);
-        write(&mut out);
-        out.written().to_vec()
-    }
-
-    #[test]
-    fn a_hello_reads_as_it_was_written() {
-        let hello = HelloFields { name: b"Hill", boot: u64::MAX, capacity: 4096, nonce: &[0xab; 16] };
-        let line = written(|out| put_hello(&hello, out));
-        assert_eq!(line, b"HELLO 1 Hill 18446744073709551615 4096 abababababababababababababababab");
-        let Some(Line::Hello { version: 1, name: b"Hill", boot: u64::MAX, capacity: 4096, nonce }) =
-            Line::parse(&line, &names())
-        else {
-            panic!("the line parses as another kind")
-        };
-        assert_eq!(nonce, [0xab; 16]);
-    }
-
-    proptest! {
-        #[test]
-        fn questions_and_sums_read_as_they_were_written(
-            floor in proptest::option::of(any_update()),
-            numbers: [u64; 4],
-            small: [u32; 2],
-            nodes in proptest::collection::vec(0..NODES_MAX, 0..40),
-        ) {
-            let names = names();
-            let [number, salt, names_hash, within_ms] = numbers;
-            let question = Question { number, salt, names: names_hash, within_ms, floor: floor.clone() };
-            let line = written(|out| put_question(&question, &names, out));
-            let read = Line::parse(&line, &names);
-            let Some(Line::Question { number: n, question: Ok(back) }) = read else { panic!("{read:?}") };
-            prop_assert_eq!((n, back), (number, question));
-
-            let mut sum = Sum { strangers: small[0], pending: small[1], differs: salt, floor, ..Sum::NONE };
-            for (half, factor) in sum.halves.iter_mut().zip(1..) {
-                *half = small[0].wrapping_mul(factor);
-            }
-            for (i, node) in nodes.iter().enumerate() {
-                let set = if i % 2 == 0 { &mut sum.answered } else { &mut sum.troubled };
-                let node = NodeId::at(*node).expect("within the limit");
-                set.add(node);
-                let trouble = [Trouble::Down, Trouble::Pending, Trouble::NameInUse][i % 3];
-                sum.add_link(LinkTrouble { node, neighbour: node, trouble });
-            }
-            let line = written(|out| put_sum(number, &sum, &names, out));
-            prop_assert!(line.len() + TAG_FIELD_BYTES <= LINK_LINE_BYTES_MAX);
-            let read = Line::parse(&line, &names);
-            let Some(Line::Sum { number: n, sum: Ok(back) }) = read else { panic!("{read:?}") };
-            prop_assert_eq!((n, back), (number, sum));
-        }
-
-        #[test]
-        fn any_bytes_are_read_without_a_panic(line in proptest::collection::vec(any::<u8>(), 0..200), word in "(HELLO|PROOF|U|D|P|Q|R) .{0,40}") {
-            let _ = Line::parse(&line, &names());
-            let _ = Line::parse(word.as_bytes(), &names());
-            let _ = split_tag(&line);
-        }
-    }
-
-    #[test]
-    fn tags_round_trip() {
-        let line = written(|out| {
-            out.put(b"P 1");
-            put_tag(&[0, 1, 2, 3, 4, 5, 6, 0xff], out);
-        });
-        assert_eq!(line, b"P 1 ~00010203040506ff");
-        assert_eq!(split_tag(&line), Some((&b"P 1"[..], [0, 1, 2, 3, 4, 5, 6, 0xff])));
-        for wrong in
-            [&b""[..], b"P 1", b"P 1 00010203040506ff", b"P 1 ~00010203040506f", b"P 1 ~00010203040506FF"]
-        {
-            assert_eq!(split_tag(wrong), None);
-        }
-    }
-
-    #[test]
-    fn malformed_lines_are_rejected() {
-        for wrong in [
-            "",
-            "U",
-            "U x AT",
-            "P",
-            "P -1",
-            "P 1 2",
-            "D 1 00 -",
-            "PROOF",
-            "PROOF 00",
-            "HELLO 1 Hill 1 1",
-            "X 1",
-            "Q 1 2 -",
-            "R 1 0 0 0000000000000000 - - - 0 - -",
-            "R 1 0 0 0000000000000000 0 - - 0 00 -",
-            "U 4294967296 AT",
-        ] {
-            assert!(Line::parse(wrong.as_bytes(), &names()).is_none(), "{wrong}");
-        }
-    }
-}
+#[path = "wire_tests.rs"]
+mod tests;

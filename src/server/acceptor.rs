@@ -15,7 +15,7 @@ use futures_lite::future;
 use log::debug;
 
 use super::counters::Refused;
-use super::limits::{ACCEPT_PAUSE_MS, PLACE_LOOK_MS, PLACE_MS_MAX, SILENT_MAX, SILENT_MS_MIN};
+use super::limits::{ACCEPT_PAUSE_MS, PLACE_LOOK_MS, PLACE_MS_MAX, SILENT_MS_MIN};
 use super::notify::Notify;
 use super::shared::{NodeRuntime, Server};
 
@@ -26,8 +26,8 @@ pub(crate) struct Newcomer<S> {
     pub(crate) is_local: bool,
 }
 
-/// Accepts connections and lets `answer` answer each: `most` at a time, and one more from this board. `accept` returns
-/// `None` if it fails.
+/// Accepts connections and lets `answer` answer each: `most` at a time, and one more from this board. At most `silent_max` have not
+/// sent their request. `accept` returns `None` if it fails.
 pub(crate) async fn answer_few<
     R: NodeRuntime,
     S: 'static,
@@ -35,11 +35,11 @@ pub(crate) async fn answer_few<
     D: Future<Output = io::Result<()>> + 'static,
 >(
     server: &'static Server<R>,
-    most: usize,
+    (most, silent_max): (usize, usize),
     accept: impl Fn() -> A,
     answer: impl Fn(S, Ticket) -> D,
 ) {
-    let door = Rc::new(Door { silent: RefCell::default(), places: Cell::new(0), most });
+    let door = Rc::new(Door { silent: RefCell::default(), places: Cell::new(0), most, silent_max });
     loop {
         if let Some(since) = door.full_since() {
             server.runtime.sleep_until(since + Duration::from_millis(SILENT_MS_MIN)).await;
@@ -69,13 +69,15 @@ struct Door {
     /// The number of connections that are being answered.
     places: Cell<usize>,
     most: usize,
+    /// The number of connections that may be without an answer.
+    silent_max: usize,
 }
 
 impl Door {
     /// When the oldest was accepted, if no further one fits.
     fn full_since(&self) -> Option<Instant> {
         let silent = self.silent.borrow();
-        silent.front().filter(|_| silent.len() >= SILENT_MAX).map(|(since, _)| *since)
+        silent.front().filter(|_| silent.len() >= self.silent_max).map(|(since, _)| *since)
     }
 
     fn push_out(&self) {
@@ -151,9 +153,10 @@ impl Drop for Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::limits::SILENT_MAX;
 
     fn door(most: usize) -> Rc<Door> {
-        Rc::new(Door { silent: RefCell::default(), places: Cell::new(0), most })
+        Rc::new(Door { silent: RefCell::default(), places: Cell::new(0), most, silent_max: SILENT_MAX })
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! Bytes that are not UTF-8 are percent-encoded, and so is `%` itself. So two ids never have one text.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+
+use crate::percent;
+use crate::percent::byte_of;
 
 /// The text of an id: `caf%E9` for the bytes of `café` in Latin-1, `50%25` for `50%`.
 #[must_use]
@@ -11,14 +13,7 @@ pub fn encoded(id: &[u8]) -> Cow<'_, str> {
     if let Some(text) = str::from_utf8(id).ok().filter(|text| !text.contains('%')) {
         return Cow::Borrowed(text);
     }
-    let mut text = String::new();
-    for chunk in id.utf8_chunks() {
-        text.push_str(&chunk.valid().replace('%', "%25"));
-        for byte in chunk.invalid() {
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    Cow::Owned(text)
+    Cow::Owned(percent::encoded(id, |c| c != '%'))
 }
 
 /// The id of a text that [`encoded`] made. `None` if a `%` does not begin an encoded byte.
@@ -30,8 +25,7 @@ pub fn decoded(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     let mut id = first.to_vec();
     for part in parts {
         let (digits, rest) = part.split_at_checked(2)?;
-        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        id.push(16 * digit(digits[0])? + digit(digits[1])?);
+        id.push(byte_of(digits)?);
         id.extend_from_slice(rest);
     }
     Some(Cow::Owned(id))

@@ -38,14 +38,24 @@ impl Clock {
     /// Both times, and whether the wall clock is trusted.
     #[must_use]
     pub fn now(&self) -> Now {
-        let mono = self.mono(Instant::now());
-        self.last.set(mono);
+        let mono = self.steady();
         if mono >= self.look_at.get() {
             let right = self.trust.get().holds_now();
             self.trusted.set(right);
             self.look_at.set(if right { Mono::NEVER } else { mono.after_ms(CLOCK_CHECK_MS) });
         }
         Now { mono, wall: wall(), wall_is_trusted: self.trusted.get() }
+    }
+
+    /// The steady time alone. Where the processor has no clock that a program can read, each clock costs a system call.
+    #[must_use]
+    pub fn steady(&self) -> Mono {
+        let steady = Instant::now().saturating_duration_since(self.started);
+        // As `as_millis`, without its 128 bits.
+        let mono =
+            Mono(steady.as_secs().saturating_mul(1_000).saturating_add(u64::from(steady.subsec_millis())));
+        self.last.set(mono);
+        mono
     }
 
     /// The steady time when it was last read: to a turn that has read it, now.
@@ -59,12 +69,6 @@ impl Clock {
         self.trust.set(trust);
         self.trusted.set(trust.holds_now());
         self.look_at.set(if trust == ClockTrust::Auto { Mono(0) } else { Mono::NEVER });
-    }
-
-    fn mono(&self, at: Instant) -> Mono {
-        let steady = at.saturating_duration_since(self.started);
-        // As `as_millis`, without its 128 bits.
-        Mono(steady.as_secs().saturating_mul(1_000).saturating_add(u64::from(steady.subsec_millis())))
     }
 
     /// The instant of a steady time, for a runtime's timers; `None` for [`Mono::NEVER`].

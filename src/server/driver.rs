@@ -17,24 +17,26 @@ use super::client::Client;
 use super::clock::Clock;
 use super::control::Request;
 use super::counters::{Refusals, Refused};
-use super::herd_status::{INQUIRY_MS_MAX, Inquiry, ROUND_MS_MIN};
 use super::limits::{INPUT_BYTES, OUTPUT_BYTES};
 use super::logging::{Printable, lines_lost};
+use super::random::{fill_random, random_words};
 use super::snapshot::record::Snapshots;
 use super::status::{RuntimeStats, Status};
 use super::warn_limit::{KINDS, Kind, WarnLimit};
-use super::{NodeConfig, RunError};
+use super::{NodeConfig, RunError, SecretPlan};
+use crate::places::file::towns::{Rectangle, Town};
 use crate::places::{self, Places};
-use crate::proto::census::Sum;
 use crate::proto::default_node::BoardNode;
-use crate::proto::limits::{AGE_S_MAX, CENSUS_HOP_MS, LINK_LINE_BYTES_MAX, NONCE_BYTES, TABLE_CLIENTS};
+use crate::proto::limits::ANSWER_BYTES_MAX;
 use crate::proto::names::NodeId;
 use crate::proto::node::links::LinkState;
+use crate::proto::node::pull::PULL_BYTES_MAX;
 use crate::proto::node::reload::{Reload, Reloaded};
+use crate::proto::node::secret::Message;
 use crate::proto::node::{PlacesQuery, Seed, SessionId, Setup};
+use crate::proto::noise::connection::Fresh;
 use crate::proto::out::Out;
 use crate::proto::quota::QuotaKey;
-use crate::proto::session::Cut;
 use crate::proto::time::Mono;
 
 /// The buffers that all connections share.
@@ -81,11 +83,11 @@ pub struct Driver {
     pub(super) warnings: WarnLimit<KINDS>,
     refusals: Refusals,
     /// Why neighbours could not be reached, the last time: one each at most.
-    dial_errors: RefCell<Vec<(NodeId, String)>>,
-    addresses: RefCell<Addresses>,
+    pub(super) dial_errors: RefCell<Vec<(NodeId, String)>>,
+    pub(super) addresses: RefCell<Addresses>,
     pub(super) boards: Boards,
     /// The configuration file.
-    file: String,
+    pub(super) file: String,
 }
 
 impl fmt::Debug for Driver {
@@ -110,7 +112,8 @@ impl Driver {
     ///
     /// # Errors
     /// [`RunError::Start`] for a plan that does not come from a checked configuration; [`RunError::System`] without random bytes.
-    pub fn start(memory: &'static mut Memory, plan: &NodeConfig) -> Result<Self, RunError> {
+    pub fn start(memory: &'static mut Memory, plan: &mut NodeConfig) -> Result<Self, RunError> {
+        let secret = plan.secret.take();
         let Memory { node, buffers } = memory;
         let names: Vec<&str> = plan.nodes.iter().map(|node| node.name.as_str()).collect();
         let [a, b, jitter, boot] = random_words()?;
@@ -119,25 +122,26 @@ impl Driver {
             me: plan.me,
             neighbours: &plan.neighbours,
             keys: plan.keys.clone(),
-            capacity: TABLE_CLIENTS,
-            age_s_max: AGE_S_MAX,
+            secrecy: secret.as_ref().map(SecretPlan::secrecy),
+            capacity: plan.settings.clients_max as usize,
+            age_s_max: plan.settings.lifetime_s,
             seed: Seed { hash_key: (a, b), jitter, boot },
         };
         node.start(&setup).map_err(RunError::Start)?;
-        node.set_clients_per_address(plan.clients_per_address);
-        let clock = Clock::start(plan.clock);
+        node.set_clients_per_address(plan.settings.clients_per_address);
+        let clock = Clock::start(plan.settings.clock);
         Ok(Driver {
             node: RefCell::new(node),
             buffers: RefCell::new(buffers),
             clock,
             snapshots: RefCell::default(),
-            places: RefCell::new(Places::start(plan.places.clone())),
+            places: RefCell::new(Places::start(plan.settings.places.clone())),
             warnings: WarnLimit::default(),
             refusals: Refusals::default(),
             dial_errors: RefCell::default(),
             addresses: RefCell::new(Addresses::of(plan)),
             boards: Boards::default(),
-            file: plan.file.clone(),
+            file: plan.settings.file.clone(),
         })
     }
 
@@ -146,17 +150,24 @@ impl Driver {
     ///
     /// # Errors
     /// [`RunError::Start`] for a plan that does not come from a checked configuration of this node; nothing changes then.
-    pub fn reload(&self, plan: &NodeConfig) -> Result<(), RunError> {
+    pub fn reload(&self, plan: &mut NodeConfig) -> Result<(), RunError> {
+        let secret = plan.secret.take();
         let names: Vec<&str> = plan.nodes.iter().map(|node| node.name.as_str()).collect();
-        let reload = Reload { names: &names, neighbours: &plan.neighbours, keys: plan.keys.clone() };
-        self.clock.set_trust(plan.clock);
+        let reload = Reload {
+            names: &names,
+            neighbours: &plan.neighbours,
+            keys: plan.keys.clone(),
+            secrecy: secret.as_ref().map(SecretPlan::secrecy),
+        };
+        self.clock.set_trust(plan.settings.clock);
         let now = self.clock.now();
         let reloaded = self.node.borrow_mut().reload(&now, &reload).map_err(RunError::Start)?;
-        self.node.borrow_mut().set_clients_per_address(plan.clients_per_address);
+        self.node.borrow_mut().set_limits(plan.settings.clients_max as usize, plan.settings.lifetime_s);
+        self.node.borrow_mut().set_clients_per_address(plan.settings.clients_per_address);
         *self.addresses.borrow_mut() = Addresses::of(plan);
         self.boards.forget();
         self.dial_errors.borrow_mut().clear();
-        drop(self.places.replace(Places::start(plan.places.clone())));
+        drop(self.places.replace(Places::start(plan.settings.places.clone())));
         let Reloaded { retained, added, removed, entries_dropped } = reloaded;
         info!("configuration reloaded: {retained} neighbours retained, {added} added, {removed} removed");
         if entries_dropped > 0 {
@@ -182,7 +193,10 @@ impl Driver {
     #[must_use]
     pub fn answer(&self, request: Request, stats: RuntimeStats) -> String {
         let status = self.status_now(stats);
-        if request == Request::Text { status.text() } else { status.json() }
+        match request {
+            Request::Json => status.json(),
+            _ => status.text(request == Request::Verbose),
+        }
     }
 
     /// The node's current status.
@@ -205,47 +219,6 @@ impl Driver {
         );
         status.counters.extend(self.refusals.each());
         status
-    }
-
-    /// Begins a round of an inquiry about the herd. Returns the number of its census.
-    ///
-    /// # Errors
-    /// [`RunError::System`] when the system has no random bytes.
-    pub fn ask_herd(&self, inquiry: &Inquiry) -> Result<u64, RunError> {
-        let [number, ..] = random_words()?;
-        let mut node = self.node.borrow_mut();
-        // An answer from the farthest node of a line passes through all the others.
-        let within_ms = ROUND_MS_MIN + CENSUS_HOP_MS * node.names().len() as u64;
-        let within_ms = within_ms.min(INQUIRY_MS_MAX / 2);
-        node.ask_herd(self.clock.now().mono, number, inquiry.salt, within_ms, inquiry.floor.clone());
-        Ok(number)
-    }
-
-    /// The result of a census, when it is complete.
-    pub fn take_sum(&self, number: u64) -> Option<Sum> {
-        self.node.borrow_mut().take_sum(number)
-    }
-
-    /// A new inquiry about the herd.
-    ///
-    /// # Errors
-    /// [`RunError::System`] when the system has no random bytes.
-    pub fn inquiry(&self) -> Result<Inquiry, RunError> {
-        let [salt, ..] = random_words()?;
-        Ok(Inquiry::new(salt))
-    }
-
-    /// Whether the herd is in sync, by the rounds so far.
-    #[must_use]
-    pub fn is_in_sync(&self, inquiry: &Inquiry) -> bool {
-        inquiry.is_in_sync(self.node.borrow().names().len())
-    }
-
-    /// The answer to a request about the herd.
-    #[must_use]
-    pub fn herd_answer(&self, request: Request, inquiry: &Inquiry) -> String {
-        let outcome = inquiry.outcome(&self.node.borrow(), &self.file);
-        if request == Request::HerdText { outcome.text() } else { outcome.json() }
     }
 
     /// The node's clocks.
@@ -308,11 +281,38 @@ impl Driver {
         let refused = node.counters().iamat_over_quota;
         let done = client.work_off(&mut node, &now, input, output);
         if node.counters().iamat_over_quota != refused {
-            let why = "an address has reached its quota of clients: the node answers updates of more clients but does not store them (raise \
-                       clients_per_address, or list the address in gateways)";
-            self.warnings.warn(Kind::Quota, now.mono, &why);
+            self.warn_of_quota(now.mono, "an address", "list the address in gateways");
         }
         done
+    }
+
+    /// Takes an update of a phone: a line that came with the token of this name, from this address. Gives whether the node
+    /// answered it with an AT line.
+    pub fn phone_line(&self, name: Option<&str>, peer: IpAddr, line: &[u8]) -> bool {
+        let mut node = self.node.borrow_mut();
+        let quota_key = match name {
+            _ if self.addresses.borrow().is_exempt(peer) => QuotaKey::EXEMPT,
+            Some(name) => node.quota_key_of_name(name.as_bytes()),
+            None => node.quota_key(peer),
+        };
+        debug!("phone: {}", Printable(line));
+        let (now, refused) = (self.clock.now(), node.counters().iamat_over_quota);
+        let mut answer = [0; ANSWER_BYTES_MAX];
+        let mut out = Out::new(&mut answer);
+        let _ = node.client_line(&now, quota_key, line, &mut out);
+        debug!("answer to phone: {}", Printable(out.written()));
+        if node.counters().iamat_over_quota != refused {
+            self.warn_of_quota(now.mono, "a name with a phone token", "give each phone a name of its own");
+        }
+        out.written().starts_with(b"AT ")
+    }
+
+    fn warn_of_quota(&self, now: Mono, holder: &str, remedy: &str) {
+        let why = format!(
+            "{holder} has reached its quota of clients: the node answers updates of more clients but does not store them (raise \
+             clients_per_address, or {remedy})"
+        );
+        self.warnings.warn(Kind::Quota, now, &why);
     }
 
     /// Asks for the places of a WHATSAT of a client in this [`lane`](Self::lane). `done` gets the JSON, from another thread or
@@ -321,6 +321,11 @@ impl Driver {
         let (latitude_deg, longitude_deg) = query.position.degrees();
         let (radius_m, items) = (query.radius.metres(), query.items.get());
         self.places.borrow().ask(places::Query { latitude_deg, longitude_deg, radius_m, items }, lane, done);
+    }
+
+    /// Finds the towns of a rectangle: see [`Places::towns`].
+    pub fn ask_towns(&self, area: Rectangle, done: impl FnOnce(Option<Vec<Town>>) + Send + 'static) -> bool {
+        self.places.borrow().towns(area, done)
     }
 
     /// When the next connection to the link port may be accepted.
@@ -339,11 +344,12 @@ impl Driver {
         dialled: Option<NodeId>,
         peer: Option<IpAddr>,
     ) -> Result<Option<SessionId>, RunError> {
-        let mut nonce = [0; NONCE_BYTES];
-        fill_random(&mut nonce)?;
+        let fresh = Fresh::draw(fill_random)?;
         let mut node = self.node.borrow_mut();
-        let id = node.open(self.clock.now().mono, dialled, nonce);
+        let id = node.open(self.clock.steady(), dialled, fresh);
         if let Some(id) = id {
+            // The neighbour was reached, so the last error is over.
+            self.dial_errors.borrow_mut().retain(|(other, _)| Some(*other) != dialled);
             self.boards.open(id, peer);
             let is_neighbours = |peer| self.addresses.borrow().is_neighbours(peer);
             if dialled.is_none() && peer.is_some_and(is_neighbours) {
@@ -353,51 +359,38 @@ impl Driver {
         Ok(id)
     }
 
-    /// A neighbour could not be reached.
-    pub fn dial_failed(&self, node: NodeId, error: &dyn fmt::Display) {
-        self.node.borrow_mut().dial_failed(self.clock.now().mono, node);
-        let mut errors = self.dial_errors.borrow_mut();
-        errors.retain(|(other, _)| *other != node);
-        errors.push((node, error.to_string()));
-        // The node dials a down neighbour for ever. The log has a line when a link comes up or goes down, not for each attempt.
-        debug!("link to {}: {error}", self.name(node));
-    }
-
-    /// A link connection has ended on its own.
-    pub fn link_closed(&self, id: SessionId, why: &dyn fmt::Display) {
-        let mut node = self.node.borrow_mut();
-        let now = self.clock.now().mono;
-        let (peer, unproven) = (node.peer(id), node.awaits_proof_of(id));
-        node.closed(now, id);
-        match (peer, unproven) {
-            (Some(peer), _) => info!("link to {} is down: {why}", name(&node, peer)),
-            (None, Some(alleged)) => self.warnings.warn(
-                Kind::Unproven,
-                now,
-                &format_args!(
-                    "link to {} does not come up: {why} before the handshake was complete (if this repeats, check that both nodes have the same key)",
-                    name(&node, alleged)
-                ),
-            ),
-            (None, None) => debug!("a link connection ended before it was up: {why}"),
-        }
-    }
-
-    /// Works off a link's input. Gives the bytes that are done with; the rest is part of a line.
-    pub fn link_input(&self, id: SessionId, input: &[u8]) -> usize {
+    /// Works off a link's input, which is decrypted in place. Gives the bytes that are done with; the rest is part of a
+    /// message.
+    pub fn link_input(&self, id: SessionId, input: &mut [u8]) -> usize {
         let now = self.clock.now();
         let mut done = 0;
-        while let Some(end) = input[done..].iter().position(|&byte| byte == b'\n') {
-            let line = &input[done..done + end];
-            done += end + 1;
-            debug!("link in: {}", Printable(line));
-            let event = self.node.borrow_mut().link_line(&now, id, line);
+        loop {
+            let mut node = self.node.borrow_mut();
+            let event = match node.take_message(now.mono, id, &mut input[done..]) {
+                Message::Part | Message::Ended => return done,
+                Message::Step(bytes) => {
+                    done += bytes;
+                    continue;
+                }
+                Message::Line(bytes, line) => {
+                    done += bytes;
+                    debug!("link in: {}", Printable(line));
+                    node.link_line(&now, id, line)
+                }
+            };
+            drop(node);
             self.log_event(now.mono, id, event);
         }
-        if input.len() - done > LINK_LINE_BYTES_MAX {
-            self.node.borrow_mut().cut(now.mono, id, Cut::TooLong);
-        }
-        done
+    }
+
+    /// When a link may be read next: see [`Node::read_at`](crate::proto::node::Node::read_at).
+    pub(super) fn read_at(&self, id: SessionId) -> Mono {
+        self.node.borrow().read_at(id)
+    }
+
+    /// The last line of a connection that the node refuses.
+    pub(super) fn refusal(&self, id: SessionId) -> Option<&'static [u8]> {
+        self.node.borrow().refusal(id)
     }
 
     /// Whether the node still knows this connection; if not it has to be closed.
@@ -408,21 +401,16 @@ impl Driver {
 
     /// Writes lines of a link into `output` until there is none or no room for one.
     pub fn pull_link(&self, id: SessionId, output: &mut Out) {
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let mut node = self.node.borrow_mut();
-        while output.room() > LINK_LINE_BYTES_MAX {
-            let before = output.len();
-            if !node.pull(&now, id, output) {
-                return;
-            }
-            debug!("link out: {}", Printable(&output.written()[before..]));
-        }
+        let mut log = |line: &[u8]| debug!("link out: {}", Printable(line));
+        while output.room() >= PULL_BYTES_MAX && node.pull(now, id, output, &mut log) {}
     }
 
     /// A connection could not be accepted. The warning has a rate limit: the error repeats until its cause is removed.
     pub fn accept_failed(&self, member: &str, error: &std::io::Error) {
         self.refusals.count(Refused::Accept);
-        let now = self.clock.now().mono;
+        let now = self.clock.steady();
         self.warnings.warn(Kind::Accept, now, &format_args!("{member}: cannot accept a connection: {error}"));
     }
 
@@ -450,7 +438,7 @@ impl Driver {
     /// update, until there is none.
     pub fn take_work(&self) -> Option<Work> {
         let mut node = self.node.borrow_mut();
-        let now = self.clock.now().mono;
+        let now = self.clock.steady();
         if let Some((id, ended)) = node.take_cut() {
             self.log_cut(&node, now, &ended);
             return Some(Work::Cut(id));
@@ -473,28 +461,4 @@ impl Driver {
     pub(super) fn name(&self, node: NodeId) -> String {
         name(&self.node.borrow(), node)
     }
-}
-
-fn fill_random(bytes: &mut [u8]) -> Result<(), RunError> {
-    random(bytes).map_err(|error| RunError::System { what: "random bytes", error })
-}
-
-#[cfg(target_os = "linux")]
-fn random(bytes: &mut [u8]) -> std::io::Result<()> {
-    let filled = rustix::rand::getrandom(&mut *bytes, rustix::rand::GetRandomFlags::empty())?;
-    // The kernel gives up to 256 bytes in one piece (getrandom(2)).
-    debug_assert_eq!(filled, bytes.len());
-    Ok(())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn random(bytes: &mut [u8]) -> std::io::Result<()> {
-    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, bytes)
-}
-
-fn random_words() -> Result<[u64; 4], RunError> {
-    let mut bytes = [0; 32];
-    fill_random(&mut bytes)?;
-    let word = |i: usize| u64::from_le_bytes(bytes[8 * i..8 * i + 8].try_into().expect("eight bytes"));
-    Ok([word(0), word(1), word(2), word(3)])
 }

@@ -5,12 +5,18 @@
 use super::control::CONTROLS_MAX;
 use super::http::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX};
 use super::limits::{
-    CLIENTS_MAX, INPUT_BYTES, LISTEN_BACKLOG, LOCAL_SUBSCRIBERS_MAX, LOG_LINE_BYTES_MAX, LOOK_BYTES_MAX,
-    OUTPUT_BYTES, REPEATED_BYTES_MAX, RING_BYTES, SILENT_MAX, SUBSCRIBERS_MAX, UNREAD_BYTES_MAX,
+    CLIENTS_MAX, HANDSHAKE_QUEUE_MAX, INPUT_BYTES, LISTEN_BACKLOG, LOCAL_SUBSCRIBERS_MAX, LOG_LINE_BYTES_MAX,
+    LOOK_BYTES_MAX, NEIGHBOUR_ADDRESSES_MAX, OUTPUT_BYTES, REPEATED_BYTES_MAX, RING_BYTES, SILENT_MAX,
+    SUBSCRIBERS_MAX, UNREAD_BYTES_MAX,
+};
+use super::phones::{
+    BATCH_DEVICES_MAX, FRIENDS_MAX, PHONE_HEAD_BYTES_MAX, PHONE_JSON_DEPTH_MAX, PHONE_LARGE_BODY_BYTES_MAX,
+    PHONES_MAX,
 };
 use super::snapshot::CHUNK_ENTRIES;
 use super::snapshot::format::{ENTRIES_MAX, LINE_BYTES_MAX};
 use super::warn_limit::KINDS;
+use crate::config::PHONE_TOKENS_MAX;
 use crate::places::pool::cache::{CACHE_BYTES, CACHE_ENTRIES, CACHE_ENTRY_BYTES};
 use crate::places::{
     DEPTH_MAX, LOOKUPS_MAX, PLACES_QUEUE_MAX, PLACES_UPSTREAM_QUEUE_MAX, UPSTREAM_BODY_BYTES_MAX,
@@ -43,12 +49,12 @@ const fn limit(what: &'static str, limit: usize, bytes: usize, when_full: &'stat
 /// Every limit of a node, largest concern first.
 pub const LIMITS: &[Limit] = &[
     limit(
-        "clients in the table (HERD_TABLE_CLIENTS)",
+        "clients in the table (HERD_TABLE_CLIENTS, clients_max)",
         TABLE_CLIENTS,
         TABLE_CLIENTS * (ENTRY_BYTES + SLOT_BYTES),
         "the entry of the smallest rank is evicted; an update below it is refused",
     ),
-    limit("seconds an entry lives", AGE_S_MAX as usize, 0, "it expires"),
+    limit("seconds an entry lives (lifetime_s)", AGE_S_MAX as usize, 0, "it expires"),
     limit("client connections", CLIENTS_MAX, 0, "the one longest without an answer is disconnected"),
     limit(
         "bytes of unread answers, all clients",
@@ -104,6 +110,20 @@ pub const LIMITS: &[Limit] = &[
         "the rest is sent in the next",
     ),
     limit("bytes of the head of an HTTP request", HTTP_HEAD_BYTES_MAX, 0, "answered by 431"),
+    limit("connections of phones", PHONES_MAX, 0, "the oldest that has not sent its request is disconnected"),
+    limit(
+        "waiting steps of TLS handshakes",
+        HANDSHAKE_QUEUE_MAX,
+        0,
+        "further connections wait to send theirs",
+    ),
+    limit("bytes of the head of a phone's request", PHONE_HEAD_BYTES_MAX, 0, "answered by 431"),
+    limit("bytes of the body of a phone's request", PHONE_LARGE_BODY_BYTES_MAX, 0, "answered by 413"),
+    limit("such bodies over 8 KB at once", 1, PHONE_LARGE_BODY_BYTES_MAX, "the next waits 4 s, then 503"),
+    limit("nesting depth of a phone's JSON", PHONE_JSON_DEPTH_MAX, 0, "answered, not used"),
+    limit("devices of a batch of points", BATCH_DEVICES_MAX, 0, "points of further devices are not used"),
+    limit("friends in an answer to a phone (friends)", FRIENDS_MAX, 0, "the newest are sent"),
+    limit("names with a token number (phone_tokens)", PHONE_TOKENS_MAX, 0, "the configuration is refused"),
     limit("censuses at once", CENSUSES_MAX, 0, "the node takes no part in a further one"),
     limit(
         "waiting queries for places",
@@ -125,6 +145,13 @@ pub const LIMITS: &[Limit] = &[
     limit("cached answers", CACHE_ENTRIES, CACHE_BYTES, "the oldest is evicted"),
     limit("bytes of a cached answer", CACHE_ENTRY_BYTES, 0, "a longer one is not cached"),
     limit("nodes of a configuration", NODES_MAX, 0, "the configuration is refused"),
+    limit("name look-ups of neighbours at once", 1, 0, "they wait for each other; after 30 s the dial fails"),
+    limit(
+        "addresses of a neighbour's host name",
+        NEIGHBOUR_ADDRESSES_MAX,
+        0,
+        "a dial does not try further ones",
+    ),
     limit("neighbours of a node", NEIGHBOURS_MAX, 0, "the configuration is refused"),
     limit(
         "link connections, unauthenticated ones included",
@@ -132,6 +159,7 @@ pub const LIMITS: &[Limit] = &[
         0,
         "the oldest unauthenticated one is closed after 100 ms; until then newcomers wait",
     ),
+    limit("updates of a neighbour in a second", 4 * TABLE_CLIENTS, 0, "they are read later"),
     limit("bytes of a link line", LINK_LINE_BYTES_MAX, 0, "the link is closed and dialled again"),
     limit(
         "bytes of a log line",

@@ -1,6 +1,7 @@
 //! The limits of the server: buffers, connections, times. The core's are in [`crate::proto::limits`].
 
-use crate::proto::limits::{ANSWER_BYTES_MAX, CLIENT_LINE_BYTES_MAX, LINK_LINE_BYTES_MAX};
+use crate::proto::limits::{ANSWER_BYTES_MAX, CLIENT_LINE_BYTES_MAX};
+use crate::proto::node::pull::PULL_BYTES_MAX;
 
 /// Client connections at once. When full, a new connection closes the one whose last whole command is
 /// oldest.
@@ -14,15 +15,15 @@ pub const DESCRIPTORS_BESIDE_CLIENTS: u64 = 128;
 pub const READ_BYTES: usize = 4096;
 
 /// The shared input buffer: what was left of the last read, and one read more.
-pub const INPUT_BYTES: usize = READ_BYTES
-    + if CLIENT_LINE_BYTES_MAX > LINK_LINE_BYTES_MAX { CLIENT_LINE_BYTES_MAX } else { LINK_LINE_BYTES_MAX };
+pub const INPUT_BYTES: usize =
+    READ_BYTES + if CLIENT_LINE_BYTES_MAX > PULL_BYTES_MAX { CLIENT_LINE_BYTES_MAX } else { PULL_BYTES_MAX };
 
 /// The shared output buffer: all answers to one read, as a rule; what does not fit goes in a second write.
 pub const OUTPUT_BYTES: usize = 16 * 1024;
 // A line that fills the input is copied into its answer.
 const _: () = assert!(OUTPUT_BYTES >= 2 * (INPUT_BYTES + 3));
 const _: () = assert!(OUTPUT_BYTES >= 2 * ANSWER_BYTES_MAX);
-const _: () = assert!(OUTPUT_BYTES > LINK_LINE_BYTES_MAX);
+const _: () = assert!(OUTPUT_BYTES > PULL_BYTES_MAX);
 
 /// Answers that clients have not read yet, over all connections, in bytes. When full, the client is
 /// closed whose socket has taken no bytes for the longest time.
@@ -53,6 +54,14 @@ pub const LOG_LINE_BYTES_MAX: usize = 4096;
 /// Longest wait for a dialled connection, in milliseconds.
 pub const CONNECT_MS_MAX: u64 = 5_000;
 
+/// Longest wait for the addresses of a neighbour's host name, in milliseconds. The C library's own limit is 30 s with three name
+/// servers.
+pub const LOOK_UP_MS_MAX: u64 = 30_000;
+/// A look-up that waits for another one checks after so long whether that has ended, in milliseconds.
+pub const LOOK_UP_TURN_MS: u64 = 50;
+/// Addresses of a neighbour's host name that a dial tries; it ignores further ones.
+pub const NEIGHBOUR_ADDRESSES_MAX: usize = 8;
+
 /// Pause after a connection could not be accepted (no descriptors are left, say), in milliseconds.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
 
@@ -66,6 +75,10 @@ pub const SILENT_MAX: usize = 64;
 pub const PLACE_MS_MAX: u64 = 1_000;
 /// It is looked so often whether others were answered, in milliseconds.
 pub const PLACE_LOOK_MS: u64 = 20;
+
+/// Steps of TLS handshakes that wait for the thread that computes them. Further ones wait before the queue: a connection
+/// has one.
+pub const HANDSHAKE_QUEUE_MAX: usize = 16;
 
 /// A clock that is not yet trusted is looked at again after so long, in milliseconds.
 pub const CLOCK_CHECK_MS: u64 = 5_000;

@@ -19,8 +19,10 @@ use log::{debug, warn};
 
 use super::driver::Work;
 use super::limits::{ACCEPT_PAUSE_MS, CONNECT_MS_MAX, LINK_SEND_BUFFER_BYTES, TURN_READS};
+use super::look_up::look_up;
 use super::notify::Notify;
 use super::shared::{NodeRuntime, Server};
+use crate::config::Endpoint;
 use crate::proto::names::NodeId;
 use crate::proto::node::SessionId;
 use crate::proto::out::Out;
@@ -66,32 +68,51 @@ pub(crate) async fn accept<R: NodeRuntime>(server: &'static Server<R>, listener:
     }
 }
 
-/// Dials a neighbour once.
+/// Dials a neighbour once: the first of its addresses that answers.
 async fn dial<R: NodeRuntime>(server: &'static Server<R>, node: NodeId) {
     let generation = server.generation.get();
-    let address: SocketAddr = server.plan.borrow().nodes[node.index()].links;
-    if address.ip().is_unspecified() {
+    // The configuration was read again meanwhile: the number is another node's then, or none's.
+    let is_over = || server.generation.get() != generation;
+    let links = server.plan.borrow().nodes[node.index()].links.clone();
+    let found = match &links {
         // It listens on a wildcard, so the address of its board is unknown: it has to dial.
-        server.driver.dial_failed(node, &"its links address is a wildcard, so it must dial");
-        server.work();
+        links if links.is_wildcard() => Err("its links address is a wildcard, so it must dial".to_owned()),
+        Endpoint::Address(address) => Ok(vec![*address]),
+        // Rare, so it costs a herd of addresses no memory.
+        Endpoint::Name(name) => Box::pin(look_up(server, name)).await,
+    };
+    if is_over() {
         return;
     }
+    let is_named = links.host().is_some();
+    if is_named {
+        server.driver.looked_up(node, &found);
+    }
+    let mut failed = found.as_ref().err().cloned().unwrap_or_default();
+    for address in found.unwrap_or_default() {
+        let connected = connect(server, address).await;
+        if is_over() {
+            return;
+        }
+        match connected {
+            Ok(stream) => return start(server, stream, address.ip(), Some(node)),
+            Err(error) if is_named => failed = format!("{address}: {error}"),
+            Err(error) => failed = error.to_string(),
+        }
+    }
+    server.driver.dial_failed(node, failed);
+    server.work();
+}
+
+async fn connect<R: NodeRuntime>(
+    server: &'static Server<R>,
+    address: SocketAddr,
+) -> io::Result<R::TcpStream> {
     let in_time = async {
         server.sleep_ms(CONNECT_MS_MAX).await;
         Err(io::Error::new(ErrorKind::TimedOut, "no answer"))
     };
-    let connected = or(server.runtime.connect(address), in_time).await;
-    if server.generation.get() != generation {
-        // The configuration was read again meanwhile: the number is another node's now, or none's.
-        return;
-    }
-    match connected {
-        Ok(stream) => start(server, stream, address.ip(), Some(node)),
-        Err(error) => {
-            server.driver.dial_failed(node, &error);
-            server.work();
-        }
-    }
+    or(server.runtime.connect(address), in_time).await
 }
 
 /// Hands a connection to the node and gives it a task.
@@ -107,7 +128,7 @@ fn start<R: NodeRuntime>(
     match server.driver.open_link(dialled, Some(peer)) {
         Ok(None) => debug!("a dialled connection is closed: the link came up meanwhile"),
         Ok(Some(id)) => {
-            // An old connection may have had to make way for this one.
+            // The node may have closed an old connection for this one.
             server.work();
             let writer = Rc::new(Notify::default());
             writer.wake();
@@ -117,7 +138,7 @@ fn start<R: NodeRuntime>(
         Err(error) => {
             warn!("a link could not be opened: {error}");
             if let Some(node) = dialled {
-                server.driver.dial_failed(node, &error);
+                server.driver.dial_failed(node, error.to_string());
             }
             server.work();
         }
@@ -168,6 +189,7 @@ impl<R: NodeRuntime> Link<R> {
                 Ok(Read::Ended) => return Ended::ByPeer,
                 Ok(read) => {
                     self.server.work();
+                    self.keep_pace().await;
                     turns = turns.wrapping_add(1);
                     if matches!(read, Read::Full) || turns.is_multiple_of(TURN_READS) {
                         // A neighbour that always has more must not hold up the others.
@@ -176,6 +198,16 @@ impl<R: NodeRuntime> Link<R> {
                 }
                 Err(error) => return Ended::ByError(error),
             }
+        }
+    }
+
+    /// Waits until the neighbour may be read again.
+    async fn keep_pace(&self) {
+        let at = self.server.driver.read_at(self.id);
+        if let Some(instant) = self.server.driver.clock().instant(at)
+            && instant > Instant::now()
+        {
+            self.server.runtime.sleep_until(instant).await;
         }
     }
 
@@ -190,10 +222,14 @@ impl<R: NodeRuntime> Link<R> {
         }
         buffers.input[..held].copy_from_slice(rest);
         let is_full = held + read == buffers.input.len();
-        let input = &buffers.input[..held + read];
+        let input = &mut buffers.input[..held + read];
         let done = driver.link_input(self.id, input);
         // A part that is longer than any line belongs to a connection that was just cut.
         let stays = driver.is_open(self.id);
+        if let Some(line) = driver.refusal(self.id) {
+            // Best effort: without it the other end's log does not know the reason.
+            let _ = poll_write(&self.stream, context, &[line, b"\n"].concat());
+        }
         *rest = if stays { input[done..].into() } else { Box::default() };
         Poll::Ready(Ok(if is_full { Read::Full } else { Read::Some }))
     }

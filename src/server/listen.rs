@@ -2,9 +2,12 @@
 //!
 //! Independent of runtimes: sockets are std's and do not block.
 
-use std::net::{SocketAddr, TcpListener};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::Duration;
 
 use log::{info, warn};
+use rustix::io::Errno;
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -15,12 +18,25 @@ use super::limits::{
 };
 use super::service::{CLIENTS, Service};
 
+/// How often a port is tried that a stored listener had, with such a pause: while the node starts, or in a reload that moves its
+/// listener. A reload waits on the thread that serves clients, so clients wait for up to two seconds then.
+const STORED_TRIES: u32 = 100;
+/// See [`STORED_TRIES`].
+const STORED_PAUSE: Duration = Duration::from_millis(20);
+
 /// Listens on an address, with the listener that the service manager has stored if there is one.
 ///
 /// # Errors
 /// [`RunError::Bind`], which names `member` of the configuration.
 pub fn listen(service: &Service, member: &'static str, address: SocketAddr) -> Result<TcpListener, RunError> {
-    let bound = service.take_stored(address).map_or_else(|| TcpListener::bind(address), Ok);
+    let taken = |address| service.take_stored(address).map_or_else(|| bind(service, member, address), Ok);
+    let bound = taken(address).or_else(|error| match address {
+        // A machine without IPv6 has IPv4's wildcard alone.
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() && is_without_ipv6(&error) => {
+            taken((Ipv4Addr::UNSPECIFIED, v6.port()).into())
+        }
+        _ => Err(error),
+    });
     let bound = bound.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
     let listener = bound.map_err(|error| RunError::Bind { member, address, error })?;
     service.keep(member, &listener);
@@ -34,6 +50,30 @@ pub fn listen(service: &Service, member: &'static str, address: SocketAddr) -> R
         let _ = set_socket_recv_buffer_size(&listener, CLIENT_RECEIVE_BUFFER_BYTES);
     }
     Ok(listener)
+}
+
+fn is_without_ipv6(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error())
+        || error.kind() == io::ErrorKind::AddrNotAvailable
+}
+
+/// Binds an address. A stored listener of another configuration may hold its port, as 192.168.1.11:9001 does for `[::]:9001`; it
+/// goes first, and the service manager takes a moment for that. So does the address of before a reload that failed.
+fn bind(service: &Service, member: &'static str, address: SocketAddr) -> io::Result<TcpListener> {
+    let mut bound = TcpListener::bind(address);
+    let is_in_use = |bound: &io::Result<TcpListener>| {
+        bound.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+    };
+    if is_in_use(&bound) && service.let_go(member, address.port()) {
+        for _ in 0..STORED_TRIES {
+            bound = TcpListener::bind(address);
+            if !is_in_use(&bound) {
+                break;
+            }
+            std::thread::sleep(STORED_PAUSE);
+        }
+    }
+    bound
 }
 
 /// Raises the descriptor limit for one descriptor per client. Returns the number of clients that it allows.

@@ -12,8 +12,10 @@
 //!
 //! No format, at any level, shows records of crates that handle keys.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::{IsTerminal, StderrLock, Write};
+use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,9 +24,11 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use simple_logger::SimpleLogger;
 
+use super::client_id;
 use super::json::Json;
 use super::limits::LOG_LINE_BYTES_MAX;
 use crate::places::is_secret_target;
+use crate::proto::limits::CLIENT_ID_BYTES_MAX;
 
 /// Lines lost since the start.
 static LOST: AtomicU64 = AtomicU64::new(0);
@@ -45,7 +49,7 @@ pub enum LogFormat {
     Journal,
     /// Time, level and words.
     Text,
-    /// One JSON object per line: `time`, `level`, `node`, `message`.
+    /// One JSON object per line: `time`, `level`, `node`, `message`; about a client also `client` and `id`.
     Json,
 }
 
@@ -61,6 +65,39 @@ impl LogFormat {
 
 /// The node that this process runs, for lines of JSON.
 static NODE: OnceLock<String> = OnceLock::new();
+
+/// The target of records about a client. As JSON they have members for the client that [`set_client`] and [`set_id`] name.
+pub(super) const CLIENT: &str = "herd::client";
+
+thread_local! {
+    /// Where the client of this thread's next records is, where lines are logged.
+    static PEER: Cell<Option<SocketAddr>> = const { Cell::new(None) };
+    /// The id in its line, and the length of it; 0 for none.
+    static ID: Cell<([u8; CLIENT_ID_BYTES_MAX], usize)> = const { Cell::new(([0; CLIENT_ID_BYTES_MAX], 0)) };
+}
+
+/// Sets the client that the next records of this thread are about.
+pub(super) fn set_client(address: Option<SocketAddr>) {
+    PEER.set(address);
+    ID.set(([0; CLIENT_ID_BYTES_MAX], 0));
+}
+
+/// Sets the id in the line of that client. A longer id than is valid counts as none.
+pub(super) fn set_id(id: Option<&[u8]>) {
+    let id = id.filter(|id| id.len() <= CLIENT_ID_BYTES_MAX).unwrap_or_default();
+    let mut bytes = [0; CLIENT_ID_BYTES_MAX];
+    bytes[..id.len()].copy_from_slice(id);
+    ID.set((bytes, id.len()));
+}
+
+/// The client as the text of records names it.
+pub(super) struct Peer;
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        PEER.get().map_or(Ok(()), |address| write!(f, " {address}"))
+    }
+}
 
 /// Sends the log of this node to standard error, down to `level`.
 ///
@@ -249,6 +286,15 @@ fn json_line(unix_ms: u64, record: &Record) -> String {
         if let Some(node) = NODE.get() {
             json.text("node", node);
         }
+        if record.target() == CLIENT {
+            if let Some(address) = PEER.get() {
+                json.text("client", &address.to_string());
+            }
+            let (id, length) = ID.get();
+            if length > 0 {
+                json.text("id", &client_id::encoded(&id[..length]));
+            }
+        }
         json.text("message", message);
         json.finish().trim_end().to_owned()
     };
@@ -291,7 +337,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_those_of_the_calendar() {
+    fn dates_match_the_calendar() {
         // By date(1): date -u -d @SECONDS.
         for (seconds, date) in [
             (0, "1970-01-01T00:00:00.000Z"),
@@ -305,6 +351,31 @@ mod tests {
         ] {
             assert_eq!(Rfc3339(seconds * 1000).to_string(), date);
         }
+    }
+
+    #[test]
+    fn a_line_about_a_client_has_its_address_and_id() {
+        let members = |target: &str| {
+            let line = json_line(7, &Record::builder().target(target).args(format_args!("x")).build());
+            let read: serde_json::Value = serde_json::from_str(&line).expect("it is JSON");
+            (read["client"].as_str().map(str::to_owned), read["id"].as_str().map(str::to_owned))
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(members(CLIENT), (None, None));
+        set_client("127.0.0.1:7".parse().ok());
+        assert_eq!(members(CLIENT), (text("127.0.0.1:7"), None));
+        let longest = "x".repeat(CLIENT_ID_BYTES_MAX);
+        for (id, shown) in
+            [("kiwi", text("kiwi")), (&longest, text(&longest)), (&format!("{longest}x"), None)]
+        {
+            set_id(Some(id.as_bytes()));
+            assert_eq!(members(CLIENT), (text("127.0.0.1:7"), shown));
+        }
+        set_id(Some(b"caf\xe9"));
+        assert_eq!(members(CLIENT).1, text("caf%E9"));
+        assert_eq!(members("herd::server"), (None, None));
+        set_client("[::1]:7".parse().ok());
+        assert_eq!(members(CLIENT), (text("[::1]:7"), None));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use std::fmt::{Display, Write as _};
 
 use super::counters::Refusals;
+use super::phones::{FORMATS, IGNORED, PhoneStats, REJECTED};
 use super::status::{RuntimeStats, Status};
 use crate::proto::counters::Counters;
 
@@ -94,6 +95,7 @@ fn connections(text: &mut Text, stats: &RuntimeStats) {
         stats.http_denied,
     );
     text.counter("herd_http_refused", "Malformed HTTP requests.", stats.http_refused);
+    phones(text, &stats.phones);
     text.gauge("herd_event_subscribers", "Open event streams.", stats.subscribers);
     text.counter(
         "herd_event_subscribers_lost",
@@ -110,6 +112,24 @@ fn connections(text: &mut Text, stats: &RuntimeStats) {
         "Log lines dropped because the log could not be written.",
         stats.log_lines_lost,
     );
+}
+
+fn phones(text: &mut Text, stats: &PhoneStats) {
+    let mut family = |name: &str, help: &str, label: &str, values: &[&str], counts: &[u64]| {
+        text.family(name, "counter", help);
+        for (value, count) in values.iter().zip(counts) {
+            text.sample(&format!("{name}_total"), &[(label, value)], count);
+        }
+    };
+    family("herd_phone_updates", "Updates of phones, by format.", "format", &FORMATS, &stats.updates);
+    family(
+        "herd_phone_rejected",
+        "Reports of phones that were refused.",
+        "reason",
+        &REJECTED,
+        &stats.rejected,
+    );
+    family("herd_phone_ignored", "Points of phones that were not used.", "reason", &IGNORED, &stats.ignored);
 }
 
 fn links(text: &mut Text, status: &Status) {

@@ -5,6 +5,7 @@
 
 mod acceptor;
 mod addresses;
+mod answer;
 mod boards;
 pub mod budget;
 pub mod client;
@@ -17,6 +18,7 @@ pub mod events;
 pub mod footprint;
 pub mod herd_status;
 pub mod http;
+pub mod iamat;
 pub mod json;
 pub mod limits;
 mod link_log;
@@ -24,26 +26,33 @@ mod link_table;
 mod links;
 pub mod listen;
 pub mod logging;
+mod look_up;
 pub mod metrics;
 pub mod notify;
+pub mod phones;
+mod random;
 mod run;
 pub mod runtime;
 pub mod service;
 pub mod shared;
 pub mod snapshot;
 pub mod status;
+mod target;
+#[cfg_attr(not(feature = "tls"), path = "plain.rs")]
+mod tls;
 pub mod token;
 pub mod warn_limit;
 
 pub use run::run;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use crate::config::ClockTrust;
-use crate::places;
+use crate::config::{Endpoint, NodeSettings};
 use crate::proto::auth::Keys;
 use crate::proto::node::StartError;
+use crate::proto::node::secret::{Mode, PublicKeys, Secrecy};
+use crate::proto::noise::key_pair::KeyPair;
 
 /// One node of the herd, as the others see it.
 #[derive(Clone, Debug)]
@@ -52,10 +61,12 @@ pub struct Address {
     pub name: String,
     /// Where it listens to clients.
     pub clients: SocketAddr,
-    /// Where it listens to its neighbours.
-    pub links: SocketAddr,
+    /// Where its neighbours dial it.
+    pub links: Endpoint,
     /// Where it serves HTTP, if anywhere.
     pub http: Option<SocketAddr>,
+    /// Where it takes reports of phones, if anywhere.
+    pub phones: Option<SocketAddr>,
 }
 
 /// One node's part of a checked configuration.
@@ -65,28 +76,37 @@ pub struct NodeConfig {
     pub nodes: Vec<Address>,
     /// This node's place in `nodes`.
     pub me: usize,
+    /// Where this node listens to its neighbours.
+    pub listen: SocketAddr,
     /// The neighbours' places in `nodes`, rising.
     pub neighbours: Vec<usize>,
     /// All edges of the configuration, for subscribers over HTTP; empty without an HTTP listener.
     pub edges: Vec<(u16, u16)>,
     /// The herd's keys; none only where every address is loopback.
     pub keys: Option<Keys>,
-    /// Whether the wall clock is known to be right.
-    pub clock: ClockTrust,
-    /// How many clients one address may hold in the table.
-    pub clients_per_address: u32,
-    /// Addresses that many clients share, and that have no quota.
-    pub gateways: Vec<IpAddr>,
-    /// Whether every address of the configuration is loopback: then clients have no quota.
-    pub is_loopback: bool,
-    /// The time between two snapshots, in seconds; none are written if none.
-    pub snapshot_s: Option<u32>,
-    /// Where places come from.
-    pub places: places::Settings,
-    /// The configuration file, as a person finds it again.
-    pub file: String,
+    /// What secret links need; none for signed ones. The node takes it when it starts or reloads.
+    pub secret: Option<SecretPlan>,
+    /// What applies to every node.
+    pub settings: NodeSettings,
     /// Another process holds this node's standard input open as long as it is to run.
     pub supervised: bool,
+}
+
+/// What a node needs for secret links.
+#[derive(Debug)]
+pub struct SecretPlan {
+    /// Which links it dials and accepts.
+    pub mode: Mode,
+    /// Its key pair.
+    pub pair: KeyPair,
+    /// The public keys of all nodes, in the order of their names.
+    pub public_keys: Vec<PublicKeys>,
+}
+
+impl SecretPlan {
+    pub(crate) fn secrecy(&self) -> Secrecy<'_> {
+        Secrecy { mode: self.mode, pair: &self.pair, public_keys: &self.public_keys }
+    }
 }
 
 /// Reads the configuration again; the error is a message. Runs on the node's own thread and blocks it: a configuration

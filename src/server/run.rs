@@ -1,7 +1,7 @@
 //! Runs a node: its listeners, its timer, its messages to the service manager, and its signals.
 
 use std::future::{Future, pending};
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,11 @@ use super::control::Control;
 use super::counters::Refused;
 use super::limits::{LISTEN_BACKLOG, STATUS_FIRST_MS};
 use super::runtime::Signal;
-use super::service::{CLIENTS, LINKS};
+use super::service::{CLIENTS, LINKS, PHONES};
 use super::shared::{NodeRuntime, Server};
-use super::{NodeConfig, ReloadFn, RunError, client, control, http, links, snapshot};
+use super::tls::Tls;
+use super::{NodeConfig, ReloadFn, RunError, client, control, http, links, phones, snapshot};
+use crate::config::Endpoint;
 
 /// Runs the node until SIGTERM, SIGINT, or, for a supervised node, the end of standard input. On SIGHUP the node
 /// applies the plan that `reread` returns.
@@ -31,22 +33,24 @@ pub fn run<R: NodeRuntime>(plan: NodeConfig, reread: ReloadFn) -> Result<(), Run
 
 /// Runs the node from its listeners to its last snapshot.
 async fn life<R: NodeRuntime>(server: &'static Server<R>) -> Result<(), RunError> {
-    let (me, supervised) = {
+    let (me, links, supervised) = {
         let plan = server.plan.borrow();
-        (plan.nodes[plan.me].clone(), plan.supervised)
+        (plan.nodes[plan.me].clone(), plan.listen, plan.supervised)
     };
     snapshot::keep(server).await;
     server.driver.take_snapshot();
-    server.listen(Some(me.clients), Some(me.links)).await?;
+    server.listen(Some(me.clients), Some(links)).await?;
     let stopped = until_stopped(server, supervised)?;
     server.start(keep_time(server));
     server.start(keep_told(server));
     server.start(keep_map(server));
     // Removed when the node stops.
     let _control = server.control(&me.name);
+    server.start_tls()?;
     server.listen_http(me.http).await?;
+    server.listen_phones(me.phones).await?;
     let clients = server.reachable(me.clients);
-    info!("{} listens to clients on {clients} and to its neighbours on {}", me.name, me.links);
+    info!("{} listens to clients on {clients} and to its neighbours on {links}", me.name);
     server.work();
     server.service.ready(server.driver.status());
     let why = stopped.await;
@@ -64,7 +68,7 @@ fn until_stopped<R: NodeRuntime>(
     let system = |what| move |error| RunError::System { what, error };
     let mut wanted = vec![Signal::Terminate, Signal::Interrupt];
     // On a terminal, SIGHUP means that the terminal is closed, and ends the node.
-    if !std::io::stderr().is_terminal() {
+    if !io::stderr().is_terminal() {
         wanted.push(Signal::Reload);
     }
     let mut signals = server.runtime.signals(&wanted).map_err(system("signals"))?;
@@ -146,24 +150,53 @@ impl<R: NodeRuntime> Server<R> {
         let (bound, listener) = listener.map_err(|error| RunError::Bind { member, address, error })?;
         let name =
             self.driver.with_node(|node| String::from_utf8_lossy(node.names().name(node.me())).into_owned());
-        let address = self.reachable(address);
+        let (address, scheme) = (self.reachable(address), self.scheme());
         if cfg!(feature = "page") {
-            info!("{name} serves its page at http://{address}/ and its metrics at /metrics");
+            info!("{name} serves its page at {scheme}://{address}/ and its metrics at /metrics");
         } else {
-            info!("{name} serves its metrics at http://{address}/metrics");
+            info!("{name} serves its metrics at {scheme}://{address}/metrics");
         }
         let task = self.runtime.spawn(http::serve(self, bound, listener));
         self.listeners.borrow_mut().http = Some(task);
         Ok(())
     }
 
-    /// The address that other machines open: a wildcard becomes the host of this node's links.
-    fn reachable(&self, mut address: SocketAddr) -> SocketAddr {
-        let plan = self.plan.borrow();
-        if address.ip().is_unspecified() {
-            address.set_ip(plan.nodes[plan.me].links.ip());
+    /// Takes reports of phones on this address, instead of the one before, if on any.
+    async fn listen_phones(&'static self, address: Option<SocketAddr>) -> Result<(), RunError> {
+        let old = self.listeners.borrow_mut().phones.take();
+        if old.is_some() && address.is_none() {
+            self.service.drop_stored(PHONES);
         }
-        address
+        end::<R>(old).await;
+        // Left out of a program without the feature; the configuration is refused there.
+        let Some(address) = address.filter(|_| cfg!(feature = "phones")) else { return Ok(()) };
+        let listener = self.listener(PHONES, address)?;
+        info!("phones report to {}://{}", self.scheme(), self.reachable(address));
+        let task = self.runtime.spawn(phones::serve(self, listener));
+        self.listeners.borrow_mut().phones = Some(task);
+        Ok(())
+    }
+
+    /// Reads the certificate of `http` and `phones`, if they speak TLS.
+    fn start_tls(&self) -> Result<(), RunError> {
+        let loaded = Tls::load(self.plan.borrow().settings.tls.as_ref(), true);
+        self.tls.replace(
+            loaded.map_err(|error| RunError::System {
+                what: "tls",
+                error: io::Error::other(error.to_string()),
+            })?,
+        );
+        Ok(())
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.tls.is_on() { "https" } else { "http" }
+    }
+
+    /// The address that other machines open: a wildcard becomes the host of this node's links.
+    fn reachable(&self, address: SocketAddr) -> Endpoint {
+        let plan = self.plan.borrow();
+        plan.nodes[plan.me].links.reach(address)
     }
 
     /// Answers status requests from this board.
@@ -175,26 +208,36 @@ impl<R: NodeRuntime> Server<R> {
 
     /// Applies the configuration as it is now. On an error the old one stays in force.
     async fn reload(&'static self) -> Result<(), String> {
-        let plan = (self.reread)()?;
-        let (old, new) = {
+        let mut plan = (self.reread)()?;
+        let certificate =
+            Tls::load(plan.settings.tls.as_ref(), false).map_err(|error| format!("tls: {error}"))?;
+        let old_certificate = self.tls.replace(certificate);
+        let (old, new, old_links) = {
             let old = self.plan.borrow();
-            (old.nodes[old.me].clone(), plan.nodes[plan.me].clone())
+            (old.nodes[old.me].clone(), plan.nodes[plan.me].clone(), old.listen)
         };
         let clients = (old.clients != new.clients).then_some(new.clients);
-        let links = (old.links != new.links).then_some(new.links);
+        let links = (old_links != plan.listen).then_some(plan.listen);
         let mut listening = self.listen(clients, links).await.map_err(|error| error.to_string());
         if listening.is_ok() && old.http != new.http {
             listening = self.listen_http(new.http).await.map_err(|error| error.to_string());
         }
-        let taken = listening.and_then(|()| self.driver.reload(&plan).map_err(|error| error.to_string()));
+        if listening.is_ok() && old.phones != new.phones {
+            listening = self.listen_phones(new.phones).await.map_err(|error| error.to_string());
+        }
+        let taken = listening.and_then(|()| self.driver.reload(&mut plan).map_err(|error| error.to_string()));
         if let Err(why) = taken {
-            let back = self.listen(clients.map(|_| old.clients), links.map(|_| old.links)).await;
+            let back = self.listen(clients.map(|_| old.clients), links.map(|_| old_links)).await;
             if old.http != new.http {
                 let _ = self.listen_http(old.http).await;
             }
+            if old.phones != new.phones {
+                let _ = self.listen_phones(old.phones).await;
+            }
+            self.tls.replace(old_certificate);
             return Err(back.err().map_or(why.clone(), |error| format!("{why}; and then {error}")));
         }
-        let snapshots_stay = self.plan.borrow().snapshot_s == plan.snapshot_s;
+        let snapshots_stay = self.plan.borrow().settings.snapshot_s == plan.settings.snapshot_s;
         *self.plan.borrow_mut() = plan;
         self.generation.set(self.generation.get().wrapping_add(1));
         // Subscribers get the new configuration before any other event.

@@ -29,6 +29,8 @@ use super::limits::STATUS_EVERY_MS;
 pub const CLIENTS: &str = "clients";
 /// See [`CLIENTS`].
 pub const LINKS: &str = "links";
+/// See [`CLIENTS`].
+pub const PHONES: &str = "phones";
 
 /// The shortest time between two messages of the watchdog. A service manager that wants them more often is in error, and would
 /// take the node's time from its clients.
@@ -36,7 +38,7 @@ const WATCHDOG_FLOOR: Duration = Duration::from_millis(100);
 
 /// Has the service manager close the listeners that it stores.
 pub fn let_go() {
-    Service::of_this_process().keep_none(&[CLIENTS, LINKS]);
+    Service::of_this_process().keep_none(&[CLIENTS, LINKS, PHONES]);
 }
 
 /// The service manager, if there is one.
@@ -48,6 +50,8 @@ pub struct Service {
     status: RefCell<String>,
     /// Listeners of the previous start, until [`Service::take_stored`] returns them.
     stored: RefCell<Vec<TcpListener>>,
+    /// Name and port of each listener that this process gave to the service manager.
+    given: RefCell<Vec<(&'static str, u16)>>,
 }
 
 impl Service {
@@ -63,6 +67,7 @@ impl Service {
             is_there: std::env::var_os("NOTIFY_SOCKET").is_some(),
             watchdog: watchdog(|name| std::env::var(name).ok()),
             status: RefCell::default(),
+            given: RefCell::default(),
         }
     }
 
@@ -82,21 +87,39 @@ impl Service {
         Some(stored.swap_remove(index))
     }
 
+    /// Closes the stored listeners of a port, which another address is to have, and has the service manager close its own of this
+    /// name. Returns whether there was one: of the previous start, or of this one before a reload.
+    pub fn let_go(&self, name: &'static str, port: u16) -> bool {
+        let mut stored = self.stored.borrow_mut();
+        let before = stored.len();
+        stored.retain(|listener| listener.local_addr().is_ok_and(|at| at.port() != port));
+        let was_there = stored.len() < before || self.given.borrow().contains(&(name, port));
+        if was_there {
+            self.drop_stored(name);
+        }
+        was_there
+    }
+
     /// Gives the service manager a listener to store, instead of the old one of this name.
-    pub fn keep(&self, name: &str, listener: &impl AsFd) {
-        self.drop_kept(name);
+    pub fn keep(&self, name: &'static str, listener: &TcpListener) {
+        self.drop_stored(name);
+        if let Ok(address) = listener.local_addr() {
+            self.given.borrow_mut().push((name, address.port()));
+        }
         self.tell_with(&format!("FDSTORE=1\nFDNAME={name}"), Some(listener.as_fd()));
     }
 
     /// Drops the listeners of these names: if a node cannot start, its clients must be refused and not wait.
-    fn keep_none(&self, names: &[&str]) {
+    fn keep_none(&self, names: &[&'static str]) {
         self.stored.borrow_mut().clear();
         for name in names {
-            self.drop_kept(name);
+            self.drop_stored(name);
         }
     }
 
-    fn drop_kept(&self, name: &str) {
+    /// Has the service manager close the listener that it stores under this name.
+    pub(super) fn drop_stored(&self, name: &'static str) {
+        self.given.borrow_mut().retain(|(given, _)| *given != name);
         self.tell(&format!("FDSTOREREMOVE=1\nFDNAME={name}"));
     }
 
@@ -201,6 +224,7 @@ mod tests {
             watchdog: Some(Duration::from_micros(1)),
             status: RefCell::default(),
             stored: RefCell::default(),
+            given: RefCell::default(),
         };
         assert_eq!(service.every(), Some(WATCHDOG_FLOOR));
     }

@@ -19,9 +19,11 @@ use super::limits::UNREAD_BYTES_MAX;
 use super::link_table::Links;
 use super::listen::raise_descriptor_limit;
 use super::notify::Notify;
+use super::phones::Phones;
 use super::runtime::Runtime;
 use super::service::Service;
 use super::status::RuntimeStats;
+use super::tls::Tls;
 use super::{NodeConfig, ReloadFn, RunError};
 use crate::proto::time::Mono;
 
@@ -76,6 +78,8 @@ pub struct Server<R: NodeRuntime> {
     pub(crate) is_looking: Cell<bool>,
     pub(crate) http: HttpCounters,
     pub(crate) lists: Lists,
+    pub(crate) phones: Phones,
+    pub(crate) tls: Tls,
     /// Writes the table now and then, where the configuration asks for that.
     pub(crate) snapshots: RefCell<Option<R::Task>>,
     /// Answers that clients have not read yet.
@@ -92,6 +96,7 @@ pub(crate) struct Listeners<R: Runtime> {
     pub(crate) clients: Option<R::Task>,
     pub(crate) links: Option<R::Task>,
     pub(crate) http: Option<R::Task>,
+    pub(crate) phones: Option<R::Task>,
 }
 
 impl<R: NodeRuntime> Server<R> {
@@ -100,9 +105,9 @@ impl<R: NodeRuntime> Server<R> {
     /// Not inlined: the frame of the caller lasts as long as the node, and the stack that a frame once took is never given
     /// back.
     #[inline(never)]
-    pub(crate) fn start_node(plan: NodeConfig, reread: ReloadFn) -> Result<&'static Self, RunError> {
+    pub(crate) fn start_node(mut plan: NodeConfig, reread: ReloadFn) -> Result<&'static Self, RunError> {
         let clients_max = raise_descriptor_limit();
-        let driver = Driver::start(MEMORY.take(), &plan)?;
+        let driver = Driver::start(MEMORY.take(), &mut plan)?;
         let runtime = R::new().map_err(|error| RunError::System { what: "the runtime", error })?;
         Ok(Box::leak(Box::new(Server {
             driver,
@@ -110,7 +115,7 @@ impl<R: NodeRuntime> Server<R> {
             reread,
             generation: Cell::new(0),
             service: Service::of_this_process(),
-            listeners: RefCell::new(Listeners { clients: None, links: None, http: None }),
+            listeners: RefCell::new(Listeners { clients: None, links: None, http: None, phones: None }),
             clients: RefCell::new(runtime.clients(clients_max)),
             runtime,
             links: RefCell::new(Links::new()),
@@ -118,6 +123,8 @@ impl<R: NodeRuntime> Server<R> {
             is_looking: Cell::new(false),
             http: HttpCounters::default(),
             lists: Lists::default(),
+            phones: Phones::default(),
+            tls: Tls::default(),
             snapshots: RefCell::new(None),
             unread: Budget::new(UNREAD_BYTES_MAX),
             timer_at: Cell::new(Mono::NEVER),
@@ -157,9 +164,11 @@ impl<R: NodeRuntime> Server<R> {
             http_answered,
             http_denied,
             http_refused,
+            phones: self.phones.counters.stats(),
             subscribers: self.events.subscribers(),
             subscribers_lost,
             subscribers_refused,
+            reloads: self.generation.get(),
             ..R::stats(&self.clients.borrow())
         }
     }

@@ -6,11 +6,36 @@ use std::fmt::Write as _;
 
 use super::boards::Boards;
 use super::json::Json;
+use super::phones::PhoneStats;
 use super::snapshot::record;
 use crate::places;
 use crate::proto::default_node::BoardNode;
 use crate::proto::node::links::LinkState;
+use crate::proto::pace::Received;
 use crate::proto::time::Now;
+
+/// Counters of a node at work. Without `--verbose` the text shows the others only: what was refused, dropped or failed.
+const ROUTINE: [&str; 19] = [
+    "iamat",
+    "whatsat",
+    "invalid",
+    "iamat_stale",
+    "updates_new",
+    "updates_duplicate",
+    "updates_stale",
+    "updates_expired",
+    "entries_swept",
+    "snapshot_restored",
+    "updates_sent",
+    "digests_sent",
+    "digests_equal",
+    "digests_differ",
+    "links_up",
+    "links_down",
+    "dials_failed",
+    "dial_back_requests",
+    "census_late_replies",
+];
 
 /// The server's part of the status.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,6 +54,8 @@ pub struct RuntimeStats {
     pub http_denied: u64,
     /// HTTP requests refused: an unknown page, or not valid.
     pub http_refused: u64,
+    /// What came of requests of phones.
+    pub phones: PhoneStats,
     /// Subscribers.
     pub subscribers: usize,
     /// Subscribers disconnected because they fell too far behind.
@@ -37,6 +64,8 @@ pub struct RuntimeStats {
     pub subscribers_refused: u64,
     /// Log lines dropped because the reader had no room.
     pub log_lines_lost: u64,
+    /// Reloads that the node applied.
+    pub reloads: u32,
 }
 
 /// One link of a [`Status`].
@@ -48,6 +77,8 @@ pub struct Link {
     pub is_up: bool,
     /// For how long it has been up or down, in milliseconds; none if it was never up.
     pub for_ms: Option<u64>,
+    /// Whether it is up and encrypted.
+    pub is_encrypted: bool,
     /// Whether both ends were equal at their last comparison, and no update is pending since.
     pub is_in_sync: bool,
     /// How long ago that was, in milliseconds.
@@ -56,6 +87,8 @@ pub struct Link {
     pub pending: usize,
     /// Of the last ping, in milliseconds; the dialling end alone knows.
     pub round_trip_ms: Option<u64>,
+    /// What the neighbour has sent since the node started.
+    pub received: Received,
     /// When the neighbour is dialled next, in milliseconds.
     pub dials_in_ms: Option<u64>,
     /// What last went wrong, in words.
@@ -112,10 +145,12 @@ impl Status {
             node: name(link.node),
             is_up: link.up_since.is_some(),
             for_ms: link.up_since.or(link.down_since).map(since),
+            is_encrypted: link.is_secret,
             is_in_sync: link.is_in_sync(),
             equal_ago_ms: link.equal_at.map(since),
             pending: link.pending,
             round_trip_ms: link.round_trip_ms,
+            received: link.received,
             dials_in_ms: link.dial_at.map(|at| at.since_ms(now.mono)),
             name_in_use_at: link.is_name_in_use(now.mono).then(|| boards.words(link.node)),
             last_error: error_of(&link).or_else(|| link.last_cut.map(|cut| cut.reason().to_owned())),
@@ -139,9 +174,9 @@ impl Status {
         }
     }
 
-    /// Lines for people.
+    /// Lines for people. Without `is_verbose`, what is zero or routine is left out.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, is_verbose: bool) -> String {
         let mut text = String::new();
         let version = env!("CARGO_PKG_VERSION");
         let clock = if self.clock_is_trusted { "clock trusted" } else { "clock not trusted" };
@@ -149,7 +184,7 @@ impl Status {
         let _ = writeln!(text, "  file     {}", self.file);
         let width = self.links.iter().map(|link| link.node.len()).max().unwrap_or(0);
         for link in &self.links {
-            let _ = writeln!(text, "  link     {:width$}  {}", link.node, link.words());
+            let _ = writeln!(text, "  link     {:width$}  {}", link.node, link.words(is_verbose));
         }
         let (entries, capacity) = self.entries;
         let _ = write!(text, "  table    {entries} of {capacity} clients");
@@ -157,18 +192,26 @@ impl Status {
             let oldest_ms = u64::try_from(oldest_s).unwrap_or(0) * 1_000;
             let _ = write!(text, ", the oldest heard {} ago", Span(oldest_ms));
         }
-        let _ = writeln!(text, "; {} evicted", self.evicted);
-        let RuntimeStats { clients, clients_max, clients_evicted, unread_refused, .. } = self.stats;
-        let _ = writeln!(
-            text,
-            "  clients  {clients} connected of {clients_max}; {clients_evicted} evicted, {unread_refused} disconnected because they did not read"
-        );
-        let RuntimeStats { http_answered, http_denied, http_refused, subscribers, subscribers_lost, .. } =
-            self.stats;
-        if http_answered + http_denied + http_refused > 0 || subscribers > 0 {
+        text += &counted(is_verbose, &[(self.evicted, "evicted")]);
+        let stats = &self.stats;
+        let _ = write!(text, "  clients  {} connected of {}", stats.clients, stats.clients_max);
+        let unread = (stats.unread_refused, "disconnected because they did not read");
+        text += &counted(is_verbose, &[(stats.clients_evicted, "evicted"), unread]);
+        let requests = [
+            (stats.subscribers_lost, "fell behind"),
+            (stats.http_answered, "requests answered"),
+            (stats.http_denied, "denied"),
+            (stats.http_refused, "refused"),
+        ];
+        if stats.subscribers > 0 || requests.iter().any(|(count, _)| *count > 0) {
+            let _ = write!(text, "  http     {} subscribers", stats.subscribers);
+            text += &counted(is_verbose, &requests);
+        }
+        let [updates, ignored, rejected] = self.stats.phones.sums();
+        if updates + rejected + ignored > 0 {
             let _ = writeln!(
                 text,
-                "  http     {subscribers} subscribers, {subscribers_lost} fell behind; {http_answered} answered, {http_denied} denied, {http_refused} refused"
+                "  phones   {updates} updates; {ignored} points not used, {rejected} reports refused"
             );
         }
         let _ = writeln!(text, "  places   {}", self.places);
@@ -178,8 +221,11 @@ impl Status {
         if let Some(kb) = self.private_kb {
             let _ = writeln!(text, "  memory   {kb} KB private");
         }
-        for (name, value) in self.counters.iter().filter(|(_, value)| *value > 0) {
-            let _ = writeln!(text, "  counter  {name} {value}");
+        let lost = ("log_lines_lost", stats.log_lines_lost);
+        for (name, value) in self.counters.iter().chain([&lost]) {
+            if is_verbose || (*value > 0 && !ROUTINE.contains(name)) {
+                let _ = writeln!(text, "  counter  {name} {value}");
+            }
         }
         text
     }
@@ -192,6 +238,7 @@ impl Status {
         json.text("version", env!("CARGO_PKG_VERSION"));
         json.text("file", &self.file);
         json.number("up_ms", Some(self.up_ms));
+        json.number("reloads", Some(self.stats.reloads));
         json.flag("clock_is_trusted", self.clock_is_trusted);
         json.open("links", '[');
         for link in &self.links {
@@ -216,14 +263,7 @@ impl Status {
         json.open("places", '{');
         places_json(&self.places, &mut json);
         json.close('}');
-        json.open("http", '{');
-        json.number("answered", Some(self.stats.http_answered));
-        json.number("denied", Some(self.stats.http_denied));
-        json.number("refused", Some(self.stats.http_refused));
-        json.number("subscribers", Some(self.stats.subscribers));
-        json.number("subscribers_lost", Some(self.stats.subscribers_lost));
-        json.number("subscribers_refused", Some(self.stats.subscribers_refused));
-        json.close('}');
+        http_json(&self.stats, &mut json);
         match &self.snapshot {
             Some(snapshot) => {
                 json.open("snapshot", '{');
@@ -243,8 +283,26 @@ impl Status {
     }
 }
 
+/// What came of HTTP requests, and of requests of phones.
+fn http_json(stats: &RuntimeStats, json: &mut Json) {
+    json.open("http", '{');
+    json.number("answered", Some(stats.http_answered));
+    json.number("denied", Some(stats.http_denied));
+    json.number("refused", Some(stats.http_refused));
+    json.number("subscribers", Some(stats.subscribers));
+    json.number("subscribers_lost", Some(stats.subscribers_lost));
+    json.number("subscribers_refused", Some(stats.subscribers_refused));
+    json.close('}');
+    let [updates, ignored, rejected] = stats.phones.sums();
+    json.open("phones", '{');
+    json.number("updates", Some(updates));
+    json.number("rejected", Some(rejected));
+    json.number("ignored", Some(ignored));
+    json.close('}');
+}
+
 impl Link {
-    fn words(&self) -> String {
+    fn words(&self, is_verbose: bool) -> String {
         let mut words = match (self.is_up, self.for_ms) {
             (true, Some(ms)) => format!("up {}", Span(ms)),
             (true, None) => "up".to_owned(),
@@ -255,11 +313,21 @@ impl Link {
             (true, true, Some(ms)) => write!(words, ", in sync {} ago", Span(ms)),
             _ => write!(words, ", out of sync, {} pending", self.pending),
         };
+        if self.is_encrypted {
+            words += ", encrypted";
+        }
         if let Some(ms) = self.round_trip_ms {
             let _ = write!(words, ", round trip {ms} ms");
         }
         if let Some(ms) = self.dials_in_ms {
             let _ = write!(words, ", next dial in {}", Span(ms));
+        }
+        let Received { updates, digests, questions, waits } = self.received;
+        if is_verbose {
+            let _ = write!(words, ", sent {updates} updates, {digests} digests, {questions} questions");
+        }
+        if waits > 0 {
+            let _ = write!(words, ", sent too fast {waits} times");
         }
         if let Some(addresses) = &self.name_in_use_at {
             let _ = write!(words, "; two boards use this name, at {addresses}");
@@ -273,15 +341,29 @@ impl Link {
     fn json(&self, json: &mut Json) {
         json.text("node", &self.node);
         json.flag("is_up", self.is_up);
+        json.flag("is_encrypted", self.is_encrypted);
         json.number("for_ms", self.for_ms);
         json.flag("is_in_sync", self.is_in_sync);
         json.number("equal_ago_ms", self.equal_ago_ms);
         json.number("pending", Some(self.pending));
         json.number("round_trip_ms", self.round_trip_ms);
+        json.open("received", '{');
+        json.number("updates", Some(self.received.updates));
+        json.number("digests", Some(self.received.digests));
+        json.number("questions", Some(self.received.questions));
+        json.number("waits", Some(self.received.waits));
+        json.close('}');
         json.number("dials_in_ms", self.dials_in_ms);
         json.optional_text("last_error", self.last_error.as_deref());
         json.optional_text("name_in_use_at", self.name_in_use_at.as_deref());
     }
+}
+
+/// The end of a line: counts with their words. Without `is_verbose`, zeros are left out.
+fn counted(is_verbose: bool, counts: &[(u64, &str)]) -> String {
+    let shown = counts.iter().filter(|(count, _)| is_verbose || *count > 0);
+    let words: Vec<String> = shown.map(|(count, words)| format!("{count} {words}")).collect();
+    format!("{}{}\n", if words.is_empty() { "" } else { "; " }, words.join(", "))
 }
 
 fn places_json(places: &places::Health, json: &mut Json) {
@@ -327,7 +409,7 @@ fn snapshot_json(snapshot: &record::Health, json: &mut Json) {
 }
 
 /// A time in milliseconds, in its two largest units.
-struct Span(u64);
+pub(crate) struct Span(pub(crate) u64);
 
 impl std::fmt::Display for Span {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
@@ -342,7 +424,7 @@ impl std::fmt::Display for Span {
 }
 
 /// The private memory of this process, from the kernel.
-fn private_kb() -> Option<u64> {
+pub(super) fn private_kb() -> Option<u64> {
     let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").ok()?;
     let private = rollup.lines().filter(|line| line.starts_with("Private_"));
     let kb = |line: &str| line.split_whitespace().nth(1)?.parse::<u64>().ok();
@@ -352,6 +434,12 @@ fn private_kb() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn routine_counters_are_of_the_core() {
+        let known: Vec<&str> = crate::proto::counters::Counters::described().map(|(name, _)| name).collect();
+        assert!(ROUTINE.iter().all(|name| known.contains(name)));
+    }
 
     #[test]
     fn a_time_has_two_units() {

@@ -28,6 +28,10 @@ pub(crate) enum Kind {
     Alleged,
     /// Any other link connection is refused: counted as `handshakes_failed`.
     Stranger,
+    /// A report of a phone came without its client's token: counted as `phone_rejected`.
+    Report,
+    /// The host name of a neighbour has no address: counted as `dials_failed`.
+    LookUp,
     /// A connection cannot be accepted: counted as `accepts_failed`.
     Accept,
 }

@@ -2,8 +2,9 @@
 
 use crate::proto::auth::LineKeys;
 use crate::proto::limits::NONCE_BYTES;
+use crate::proto::noise::connection::Connection;
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Insider {
     /// The neighbour whose name it uses.
     pub(super) identity: usize,
@@ -11,6 +12,8 @@ pub(super) struct Insider {
     /// The numbers of its keys.
     pub(super) numbers: Vec<u8>,
     pub(super) lines: Option<LineKeys>,
+    /// Its end of a secret link.
+    pub(super) connection: Option<Connection>,
     /// The node's HELLO.
     pub(super) peer: Option<(u64, u32, [u8; NONCE_BYTES])>,
     pub(super) words: u8,

@@ -76,7 +76,7 @@ impl World {
         for _ in 0..self.rng.usize(1..=CENSUSES_MAX) {
             let (number, within_ms) = (self.rng.u64(..), self.rng.u64(0..2 * CENSUS_MS_MAX));
             if let Some(node) = self.node(host) {
-                node.ask_herd(now, number, number, within_ms, None);
+                node.ask_herd(now, (number, number), within_ms, number % 2 == 0, None);
             }
         }
         self.settle(host);

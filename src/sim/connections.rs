@@ -6,11 +6,11 @@ use super::host::client_number;
 use super::net::{Arrival, Conn, End, Kind, Meta, State};
 use super::plan::{Fault, GOOD_WAYS};
 use super::world::World;
-use crate::proto::limits::LINK_LINE_BYTES_MAX;
 use crate::proto::names::NodeId;
+use crate::proto::node::pull::PULL_BYTES_MAX;
+use crate::proto::node::secret::Message;
 use crate::proto::node::{Node, SessionId};
 use crate::proto::out::Out;
-use crate::proto::session::Cut;
 use crate::proto::wire::{self, Line};
 
 impl World {
@@ -71,8 +71,8 @@ impl World {
             // The connection waits in the kernel's queue.
             return self.at(self.now + at.since_ms(mono), Event::Accept { conn });
         }
-        let nonce = self.nonce();
-        let opened = self.node(host).and_then(|node| node.open(mono, None, nonce));
+        let fresh = self.fresh();
+        let opened = self.node(host).and_then(|node| node.open(mono, None, fresh));
         self.install(conn, 1, host, opened);
     }
 
@@ -83,8 +83,8 @@ impl World {
             return self.leave(conn, 0);
         }
         let to = self.conns[conn].ends[1].host.expect("only nodes are dialled");
-        let (to, nonce, mono) = (self.id(host, to), self.nonce(), self.hosts[host].now(self.now).mono);
-        let opened = self.node(host).and_then(|node| node.open(mono, Some(to), nonce));
+        let (to, fresh, mono) = (self.id(host, to), self.fresh(), self.hosts[host].now(self.now).mono);
+        let opened = self.node(host).and_then(|node| node.open(mono, Some(to), fresh));
         self.install(conn, 0, host, opened);
     }
 
@@ -141,28 +141,38 @@ impl World {
                 }
                 return;
             }
-            let mut bytes = [0; LINK_LINE_BYTES_MAX + 1];
+            let mut bytes = [0; PULL_BYTES_MAX];
             let mut out = Out::new(&mut bytes);
+            let mut clear = None;
             let now = self.hosts[host].now(self.now);
-            if !self.node(host).is_some_and(|node| node.pull(&now, id, &mut out)) {
+            let mut note = |line: &[u8]| clear = Some(line.to_vec());
+            if !self.node(host).is_some_and(|node| node.pull(now.mono, id, &mut out, &mut note)) {
                 return;
             }
             let free_at = self.now + self.conns[conn].quality.line_every_ms;
             self.conns[conn].ways[1 - end].free_at = free_at;
-            self.write(conn, end, host, out.written());
+            self.write(conn, end, host, out.written(), clear);
             self.set_tick(host);
         }
     }
 
-    fn write(&mut self, conn: usize, end: usize, host: usize, line: &[u8]) {
+    /// Sends what a node has pulled. `clear` is the line without its protection; a step of a handshake has none.
+    fn write(&mut self, conn: usize, end: usize, host: usize, line: &[u8], clear: Option<Vec<u8>>) {
         self.lines += 1;
         self.trace.bytes(line);
         let other = self.conns[conn].ends[1 - end].host;
+        let is_secret = self.plan.secret;
+        let shown = if is_secret { clear.as_deref().unwrap_or(b"(handshake)") } else { line };
         self.say(|world| {
             let to = other.map_or("a stranger", |other| &world.names[other]);
-            format!("{} -> {to} #{conn} {}", world.names[host], String::from_utf8_lossy(line).trim_end())
+            format!("{} -> {to} #{conn} {}", world.names[host], String::from_utf8_lossy(shown).trim_end())
         });
-        let Some(kind) = self.check_written(conn, end, host, line) else { return };
+        let kind = match clear {
+            None if is_secret => Some(Kind::Step),
+            Some(clear) if is_secret => self.check_line(conn, end, host, &clear),
+            _ => self.check_written(conn, end, host, line),
+        };
+        let Some(kind) = kind else { return };
         let meta = Meta { kind, pulled_at: self.now, tampered: false };
         if self.plan.has(Fault::Middleman) && !self.healed {
             self.meddle(conn, end, line, meta);
@@ -239,34 +249,41 @@ impl World {
 
     fn read(&mut self, conn: usize, end: usize, id: SessionId, bytes: &[u8]) {
         let host = self.conns[conn].ends[end].host.expect("a session is a node's");
-        let mut rest = bytes;
-        while let Some(at) = rest.iter().position(|&byte| byte == b'\n') {
+        self.conns[conn].ways[end].held.extend_from_slice(bytes);
+        while self.conns[conn].ends[end].state == State::Open(id) {
+            let mut held = std::mem::take(&mut self.conns[conn].ways[end].held);
+            let mono = self.hosts[host].now(self.now).mono;
+            let Some(node) = self.node(host) else { return };
+            let (done, line) = match node.take_message(mono, id, &mut held) {
+                Message::Part => {
+                    self.conns[conn].ways[end].held = held;
+                    return;
+                }
+                Message::Ended => return self.settle(host),
+                Message::Step(done) => (done, None),
+                Message::Line(done, line) => (done, Some(line.to_vec())),
+            };
             let way = &mut self.conns[conn].ways[end];
-            let mut line = std::mem::take(&mut way.held);
-            line.extend_from_slice(&rest[..at]);
-            rest = &rest[at + 1..];
+            way.held = held.split_off(done);
             let wild = || Meta { kind: Kind::Wild, pulled_at: 0, tampered: true };
             let meta = way.metas.pop_front().unwrap_or_else(wild);
-            self.take_line(conn, end, host, id, &line, &meta);
-            if self.conns[conn].ends[end].state != State::Open(id) {
-                return;
+            match line {
+                Some(line) => self.take_line(conn, end, host, id, &line, &meta),
+                None => self.take_step(conn, end, host, &meta),
             }
         }
-        let held = &mut self.conns[conn].ways[end].held;
-        held.extend_from_slice(rest);
-        if held.len() > LINK_LINE_BYTES_MAX {
-            let mono = self.hosts[host].now(self.now).mono;
-            if let Some(node) = self.node(host) {
-                node.cut(mono, id, Cut::TooLong);
-            }
-            self.settle(host);
-        }
+    }
+
+    /// A step of a handshake was taken. A changed one makes a later step fail.
+    fn take_step(&mut self, conn: usize, end: usize, host: usize, meta: &Meta) {
+        self.conns[conn].ends[end].poisoned |= meta.tampered;
+        self.settle(host);
     }
 
     fn take_line(&mut self, conn: usize, end: usize, host: usize, id: SessionId, line: &[u8], meta: &Meta) {
         let now = self.hosts[host].now(self.now);
         let knows = match &meta.kind {
-            Kind::Hello => !self.plan.keyed,
+            Kind::Hello => !self.plan.keyed || self.plan.secret,
             Kind::Proof(numbers) => self.hosts[host].shares_a_key_with(numbers),
             _ => false,
         };
@@ -328,18 +345,44 @@ impl World {
         if hello || proof {
             return Some(if hello { Kind::Hello } else { Kind::Proof(self.hosts[host].keys.clone()) });
         }
-        let line = tag.map_or(line, |(line, _)| line);
+        self.check_content(conn, end, host, written.len(), tag.map_or(line, |(line, _)| line))
+    }
+
+    /// The kind of a line of a secret link.
+    fn check_line(&mut self, conn: usize, end: usize, host: usize, line: &[u8]) -> Option<Kind> {
+        let here = &mut self.conns[conn].ends[end];
+        if line.starts_with(b"HELLO ") {
+            let is_first = !std::mem::replace(&mut here.sent_hello, true);
+            return is_first.then_some(Kind::Hello);
+        }
+        if !here.sent_hello || !here.authenticated || here.poisoned {
+            let line = String::from_utf8_lossy(line);
+            self.fail("lines come in the order of the handshake", format!("{}: {line}", self.names[host]));
+            return None;
+        }
+        self.check_content(conn, end, host, line.len(), line)
+    }
+
+    fn check_content(
+        &mut self,
+        conn: usize,
+        end: usize,
+        host: usize,
+        bytes: usize,
+        line: &[u8],
+    ) -> Option<Kind> {
         let names = self.hosts[host].node.as_ref()?.names();
         match Line::parse(line, names) {
             Some(Line::Update { age_s, update: Ok(update) }) => {
                 self.updates += 1;
-                self.update_bytes += written.len() as u64;
+                self.update_bytes += bytes as u64;
                 let client = client_number(&update.client);
                 let to = self.conns[conn].node_at(1 - end).and_then(|to| self.neighbour(host, to));
                 self.check_update(host, age_s, client, &update.sighting, to)
             }
             Some(Line::Digest { floor: Ok(_), .. }) => Some(Kind::Digest),
-            Some(Line::Ping(_)) => Some(Kind::Ping),
+            // The number of these lines depends on the paths of a census.
+            Some(Line::Ping(_) | Line::Facts { .. }) => Some(Kind::Ping),
             Some(Line::Question { question: Ok(_), .. } | Line::Sum { sum: Ok(_), .. }) => {
                 self.census_lines += 1;
                 Some(Kind::Ping)

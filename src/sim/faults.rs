@@ -177,7 +177,8 @@ impl World {
         }
         let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
         let keys = keys(&self.hosts[host].keys);
-        let reload = Reload { names: &names, neighbours: &self.plan.neighbours(host), keys };
+        let secrecy = self.pairs.as_ref().map(|pairs| pairs.secrecy(host));
+        let reload = Reload { names: &names, neighbours: &self.plan.neighbours(host), keys, secrecy };
         let now = self.hosts[host].now(self.now);
         let node = self.hosts[host].node.as_mut().expect("it is up");
         let reloaded = node.reload(&now, &reload);

@@ -282,7 +282,8 @@ impl World {
         loop {
             let (number, mono) = (self.rng.u64(..), self.hosts[host].now(self.now).mono);
             let before = self.census_lines;
-            self.node(host)?.ask_herd(mono, number, number, CENSUS_MS_MAX, floor.clone());
+            self.tell_facts(host);
+            self.node(host)?.ask_herd(mono, (number, number), CENSUS_MS_MAX, true, floor.clone());
             self.settle(host);
             self.run_until(self.now + self.flood_ms());
             let sum = self.node(host)?.take_sum(number)?;
@@ -316,6 +317,15 @@ impl World {
                 format!("{} hears {sum:?}", self.names[host]),
             );
         }
+        for of in 0..self.plan.nodes {
+            let (id, up_s) = (self.id(host, of), self.hosts[of].now(self.now).mono.0 / 1_000);
+            let Some(facts) = self.node(host).map(|node| *node.facts(id)) else { return };
+            let age_s = up_s.saturating_sub(u64::from(facts.up_s));
+            if facts.version.text() != self.names[of] || age_s > self.flood_ms() / 1_000 + 1 {
+                let detail = format!("{} hears of {}: {facts:?}", self.names[host], self.names[of]);
+                self.fail("a census brings the facts of all nodes", detail);
+            }
+        }
     }
 
     /// Censuses that several nodes start at the same time cross on the links, and all of them end by
@@ -326,7 +336,7 @@ impl World {
         for &(host, number) in &asked {
             let mono = self.hosts[host].now(self.now).mono;
             if let Some(node) = self.node(host) {
-                node.ask_herd(mono, number, number, CENSUS_MS_MAX, None);
+                node.ask_herd(mono, (number, number), CENSUS_MS_MAX, number % 2 == 0, None);
             }
         }
         (0..self.plan.nodes).for_each(|host| self.settle(host));

@@ -5,6 +5,7 @@ use super::net::{Conn, End, Kind, Meta, State};
 use super::plan::{GOOD_WAYS, pick};
 use super::world::World;
 use crate::proto::limits::LINK_LINE_BYTES_MAX;
+use crate::proto::noise::opening::FIRST_BYTE;
 
 /// Lines that the man in the middle records for a replay.
 const RECORDED_MAX: usize = 64;
@@ -49,6 +50,9 @@ impl World {
     /// Echoes the node's lines, except its HELLO after a false one. A node's own lines must not authenticate a
     /// stranger.
     pub(super) fn echo(&mut self, conn: usize, end: usize, bytes: &[u8]) {
+        if self.plan.secret {
+            return self.shout(conn, 1 - end, bytes);
+        }
         let mut held = std::mem::take(&mut self.conns[conn].ways[end].held);
         held.extend_from_slice(bytes);
         while let Some(at) = held.iter().position(|&byte| byte == b'\n') {
@@ -72,6 +76,13 @@ impl World {
         let name = hello.split(' ').nth(2).unwrap_or_default();
         let proof = format!("PROOF {}\n", "5a".repeat(32));
         let evil = format!("U 0 AT {name} +0.000000000 evil +1+1 1700000000");
+        if self.plan.secret && self.rng.bool() {
+            // It begins a secret link.
+            let mut bytes = vec![0; self.rng.usize(1..200)];
+            self.rng.fill(&mut bytes);
+            bytes[0] = FIRST_BYTE;
+            return bytes;
+        }
         match self.rng.u8(0..8) {
             0 => (0..self.rng.usize(1..400)).map(|_| self.rng.u8(..)).collect(),
             1 => format!("{evil}\n").into_bytes(),
@@ -94,7 +105,8 @@ impl World {
         match self.rng.u8(0..160) {
             0 => {
                 let mut line = line.to_vec();
-                let at = self.rng.usize(0..line.len() - 1);
+                // A step may be one byte. The line feed of a line stays.
+                let at = self.rng.usize(0..(line.len() - 1).max(1));
                 let bit = 1 << self.rng.u8(0..8);
                 if line[at] ^ bit != b'\n' {
                     line[at] ^= bit;

@@ -47,6 +47,7 @@ impl World {
             nonce,
             numbers,
             lines: None,
+            connection: None,
             peer: None,
             words,
             manner,
@@ -54,14 +55,28 @@ impl World {
         }));
         self.conns.push(conn);
         let conn = self.conns.len() - 1;
-        let name = self.names[identity].clone();
-        let hello =
-            line(|out| wire::put_hello(&hello_fields(&name, manner.boot(identity), CAPACITY, &nonce), out));
-        self.utter(conn, hello, Kind::Hello);
+        if self.plan.secret {
+            self.insider_dials(conn, host);
+        } else {
+            self.insider_greets(conn);
+        }
         self.at(self.now, Event::Accept { conn });
     }
 
+    /// Sends the HELLO of the neighbour whose name it uses.
+    pub(super) fn insider_greets(&mut self, conn: usize) {
+        let Some(Insider { identity, nonce, manner, .. }) = self.conns[conn].insider.as_deref() else {
+            return;
+        };
+        let hello = hello_fields(&self.names[*identity], manner.boot(*identity), CAPACITY, nonce);
+        let hello = line(|out| wire::put_hello(&hello, out));
+        self.utter(conn, hello, Kind::Hello);
+    }
+
     fn utter(&mut self, conn: usize, mut line: Vec<u8>, kind: Kind) {
+        if self.plan.secret {
+            return self.utter_secret(conn, &line, kind);
+        }
         line.push(b'\n');
         self.trace.bytes(&line);
         self.say(|_| format!("an insider -> #{conn} {}", String::from_utf8_lossy(&line).trim_end()));
@@ -70,6 +85,9 @@ impl World {
 
     /// Reads the node's HELLO and PROOF to continue the handshake. It ignores other lines.
     pub(super) fn insider_reads(&mut self, conn: usize, bytes: &[u8]) {
+        if self.plan.secret {
+            return self.insider_reads_secret(conn, bytes);
+        }
         let mut held = std::mem::take(&mut self.conns[conn].ways[0].held);
         held.extend_from_slice(bytes);
         while let Some(at) = held.iter().position(|&byte| byte == b'\n') {
@@ -85,7 +103,20 @@ impl World {
             return self.count_answer(conn, host);
         }
         let line_heard = Line::parse(line_heard, self.hosts[host].node.as_ref()?.names())?;
-        let mut insider = self.conns[conn].insider.clone()?;
+        // Taken for as long as it borrows this world.
+        let mut insider = self.conns[conn].insider.take()?;
+        let done = self.insider_answers(conn, host, &mut insider, line_heard);
+        self.conns[conn].insider = Some(insider);
+        done
+    }
+
+    fn insider_answers(
+        &mut self,
+        conn: usize,
+        host: usize,
+        insider: &mut Insider,
+        line_heard: Line,
+    ) -> Option<()> {
         let known = keys(&insider.numbers)?;
         if let Line::Hello { boot, capacity, nonce, .. } = line_heard {
             insider.peer = Some((boot, capacity, nonce));
@@ -104,19 +135,23 @@ impl World {
             }
             Line::Proof(proofs) => {
                 insider.lines = transcript.verify(&known, Role::Dialler, &proofs);
-                if insider.manner != Manner::IsAClone {
-                    let at = self.now + self.rng.u64(1..3_000);
-                    self.at(at, Event::Insider { conn });
-                }
+                self.insider_begins(conn, insider.manner);
             }
             _ => return None,
         }
-        self.conns[conn].insider = Some(insider);
         Some(())
     }
 
+    /// It has authenticated. A clone says nothing more.
+    pub(super) fn insider_begins(&mut self, conn: usize, manner: Manner) {
+        if manner != Manner::IsAClone {
+            let at = self.now + self.rng.u64(1..3_000);
+            self.at(at, Event::Insider { conn });
+        }
+    }
+
     /// Checks that the node sends a bounded number of updates, however many digests arrive.
-    fn count_answer(&mut self, conn: usize, host: usize) -> Option<()> {
+    pub(super) fn count_answer(&mut self, conn: usize, host: usize) -> Option<()> {
         let table = self.hosts[host].node.as_ref()?.table().capacity();
         let insider = self.conns[conn].insider.as_mut()?;
         insider.updates += 1;
@@ -142,12 +177,17 @@ impl World {
         let (word, kind) = if is_storm { self.draw_digest() } else { self.draw_word() };
         let Some(insider) = &mut self.conns[conn].insider else { return };
         insider.words -= 1;
-        let Some(lines) = &mut insider.lines else { return };
-        let tag = lines.sign(&word);
-        let tagged = line(|out| {
-            out.put(&word);
-            wire::put_tag(&tag, out);
-        });
+        let tagged = match &mut insider.lines {
+            Some(lines) => {
+                let tag = lines.sign(&word);
+                line(|out| {
+                    out.put(&word);
+                    wire::put_tag(&tag, out);
+                })
+            }
+            None if self.plan.secret => word,
+            None => return,
+        };
         self.utter(conn, tagged, kind);
         let at = self.now + if is_storm { self.rng.u64(1..100) } else { self.rng.u64(1..4_000) };
         self.at(at, Event::Insider { conn });
@@ -197,7 +237,7 @@ impl World {
     fn draw_census(&mut self) -> Vec<u8> {
         let number = self.rng.u64(..);
         if self.rng.bool() {
-            return format!("Q {number} {} {} {} -", self.rng.u64(..), self.rng.u64(..), self.rng.u64(..))
+            return format!("Q {number} {} {} {} 1 -", self.rng.u64(..), self.rng.u64(..), self.rng.u64(..))
                 .into_bytes();
         }
         let halves = "5a".repeat(4 * DIGEST_BUCKETS);

@@ -119,10 +119,12 @@ mod host;
 mod hostile;
 mod insider;
 mod net;
+mod pairs;
 mod plan;
 mod plot;
 mod runner;
 mod scale;
+mod secret;
 mod trace;
 mod world;
 

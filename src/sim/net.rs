@@ -24,6 +24,8 @@ pub(super) struct Meta {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// A step of a secret link's handshake.
+    Step,
     Hello,
     /// Carries the numbers of the sender's keys.
     Proof(Vec<u8>),

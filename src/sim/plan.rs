@@ -140,6 +140,8 @@ pub(super) struct Plan {
     pub(super) age_s_max: u32,
     /// Whether the herd has a key.
     pub(super) keyed: bool,
+    /// Whether its links are secret.
+    pub(super) secret: bool,
     pub(super) clients: usize,
     pub(super) updates: usize,
     /// Duration of the first phase, in milliseconds.
@@ -184,6 +186,7 @@ impl Plan {
                 || has(Fault::Clones)
                 || has(Fault::Middleman)
                 || rng.u8(0..4) != 0,
+            secret: false,
             clients,
             updates: options.updates.unwrap_or_else(|| rng.usize(10..=60)),
             faulty_ms: rng.u64(40_000..=160_000),
@@ -204,6 +207,7 @@ impl Plan {
             capacities: vec![CAPACITY_MAX; nodes],
             age_s_max: AGE_S_MAX,
             keyed: true,
+            secret: false,
             clients: 8,
             updates: 0,
             faulty_ms: 1,
@@ -240,7 +244,11 @@ impl fmt::Display for Plan {
             "{shape:?} of {nodes} nodes, capacities {:?}, {clients} clients, {updates} updates, ",
             self.capacities
         )?;
-        let key = if self.keyed { "a key" } else { "no key" };
+        let key = match () {
+            () if self.secret => "secret links",
+            () if self.keyed => "a key",
+            () => "no key",
+        };
         write!(f, "{key}, an age of {age_s_max} s; {faulty_ms} ms of faults:")?;
         FAULTS.iter().filter(|fault| self.has(**fault)).try_for_each(|fault| write!(f, " {fault:?}"))
     }

@@ -9,8 +9,10 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use fastrand::Rng;
 
-use crate::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX, LINK_LINE_BYTES_MAX};
+use crate::proto::limits::{AGE_S_MAX, ANSWER_BYTES_MAX};
+use crate::proto::node::pull::PULL_BYTES_MAX;
 use crate::proto::node::{Answer, Node, Seed, SessionId, Setup};
+use crate::proto::noise::connection::FRESH_BYTES;
 use crate::proto::out::Out;
 use crate::proto::time::{Mono, Now, Timestamp};
 
@@ -45,8 +47,16 @@ impl<const SLOTS: usize> Siege<SLOTS> {
             neighbours.sort_unstable();
             let seed = Seed { hash_key: (me as u64, 7), jitter: 1, boot: me as u64 };
             let (names, keys) = (&NAMES, None);
-            let setup =
-                Setup { names, me, neighbours: &neighbours, keys, capacity, age_s_max: AGE_S_MAX, seed };
+            let setup = Setup {
+                names,
+                me,
+                neighbours: &neighbours,
+                keys,
+                secrecy: None,
+                capacity,
+                age_s_max: AGE_S_MAX,
+                seed,
+            };
             node.start(&setup).expect("the setup is right");
             node.set_clients_per_address(u32::try_from(capacity / 20).expect("the capacity is small"));
             node
@@ -78,8 +88,10 @@ impl<const SLOTS: usize> Siege<SLOTS> {
         let mut links: Vec<[(usize, SessionId); 2]> = vec![];
         for (a, b) in EDGES {
             let to = self.nodes[a].names().id(b).expect("it is listed");
-            let one = self.nodes[a].open(now.mono, Some(to), [1; 16]).expect("the link is down");
-            let other = self.nodes[b].open(now.mono, None, [2; 16]).expect("any host may connect");
+            let one =
+                self.nodes[a].open(now.mono, Some(to), [1; FRESH_BYTES].into()).expect("the link is down");
+            let other =
+                self.nodes[b].open(now.mono, None, [2; FRESH_BYTES].into()).expect("any host may connect");
             links.push([(a, one), (b, other)]);
         }
         let mut crossed = true;
@@ -136,9 +148,10 @@ fn honest_address(client: usize) -> Ipv4Addr {
 }
 
 fn pull<const SLOTS: usize>(node: &mut Node<SLOTS>, now: &Now, id: SessionId) -> Option<Vec<u8>> {
-    let mut bytes = [0; LINK_LINE_BYTES_MAX + 1];
+    let mut bytes = [0; PULL_BYTES_MAX];
     let mut out = Out::new(&mut bytes);
-    node.pull(now, id, &mut out).then(|| out.written().strip_suffix(b"\n").expect("a whole line").to_vec())
+    node.pull(now.mono, id, &mut out, &mut |_| {})
+        .then(|| out.written().strip_suffix(b"\n").expect("a whole line").to_vec())
 }
 
 #[test]

@@ -11,10 +11,12 @@ use fastrand::Rng;
 use super::event::Event;
 use super::host::{Host, TIGHT_QUOTA, keys};
 use super::net::Conn;
+use super::pairs::{Pairs, SECRET_SEEDS};
 use super::plan::{CLIENTS_MAX, Fault, Plan, SLOTS, Ways};
 use super::trace::Trace;
 use super::{Failure, Options, Summary};
 use crate::proto::counters::Counters;
+use crate::proto::facts::Version;
 use crate::proto::limits::NONCE_BYTES;
 use crate::proto::names::NodeId;
 use crate::proto::node::links::LinkEvent;
@@ -31,6 +33,8 @@ pub(super) const WRONG_KEY: u8 = 9;
 
 pub(super) struct World {
     pub(super) seed: u64,
+    /// The key pairs of a herd with secret links.
+    pub(super) pairs: Option<Pairs>,
     pub(super) plan: Plan,
     pub(super) rng: Rng,
     pub(super) now: u64,
@@ -70,13 +74,15 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64, options: &Options) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let plan = Plan::of(&mut rng, options);
+        let mut plan = Plan::of(&mut rng, options);
+        plan.secret = plan.keyed && seed.is_multiple_of(SECRET_SEEDS);
         World::of(seed, plan, rng, options)
     }
 
     pub(super) fn of(seed: u64, plan: Plan, rng: Rng, options: &Options) -> Self {
         let mut world = World {
             seed,
+            pairs: Pairs::of(&plan),
             now: 1_000,
             queue: BinaryHeap::new(),
             queued: 0,
@@ -219,6 +225,7 @@ impl World {
             me: host,
             neighbours: &self.plan.neighbours(host),
             keys: keys(&board.keys),
+            secrecy: self.pairs.as_ref().map(|pairs| pairs.secrecy(host)),
             capacity: self.plan.capacities[host],
             age_s_max: self.plan.age_s_max,
             seed: Seed {
@@ -304,8 +311,19 @@ impl World {
         self.rng.u128(..).to_be_bytes()
     }
 
+    /// Gives a node the facts that a server knows: here its name is its version.
+    pub(super) fn tell_facts(&mut self, host: usize) {
+        let (mono, version) = (self.hosts[host].now(self.now).mono, Version::of(&self.names[host]));
+        if let Some(node) = self.node(host) {
+            node.set_facts(mono, version, 0);
+        }
+    }
+
     /// The result of a comparison must show in the link's state at once.
     pub(super) fn note(&mut self, host: usize, event: LinkEvent) {
+        if event == LinkEvent::FactsAsked {
+            self.tell_facts(host);
+        }
         let LinkEvent::Differs { node, .. } = event else { return };
         self.differs += u64::from(self.healed);
         let link = self.node(host).and_then(|up| up.links().find(|link| link.node == node));

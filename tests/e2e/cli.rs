@@ -85,7 +85,7 @@ fn version() {
     assert_eq!((status, messages.as_str()), (Some(0), ""));
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     assert!(text.starts_with(&format!("herd {} (", env!("CARGO_PKG_VERSION"))), "{text}");
-    assert!(text.contains(&format!("{arch}-{os}; up page")), "{text}");
+    assert!(text.contains(&format!("{arch}-{os}; up tools")), "{text}");
 }
 
 #[test]
@@ -132,7 +132,9 @@ fn map_wrong() {
     );
     let (name, folder) = (map.name(), Path::new(map.name()).parent().expect("a folder").display());
     let findings = [
-        format!("{name}:3: nodes.Smith.port: unknown member (known members: clients, links, http)\n"),
+        format!(
+            "{name}:3: nodes.Smith.port: unknown member (known members: clients, links, listen, http, phones, public_key)\n"
+        ),
         format!(
             "{name}:3: nodes.Smith.clients: 127.0.0.1:8001 is already used by nodes.Hill.clients on line 2 (give one of them another port)\n"
         ),

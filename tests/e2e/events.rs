@@ -193,7 +193,7 @@ fn ids_that_are_not_text() {
 #[test]
 fn proxy_on_loopback() {
     let (herd, http) = pair();
-    for path in ["/", "/events", "/clients"] {
+    for path in ["/", "/events", "/clients", "/towns?0,0,1,1"] {
         assert_eq!(get(http, path, "").0, 200, "{path}");
         assert_eq!(get(http, path, "X-Forwarded-For: 192.0.2.1\r\n").0, 401, "{path}");
     }
@@ -233,7 +233,10 @@ fn at_the_socket(herd: &Herd) -> Watcher<BufReader<UnixStream>> {
 
 #[test]
 fn deaf_subscriber() {
-    let (herd, http) = pair();
+    // Without a key: a node that has one hides its memory from other processes.
+    let http = free_addresses(1)[0];
+    let mut herd = Herd::pair().build();
+    herd.start_with_http("Hill", &http.to_string());
     let mut client = herd["Hill"].client();
     // What the first of all takes is not theirs, and under an emulator it is the emulator's, too.
     let mut moves = 0_u32;
@@ -289,6 +292,31 @@ fn map_reload_ends_streams() {
     }
     let mut watcher = Watcher::new(get(http, "/events", "").1);
     watcher.until("all have arrived", |watcher| watcher.seen.contains_key("all"));
+}
+
+#[test]
+fn towns() {
+    let (_herd, http) = pair();
+    let (status, mut answer) = get(http, "/towns?33.9,-118.6,34.2,-118.2", "");
+    assert_eq!(status, 200);
+    let mut text = String::new();
+    answer.read_to_string(&mut text).expect("UTF-8");
+    let found: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let found = found["towns"].as_array().expect("a list");
+    assert!((20..=200).contains(&found.len()), "{text}");
+    for town in found {
+        let side = |name: &str| town[name].as_f64().expect("a number");
+        assert!((33.9..=34.2).contains(&side("lat")) && (-118.6..=-118.2).contains(&side("lon")), "{town}");
+    }
+    assert!(found.iter().any(|town| town["name"] == "Los Angeles"), "{text}");
+    for (path, expected) in [("/towns", 400), ("/towns?1,1,0,0", 400)] {
+        assert_eq!(get(http, path, "").0, expected, "{path}");
+    }
+    let mut herd =
+        Herd::pair().places("{ \"source\": \"google-legacy\", \"url\": \"http://127.0.0.1:9/\" }").build();
+    let http = free_addresses(1)[0];
+    herd.start_with_http("Hill", &http.to_string());
+    assert_eq!(get(http, "/towns?1,1,2,2", "").0, 404);
 }
 
 #[test]

@@ -289,7 +289,10 @@ fn skew_by_own_clock() {
 
 /// Hill and a link of its own to Smith, whom the test plays without a key.
 fn hill_with_a_played_smith() -> (Herd, Stranger) {
-    let mut herd = Herd::pair().played("Smith").build();
+    linked_to_a_played_smith(Herd::pair().played("Smith").build())
+}
+
+fn linked_to_a_played_smith(mut herd: Herd) -> (Herd, Stranger) {
     let smith = TcpListener::bind(herd["Smith"].links).expect("the port is held for it");
     herd["Hill"].start();
     let mut link = Stranger::on(smith.accept().expect("Hill dials").0);
@@ -318,6 +321,25 @@ fn no_news_not_flooded() {
     let marker = herd["Hill"].ask("IAMAT marker +1-1 1");
     assert!(next_update(&mut link).ends_with(&marker), "nothing came before it");
     assert_eq!(herd["Hill"].at("kiwi"), Some(first));
+}
+
+/// A stolen board has a key. What it sends too fast is read later, and the node serves its clients meanwhile.
+#[test]
+fn fast_neighbour_is_named() {
+    let herd = Herd::pair().played("Smith").build();
+    herd.add_member("Hill", "\"clients_max\": 16");
+    let (herd, mut link) = linked_to_a_played_smith(herd);
+    // The pace of a small table is 1,024 a second, and twice that at once.
+    let updates: String =
+        (0..3_000).map(|n| format!("U 0 AT Smith +1.000000000 c{} +3-3 {n}\n", n % 10)).collect();
+    link.say(updates);
+    let at = herd["Hill"].ask("IAMAT kiwi +1-1 5");
+    assert!(at.starts_with("AT Hill "), "{at}");
+    let received = |member: &str| herd.status("Hill")["links"][0]["received"][member].as_u64();
+    until("all is read", || received("updates") == Some(3_000));
+    assert!(received("waits") >= Some(1));
+    herd["Hill"].wait_for_at("c9", "AT Smith +1.000000000 c9 +3-3 2999");
+    assert!(herd["Hill"].is_linked_to("Smith"));
 }
 
 #[test]

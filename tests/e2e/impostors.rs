@@ -88,5 +88,37 @@ fn digest_storm() {
     assert!(updates <= 3 * 1_000 + 200, "{updates} updates");
     let counters = &json(&herd, "Smith")["counters"];
     assert!(counters["digests_over_rate"].as_u64() >= Some(150), "{counters}");
-    assert!(smith.log.has("it compares tables without pause"), "{}", smith.log.tail());
+    smith.log.wait_for("it compares tables without pause");
+}
+
+/// One of the two has a configuration without the edge between them. Both ends say the same, and no link comes up.
+#[test]
+fn other_configuration() {
+    let words = "the two nodes have different configuration files: give both nodes the same file";
+    for (keyed, refusing, refused) in
+        [(true, "Smith", "Hill"), (true, "Hill", "Smith"), (false, "Smith", "Hill"), (false, "Hill", "Smith")]
+    {
+        let edges = [("Hill", "Smith"), ("Hill", "Zion"), ("Smith", "Zion")];
+        let mut herd = Herd::of(&["Hill", "Smith", "Zion"], &edges).keyed_if(keyed).played("Zion").build();
+        let map = std::fs::read_to_string(herd.map(refusing)).expect("it was written");
+        let map = map.replace("[\"Hill\", \"Smith\"], ", "");
+        std::fs::write(herd.map(refusing), map).expect("the folder is ours");
+        for name in [refusing, refused] {
+            herd[name].start();
+        }
+        herd[refusing].log.wait_for(&format!("refused a link connection: {words}"));
+        // Without keys a HELLO is enough for the refused end: its link can come up before it goes down.
+        let fate = if keyed { "does not come up" } else { "" };
+        until("the refused end says the same", || {
+            let line = herd[refused].log.last(words).unwrap_or_default();
+            line.contains(&format!("link to {refusing} ")) && line.contains(fate)
+        });
+        let links = json(&herd, refused)["links"].clone();
+        let link = links.as_array().and_then(|links| links.iter().find(|link| link["node"] == refusing));
+        let link = link.expect("it is a neighbour");
+        assert_eq!(link["last_error"], words, "{refused}");
+        assert!(!herd[refusing].log.has("is up"));
+        assert!(!keyed || !herd[refused].log.has("is up"));
+        assert!(herd.running().all(|node| !node.log.has("same key")));
+    }
 }

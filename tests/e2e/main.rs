@@ -11,6 +11,9 @@ mod herd;
 mod http;
 mod impostors;
 mod links;
+mod phones;
+#[cfg(feature = "tls")]
+mod phones_tls;
 mod places_cut;
 mod places_import;
 mod places_limits;
@@ -19,6 +22,7 @@ mod places_pool;
 #[cfg(feature = "tls")]
 mod places_tls;
 mod places_upstream;
+mod secrecy;
 mod service;
 mod snapshot;
 mod status;

@@ -25,7 +25,7 @@ fn hill(source: &str, url: &str, more: &str) -> (Herd, Folder) {
         key_file(&folder),
         places_file()
     );
-    (Herd::one().places(places).log_level("trace").start(), folder)
+    (Herd::one().places(places).log_level("debug").start(), folder)
 }
 
 /// All that the node sends to one that says these lines and then no more.

@@ -1,6 +1,6 @@
 //! A node as a service: what it tells the service manager, and maps that change while it runs.
 
-use std::io::IoSliceMut;
+use std::io::{IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
@@ -151,6 +151,7 @@ fn map_grows_and_shrinks() {
     }
     everyone_learns_of_everyone(&herd, "small-again");
     assert!(!herd["Hill"].log.has("link to Smith is down") && !herd["Smith"].log.has("link to Hill is down"));
+    herd["Hill"].log.wait_for("link to Smith is up");
     assert_eq!(herd["Hill"].log.count("link to Smith is up"), 1);
 }
 
@@ -181,6 +182,12 @@ fn map_refused() {
     everyone_learns_of_everyone(&herd, "after");
     assert!(!herd["Smith"].log.has("is down"));
     assert!(!herd["Hill"].log.has("and then"), "the old listener could be had back");
+    // A deployment reads these: systemctl does not say what came of a reload.
+    let status = herd.status("Hill");
+    assert_eq!((&status["reloads"], &status["counters"]["reloads_failed"]), (&0.into(), &5.into()));
+    std::fs::write(herd.map("Hill"), good).expect("the folder is ours");
+    herd["Hill"].signal(Signal::HUP);
+    until("the reload is counted", || herd.status("Hill")["reloads"] == 1);
 }
 
 #[test]
@@ -201,6 +208,77 @@ fn listeners_move() {
     herd["Hill"].links = new[1];
     everyone_learns_of_everyone(&herd, "after");
     assert!(!herd["Smith"].log.has("is down"));
+}
+
+#[test]
+fn stored_port_let_go() {
+    let herd = Herd::one().build();
+    let path = herd.folder.path("notify");
+    let manager = Manager::listen(&path);
+    let hill = start_with(&herd, &path, None);
+    let stored = [manager.take("clients"), manager.take("links")];
+    manager.wait_for("READY=1");
+    drop(hill);
+    // The same port of another address, which the stored listener holds.
+    let links = herd["Hill"].links;
+    let mapped = format!("[::ffff:{}]:{}", links.ip(), links.port());
+    herd.edit_map("Hill", &links.to_string(), &mapped);
+    let _hill = start_with(&herd, &path, Some(stored));
+    manager.wait_for("FDSTOREREMOVE=1");
+    manager.wait_for("READY=1");
+    assert!(herd_test_support::answers(herd["Hill"].clients));
+}
+
+/// A reload moves a listener to another address of its port, or fails and has it back: the service manager holds it meanwhile.
+#[test]
+fn reload_lets_port_go() {
+    let herd = Herd::one().build();
+    let path = herd.folder.path("notify");
+    let manager = Manager::listen(&path);
+    let hill = start_with(&herd, &path, None);
+    let [on_clients, on_links] = ["clients", "links"].map(|name| manager.take(name));
+    manager.wait_for("READY=1");
+    let (clients, links) = (herd["Hill"].clients, herd["Hill"].links);
+    let mapped = format!("[::ffff:{}]:{}", links.ip(), links.port());
+    let other = std::net::TcpListener::bind(free_addresses(1)[0]).expect("the port is held for it");
+    let occupied = other.local_addr().expect("the listener is bound");
+    for (name, held, old, new, expected) in [
+        ("links", on_links, links.to_string(), mapped.clone(), mapped),
+        ("clients", on_clients, clients.to_string(), occupied.to_string(), clients.to_string()),
+    ] {
+        herd.edit_map("Hill", &old, &new);
+        hill.signal(Signal::HUP);
+        until("the manager is to close it", || {
+            manager.wait_for("FDSTOREREMOVE=1").ends_with(&format!("FDNAME={name}"))
+        });
+        drop(held);
+        let now = std::net::TcpListener::from(manager.take(name)).local_addr().expect("it is bound");
+        assert_eq!(now.to_string(), expected);
+        manager.wait_for("READY=1");
+    }
+    assert!(herd_test_support::answers(clients));
+}
+
+#[test]
+fn phones_listener_stored() {
+    let herd = Herd::one().build();
+    let phones = free_addresses(1)[0];
+    herd.add_address("Hill", "phones", &phones.to_string());
+    let path = herd.folder.path("notify");
+    let manager = Manager::listen(&path);
+    let hill = start_with(&herd, &path, None);
+    let [clients, links, stored] = ["clients", "links", "phones"].map(|name| manager.take(name));
+    manager.wait_for("READY=1");
+    drop(hill);
+    // The next start gets two of them.
+    drop(links);
+    // No node runs, and still no phone is refused.
+    let mut waiting = std::net::TcpStream::connect(phones).expect("a process listens");
+    waiting.write_all(b"GET /?id=van7&lat=1&lon=2 HTTP/1.0\r\n\r\n").expect("it is queued");
+    let _hill = start_with(&herd, &path, Some([stored, clients]));
+    let mut answer = String::new();
+    waiting.read_to_string(&mut answer).expect("the node answers");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
 }
 
 /// Starts Hill of this herd with a service manager, and with the listeners that the manager stored.
@@ -252,7 +330,7 @@ fn descriptor_store() {
     // One that cannot start lets them go.
     std::fs::write(herd.map("Hill"), "{").expect("the folder is ours");
     let mut hill = start_with(&herd, &path, Some(stored));
-    for name in ["clients", "links"] {
+    for name in ["clients", "links", "phones"] {
         let message = manager.wait_for("FDSTOREREMOVE=1");
         assert!(message.contains(&format!("FDNAME={name}")), "{message}");
     }
@@ -265,15 +343,18 @@ fn json_log() {
     let herd = Herd::one().build();
     let name = herd.names()[0];
     let mut node = command(None);
-    node.args(["serve", name, "--log-format", "json", "--config"]).arg(herd.map(name));
+    node.args(["serve", name, "--log-format", "json", "--log-level", "debug", "--config"])
+        .arg(herd.map(name));
     let mut node = node.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program can be run");
     until("it serves", || herd_test_support::answers(herd[name].clients));
+    assert!(herd[name].ask("IAMAT kiwi +1-1 1").starts_with("AT "));
+    assert_eq!(herd[name].ask("x"), "? x");
     let pid = Pid::from_child(&node);
     rustix::process::kill_process(pid, Signal::TERM).expect("it runs");
     let log = {
         let mut log = String::new();
         let mut stderr = node.stderr.take().expect("it is a pipe");
-        std::io::Read::read_to_string(&mut stderr, &mut log).expect("UTF-8");
+        Read::read_to_string(&mut stderr, &mut log).expect("UTF-8");
         log
     };
     node.wait().expect("it got SIGTERM");
@@ -285,7 +366,20 @@ fn json_log() {
             read["time"].as_str().is_some_and(|time| time.len() == 24 && time.starts_with("20")),
             "{line}"
         );
-        assert!(["info", "warn"].contains(&read["level"].as_str().unwrap_or_default()), "{line}");
+        assert!(["debug", "info", "warn"].contains(&read["level"].as_str().unwrap_or_default()), "{line}");
     }
     assert!(log.contains("listens to clients on"), "{log}");
+    let line = |words: &str| -> serde_json::Value {
+        let line = log.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{words}: {log}"));
+        serde_json::from_str(line).expect("every line is JSON")
+    };
+    for (words, id) in
+        [(": IAMAT kiwi", "kiwi".into()), (": AT Hill", "kiwi".into()), (": ? x", serde_json::Value::Null)]
+    {
+        let line = line(words);
+        let client = line["client"].as_str().unwrap_or_default();
+        assert!(client.parse::<std::net::SocketAddr>().is_ok(), "{line}");
+        assert_eq!(line["id"], id, "{line}");
+    }
+    assert!(line("has come")["client"].is_string() && line("listens to")["client"].is_null());
 }

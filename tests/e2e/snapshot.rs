@@ -12,7 +12,7 @@ use herd::proto::node::{Node, Seed, Setup};
 use herd::proto::out::Out;
 use herd::proto::update::Update;
 use herd::server::snapshot::format::{Encoder, LINE_BYTES_MAX, Written};
-use herd_test_support::{Herd, Log, command, runs_beside, until, until_within};
+use herd_test_support::{Herd, Log, command, until, until_within};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -54,18 +54,20 @@ fn table(herd: &Herd, name: &str) -> PathBuf {
     herd.folder.path("state").join("herd").join(name).join("table")
 }
 
-fn status(herd: &Herd, name: &str) -> Value {
-    let mut command = command(None);
-    runs_beside(&mut command, herd.map(name));
-    let output = command.args(["status", "--json", name]).output().expect("the program can be run");
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
-}
-
 /// A table as a node would have written it `ago_s` seconds ago.
 fn written(ago_s: i64, is_trusted: bool, names: &[&str], entries: &[(String, u32)]) -> Vec<u8> {
     let mut node = Box::new(Node::<64>::new());
     let seed = Seed { hash_key: (1, 2), jitter: 3, boot: 4 };
-    let setup = Setup { names, me: 0, neighbours: &[], keys: None, capacity: 1, age_s_max: AGE_S_MAX, seed };
+    let setup = Setup {
+        names,
+        me: 0,
+        neighbours: &[],
+        keys: None,
+        secrecy: None,
+        capacity: 1,
+        age_s_max: AGE_S_MAX,
+        seed,
+    };
     node.start(&setup).expect("the setup is right");
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
     let unix_s = i64::try_from(since).expect("before the end") - ago_s;
@@ -116,19 +118,19 @@ fn herd_restarts() {
 
     start(&mut herd);
     for node in herd.running() {
-        assert!(node.log.has("INFO  restored 5 updates from the snapshot, after "), "{}", node.log.tail());
+        node.log.wait_for("INFO  restored 5 updates from the snapshot, after ");
         for (id, at) in &answers {
             assert_eq!(node.at(id).as_ref(), Some(at), "{} at once", node.name);
         }
     }
     let in_sync = |name: &str| {
-        let status = status(&herd, name);
+        let status = herd.status(name);
         let links = status["links"].as_array().expect("a list").clone();
         links.iter().all(|link| link["is_in_sync"] == true)
     };
     until("all are in sync", || herd.names().into_iter().all(in_sync));
     for name in herd.names() {
-        let status = status(&herd, name);
+        let status = herd.status(name);
         assert_eq!(status["counters"]["updates_sent"], 0, "equal tables need no words: {status}");
         assert_eq!(
             (&status["counters"]["snapshot_restored"], &status["snapshot"]["written"]),
@@ -155,9 +157,9 @@ fn power_cut() {
     start(&mut herd);
     let restored = herd["Hill"].ask("IAMAT restored +1+1 1");
     herd.wait_for_at("restored", &restored);
-    let has_written = |name: &str| status(&herd, name)["snapshot"]["written"] == 1;
+    let has_written = |name: &str| herd.status(name)["snapshot"]["written"] == 1;
     until_within(Duration::from_secs(120), "both have written", || herd.names().into_iter().all(has_written));
-    let status = status(&herd, "Hill");
+    let status = herd.status("Hill");
     let last = &status["snapshot"];
     assert_eq!(
         (&last["between_s"], &last["written"], &last["last_entries"]),
@@ -217,7 +219,7 @@ fn not_a_file() {
     assert!(made.success());
     start(&mut herd);
     herd["Hill"].log.wait_for("cannot read the snapshot: ");
-    assert!(herd["Hill"].log.has("/table: not a regular file"), "{}", herd["Hill"].log.tail());
+    herd["Hill"].log.wait_for("/table: not a regular file");
     let at = herd["Hill"].ask("IAMAT a +34.068930-118.445127 1");
     herd.wait_for_at("a", &at);
     stop(&mut herd);
@@ -238,7 +240,7 @@ fn ages() {
         let mut herd = keeping(Herd::one().build());
         put(&herd, "Hill", &written(ago_s, is_trusted, &["Hill", "Mallory"], &entries));
         start(&mut herd);
-        let status = status(&herd, "Hill");
+        let status = herd.status("Hill");
         let (taken, refused) = if down_s == 0 { (2, 2) } else { (1, 3) };
         let counters = &status["counters"];
         assert_eq!(
@@ -259,7 +261,7 @@ fn more_than_table() {
     let mut herd = keeping(Herd::one().build());
     put(&herd, "Hill", &written(0, true, &["Hill"], &entries));
     start(&mut herd);
-    assert_eq!(status(&herd, "Hill")["table"]["entries"], 4096);
+    assert_eq!(herd.status("Hill")["table"]["entries"], 4096);
     assert!(herd["Hill"].at("c5999").is_some() && herd["Hill"].at("c1904").is_some());
     assert!(herd["Hill"].at("c1903").is_none());
     // A whole table goes out as it came in: several chunks, nothing lost, nothing twice.
@@ -272,14 +274,14 @@ fn more_than_table() {
     clients.dedup();
     assert_eq!((clients.len(), text.lines().count()), (4096, 4096 + 2));
     start(&mut herd);
-    assert_eq!(status(&herd, "Hill")["counters"]["snapshot_restored"], 4096);
+    assert_eq!(herd.status("Hill")["counters"]["snapshot_restored"], 4096);
 }
 
 #[test]
 fn member_missing() {
     let mut herd = Herd::one().start();
     herd["Hill"].ask("IAMAT kiwi +1+1 1");
-    assert_eq!(status(&herd, "Hill")["snapshot"], Value::Null);
+    assert_eq!(herd.status("Hill")["snapshot"], Value::Null);
     herd["Hill"].signal(Signal::TERM);
     herd["Hill"].wait_for_end();
     assert!(!herd.folder.path("state").exists());
@@ -290,13 +292,13 @@ fn member_missing() {
     // A configuration that comes to ask for it is heard, and one that does not any more is too.
     ask_for_snapshots(&herd, "Hill", 600);
     herd["Hill"].signal(Signal::HUP);
-    until("the configuration is read", || status(&herd, "Hill")["snapshot"]["between_s"] == 600);
+    until("the configuration is read", || herd.status("Hill")["snapshot"]["between_s"] == 600);
     herd.write_map("Hill", false);
     herd["Hill"].signal(Signal::HUP);
-    until("the configuration is read", || status(&herd, "Hill")["snapshot"] == Value::Null);
+    until("the configuration is read", || herd.status("Hill")["snapshot"] == Value::Null);
     ask_for_snapshots(&herd, "Hill", 600);
     herd["Hill"].signal(Signal::HUP);
-    until("the configuration is read", || status(&herd, "Hill")["snapshot"]["between_s"] == 600);
+    until("the configuration is read", || herd.status("Hill")["snapshot"]["between_s"] == 600);
     herd["Hill"].ask("IAMAT b +1+1 1");
     stop(&mut herd);
     let text = fs::read_to_string(table(&herd, "Hill")).expect("it was written");

@@ -10,12 +10,16 @@ use herd_test_support::{Herd, command, runs_beside, until};
 use rustix::process::Signal;
 use serde_json::Value;
 
-/// Exit status, standard output, standard error.
+/// Exit status, standard output, standard error of `herd status`.
 fn status(herd: &Herd, args: &[&str]) -> (Option<i32>, String, String) {
+    ran(herd, "status", args)
+}
+
+fn ran(herd: &Herd, word: &str, args: &[&str]) -> (Option<i32>, String, String) {
     let mut command = command(None);
     runs_beside(&mut command, herd.map("Hill"));
     let Output { status, stdout, stderr } =
-        command.arg("status").args(args).output().expect("the program can be run");
+        command.arg(word).args(args).output().expect("the program can be run");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it is UTF-8");
     (status.code(), text(stdout), text(stderr))
 }
@@ -86,6 +90,18 @@ fn one_node() {
     ] {
         assert!(text.contains(words), "{words:?} in {text}");
     }
+    // What is routine or zero is left out, unless it is asked for.
+    let (_, all, _) = status(&herd, &["-v", "Hill"]);
+    for words in
+        ["; 0 evicted", "counter  iamat 1", "counter  snapshot_restored 0", "counter  log_lines_lost 0"]
+    {
+        assert!(all.contains(words) && !text.contains(words), "{words:?} in {all} and {text}");
+    }
+    assert!(!text.contains("counter"), "nothing was refused: {text}");
+    herd_test_support::Stranger::connect(herd["Hill"].links).say("x\n");
+    until("what was refused is shown", || {
+        status(&herd, &["Hill"]).1.contains("counter  handshakes_failed 1")
+    });
 }
 
 #[test]
@@ -195,6 +211,72 @@ fn whole_herd() {
     );
     herd["Jaquez"].start();
     wait_until_in_sync(&herd, "Campbell");
+}
+
+#[test]
+fn table_of_nodes() {
+    let mut herd = Herd::five().keyed().start();
+    wait_until_in_sync(&herd, "Hill");
+    herd["Smith"].ask("IAMAT kiwi +1+1 1");
+    wait_until_in_sync(&herd, "Hill");
+    let (code, text, messages) = ran(&herd, "nodes", &["--json"]);
+    assert_eq!((code, messages.as_str()), (Some(0), ""), "{text}");
+    let all: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let nodes = all["nodes"].as_array().expect("a list");
+    let names: Vec<&Value> = nodes.iter().map(|node| &node["node"]).collect();
+    assert_eq!(names, ["Campbell", "Hill", "Jaquez", "Singleton", "Smith"]);
+    for node in nodes {
+        assert_eq!((&node["answers"], &node["is_in_sync"]), (&true.into(), &true.into()), "{node}");
+        assert_eq!((&node["clients"], &node["pending"]), (&1.into(), &0.into()), "{node}");
+        assert_eq!(node["version"], env!("CARGO_PKG_VERSION"));
+        assert!(node["private_kb"].as_u64().is_some_and(|kb| kb > 50), "{node}");
+    }
+    herd["Jaquez"].kill();
+    until("Hill notices", || link(&json(&herd, "Hill"), "Jaquez")["is_up"] == false);
+    let (code, text, messages) = ran(&herd, "nodes", &["Jaquez", "Hill", "--node", "Campbell"]);
+    assert_eq!((code, messages.as_str()), (Some(0), ""), "{text}");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 4, "{text}");
+    assert!(lines[1].starts_with("Hill    ") && lines[1].contains("  no   "), "{text}");
+    assert_eq!((lines[2], lines[3]), ("Jaquez  no answer", "the reasons: herd status --all"));
+    let (code, _, messages) = ran(&herd, "nodes", &["Jaques"]);
+    assert_eq!(
+        (code, messages.as_str()),
+        (Some(1), "herd: nodes: the herd has no node \"Jaques\" (did you mean \"Jaquez\"?)\n")
+    );
+}
+
+/// Replaces a part of a node's configuration.
+fn edit(herd: &Herd, name: &str, from: &str, to: &str) {
+    let map = std::fs::read_to_string(herd.map(name)).expect("it was written");
+    std::fs::write(herd.map(name), map.replacen(from, to, 1)).expect("the folder is ours");
+}
+
+#[test]
+fn smaller_table() {
+    let mut herd = Herd::pair().build();
+    for name in herd.names() {
+        edit(&herd, name, "{ ", "{ \"clients_max\": 16, \"lifetime_s\": 600, ");
+        herd[name].start();
+    }
+    herd.wait_for_links();
+    for round in 0..20 {
+        herd["Hill"].ask(&format!("IAMAT client{round} +1+1 {round}"));
+    }
+    wait_until_in_sync(&herd, "Hill");
+    let table = |herd: &Herd, name: &str| {
+        let table = json(herd, name)["table"].clone();
+        ["entries", "capacity", "evicted"].map(|member| table[member].as_u64().expect("a number"))
+    };
+    assert_eq!(table(&herd, "Hill"), [16, 16, 4]);
+    assert_eq!(table(&herd, "Smith")[..2], [16, 16]);
+    // A node takes a larger table and another life at a reload. The others then have another configuration.
+    edit(&herd, "Hill", "16, \"lifetime_s\": 600", "64, \"lifetime_s\": 1200");
+    herd["Hill"].signal(Signal::HUP);
+    until("the node has reloaded", || table(&herd, "Hill")[1] == 64);
+    let (code, text, _) = status(&herd, &["--all", "Hill"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("\n  1 node has another configuration: give all nodes the same\n"), "{text}");
 }
 
 #[test]

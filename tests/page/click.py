@@ -108,6 +108,10 @@ class Test:
         check((knots, lines) == (5, 6), f"{knots} nodes and {lines} links are well")
         spoken = self.browser.run("return document.querySelector('#graph').getAttribute('aria-label')")
         check(spoken == "5 nodes and 6 links; this is Hill. All links are in sync.", spoken)
+        pages = self.browser.run("return [...document.querySelectorAll('#pages a')].map((link) => [link.innerText, link.href])")
+        check(pages == [[name, self.herd.url(name)] for name in sorted(self.herd.nodes) if name != "Hill"], pages)
+        towns = until("the map has towns", lambda: self.browser.run("return towns.list.map(({ name }) => name)"))
+        check("Los Angeles" in towns and len(towns) <= 200, towns)
         self.picture("desktop")
         self.browser.click("#more")
         rows = self.browser.texts("#table tbody tr")
@@ -194,6 +198,8 @@ class Test:
         check(geo.startswith(f"geo:{lat[:-1]}") and f",{lon[:-1]}" in geo, geo)
         place = geo.removeprefix("geo:").split(",")
         check(osm == f"https://www.openstreetmap.org/?mlat={place[0]}&mlon={place[1]}#map=15/{place[0]}/{place[1]}", osm)
+        near = until("places near it are shown", lambda: self.browser.texts("#near:not([hidden])"))
+        check(near[0].startswith("Within 10 km: ") or near[0].startswith("No place within 10 km"), near)
         check(row[3].endswith((" UTC", "GMT")) or "GMT" in row[3], f"{row[3]} has no zone")
 
     def hostile_names(self):
@@ -254,7 +260,7 @@ class Test:
     def token(self):
         """A page that other machines can reach wants the token, and nobody's log has it."""
         url, token = self.herd.url("Campbell"), self.herd.token()
-        for path, status in {"": 401, "events": 401, "clients": 401, "metrics": 200, "healthz": 200}.items():
+        for path, status in {"": 401, "events": 401, "clients": 401, "towns?0,0,1,1": 401, "metrics": 200, "healthz": 200}.items():
             check(answer(url + path) == status, f"/{path} is not answered by {status}")
         check(answer(url + "clients", {"Authorization": f"Bearer {token}"}) == 200, "the token does not open")
         check(answer(url + "clients", {"Authorization": "Bearer 0000-0000-0000-0000"}) == 401, "anything opens")

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use herd::places;
 use herd::proto::counters::Counters;
+use herd::proto::pace::Received;
 use herd::server::counters::Refusals;
 use herd::server::metrics;
 use herd::server::snapshot::record::{Health, LastWritten};
@@ -13,8 +14,7 @@ use serde_json::Value;
 /// Columns of a dashboard.
 const COLUMNS: u64 = 24;
 /// What expressions consist of beside metrics: functions and words of PromQL, and labels.
-const WORDS: &str =
-    "command sum max count rate increase by on group_left job instance node __rate_interval label_values";
+const WORDS: &str = "format reason command sum max count rate increase by on group_left job instance node __rate_interval label_values";
 
 fn dashboard() -> Value {
     serde_json::from_str(include_str!("../../cross/package/grafana.json")).expect("it is JSON")
@@ -29,11 +29,13 @@ fn status() -> Status {
     let link = Link {
         node: "Smith".to_owned(),
         is_up: true,
+        is_encrypted: true,
         for_ms: Some(1),
         is_in_sync: true,
         equal_ago_ms: Some(1),
         pending: 0,
         round_trip_ms: Some(1),
+        received: Received::default(),
         dials_in_ms: None,
         name_in_use_at: None,
         last_error: None,

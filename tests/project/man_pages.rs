@@ -17,7 +17,12 @@ fn example_of_page() {
 #[test]
 fn all_members() {
     let plain = PAGE.replace("\\-", "-");
-    for (text, path) in [("{ \"x\": 1 }", "x"), ("{ \"places\": { \"x\": 1 } }", "places.x")] {
+    for (text, path) in [
+        ("{ \"x\": 1 }", "x"),
+        ("{ \"nodes\": { \"A\": { \"x\": 1 } } }", "nodes.A.x"),
+        ("{ \"places\": { \"x\": 1 } }", "places.x"),
+        ("{ \"tls\": { \"x\": 1 } }", "tls.x"),
+    ] {
         let findings = Config::parse(text, Path::new("herd.json")).text_findings();
         let unknown =
             findings.iter().find(|finding| finding.to_string().contains(&format!("{path}: unknown member")));

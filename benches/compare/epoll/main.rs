@@ -40,10 +40,9 @@ fn system(what: &'static str) -> impl FnOnce(rustix::io::Errno) -> RunError {
     move |error| RunError::System { what, error: error.into() }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the command line gives it so")]
-fn run(plan: NodeConfig, _reread: ReloadFn) -> Result<(), RunError> {
+fn run(mut plan: NodeConfig, _reread: ReloadFn) -> Result<(), RunError> {
     let _ = raise_descriptor_limit();
-    let driver = Driver::start(MEMORY.take(), &plan)?;
+    let driver = Driver::start(MEMORY.take(), &mut plan)?;
     let service = Service::of_this_process();
     let listener = listen(&service, CLIENTS, plan.nodes[plan.me].clients)?;
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(system("epoll"))?;

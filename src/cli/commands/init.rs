@@ -1,17 +1,19 @@
-//! `herd init`: writes the configuration and the key of a new herd.
+//! `herd init`: writes the configuration and the keys of a new herd.
 
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::key::NewKey;
 use crate::cli::Failure;
-use crate::config::{Config, Keys, Severity, quoted};
+use crate::config::{Config, Endpoint, Keys, Severity, key_digits, private_key_file, quoted};
 
 /// The first ports of a machine. Each further node on the same machine has the next ones.
-const PORTS: [(&str, u16); 3] = [("clients", 8001), ("links", 9001), ("http", 8011)];
+const PORTS: [(&str, u16); 3] = [("clients", 8001), ("links", LINKS_PORT), ("http", 8011)];
+const LINKS_PORT: u16 = 9001;
 
 /// Herds of at least this size get chords beside the ring.
 const CHORDS_FROM: usize = 4;
@@ -20,29 +22,36 @@ const CHORDS_FROM: usize = 4;
 #[derive(Debug, PartialEq)]
 struct Board {
     name: String,
-    address: IpAddr,
+    /// Where its neighbours dial it, with the port of the first node of a machine.
+    links: Endpoint,
 }
 
-/// Writes `herd.json` and `key` to the folder, and prints what to do next.
+/// Writes `herd.json`, `key` and the private keys to the folder, and prints what to do next.
 pub(in crate::cli) fn run(boards: &[String], folder: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     let could_not = |message: String| Failure::CouldNotRun(format!("init: {message}"));
     let boards = if boards.is_empty() { asked()? } else { given(boards)? };
     let (config, key) = (folder.join("herd.json"), folder.join("key"));
-    for file in [&config, &key] {
+    let privates: Vec<PathBuf> = boards.iter().map(|board| private_key_file(folder, &board.name)).collect();
+    for file in [&config, &key].into_iter().chain(&privates) {
         if fs::symlink_metadata(file).is_ok() {
             let remedy = "name another folder with --out, or remove it";
             return Err(could_not(format!("{} is there already ({remedy})", file.display())));
         }
     }
-    let text = herd_json(&boards);
+    let cannot_make = |error: io::Error| could_not(format!("cannot make a key: {error}"));
+    let pairs = boards.iter().map(|_| NewKey::draw()).collect::<io::Result<Vec<_>>>().map_err(cannot_make)?;
+    let text = herd_json(&boards, &pairs);
     let findings = Config::parse(&text, &config).text_findings();
     if let Some(error) = findings.iter().find(|finding| finding.severity == Severity::Error) {
         return Err(could_not(error.to_string()));
     }
-    let fresh = Keys::fresh().map_err(|error| could_not(format!("cannot make a key: {error}")))?;
+    let fresh = Keys::fresh().map_err(cannot_make)?;
     let cannot_write = |file: &Path, error: io::Error| could_not(format!("{}: {error}", file.display()));
     fs::create_dir_all(folder).map_err(|error| cannot_write(folder, error))?;
-    write_new(&key, &format!("{}\n", fresh.to_line()), 0o600).map_err(|error| cannot_write(&key, error))?;
+    write_new(&key, &fresh.to_line(), 0o600).map_err(|error| cannot_write(&key, error))?;
+    for (pair, file) in pairs.iter().zip(&privates) {
+        pair.write(file).map_err(|error| cannot_write(file, error))?;
+    }
     write_new(&config, &text, 0o644).map_err(|error| cannot_write(&config, error))?;
     out.write_all(next_steps(&boards, &config, &key).as_bytes())
         .map_err(|error| could_not(format!("standard output: {error}")))
@@ -54,10 +63,10 @@ fn write_new(file: &Path, text: &str, mode: u32) -> io::Result<()> {
     new.sync_all()
 }
 
-/// The nodes of the command line: `NAME=ADDRESS` each.
+/// The nodes of the command line: `NAME=HOST` each, where the host is an address or a name.
 fn given(operands: &[String]) -> Result<Vec<Board>, Failure> {
     let wrong = |operand: &str| {
-        let remedy = "write NAME=ADDRESS, such as Hill=192.168.1.11";
+        let remedy = "write NAME=HOST, such as Hill=192.168.1.11 or Hill=hill.local";
         Failure::Usage(format!(
             "herd init: {} is not a node with its address ({remedy}); see: herd init --help",
             quoted(operand)
@@ -67,9 +76,12 @@ fn given(operands: &[String]) -> Result<Vec<Board>, Failure> {
         .iter()
         .map(|operand| {
             let (name, address) = operand.split_once('=').ok_or_else(|| wrong(operand))?;
-            let address = address.trim_start_matches('[').trim_end_matches(']');
-            let address = address.parse().map_err(|_| wrong(operand))?;
-            Ok(Board { name: name.to_owned(), address })
+            let bare = address.trim_start_matches('[').trim_end_matches(']');
+            let links = match bare.parse::<IpAddr>() {
+                Ok(ip) => Some(Endpoint::Address((ip, LINKS_PORT).into())),
+                Err(_) => Endpoint::named(&format!("{address}:{LINKS_PORT}")),
+            };
+            Ok(Board { name: name.to_owned(), links: links.ok_or_else(|| wrong(operand))? })
         })
         .collect()
 }
@@ -84,12 +96,12 @@ fn asked() -> Result<Vec<Board>, Failure> {
     let mut lines = io::stdin().lock().lines();
     loop {
         let n = operands.len() + 1;
-        let _ = write!(io::stderr(), "node {n}, as NAME=ADDRESS (an empty line ends): ");
+        let _ = write!(io::stderr(), "node {n}, as NAME=HOST (an empty line ends): ");
         match lines.next() {
             Some(Ok(line)) if !line.trim().is_empty() => match given(&[line.trim().to_owned()]) {
                 Ok(_) => operands.push(line.trim().to_owned()),
                 Err(_) => {
-                    let _ = writeln!(io::stderr(), "write it as Hill=192.168.1.11");
+                    let _ = writeln!(io::stderr(), "write it as Hill=192.168.1.11 or Hill=hill.local");
                 }
             },
             _ if operands.is_empty() => return Err(Failure::CouldNotRun("init: no nodes".to_owned())),
@@ -99,26 +111,32 @@ fn asked() -> Result<Vec<Board>, Failure> {
 }
 
 /// The text of the configuration.
-fn herd_json(boards: &[Board]) -> String {
+fn herd_json(boards: &[Board], pairs: &[NewKey]) -> String {
     let mut nodes = String::new();
-    for (index, board) in boards.iter().enumerate() {
-        let before = boards[..index].iter().filter(|other| other.address == board.address).count();
+    for (index, (board, pair)) in boards.iter().zip(pairs).enumerate() {
+        let before = boards[..index].iter().filter(|other| other.links == board.links).count();
         let lead = if index == 0 { "{ \"nodes\": { " } else { ",\n             " };
         let _ = write!(nodes, "{lead}{:?}: {{ ", board.name);
         for (at, (member, port)) in PORTS.iter().enumerate() {
-            // Neighbours dial `links`, so it is the node's own address.
-            let host = if board.address.is_loopback() || *member == "links" {
-                board.address
-            } else if board.address.is_ipv4() {
-                std::net::Ipv4Addr::UNSPECIFIED.into()
-            } else {
-                std::net::Ipv6Addr::UNSPECIFIED.into()
+            let wildcard: IpAddr = match board.links.address() {
+                Some(SocketAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),
+                _ => Ipv4Addr::UNSPECIFIED.into(),
             };
             let port = port.saturating_add(u16::try_from(before).unwrap_or(u16::MAX));
+            // Neighbours dial `links`, so it is the node's own address or name.
+            let own = board.links.reach((wildcard, port).into());
+            let host = match &own {
+                own if *member == "links" => own.clone(),
+                Endpoint::Name(_) if own.is_loopback() => {
+                    Endpoint::Address((Ipv4Addr::LOCALHOST, port).into())
+                }
+                own if own.is_loopback() => own.clone(),
+                _ => Endpoint::Address((wildcard, port).into()),
+            };
             let comma = if at == 0 { "" } else { ", " };
-            let _ = write!(nodes, "{comma}{member:?}: \"{}\"", std::net::SocketAddr::new(host, port));
+            let _ = write!(nodes, "{comma}{member:?}: \"{host}\"");
         }
-        nodes.push_str(" }");
+        let _ = write!(nodes, ",\n               \"public_key\": \"{}\" }}", *key_digits(&pair.public.0));
     }
     let pairs: Vec<String> = edges(boards.len())
         .into_iter()
@@ -145,22 +163,28 @@ fn edges(nodes: usize) -> Vec<(usize, usize)> {
 }
 
 fn next_steps(boards: &[Board], config: &Path, key: &Path) -> String {
-    let (shown, key) = (word(config), word(key));
+    let private = private_key_file(config.parent().unwrap_or(Path::new("")), "NAME");
+    let (shown, key, private) = (word(config), word(key), word(&private));
     let mut text = format!(
-        "Wrote {shown} ({} node{}) and {key}. The key is the herd's secret: it is the same on every board.\n\nNext:\n  herd check \
-         {shown}\n",
+        "Wrote {shown} ({} node{}), {key}, which is the same on every board, and private/NAME for each node, which belongs on its \
+         own board alone.\n\nNext:\n  herd check {shown}\n",
         boards.len(),
         if boards.len() == 1 { "" } else { "s" }
     );
-    if boards.iter().all(|board| board.address.is_loopback()) {
+    if boards.iter().all(|board| board.links.is_loopback()) {
         let _ = writeln!(text, "  herd up --config {shown}");
         return text;
     }
-    let hosts: Vec<String> = boards.iter().map(|board| format!("pi@{}", board.address)).collect();
+    let host = |links: &Endpoint| match links {
+        Endpoint::Address(address) => address.ip().to_string(),
+        Endpoint::Name(_) => links.host().unwrap_or_default().to_owned(),
+    };
+    let hosts: Vec<String> = boards.iter().map(|board| format!("pi@{}", host(&board.links))).collect();
     let _ = write!(
         text,
         "  cross/deploy --key {key} {shown} {}\n\nOr on each board, with the package installed:\n  sudo install -m 644 {shown} \
-         /etc/herd/herd.json\n  sudo install -m 600 {key} /etc/herd/key\n  sudo systemctl enable --now herd@NAME\n",
+         /etc/herd/herd.json\n  sudo install -m 600 {key} /etc/herd/key\n  sudo install -D -m 600 {private} \
+         /etc/herd/private/NAME\n  sudo systemctl enable --now herd@NAME\n",
         hosts.join(" ")
     );
     text
@@ -168,7 +192,7 @@ fn next_steps(boards: &[Board], config: &Path, key: &Path) -> String {
 
 /// A path as a shell takes it.
 fn word(path: &Path) -> String {
-    super::up::shell_word(&path.display().to_string())
+    super::terminal::shell_word(&path.display().to_string())
 }
 
 #[cfg(test)]
@@ -189,6 +213,8 @@ mod tests {
             ("A=10.0.0.1 B=10.0.0.2 C=10.0.0.3", 3, 3),
             ("A=10.0.0.1 B=10.0.0.2 C=fd00::3 D=[fd00::4]", 4, 6),
             ("A=10.0.0.1 B=10.0.0.2 C=10.0.0.3 D=10.0.0.4 E=10.0.0.1", 5, 7),
+            ("A=hill.local B=smith.local C=10.0.0.3 D=Hill.local", 4, 6),
+            ("A=localhost B=localhost", 2, 1),
         ] {
             let folder = TestDir::new();
             let mut out = Vec::new();
@@ -203,8 +229,14 @@ mod tests {
             let mode = fs::metadata(folder.path("new/key")).expect("it is there").permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
             let next = String::from_utf8(out).expect("text");
-            assert_eq!(next.contains("herd up"), words.contains("127."), "{next}");
-            assert_eq!(next.contains("cross/deploy"), !words.contains("127."), "{next}");
+            let is_here = words.contains("127.") || words.contains("localhost");
+            assert_eq!(next.contains("herd up"), is_here, "{next}");
+            assert_eq!(next.contains("cross/deploy"), !is_here, "{next}");
+            assert_eq!(
+                next.contains("pi@hill.local pi@smith.local pi@10.0.0.3"),
+                words.contains("hill"),
+                "{next}"
+            );
         }
     }
 
@@ -213,7 +245,9 @@ mod tests {
         let folder = TestDir::new();
         let init = |words: &str| run(&operands(words), &folder.path("x"), &mut Vec::new());
         assert!(matches!(init("A"), Err(Failure::Usage(message)) if message.contains("\"A\" is not a node")));
-        assert!(matches!(init("A=hill.local"), Err(Failure::Usage(_))));
+        assert!(matches!(init("A=hill.local:9001"), Err(Failure::Usage(_))));
+        assert!(matches!(init("A=[hill.local]"), Err(Failure::Usage(_))));
+        assert!(matches!(init("A=192.168.1"), Err(Failure::Usage(_))));
         assert!(
             matches!(init("A=224.0.0.1"), Err(Failure::CouldNotRun(message)) if message.contains("multicast"))
         );

@@ -1,9 +1,13 @@
 //! What the commands do: one file each.
 
-#[cfg(feature = "up")]
+#[cfg(feature = "tools")]
 pub(super) mod clients;
-#[cfg(feature = "up")]
+#[cfg(feature = "tools")]
 pub(super) mod init;
+#[cfg(feature = "tools")]
+pub(super) mod key;
+#[cfg(feature = "tools")]
+pub(super) mod nodes;
 #[cfg(feature = "up")]
 mod output;
 pub(super) mod places;
@@ -13,5 +17,6 @@ pub(super) mod status;
 #[cfg(feature = "up")]
 mod supervise;
 mod terminal;
+pub(super) mod token;
 #[cfg(feature = "up")]
 pub(super) mod up;

@@ -1,8 +1,11 @@
 //! `herd places`: asks a places file, and makes one.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::Write;
+#[cfg(feature = "import")]
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
+#[cfg(feature = "import")]
 use crate::places::import::{Import, Progress};
 use crate::places::{self, Query};
 
@@ -26,15 +29,9 @@ pub(in crate::cli) fn near(file: &Path, query: &NearQuery, out: &mut dyn Write) 
     places::near_command(file, query, out).map_err(|error| error.to_string())
 }
 
-/// The error of a build without the feature `import`. The function checks the feature first, so the compiler can drop the
-/// code that follows.
-const NO_IMPORT: &str = "this build cannot make places files (make the file on a PC, with the feature \"import\", and copy it here)";
-
 /// Imports places. Writes a summary to `out`, a progress bar and bad rows to standard error.
+#[cfg(feature = "import")]
 pub(in crate::cli) fn import(what: &Import, out: &mut dyn Write) -> Result<(), String> {
-    if !cfg!(feature = "import") {
-        return Err(NO_IMPORT.to_owned());
-    }
     let mut stderr = io::stderr();
     let is_terminal = stderr.is_terminal();
     places::import_command(what, &mut Progress::new(&mut stderr, is_terminal), out)

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use std::{io, mem};
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use zeroize::Zeroizing;
 
 use super::output::Sink;
 
@@ -36,7 +37,7 @@ pub(in crate::cli) struct Job {
     /// The program and its arguments; its standard streams are set here.
     pub(in crate::cli) command: Command,
     /// The first bytes of the child's standard input; shorter than a pipe's buffer, which is at least 4 KB.
-    pub(in crate::cli) greeting: Vec<u8>,
+    pub(in crate::cli) greeting: Zeroizing<String>,
     /// The destination of its standard error.
     pub(in crate::cli) sink: Sink,
 }
@@ -252,7 +253,7 @@ impl Shared {
         slot.child = Some(child);
         if let Some(stdin) = &mut slot.stdin {
             // If the child has exited already, `reap` finds out.
-            let _ = stdin.write_all(&job.greeting);
+            let _ = stdin.write_all(job.greeting.as_bytes());
         }
         Ok(stderr)
     }

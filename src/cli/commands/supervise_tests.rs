@@ -37,7 +37,12 @@ fn quick() -> Policy {
 fn job(name: &str, script: &str, folder: &Path, target: Target) -> Job {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", script]).current_dir(folder);
-    Job { name: name.to_owned(), command, greeting: b"secret\n".to_vec(), sink: Sink::named(name, 4, target) }
+    Job {
+        name: name.to_owned(),
+        command,
+        greeting: Zeroizing::new("secret\n".to_owned()),
+        sink: Sink::named(name, 4, target),
+    }
 }
 
 impl Trial {

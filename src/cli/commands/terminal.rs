@@ -1,4 +1,4 @@
-//! What a terminal may be sent.
+//! What a terminal may be sent, and what a shell takes as one word.
 
 use std::borrow::Cow;
 
@@ -26,9 +26,27 @@ fn is_control(bytes: &[u8], at: usize) -> bool {
     }
 }
 
+/// Quotes a word for a shell.
+#[cfg(feature = "tools")]
+pub(super) fn shell_word(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::for_terminal;
+    use super::*;
+
+    #[cfg(feature = "tools")]
+    #[test]
+    fn a_word_is_one_for_a_shell() {
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+        assert_eq!(shell_word("a/b.json"), "a/b.json");
+    }
 
     #[test]
     fn a_terminal_gets_no_control_codes() {

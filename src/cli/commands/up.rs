@@ -18,6 +18,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::output::{PatientStderr, Sink, Target};
 use super::supervise::{Event, Herd, Job, Policy};
+use super::terminal::shell_word;
 use crate::cli::Failure;
 use crate::config::{Checked, Config, Keys};
 
@@ -56,7 +57,7 @@ pub(in crate::cli) fn run(config: &Config, checked: &Checked, options: &Options)
             Some(folder) => Sink::plain(log_file(folder, name).map_err(could_not)?),
             None => Sink::named(name, width, terminal.clone()),
         };
-        let greeting = format!("{}\n", keys.to_line()).into_bytes();
+        let greeting = keys.to_line();
         jobs.push(Job { name: name.to_owned(), command: command(&program, name, options), greeting, sink });
     }
     // Room for one event per node and one Ctrl-C.
@@ -64,7 +65,7 @@ pub(in crate::cli) fn run(config: &Config, checked: &Checked, options: &Options)
     watch_signals(sender.clone()).map_err(|error| could_not(format!("cannot wait for signals: {error}")))?;
     let herd = Herd::start(jobs, Policy::default(), own.clone(), sender)
         .map_err(|error| could_not(format!("cannot start a thread: {error}")))?;
-    let addresses = config.names().filter_map(|name| config.client_address(name)).collect();
+    let addresses = config.names().filter_map(|name| config.client_address_on_board(name)).collect();
     let outcome = watch(&events, addresses, || announce(config, options.config.as_deref()));
     if outcome.is_ok() {
         own.line(b"stopping");
@@ -117,8 +118,8 @@ fn watch_signals(events: SyncSender<Event>) -> io::Result<()> {
     signals.add(Signal::SIGTERM);
     // Blocks them in this thread and in threads that it starts. Child processes start with none blocked.
     signals.thread_block()?;
-    let watcher = thread::Builder::new().name("signals".to_owned());
-    watcher.spawn(move || {
+    let listener = thread::Builder::new().name("signals".to_owned());
+    listener.spawn(move || {
         while signals.wait().is_ok() {
             // A full channel already holds an event that stops the herd.
             let _ = events.try_send(Event::Stop);
@@ -171,7 +172,8 @@ fn announce(config: &Config, file: Option<&Path>) {
 fn next_steps(config: &Config, program: &str, flag: &str) -> String {
     let names: Vec<&str> = config.names().collect();
     let (Some(first), Some(last)) = (names.first(), names.last()) else { return String::new() };
-    let address = config.client_address(first).map(|address| format!("{} {}", address.ip(), address.port()));
+    let address = config.client_address_on_board(first);
+    let address = address.map(|address| format!("{} {}", address.ip(), address.port()));
     let page = config.http_address(first).filter(|_| cfg!(feature = "page"));
     let page = page.map(|page| format!("See the herd at http://{page}/\n")).unwrap_or_default();
     let (herd, nodes) =
@@ -183,16 +185,6 @@ fn next_steps(config: &Config, program: &str, flag: &str) -> String {
          nc {}        (then type lines)\nCtrl-C stops the herd.\n",
         address.unwrap_or_default()
     )
-}
-
-/// Quotes a word for a shell.
-pub(super) fn shell_word(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]
@@ -211,7 +203,6 @@ mod tests {
              herd send --to Campbell \"WHATSAT kiwi.cs.ucla.edu 10 5\"\n  \
              nc 127.0.0.1 8001        (then type lines)\nCtrl-C stops the herd.\n"
         );
-        assert_eq!(shell_word("it's"), r"'it'\''s'");
     }
 
     #[test]

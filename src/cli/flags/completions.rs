@@ -5,7 +5,8 @@
 
 use std::fmt::Write as _;
 
-use super::table::{COMMANDS, Entry, Flag};
+use super::entry::{Entry, Flag};
+use super::table::COMMANDS;
 
 /// How the word after a flag, or an operand, is completed.
 #[derive(Clone, Copy, PartialEq)]
@@ -162,7 +163,7 @@ fn fish() -> String {
 }
 
 #[test]
-fn the_completions_are_those_of_the_table() {
+fn the_completions_match_the_table() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/cross/package/completions");
     for (name, text) in [("herd.bash", bash()), ("_herd", zsh()), ("herd.fish", fish())] {
         let path = format!("{folder}/{name}");

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::table::{ABOUT, COMMANDS, Entry, Flag, NOTES};
+use super::entry::{Entry, Flag};
+use super::table::{ABOUT, COMMANDS, NOTES};
 
 /// The largest width of help, in characters: it fits a terminal of 80 columns.
 const WIDTH: usize = 79;
@@ -21,6 +22,8 @@ pub(in crate::cli) fn version() -> String {
     let mut features = String::new();
     for (name, is_built_in) in [
         ("up", cfg!(feature = "up")),
+        ("tools", cfg!(feature = "tools")),
+        ("phones", cfg!(feature = "phones")),
         ("page", cfg!(feature = "page")),
         ("import", cfg!(feature = "import")),
         ("upstream", cfg!(feature = "upstream")),
@@ -135,7 +138,9 @@ fn list<'a>(text: &mut String, entries: impl Iterator<Item = &'a Entry> + Clone)
 
 pub(in crate::cli) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    chars
+        .next()
+        .map_or_else(String::new, |first| std::iter::once(first.to_ascii_uppercase()).chain(chars).collect())
 }
 
 fn line(text: &mut String, content: &str) {

@@ -5,8 +5,9 @@
 
 use std::fmt::Write as _;
 
+use super::entry::{Entry, Flag};
 use super::help::{capitalised, spelled};
-use super::table::{ABOUT, COMMANDS, Entry, Flag, NOTES};
+use super::table::{ABOUT, COMMANDS, NOTES};
 
 /// The page, in the macros of man(7).
 fn page() -> String {

@@ -3,6 +3,7 @@
 mod command;
 #[cfg(test)]
 mod completions;
+mod entry;
 pub(super) mod help;
 #[cfg(test)]
 mod man;

@@ -11,16 +11,20 @@ use std::time::Duration;
 use lexopt::Arg;
 use log::LevelFilter;
 
-pub(in crate::cli) use super::command::{ClientsOptions, Command, Near, SendOptions};
+pub(in crate::cli) use super::command::{
+    ClientsOptions, Command, Near, NodesOptions, PhoneApp, SendOptions, TokenOptions,
+};
+use super::entry::{Entry, Flag, HAS_IMPORT, HAS_TOOLS, HAS_UP};
 use super::help::{self, Detail, spelled};
-use super::table::{COMMANDS, Entry, Flag, LOG_LEVELS};
-use crate::config::{did_you_mean, quoted};
+use super::table::{COMMANDS, LOG_LEVELS};
+use crate::config::{did_you_mean, is_node_name, quoted};
 use crate::places::import::{Columns, Format, Import, kind_of_word};
+use crate::proto::decimal::decimal;
 use crate::server::control::Request;
 use crate::server::logging::LogFormat;
 
 /// The limits of WHATSAT (PROTOCOL); `places near` has the same.
-const RADIUS_KM_MAX: f64 = 50.0;
+const RADIUS_KM_MAX: i32 = 50;
 const ITEMS_MAX: usize = 20;
 
 /// The default of `--timeout`: more than the 8 s that a node gives a query for places.
@@ -59,6 +63,9 @@ pub(in crate::cli) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<
         Chosen::Entry(entry) => entry,
         Chosen::Text(text) => return Ok(Command::Print(text)),
     };
+    if !entry.refusal.is_empty() {
+        return Ok(Command::Refused(entry.refusal));
+    }
     match given(&mut parser, entry)? {
         Ok(given) => build(&given),
         Err(detail) => Ok(Command::Print(help::command(entry, detail))),
@@ -155,6 +162,8 @@ fn given(parser: &mut lexopt::Parser, entry: &'static Entry) -> Result<Result<Gi
                 continue;
             }
             Arg::Long(name) => find_flag(entry, name),
+            // The only short flag besides help.
+            Arg::Short('v') => find_flag(entry, "verbose"),
             Arg::Short(_) => None,
         };
         let Some(flag) = flag else {
@@ -232,6 +241,20 @@ impl Given {
         })
     }
 
+    /// The operands as text.
+    fn texts(&self, what: &str) -> Result<Vec<String>, UsageError> {
+        self.operands.iter().map(|value| self.text(what, value)).collect()
+    }
+
+    /// The operand that names a node, which need not be in any configuration.
+    fn new_node(&self) -> Result<String, UsageError> {
+        let name = self.text("NAME", &self.operands[0])?;
+        if is_node_name(&name) {
+            return Ok(name);
+        }
+        Err(self.wrong(format!("{} is not a node name", quoted(&name)), "letters, digits, '.', '_' and '-'"))
+    }
+
     fn log_format(&self) -> Result<LogFormat, UsageError> {
         let Some(value) = self.flag("log-format") else { return Ok(LogFormat::Auto) };
         let typed = value.to_string_lossy();
@@ -259,18 +282,18 @@ impl Given {
     fn timeout(&self) -> Result<Duration, UsageError> {
         let Some(value) = self.flag("timeout") else { return Ok(TIMEOUT_DEFAULT) };
         let typed = value.to_string_lossy();
-        let seconds = typed.parse().ok().filter(|seconds| TIMEOUT_S.contains(seconds));
+        let seconds = decimal(typed.as_bytes()).filter(|seconds| TIMEOUT_S.contains(seconds));
         seconds.map(Duration::from_secs_f64).ok_or_else(|| {
-            let remedy = format!("seconds, from {} to {}", TIMEOUT_S.start(), TIMEOUT_S.end());
-            self.wrong(format!("{} is not a valid --timeout", quoted(&typed)), &remedy)
+            let message = format!("{} is not a valid --timeout", quoted(&typed));
+            self.wrong(message, "seconds, from 0.1 to 3600")
         })
     }
 
-    /// An operand as a number within limits.
-    fn number(&self, index: usize, what: &str, least: f64, most: f64) -> Result<f64, UsageError> {
+    /// An operand as a number within limits. The limits are whole: a board's program does not write fractions.
+    fn number(&self, index: usize, what: &str, least: i32, most: i32) -> Result<f64, UsageError> {
         let typed = self.operands[index].to_string_lossy();
-        // A range never contains NaN.
-        let number = typed.parse().ok().filter(|number| (least..=most).contains(number));
+        let limits = f64::from(least)..=f64::from(most);
+        let number = decimal(typed.as_bytes()).filter(|number| limits.contains(number));
         number.ok_or_else(|| {
             self.wrong(
                 format!("{} is not a valid {what}", quoted(&typed)),
@@ -290,9 +313,9 @@ impl Given {
             }
         };
         Ok(Command::PlacesNear {
-            lat_deg: self.number(0, "LAT", -90.0, 90.0)?,
-            lon_deg: self.number(1, "LON", -180.0, 180.0)?,
-            radius_km: self.number(2, "KM", 0.0, RADIUS_KM_MAX)?,
+            lat_deg: self.number(0, "LAT", -90, 90)?,
+            lon_deg: self.number(1, "LON", -180, 180)?,
+            radius_km: self.number(2, "KM", 0, RADIUS_KM_MAX)?,
             items,
             file: self.path("file"),
         })
@@ -365,7 +388,8 @@ impl Given {
     fn clients(&self) -> Result<Command, UsageError> {
         let near = self.flag("near").map(|near| {
             let typed = near.to_string_lossy();
-            let numbers: Vec<f64> = typed.split(',').filter_map(|part| part.trim().parse().ok()).collect();
+            let numbers: Vec<f64> =
+                typed.split(',').filter_map(|part| decimal(part.trim().as_bytes())).collect();
             match numbers[..] {
                 [lat_deg, lon_deg, radius_km]
                     if typed.split(',').count() == 3
@@ -389,6 +413,20 @@ impl Given {
         }))
     }
 
+    fn status(&self) -> Result<Request, UsageError> {
+        let is_given = |name| self.flag(name).is_some();
+        match (is_given("all"), is_given("json"), is_given("verbose")) {
+            (true, _, true) => {
+                Err(self.wrong("--verbose is not for --all".to_owned(), "the herd has no counters"))
+            }
+            (true, true, _) => Ok(Request::HerdJson),
+            (true, false, _) => Ok(Request::HerdText),
+            (false, true, _) => Ok(Request::Json),
+            (false, false, true) => Ok(Request::Verbose),
+            (false, false, false) => Ok(Request::Text),
+        }
+    }
+
     fn check(&self, config: Option<PathBuf>) -> Result<Command, UsageError> {
         let operand = self.operands.first().map(PathBuf::from);
         if config.is_some() && operand.is_some() {
@@ -399,11 +437,13 @@ impl Given {
     }
 }
 
-/// Makes the command from its flags and operands, which are complete.
+/// Makes the command from its flags and operands, which are complete. The compiler leaves out what this build lacks.
 fn build(given: &Given) -> Result<Command, UsageError> {
     let config = given.path("config");
     Ok(match given.entry.words {
-        ["up"] => Command::Up { config, log_dir: given.path("log-dir"), log_level: given.log_level()? },
+        ["up"] if HAS_UP => {
+            Command::Up { config, log_dir: given.path("log-dir"), log_level: given.log_level()? }
+        }
         ["serve"] => Command::Serve {
             name: given.text("NAME", &given.operands[0])?,
             config,
@@ -420,31 +460,33 @@ fn build(given: &Given) -> Result<Command, UsageError> {
                 lines: given.operands.clone(),
             })
         }
-        ["init"] => Command::Init {
-            boards: given
-                .operands
-                .iter()
-                .map(|board| given.text("NAME=ADDRESS", board))
-                .collect::<Result<_, _>>()?,
+        ["init"] if HAS_TOOLS => Command::Init {
+            boards: given.texts("NAME=HOST")?,
             out: given.path("out").unwrap_or_else(|| ".".into()),
         },
+        ["key"] if HAS_TOOLS => {
+            Command::Key { node: given.new_node()?, out: given.path("out").unwrap_or_else(|| ".".into()) }
+        }
         ["status"] => Command::Status {
             name: given.operands.first().map(|name| given.text("NAME", name)).transpose()?,
-            request: match (given.flag("all").is_some(), given.flag("json").is_some()) {
-                (false, false) => Request::Text,
-                (false, true) => Request::Json,
-                (true, false) => Request::HerdText,
-                (true, true) => Request::HerdJson,
-            },
+            request: given.status()?,
         },
-        ["clients"] => given.clients()?,
+        ["clients"] if HAS_TOOLS => given.clients()?,
+        ["nodes"] if HAS_TOOLS => Command::Nodes(NodesOptions {
+            names: given.texts("NAME")?,
+            node: given.flag("node").map(|node| given.text("--node", node)).transpose()?,
+            json: given.flag("json").is_some(),
+        }),
         ["check"] => given.check(config)?,
-        ["token"] => Command::Token { config },
+        ["token"] => given.token(config)?,
         ["places", "near"] => given.near()?,
-        ["places", "import"] => Command::PlacesImport(given.import()?),
+        ["places", "import"] if HAS_IMPORT => Command::PlacesImport(given.import()?),
         words => unreachable!("the table names a command that nothing builds: {words:?}"),
     })
 }
+
+#[path = "parse_token.rs"]
+mod token;
 
 #[cfg(test)]
 #[path = "parse_tests.rs"]

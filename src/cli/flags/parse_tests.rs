@@ -12,8 +12,30 @@ fn path(name: &str) -> Option<PathBuf> {
 
 #[test]
 fn commands_that_read_a_configuration_take_one() {
-    assert_eq!(parsed("token --config m"), Ok(Command::Token { config: path("m") }));
-    assert_eq!(parsed("token"), Ok(Command::Token { config: None }));
+    assert_eq!(
+        parsed("token --config m"),
+        Ok(Command::Token(TokenOptions { config: path("m"), ..TokenOptions::default() }))
+    );
+    assert_eq!(parsed("token"), Ok(Command::Token(TokenOptions::default())));
+    let set_up = "token --phone ann --url https://hill.example --qr traccar";
+    assert_eq!(
+        parsed(set_up),
+        Ok(Command::Token(TokenOptions {
+            config: None,
+            phone: Some("ann".to_owned()),
+            url: Some("https://hill.example".to_owned()),
+            qr: Some(PhoneApp::Traccar),
+        }))
+    );
+    for (arguments, part) in [
+        ("token --url https://a", "--url belongs to --phone NAME (add --phone NAME)"),
+        ("token --phone a --qr traccar", "--qr belongs to --url URL (add --url URL)"),
+        ("token --phone a --url hill", "--url is not an address (begin it with http:// or https://)"),
+        ("token --phone a --url http://b --qr osmo", "unknown app \"osmo\" (one of: owntracks, traccar,"),
+    ] {
+        let error = parsed(arguments).expect_err(arguments).to_string();
+        assert!(error.contains(part), "{error}");
+    }
     assert_eq!(parsed("check --config m"), Ok(Command::Check { config: path("m"), node: None }));
 }
 
@@ -23,8 +45,8 @@ fn each_command_is_understood() {
     for (line, command) in [
         ("up", Command::Up { config: None, log_dir: None, log_level: info }),
         (
-            "up --log-level=trace --config a.json --log-dir logs",
-            Command::Up { config: path("a.json"), log_dir: path("logs"), log_level: LevelFilter::Trace },
+            "up --log-level=debug --config a.json --log-dir logs",
+            Command::Up { config: path("a.json"), log_dir: path("logs"), log_level: LevelFilter::Debug },
         ),
         (
             "serve --supervised Hill --config m",
@@ -59,6 +81,9 @@ fn each_question_is_understood() {
     for (line, command) in [
         ("status", Command::Status { name: None, request: Request::Text }),
         ("status Hill --json", Command::Status { name: Some("Hill".into()), request: Request::Json }),
+        ("status -v", Command::Status { name: None, request: Request::Verbose }),
+        ("status --verbose Hill", Command::Status { name: Some("Hill".into()), request: Request::Verbose }),
+        ("status --json -v", Command::Status { name: None, request: Request::Json }),
         ("status --all", Command::Status { name: None, request: Request::HerdText }),
         (
             "status --all --json Hill",
@@ -70,6 +95,15 @@ fn each_question_is_understood() {
             Command::Clients(ClientsOptions {
                 id: Some("ann".into()),
                 near: Some(Near { lat_deg: -34.5, lon_deg: 118.0, radius_km: 0.5 }),
+                node: Some("Hill".into()),
+                json: true,
+            }),
+        ),
+        ("nodes", Command::Nodes(NodesOptions::default())),
+        (
+            "nodes Hill Smith --json --node Hill",
+            Command::Nodes(NodesOptions {
+                names: vec!["Hill".into(), "Smith".into()],
                 node: Some("Hill".into()),
                 json: true,
             }),
@@ -138,7 +172,7 @@ fn wrong_usage_names_the_word_and_what_was_meant() {
     for (line, message) in [
         (
             "",
-            "herd: no command (one of: up, serve, init, send, status, clients, check, token, places); see: herd --help",
+            "herd: no command (one of: up, serve, init, key, send, status, nodes, clients, check, token, places); see: herd --help",
         ),
         ("srve Hill", "herd: unknown command \"srve\" (did you mean \"serve\"?); see: herd --help"),
         ("frobnicate", "herd: unknown command \"frobnicate\"; see: herd --help"),
@@ -158,7 +192,7 @@ fn wrong_usage_names_the_word_and_what_was_meant() {
         ("up Hill", "herd up: unexpected operand \"Hill\" (it takes no operands); see: herd up --help"),
         (
             "up --log-level loud",
-            "herd up: unknown level \"loud\" for --log-level (one of: error, warn, info, debug, trace); see: herd up --help",
+            "herd up: unknown level \"loud\" for --log-level (one of: error, warn, info, debug); see: herd up --help",
         ),
         (
             "serve X --log-level dbug",
@@ -231,5 +265,27 @@ fn every_command_of_the_table_is_built() {
                 .repeat(entry.operand_counts.0),
         );
         assert!(parsed(&line).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn a_wrong_time_limit_is_answered_by_the_range() {
+    let message =
+        "herd send: \"0\" is not a valid --timeout (seconds, from 0.1 to 3600); see: herd send --help";
+    assert_eq!(parsed("send --timeout 0"), Err(message.to_owned()));
+    assert_eq!(TIMEOUT_S, 0.1..=3600.0);
+}
+
+#[test]
+fn the_short_flag_is_that_of_status() {
+    for (line, message) in [
+        ("up -v", "herd up: unknown flag \"-v\"; see: herd up --help"),
+        ("status -v --verbose", "herd status: --verbose is given twice; see: herd status --help"),
+        (
+            "status --all -v",
+            "herd status: --verbose is not for --all (the herd has no counters); see: herd status --help",
+        ),
+    ] {
+        assert_eq!(parsed(line), Err(message.to_owned()), "{line}");
     }
 }

@@ -2,34 +2,7 @@
 //!
 //! It is plain data. To add a flag, add it here and read it in `parse.rs`; help and errors follow.
 
-/// A flag of a command. All flags are long: a script that uses `--config` explains itself.
-pub(in crate::cli) struct Flag {
-    /// Without the two dashes.
-    pub(in crate::cli) name: &'static str,
-    /// The name of its value in help; `None` for a switch.
-    pub(in crate::cli) value: Option<&'static str>,
-    pub(in crate::cli) is_required: bool,
-    /// One phrase, for `-h` and for the list.
-    pub(in crate::cli) short: &'static str,
-    /// The text that `--help` adds; may be empty.
-    pub(in crate::cli) long: &'static str,
-}
-
-/// A command: one word, or two where the first names a group.
-pub(in crate::cli) struct Entry {
-    pub(in crate::cli) words: &'static [&'static str],
-    /// The operands as usage shows them.
-    pub(in crate::cli) operands: &'static str,
-    /// The fewest and the most operands.
-    pub(in crate::cli) operand_counts: (usize, usize),
-    /// One phrase: what the command does.
-    pub(in crate::cli) short: &'static str,
-    /// The paragraphs that `--help` adds.
-    pub(in crate::cli) long: &'static [&'static str],
-    pub(in crate::cli) flags: &'static [Flag],
-    /// Command lines that a user can copy.
-    pub(in crate::cli) examples: &'static [&'static str],
-}
+use super::entry::{Entry, Flag, HAS_IMPORT, HAS_TOOLS, HAS_UP, only_if};
 
 /// What the program is, for `herd --help`.
 pub(in crate::cli) const ABOUT: &str = "an application server herd for small boards: nodes flood client positions to each \
@@ -43,7 +16,7 @@ pub(in crate::cli) const NOTES: &[&str] = &[
 ];
 
 /// The levels of `--log-level`; the first logs the least.
-pub(in crate::cli) const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
+pub(in crate::cli) const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug"];
 
 const CONFIG: Flag = Flag {
     name: "config",
@@ -57,7 +30,7 @@ const LOG_LEVEL: Flag = Flag {
     name: "log-level",
     value: Some("LEVEL"),
     is_required: false,
-    short: "the log level: error, warn, info, debug or trace; default info",
+    short: "the log level: error, warn, info or debug; default info",
     long: "Level info logs the start, and each link that comes up or goes down. Level debug also logs each line received or sent.",
 };
 
@@ -67,8 +40,11 @@ const LOG_FORMAT: Flag = Flag {
     is_required: false,
     short: "the log format: auto, journal, text or json; default auto",
     long: "Format auto writes the time in UTC, the level and the message; on a terminal, warnings and errors in colour; for systemd's journal, a \
-           priority instead of the time. Format json writes one object per line, with time, level, node and message.",
+           priority instead of the time. Format json writes one object per line, with time, level, node and message, and about a client also client and id.",
 };
+
+const NO_LISTS: &str =
+    "this build cannot list clients or nodes (build herd with the feature \"tools\", or use: herd status)";
 
 /// A required file.
 const fn input(name: &'static str, short: &'static str) -> Flag {
@@ -77,30 +53,35 @@ const fn input(name: &'static str, short: &'static str) -> Flag {
 
 /// The commands, in the order of help.
 pub(in crate::cli) const COMMANDS: &[Entry] = &[
-    Entry {
-        words: &["up"],
-        operands: "",
-        operand_counts: (0, 0),
-        short: "runs all nodes of the configuration on this machine; Ctrl-C stops them",
-        long: &[
-            "Each node runs in its own process. herd up restarts a node that exits: after 0.5 s at first, after 10 s at \
+    only_if(
+        HAS_UP,
+        "up: this build runs only single nodes (use herd serve, or a build with the feature \"up\", as a PC's build has it)",
+        Entry {
+            words: &["up"],
+            operands: "",
+            operand_counts: (0, 0),
+            short: "runs all nodes of the configuration on this machine; Ctrl-C stops them",
+            long: &[
+                "Each node runs in its own process. herd up restarts a node that exits: after 0.5 s at first, after 10 s at \
              most. If a node cannot start, for example because its port is in use, herd up stops all nodes.",
-            "If the configuration has no key_file, herd up generates a key for this run. When herd up exits or is killed, \
+                "If the configuration has no key_file, herd up generates a key for this run. When herd up exits or is killed, \
              all its nodes stop.",
-        ],
-        flags: &[
-            CONFIG,
-            Flag {
-                name: "log-dir",
-                value: Some("DIR"),
-                is_required: false,
-                short: "write one log file per node, not to the terminal",
-                long: "herd up creates the folder if needed and appends to DIR/NAME.log. It never removes old lines.",
-            },
-            LOG_LEVEL,
-        ],
-        examples: &["herd up", "herd up --config herd.json --log-dir logs --log-level debug"],
-    },
+            ],
+            flags: &[
+                CONFIG,
+                Flag {
+                    name: "log-dir",
+                    value: Some("DIR"),
+                    is_required: false,
+                    short: "write one log file per node, not to the terminal",
+                    long: "herd up creates the folder if needed and appends to DIR/NAME.log. It never removes old lines.",
+                },
+                LOG_LEVEL,
+            ],
+            examples: &["herd up", "herd up --config herd.json --log-dir logs --log-level debug"],
+            refusal: "",
+        },
+    ),
     Entry {
         words: &["serve"],
         operands: "NAME",
@@ -124,30 +105,67 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
             },
         ],
         examples: &["herd serve Hill", "herd serve pi-kitchen --config /etc/herd/herd.json"],
+        refusal: "",
     },
-    Entry {
-        words: &["init"],
-        operands: "[NAME=ADDRESS...]",
-        operand_counts: (0, usize::MAX),
-        short: "writes the configuration and the key of a new herd",
-        long: &[
-            "herd init writes herd.json and key, which must not be there yet, and prints how to go on. Without operands it asks for \
-             the nodes. Neighbours form a ring, and from four nodes on also chords, so that no loss of one node cuts off another.",
-            "Ports: 8001 for clients, 9001 for links, 8011 for the page; further nodes at the same address have the next ones. Only \
-             loopback addresses: the herd runs on this machine with herd up.",
-        ],
-        flags: &[Flag {
-            name: "out",
-            value: Some("FOLDER"),
-            is_required: false,
-            short: "the folder of the two files; default: the current one",
-            long: "",
-        }],
-        examples: &[
-            "herd init Hill=192.168.1.11 Smith=192.168.1.12 --out ~/my-herd",
-            "herd init Hill=127.0.0.1 Smith=127.0.0.1 --out trial",
-        ],
-    },
+    only_if(
+        HAS_TOOLS,
+        "init: this build only runs a node (run herd init with a build that has the feature \"tools\")",
+        Entry {
+            words: &["init"],
+            operands: "[NAME=HOST...]",
+            operand_counts: (0, usize::MAX),
+            short: "writes the configuration and the keys of a new herd",
+            long: &[
+                "herd init writes herd.json, the herd's key, and private/NAME, the private key of each node. None of these files may be \
+             there yet. It prints how to go on. HOST is the address or the host \
+             name of a board. Without operands it asks for the nodes. Neighbours form a ring, and from four nodes on also chords, so that no loss of one node cuts off another.",
+                "Ports: 8001 for clients, 9001 for links, 8011 for the page; further nodes at the same address have the next ones. Only \
+             loopback addresses: the herd runs on this machine with herd up. Nodes look up a host name each time they dial, so \
+             the address of a board may change.",
+            ],
+            flags: &[Flag {
+                name: "out",
+                value: Some("FOLDER"),
+                is_required: false,
+                short: "the folder of the files; default: the current one",
+                long: "",
+            }],
+            examples: &[
+                "herd init Hill=192.168.1.11 Smith=192.168.1.12 --out ~/my-herd",
+                "herd init Hill=hill.local Smith=smith.local --out ~/my-herd",
+                "herd init Hill=127.0.0.1 Smith=127.0.0.1 --out trial",
+            ],
+            refusal: "",
+        },
+    ),
+    only_if(
+        HAS_TOOLS,
+        "key: this build only runs a node (run herd key with a build that has the feature \"tools\")",
+        Entry {
+            words: &["key"],
+            operands: "NAME",
+            operand_counts: (1, 1),
+            short: "makes the key pair of a node",
+            long: &[
+                "With public keys in herd.json, nodes encrypt all that they send to each other, and each authenticates with a key of its \
+             own. herd key writes the private key to private/NAME and prints the public key. If the file is there already, \
+             it prints the public key of that one.",
+                "The private key belongs beside herd.json on the node's own board, readable for its user alone; the package's units \
+             take it from /etc/herd/private/NAME. herd init makes the keys of a new herd.",
+                "To revoke a node, remove its public key or replace it, and reload the other nodes. To change the key of a node that \
+             runs, list both keys, the new one first, until all nodes know it.",
+            ],
+            flags: &[Flag {
+                name: "out",
+                value: Some("FOLDER"),
+                is_required: false,
+                short: "the folder of herd.json; default: the current one",
+                long: "",
+            }],
+            examples: &["herd key Hill", "sudo herd key Hill --out /etc/herd"],
+            refusal: "",
+        },
+    ),
     Entry {
         words: &["send"],
         operands: "[LINE...]",
@@ -182,6 +200,7 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
             "herd send \"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 $(date +%s)\"",
             "herd send --to Campbell \"WHATSAT kiwi.cs.ucla.edu 10 5\"",
         ],
+        refusal: "",
     },
     Entry {
         words: &["status"],
@@ -205,49 +224,100 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
                 long: "",
             },
             Flag {
+                name: "verbose",
+                value: None,
+                is_required: false,
+                short: "show all counters, routine ones and zeros included; -v for short",
+                long: "",
+            },
+            Flag {
                 name: "json",
                 value: None,
                 is_required: false,
-                short: "print one JSON object per node, one per line",
+                short: "print one JSON object per node, one per line; it has all counters",
                 long: "",
             },
         ],
-        examples: &["herd status", "herd status --all", "sudo herd status kitchen"],
+        examples: &["herd status", "herd status -v Hill", "herd status --all", "sudo herd status kitchen"],
+        refusal: "",
     },
-    Entry {
-        words: &["clients"],
-        operands: "[ID]",
-        operand_counts: (0, 1),
-        short: "prints the clients that a node of this machine knows",
-        long: &[
-            "Every node of a herd in sync knows the same clients. One client a line: id, position, when its last update was \
+    only_if(
+        HAS_TOOLS,
+        NO_LISTS,
+        Entry {
+            words: &["nodes"],
+            operands: "[NAME...]",
+            operand_counts: (0, usize::MAX),
+            short: "prints one table of all nodes of the herd",
+            long: &[
+                "One node of this machine asks the whole herd. A row has a node's version, the time since its start, whether all its \
+             links are in sync, the clients in its table, the updates pending on its links, and its private memory. A node that \
+             does not answer has a row that says so.",
+                "Whether all tables are equal, and the reasons if a node is not in sync: herd status --all.",
+            ],
+            flags: &[
+                Flag {
+                    name: "node",
+                    value: Some("NAME"),
+                    is_required: false,
+                    short: "ask this node; default: any node of this machine",
+                    long: "",
+                },
+                Flag {
+                    name: "json",
+                    value: None,
+                    is_required: false,
+                    short: "print one JSON object",
+                    long: "",
+                },
+            ],
+            examples: &["herd nodes", "herd nodes Hill Smith --json"],
+            refusal: "",
+        },
+    ),
+    only_if(
+        HAS_TOOLS,
+        NO_LISTS,
+        Entry {
+            words: &["clients"],
+            operands: "[ID]",
+            operand_counts: (0, 1),
+            short: "prints the clients that a node of this machine knows",
+            long: &[
+                "Every node of a herd in sync knows the same clients. One client a line: id, position, when its last update was \
              made, and the node that received it. Exit status 1: the node does not know this ID.",
-        ],
-        flags: &[
-            Flag {
-                name: "near",
-                value: Some("LAT,LON,KM"),
-                is_required: false,
-                short: "only clients within this circle",
-                long: "",
-            },
-            Flag {
-                name: "node",
-                value: Some("NAME"),
-                is_required: false,
-                short: "ask this node; default: any node of this machine",
-                long: "",
-            },
-            Flag {
-                name: "json",
-                value: None,
-                is_required: false,
-                short: "print a JSON array, as the page's /clients",
-                long: "",
-            },
-        ],
-        examples: &["herd clients", "herd clients ann.phone", "herd clients --near 34.07,-118.45,10 --json"],
-    },
+            ],
+            flags: &[
+                Flag {
+                    name: "near",
+                    value: Some("LAT,LON,KM"),
+                    is_required: false,
+                    short: "only clients within this circle",
+                    long: "",
+                },
+                Flag {
+                    name: "node",
+                    value: Some("NAME"),
+                    is_required: false,
+                    short: "ask this node; default: any node of this machine",
+                    long: "",
+                },
+                Flag {
+                    name: "json",
+                    value: None,
+                    is_required: false,
+                    short: "print a JSON array, as the page's /clients",
+                    long: "",
+                },
+            ],
+            examples: &[
+                "herd clients",
+                "herd clients ann.phone",
+                "herd clients --near 34.07,-118.45,10 --json",
+            ],
+            refusal: "",
+        },
+    ),
     Entry {
         words: &["check"],
         operands: "[FILE]",
@@ -264,25 +334,56 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
                 name: "node",
                 value: Some("NAME"),
                 is_required: false,
-                short: "the node that is to run here: check that this machine has its addresses",
+                short: "the node that is to run here: check that this machine has its addresses and finds its names",
                 long: "",
             },
         ],
         examples: &["herd check herd.json", "herd check /etc/herd/herd.json --node Hill"],
+        refusal: "",
     },
     Entry {
         words: &["token"],
         operands: "",
         operand_counts: (0, 0),
-        short: "prints the token that opens the nodes' pages",
+        short: "prints the token that opens the nodes' pages, or that of a name's phones",
         long: &[
             "Positions are personal data. A browser on another machine needs this token to open a node's page, /clients and \
              /events: enter it as the password, with any user name. The token is the same for all nodes of a herd. It \
              is derived from the herd's key and changes with it. Run this command as a user that can read the key, \
              such as root on a board.",
+            "With --phone it prints the token with which the clients NAME and NAME.ANYTHING report to the listener phones; that of \
+             * is for gateways and reports for every client. With --url it also prints links and addresses that set up OwnTracks, \
+             Traccar Client, Overland, OsmAnd and GPSLogger. The member phone_tokens gives a name another token.",
         ],
-        flags: &[CONFIG],
-        examples: &["sudo herd token --config /etc/herd/herd.json"],
+        flags: &[
+            CONFIG,
+            Flag {
+                name: "phone",
+                value: Some("NAME"),
+                is_required: false,
+                short: "the token of this name's phones",
+                long: "",
+            },
+            Flag {
+                name: "url",
+                value: Some("URL"),
+                is_required: false,
+                short: "where phones reach the listener phones of a node: https://hill.example:5055",
+                long: "",
+            },
+            Flag {
+                name: "qr",
+                value: Some("APP"),
+                is_required: false,
+                short: "also a QR code for this app: owntracks, traccar, overland, osmand or gpslogger",
+                long: "",
+            },
+        ],
+        examples: &[
+            "sudo herd token --config /etc/herd/herd.json",
+            "herd token --phone ann --url http://192.168.1.11:5055 --qr owntracks",
+        ],
+        refusal: "",
     },
     Entry {
         words: &["places", "near"],
@@ -301,92 +402,98 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
             long: "A node looks in the program's folder, in data/ of its build tree, in ./data/ and in /usr/share/herd.",
         }],
         examples: &["herd places near 34.068930 -118.445127 10 5"],
+        refusal: "",
     },
-    Entry {
-        words: &["places", "import"],
-        operands: "FILE...",
-        operand_counts: (1, usize::MAX),
-        short: "makes a places file from GeoNames dumps, CSV, GeoJSON or OpenStreetMap's PBF",
-        long: &[
-            "Reads GeoNames dumps (.txt), CSV with a header (.csv, .tsv), GeoJSON (.geojson, .json, .geojsonl, .geojsonseq, \
+    only_if(
+        HAS_IMPORT,
+        "places import: this build cannot make places files (make the file on a PC, with the feature \"import\", and copy it here)",
+        Entry {
+            words: &["places", "import"],
+            operands: "FILE...",
+            operand_counts: (1, usize::MAX),
+            short: "makes a places file from GeoNames dumps, CSV, GeoJSON or OpenStreetMap's PBF",
+            long: &[
+                "Reads GeoNames dumps (.txt), CSV with a header (.csv, .tsv), GeoJSON (.geojson, .json, .geojsonl, .geojsonseq, \
              .ndjson) that osmium export writes, and extracts of OpenStreetMap (.osm.pbf). Places with the same position, \
              type and name, and rows with the same id, are one place. The base is read first, then each FILE in order; the \
              last entry wins. Rows with the same OpenStreetMap id (n42 and node/42 are the same) are one place if they have \
              the same name or are within 1 km.",
-            "From GeoJSON and PBF the import takes points with a name, and areas with a name and a known type (the middle of \
+                "From GeoJSON and PBF the import takes points with a name, and areas with a name and a known type (the middle of \
              their outline). It skips and counts the others, countries, and divisions of countries. It cuts a name of more \
              than 255 bytes.",
-            "On a bad row, or a FILE that gives no place, the import reports the file, stops, and leaves the output file \
+                "On a bad row, or a FILE that gives no place, the import reports the file, stops, and leaves the output file \
              unchanged. A new output file has the mode and the owner of the old one.",
-            "A TYPE, or a value in a column of types, is one of: locality, airport, point_of_interest, natural_feature, \
+                "A TYPE, or a value in a column of types, is one of: locality, airport, point_of_interest, natural_feature, \
              park, restaurant, cafe, bar, lodging, store, supermarket, pharmacy, hospital, doctor, school, university, \
              library, museum, place_of_worship, bank, atm, post_office, police, fire_station, gas_station, parking, \
              bus_station, train_station, tourist_attraction, stadium, cemetery, local_government_office, campground, \
              movie_theater.",
-        ],
-        flags: &[
-            input("out", "the places file to write; it may be the base"),
-            Flag {
-                name: "base",
-                value: Some("FILE"),
-                is_required: false,
-                short: "a places file whose places are added first",
-                long: "Without it, the new file holds only the imported places.",
-            },
-            Flag {
-                name: "format",
-                value: Some("FORMAT"),
-                is_required: false,
-                short: "the format of each FILE: geonames, csv, geojson or pbf; default: by its extension",
-                long: "",
-            },
-            Flag {
-                name: "columns",
-                value: Some("ROLE=COLUMN,..."),
-                is_required: false,
-                short: "the names of the CSV columns",
-                long: "The roles are name, lat, lon, type, vicinity and id. Default: columns with these names, or with common \
+            ],
+            flags: &[
+                input("out", "the places file to write; it may be the base"),
+                Flag {
+                    name: "base",
+                    value: Some("FILE"),
+                    is_required: false,
+                    short: "a places file whose places are added first",
+                    long: "Without it, the new file holds only the imported places.",
+                },
+                Flag {
+                    name: "format",
+                    value: Some("FORMAT"),
+                    is_required: false,
+                    short: "the format of each FILE: geonames, csv, geojson or pbf; default: by its extension",
+                    long: "",
+                },
+                Flag {
+                    name: "columns",
+                    value: Some("ROLE=COLUMN,..."),
+                    is_required: false,
+                    short: "the names of the CSV columns",
+                    long: "The roles are name, lat, lon, type, vicinity and id. Default: columns with these names, or with common \
                        synonyms such as title, latitude, lng, category and address.",
-            },
-            Flag {
-                name: "separator",
-                value: Some("CHAR"),
-                is_required: false,
-                short: "the character between the fields of CSV, or comma, semicolon or tab",
-                long: "Default: the one of , ; tab and | that gives the header the most known columns.",
-            },
-            Flag {
-                name: "type",
-                value: Some("TYPE"),
-                is_required: false,
-                short: "the type of places without one; default point_of_interest",
-                long: "",
-            },
-            Flag {
-                name: "admin1",
-                value: Some("FILE"),
-                is_required: false,
-                short: "GeoNames' admin1CodesASCII.txt, for the vicinity of its places",
-                long: "",
-            },
-            Flag {
-                name: "admin2",
-                value: Some("FILE"),
-                is_required: false,
-                short: "GeoNames' admin2Codes.txt, for the vicinity of its places",
-                long: "",
-            },
-            Flag {
-                name: "skip-bad",
-                value: None,
-                is_required: false,
-                short: "skip bad rows and report their number",
-                long: "The import reports each of the first 20.",
-            },
-        ],
-        examples: &[
-            "herd places import --base data/places.dat --out own.dat cafes.csv",
-            "herd places import --out own.dat --admin1 admin1CodesASCII.txt US.txt",
-        ],
-    },
+                },
+                Flag {
+                    name: "separator",
+                    value: Some("CHAR"),
+                    is_required: false,
+                    short: "the character between the fields of CSV, or comma, semicolon or tab",
+                    long: "Default: the one of , ; tab and | that gives the header the most known columns.",
+                },
+                Flag {
+                    name: "type",
+                    value: Some("TYPE"),
+                    is_required: false,
+                    short: "the type of places without one; default point_of_interest",
+                    long: "",
+                },
+                Flag {
+                    name: "admin1",
+                    value: Some("FILE"),
+                    is_required: false,
+                    short: "GeoNames' admin1CodesASCII.txt, for the vicinity of its places",
+                    long: "",
+                },
+                Flag {
+                    name: "admin2",
+                    value: Some("FILE"),
+                    is_required: false,
+                    short: "GeoNames' admin2Codes.txt, for the vicinity of its places",
+                    long: "",
+                },
+                Flag {
+                    name: "skip-bad",
+                    value: None,
+                    is_required: false,
+                    short: "skip bad rows and report their number",
+                    long: "The import reports each of the first 20.",
+                },
+            ],
+            examples: &[
+                "herd places import --base data/places.dat --out own.dat cafes.csv",
+                "herd places import --out own.dat --admin1 admin1CodesASCII.txt US.txt",
+            ],
+            refusal: "",
+        },
+    ),
 ];

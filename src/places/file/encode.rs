@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_the_same_place_is_kept() {
+    fn the_last_of_equal_places_stays() {
         let mut places = some_places();
         let again = Place { area: "elsewhere".into(), ..places[0].clone() };
         let airport = Place { kind: Kind::Airport, ..places[0].clone() };

@@ -8,3 +8,4 @@ pub(crate) mod offline;
 pub(crate) mod pair_encoding;
 pub mod render;
 pub(crate) mod scan;
+pub mod towns;

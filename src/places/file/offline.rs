@@ -7,6 +7,7 @@ use crate::places::Query;
 use crate::places::error::PlacesError;
 use crate::places::file::format::{Dat, Scratch};
 use crate::places::file::render::{answer_with_info, error_form};
+use crate::places::file::towns::{Rectangle, Town, towns};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -35,12 +36,24 @@ impl Offline {
 
     /// The answer, with `info` in its `info_messages`, or the error form.
     pub(crate) fn answer(&mut self, query: &Query, info: Option<&str>) -> Result<Vec<u8>, Vec<u8>> {
+        self.read(|dat, scratch| answer_with_info(dat, query, scratch, info))
+    }
+
+    /// The towns of a rectangle. The error form as for a query.
+    pub(crate) fn towns(&mut self, area: &Rectangle) -> Result<Vec<Town>, Vec<u8>> {
+        self.read(|dat, scratch| towns(dat, area, scratch))
+    }
+
+    fn read<T>(
+        &mut self,
+        read: impl FnOnce(&Dat, &mut Scratch) -> Result<T, PlacesError>,
+    ) -> Result<T, Vec<u8>> {
         if let Some((at, form)) = &self.failure
             && at.elapsed() < REOPEN_AFTER
         {
             return Err(form.clone());
         }
-        self.try_answer(query, info).map_err(|error| {
+        self.opened().and_then(|(dat, scratch)| read(dat, scratch)).map_err(|error| {
             let form = error_form(&error);
             if !matches!(error, PlacesError::BadQuery(_)) {
                 log::warn!("{error}");
@@ -52,14 +65,13 @@ impl Offline {
         })
     }
 
-    fn try_answer(&mut self, query: &Query, info: Option<&str>) -> Result<Vec<u8>, PlacesError> {
+    fn opened(&mut self) -> Result<&mut (Dat, Scratch), PlacesError> {
         if self.open.is_none() {
             let dat = Dat::open(&self.file)?;
             log::info!("places: {} places in {}", dat.places(), self.file.display());
             self.failure = None;
             self.open = Some(Box::new((dat, Scratch::new())));
         }
-        let Some((dat, scratch)) = self.open.as_deref_mut() else { return Err(PlacesError::NoSource) };
-        answer_with_info(dat, query, scratch, info)
+        self.open.as_deref_mut().ok_or(PlacesError::NoSource)
     }
 }

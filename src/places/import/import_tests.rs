@@ -80,7 +80,7 @@ fn place((latitude_udeg, longitude_udeg): (i32, i32), kind: Kind, [name, area, r
 }
 
 #[test]
-fn the_newest_of_the_same_place_is_kept() {
+fn the_newest_of_equal_places_stays() {
     let folder = Folder::new();
     let base = folder.file("base.dat", &encode(&mut some_places()).expect("in range"));
     // North is in the base; B is twice; C moved; D has the id of C, in another file.

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 /// Longest id of a row in bytes. The import only compares ids.
 const ID_BYTES_MAX: usize = 255;
-/// OpenStreetMap's ids are one element's if they are no further apart than an element is moved.
+/// Two rows with one id of OpenStreetMap are the same element within this distance: mappers move elements less far.
 const SAME_ELEMENT_M: f64 = 1_000.0;
 /// Metres of a millionth of a degree on a meridian.
 const UDEG_M: f64 = 0.111_195;

@@ -8,6 +8,7 @@ use crate::places::Query;
 use crate::places::error::PlacesError;
 use crate::places::file::offline::Offline;
 use crate::places::file::render::{error_form, error_json};
+use crate::places::file::towns::{Rectangle, Town};
 use crate::places::health::source_word;
 use crate::places::pool::cache::Shelf;
 use crate::places::settings::{Settings, Source};
@@ -139,6 +140,16 @@ impl Engine {
         let mut offline = lock(self.offline.as_ref()?);
         let info = because.map(|failure| format!("places: answered from {}; {failure}", offline.name()));
         Some(offline.answer(query, info.as_deref()))
+    }
+
+    /// The towns of a rectangle, from the places file. `None` without a file, or if it cannot be read.
+    pub(crate) fn towns(&self, area: &Rectangle) -> Option<Vec<Town>> {
+        lock(self.offline.as_ref()?).towns(area).ok()
+    }
+
+    /// Whether there is a places file.
+    pub(crate) fn has_file(&self) -> bool {
+        self.offline.is_some()
     }
 
     fn ask_upstream(&self, query: &Query, deadline: Instant) -> Result<Vec<u8>, Refusal> {

@@ -12,14 +12,16 @@
 use crate::places::counters::Counters;
 use crate::places::error::PlacesError;
 use crate::places::file::render::error_form;
+use crate::places::file::towns::{Rectangle, Town};
 use crate::places::health::Health;
 use crate::places::pool::engine::{Answer, Engine};
 use crate::places::pool::lanes::Lanes;
 use crate::places::settings::{PLACES_UPSTREAM_QUEUE_MAX, Settings, Source, WORKERS_MAX};
 use crate::places::{Places, Query};
+use crate::threads::spawn;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, JoinHandle, ThreadId, current};
+use std::thread::{JoinHandle, ThreadId, current};
 use std::time::{Duration, Instant};
 
 /// Address space of a worker's stack; only touched pages use memory. Offline answers touch 28 KB in a release build and
@@ -121,6 +123,17 @@ impl Places {
         if let Err((error, done)) = self.shared.enqueue(query, lane, Box::new(done)) {
             done(error_form(&error));
         }
+    }
+
+    /// Finds the towns of a rectangle in the places file, on a thread of its own. `done` gets `None` if the file cannot be
+    /// read. Returns whether there is a file and a thread; without them `done` is not called. The caller bounds the number
+    /// of threads.
+    pub fn towns(&self, area: Rectangle, done: impl FnOnce(Option<Vec<Town>>) + Send + 'static) -> bool {
+        if !self.shared.engine.has_file() {
+            return false;
+        }
+        let shared = Arc::clone(&self.shared);
+        spawn("towns", STACK_BYTES, Box::new(move || done(shared.engine.towns(&area)))).is_ok()
     }
 
     /// The counters since the start.
@@ -237,8 +250,7 @@ impl Shared {
         }
         let shared = Arc::clone(self);
         state.full_at = Instant::now();
-        let thread = Builder::new().name("places".to_owned()).stack_size(STACK_BYTES);
-        match thread.spawn(move || shared.work()) {
+        match spawn("places", STACK_BYTES, Box::new(move || shared.work())) {
             Ok(worker) => state.workers.push(worker),
             Err(error) if state.workers.is_empty() => return Err(error),
             Err(error) => log::debug!("places: cannot start another worker thread: {error}"),

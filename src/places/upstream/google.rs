@@ -5,7 +5,7 @@
 
 use crate::places::Query;
 use crate::places::file::render::{push, push_strings};
-use crate::places::json::{elements, is_too_deep, members};
+use crate::places::json::{DEPTH_MAX, elements, is_deeper, members};
 use crate::places::settings::Endpoint;
 use crate::places::upstream::failure::Failure;
 use crate::places::upstream::google_legacy::{degrees, metres};
@@ -56,7 +56,7 @@ pub(crate) fn read(response: &Response, endpoint: &Endpoint, items: usize) -> Re
     let text = match str::from_utf8(body) {
         Err(_) if *is_packed => return Err(bad("it is compressed, which was not asked for")),
         Err(_) => return Err(bad("it is not UTF-8")),
-        Ok(text) if is_too_deep(text) => return Err(bad("it is nested too deeply")),
+        Ok(text) if is_deeper(text, DEPTH_MAX) => return Err(bad("it is nested too deeply")),
         Ok(text) => text,
     };
     let (mut places, mut is_double) = (None, false);

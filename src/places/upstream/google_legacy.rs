@@ -2,6 +2,7 @@
 //!
 //! This module knows the service's address, its query and its answers, but not the transport.
 
+use crate::percent;
 use crate::places::Query;
 use crate::places::settings::Endpoint;
 use crate::places::upstream::failure::{Failure, words};
@@ -27,7 +28,7 @@ pub(crate) fn request(endpoint: &Endpoint, query: &Query) -> Result<Request<()>,
     let mut address = format!("{url}{joint}location={location}&radius={}", metres(query.radius_m));
     if let Some(key) = &endpoint.key {
         address.push_str("&key=");
-        push_encoded(&mut address, key.expose());
+        address.push_str(&percent::encoded(key.expose().as_bytes(), percent::is_unreserved));
     }
     Request::get(address).body(()).map_err(|_| Failure::Setting("places.url is not an address".to_owned()))
 }
@@ -82,18 +83,6 @@ pub(crate) fn degrees(degrees: f64) -> String {
 pub(crate) fn metres(metres: f64) -> String {
     let text = format!("{metres:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// Percent-encodes all characters but RFC 3986's unreserved ones.
-fn push_encoded(out: &mut String, text: &str) {
-    use std::fmt::Write;
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
 }
 
 #[cfg(test)]

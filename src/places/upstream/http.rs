@@ -191,6 +191,7 @@ mod tls {
 
     use crate::files::open_regular;
     use crate::places::upstream::failure::Failure;
+    use crate::tls_provider::provider;
     use rustls::CertificateError as Bad;
     use std::io::Read;
     use std::path::Path;
@@ -201,12 +202,13 @@ mod tls {
 
     /// Trusts the built-in roots, or the certificates of `ca_file`.
     pub(crate) fn config(ca_file: Option<&Path>) -> Result<TlsConfig, Failure> {
-        let Some(file) = ca_file else { return Ok(TlsConfig::builder().build()) };
+        let builder = TlsConfig::builder().unversioned_rustls_crypto_provider(provider());
+        let Some(file) = ca_file else { return Ok(builder.build()) };
         let certificates = certificates(file).map_err(|what| {
             let name = file.file_name().map(Path::new).unwrap_or(file).display();
             Failure::Setting(format!("the CA file {name} cannot be used: {what}"))
         })?;
-        Ok(TlsConfig::builder().root_certs(RootCerts::new_with_certs(&certificates)).build())
+        Ok(builder.root_certs(RootCerts::new_with_certs(&certificates)).build())
     }
 
     fn certificates(file: &Path) -> Result<Vec<Certificate<'static>>, String> {

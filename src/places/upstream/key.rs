@@ -3,10 +3,9 @@
 //! This module must not know the purpose of a key. Invariants: `Debug` prints dots, and `Display` does not exist. The text
 //! leaves the module only for a request that is about to be sent.
 
-use crate::files::open_regular;
+use crate::files::{open_secret, with_remedy};
 use std::fmt;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,23 +34,14 @@ impl Key {
         Ok(Self(text.into()))
     }
 
-    /// Reads a key file, which holds only the key. With `must_be_private`, the function refuses a file that other users have
-    /// rights to. The caller skips that check for systemd's credentials: other users cannot open their folder, and the access
-    /// list that systemd sets on the file looks like a right of the group.
+    /// Reads a key file, which holds only the key. `must_be_private` as for [`open_secret`].
     ///
     /// # Errors
     /// The file's path, the problem and the remedy, but never the file's content.
     pub fn read(file: &Path, must_be_private: bool) -> Result<Self, String> {
         let name = file.display();
         let fail = |what: &dyn fmt::Display| format!("{name}: {what}");
-        let file = open_regular(file).map_err(|error| fail(&error))?;
-        let mode = file.metadata().map_err(|error| fail(&error))?.mode();
-        if must_be_private && mode & 0o077 != 0 {
-            let mode = mode & 0o777;
-            return Err(fail(&format!(
-                "others than its owner may use the key, mode {mode:03o}; chmod 600 {name}"
-            )));
-        }
+        let file = open_secret(file, must_be_private).map_err(with_remedy)?;
         let mut text = String::new();
         file.take(KEY_FILE_BYTES_MAX).read_to_string(&mut text).map_err(|error| fail(&error))?;
         Self::new(&text).map_err(|error| fail(&error))
@@ -121,7 +111,9 @@ mod tests {
             mode(others);
             let error = Key::read(file.path(), true).expect_err("others may use it");
             assert!(
-                error.contains(&format!("{others:03o}; chmod 600")) && !error.contains("AIza"),
+                error.contains(&format!("mode {others:03o}"))
+                    && error.contains("(chmod 600 ")
+                    && !error.contains("AIza"),
                 "{error}"
             );
             assert!(Key::read(file.path(), false).is_ok());

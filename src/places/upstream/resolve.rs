@@ -8,13 +8,14 @@
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::thread::Builder;
 use std::time::Duration;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 use ureq::{Error, Timeout};
+
+use crate::threads::spawn;
 
 /// Most concurrent look-ups of an upstream's name in the process. A hanging look-up ends at the C library's own limit, 5 to
 /// 30 s by default.
@@ -81,15 +82,13 @@ fn look_up(
     let slot = Slot;
     let (sender, receiver) = sync_channel(1);
     let host = host.to_owned();
-    let thread = Builder::new().name("places-dns".to_owned()).stack_size(STACK_BYTES);
-    thread
-        .spawn(move || {
-            let found = find(&host, port);
-            // Free the slot before the query continues, so that the caller sees a free slot after the answer.
-            drop(slot);
-            let _ = sender.send(found);
-        })
-        .map_err(Error::Io)?;
+    let run = move || {
+        let found = find(&host, port);
+        // Free the slot before the query continues, so that the caller sees a free slot after the answer.
+        drop(slot);
+        let _ = sender.send(found);
+    };
+    spawn("places-dns", STACK_BYTES, Box::new(run)).map_err(Error::Io)?;
     match receiver.recv_timeout(limit) {
         Ok(Ok(found)) => Ok(found),
         // The C library's text differs between boards and adds no information.

@@ -10,11 +10,11 @@
 //! same way.
 //!
 //! A text is refused if it is not UTF-8, not JSON, not an object, or nested deeper than
-//! [`DEPTH_MAX`](crate::places::DEPTH_MAX). It is also refused if `results` or `status` appears twice, even with escapes in the
+//! [`DEPTH_MAX`]. It is also refused if `results` or `status` appears twice, even with escapes in the
 //! name: parsers differ in which one counts, so a duplicate could bypass the limit. If `results` is missing or not an array,
 //! [`Reply::has_results`] is false and the text stays as it is.
 
-use crate::places::json::{elements, is_too_deep, members, range_in, string};
+use crate::places::json::{DEPTH_MAX, elements, is_deeper, members, range_in, string};
 use serde_json::value::RawValue;
 use std::ops::Range;
 
@@ -54,7 +54,7 @@ pub fn cut(body: &mut Vec<u8>, items: usize) -> Result<Reply, &'static str> {
 
 /// Reads the members, and finds the range of bytes to remove.
 fn look_at(text: &str, items: usize) -> Result<(Reply, Range<usize>), &'static str> {
-    if is_too_deep(text) {
+    if is_deeper(text, DEPTH_MAX) {
         return Err("it is nested too deeply");
     }
     let (mut results, mut status, mut message, mut is_double) = (None, None, None, false);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_stays_as_it_came() {
+    fn the_rest_of_the_answer_is_unchanged() {
         let odd = "{ \"z\" : 1.10,\"results\":[ 12345678901234567890 ,\n\t{\"a\\u00e9\":\"],[\\\"\"}\n, 1E5\n   ],\r\n \"a\":-0.0 }\n\n";
         let table = [
             (3, odd.to_owned()),

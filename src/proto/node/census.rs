@@ -11,7 +11,9 @@ use super::Node;
 use super::links::LinkEvent;
 use crate::census::{Census, LinkTrouble, Phase, Question, Sum, Trouble, halves};
 use crate::digest::{Salt, buckets};
+use crate::facts::{Facts, Version};
 use crate::limits::{CENSUS_HOP_MS, CENSUS_MS_MAX, CENSUS_RETAIN_MS};
+use crate::names::NodeId;
 use crate::out::Out;
 use crate::time::Mono;
 use crate::update::{AtLineError, Update};
@@ -20,9 +22,33 @@ use crate::wire;
 impl<const SLOTS: usize> Node<SLOTS> {
     /// Starts a census of the whole herd. `number` and `salt` must be random. [`Node::take_sum`] returns the
     /// answer within `within_ms`, unless too many censuses are under way.
-    pub fn ask_herd(&mut self, now: Mono, number: u64, salt: u64, within_ms: u64, floor: Option<Update>) {
-        let question = Question { number, salt, names: self.names_hash(), within_ms, floor };
+    ///
+    /// With `facts`, the caller calls [`Node::set_facts`] first, and reads [`Node::facts`] after the answer.
+    pub fn ask_herd(
+        &mut self,
+        now: Mono,
+        (number, salt): (u64, u64),
+        within_ms: u64,
+        facts: bool,
+        floor: Option<Update>,
+    ) {
+        let question = Question { number, salt, config: self.config_hash(), within_ms, facts, floor };
         self.begin_census(now, question, None);
+    }
+
+    /// Sets what only the server knows of this node, and measures the rest.
+    pub fn set_facts(&mut self, now: Mono, version: Version, private_kb: u32) {
+        let [clients, pending] =
+            [self.table.len(), self.pending()].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+        let up_s = u32::try_from(now.0 / 1_000).unwrap_or(u32::MAX);
+        let me = self.me().index();
+        self.censuses.facts[me] = Facts { version, up_s, clients, pending, private_kb };
+    }
+
+    /// The last facts of a node. They are of a census whose sum has the node, if that census asked for facts.
+    #[must_use]
+    pub fn facts(&self, node: NodeId) -> &Facts {
+        &self.censuses.facts[node.index()]
     }
 
     /// Takes the answer of the herd, if it is complete. The census is then over.
@@ -61,6 +87,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 awaits: others,
                 until,
                 sum,
+                next_facts: 0,
                 phase: Phase::Open,
                 is_late: false,
             },
@@ -111,13 +138,18 @@ impl<const SLOTS: usize> Node<SLOTS> {
             };
             sum.add_link(LinkTrouble { node: self.me(), neighbour: link.node, trouble });
         }
-        let pending: usize = self.links().map(|link| link.pending).sum();
-        sum.pending = u32::try_from(pending).unwrap_or(u32::MAX);
+        sum.pending = u32::try_from(self.pending()).unwrap_or(u32::MAX);
         sum
     }
 
-    fn names_hash(&self) -> u64 {
+    fn pending(&self) -> usize {
+        self.links().map(|link| link.pending).sum()
+    }
+
+    /// A hash of what must be equal on all nodes. With another lifetime tables differ all the time.
+    fn config_hash(&self) -> u64 {
         let mut hasher = SipHasher13::new();
+        hasher.write_u32(self.age_s_max);
         for name in self.names.each() {
             hasher.write(name);
             hasher.write_u8(b' ');
@@ -148,9 +180,11 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
         let parent = u8::try_from(neighbour).ok();
         match question {
-            Ok(question) if question.names == self.names_hash() => {
+            Ok(question) if question.config == self.config_hash() => {
                 let within_ms = question.within_ms.min(CENSUS_MS_MAX).saturating_sub(CENSUS_HOP_MS);
+                let event = if question.facts { LinkEvent::FactsAsked } else { LinkEvent::None };
                 self.begin_census(now, Question { within_ms, ..question }, parent);
+                return event;
             }
             // Its node numbers have another meaning. This node only reports that it exists.
             _ => self.record_census(
@@ -162,6 +196,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
                     awaits: 0,
                     until: now,
                     sum: Sum { strangers: 1, ..Sum::NONE },
+                    next_facts: 0,
                     phase: Phase::Open,
                     is_late: false,
                 },
@@ -170,22 +205,40 @@ impl<const SLOTS: usize> Node<SLOTS> {
         LinkEvent::None
     }
 
-    /// Handles R: a neighbour's sum. A sum that was not requested, or that comes too late, is ignored and
-    /// counted.
-    pub(crate) fn take_neighbours_sum(&mut self, neighbour: usize, number: u64, sum: &Sum) -> LinkEvent {
+    /// The place of the census in which an answer of this neighbour is outstanding. A late answer is counted.
+    fn awaiting(&mut self, neighbour: usize, number: u64) -> Option<usize> {
         let place = self.censuses.list.iter().position(|census| {
             census.question.number == number
                 && census.phase == Phase::Open
                 && census.awaits & 1 << neighbour != 0
         });
-        match place {
-            Some(place) => {
-                let census = &mut self.censuses.list[place];
-                census.awaits &= !(1 << neighbour);
-                census.sum.add(sum);
-                self.settle_census(place);
-            }
-            None => self.counters.census_late_replies += 1,
+        self.counters.census_late_replies += u64::from(place.is_none());
+        place
+    }
+
+    /// Handles F: the facts of a node behind a neighbour. Facts that were not requested, or that come too late,
+    /// are ignored and counted.
+    pub(crate) fn take_facts(
+        &mut self,
+        neighbour: usize,
+        number: u64,
+        node: NodeId,
+        facts: Facts,
+    ) -> LinkEvent {
+        if self.awaiting(neighbour, number).is_some() && node != self.me() {
+            self.censuses.facts[node.index()] = facts;
+        }
+        LinkEvent::None
+    }
+
+    /// Handles R: a neighbour's sum. A sum that was not requested, or that comes too late, is ignored and
+    /// counted.
+    pub(crate) fn take_neighbours_sum(&mut self, neighbour: usize, number: u64, sum: &Sum) -> LinkEvent {
+        if let Some(place) = self.awaiting(neighbour, number) {
+            let census = &mut self.censuses.list[place];
+            census.awaits &= !(1 << neighbour);
+            census.sum.add(sum);
+            self.settle_census(place);
         }
         LinkEvent::None
     }
@@ -240,6 +293,10 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 return true;
             }
             if census.phase == Phase::Summed && census.parent.map(usize::from) == Some(neighbour) {
+                if let Some(node) = census.take_facts_due() {
+                    wire::put_facts(census.question.number, node, &self.censuses.facts[node.index()], out);
+                    return true;
+                }
                 wire::put_sum(census.question.number, &census.sum, &self.names, out);
                 self.end_census(place);
                 return true;

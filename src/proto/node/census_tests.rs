@@ -9,7 +9,7 @@ const WITHIN_MS: u64 = 5_000;
 /// The herd's answer to this node after `ms` milliseconds.
 fn asked(herd: &mut Herd, node: usize, number: u64, ms: u64) -> Option<Sum> {
     let now = herd.now().mono;
-    herd.nodes[node].ask_herd(now, number, 3, WITHIN_MS, None);
+    herd.nodes[node].ask_herd(now, (number, 3), WITHIN_MS, true, None);
     herd.run(ms);
     herd.nodes[node].take_sum(number)
 }
@@ -59,7 +59,7 @@ fn floors_make_unlike_boards_comparable() {
     let floor = sum.floor.expect("the small board is full");
     assert_eq!(floor.client.as_bytes(), b"b");
     let now = herd.now().mono;
-    herd.nodes[0].ask_herd(now, 2, 3, WITHIN_MS, Some(floor));
+    herd.nodes[0].ask_herd(now, (2, 3), WITHIN_MS, false, Some(floor));
     herd.run(100);
     let sum = herd.nodes[0].take_sum(2).expect("all nodes have answered");
     assert_eq!((sum.differs, sum.answered.len()), (0, 3));
@@ -83,7 +83,7 @@ fn a_full_node_declines_censuses() {
     let mut herd = settled(&[32; 2]);
     let now = herd.now().mono;
     for number in 0..=CENSUSES_MAX as u64 {
-        herd.nodes[0].ask_herd(now, number, 3, WITHIN_MS, None);
+        herd.nodes[0].ask_herd(now, (number, 3), WITHIN_MS, true, None);
     }
     assert_eq!(herd.nodes[0].counters().censuses_refused, 1);
     herd.run(100);
@@ -97,7 +97,45 @@ fn a_full_node_declines_censuses() {
         assert!(asked(&mut herd, 0, number, 20).is_some_and(|sum| sum.answered.len() == 2), "{number}");
     }
     // The node discards a sum that is not taken.
-    herd.nodes[0].ask_herd(now, 77, 3, WITHIN_MS, None);
+    herd.nodes[0].ask_herd(now, (77, 3), WITHIN_MS, false, None);
     herd.run(WITHIN_MS + CENSUS_RETAIN_MS + 1);
     assert_eq!(herd.nodes[0].take_sum(77), None);
+}
+
+#[test]
+fn facts_of_all_nodes_come_before_the_sum() {
+    let mut herd = settled(&[32; 4]);
+    herd.iamat(0, "IAMAT kiwi +1+1 1");
+    herd.run(1_000);
+    let now = herd.now().mono;
+    for (kb, node) in (1..).zip(&mut herd.nodes) {
+        node.set_facts(now, Version::of("0.1.0"), kb);
+    }
+    let sum = asked(&mut herd, 1, 7, 100).expect("all nodes have answered");
+    assert_eq!(sum.answered.len(), 4);
+    for (node, private_kb) in (0..4).zip(1..) {
+        let facts = *herd.nodes[1].facts(NodeId::at(node).expect("within the limit"));
+        let version = Version::of("0.1.0");
+        assert_eq!(facts, Facts { version, up_s: 6, clients: 1, pending: 0, private_kb });
+    }
+    assert_eq!(herd.events.iter().filter(|event| **event == LinkEvent::FactsAsked).count(), 3);
+    // Campbell-Hill-Jaquez-Smith: one line from Campbell, two over the link of Jaquez, one of them from Smith.
+    assert_eq!(herd.traffic.iter().filter(|line| line.contains(" F 7 ")).count(), 4);
+
+    // A census that does not ask for facts costs two lines an edge.
+    let now = herd.now().mono;
+    herd.nodes[1].ask_herd(now, (8, 3), WITHIN_MS, false, None);
+    herd.run(100);
+    assert!(herd.nodes[1].take_sum(8).is_some_and(|sum| sum.answered.len() == 4));
+    assert!(!herd.traffic.iter().any(|line| line.contains(" F 8 ")));
+}
+
+#[test]
+fn facts_that_were_not_requested_are_counted() {
+    let mut herd = settled(&[32; 2]);
+    let node = &mut herd.nodes[0];
+    let other = NodeId::at(1).expect("within the limit");
+    let facts = Facts { clients: 5, ..Facts::NONE };
+    assert_eq!(node.take_facts(0, 9, other, facts), LinkEvent::None);
+    assert_eq!((node.facts(other), node.counters().census_late_replies), (&Facts::NONE, 1));
 }

@@ -6,19 +6,25 @@
 //! rarely by then. After a power cut, its neighbours do not wait until the old link times out. A stranger
 //! cannot request a dial-back, because the request is authenticated like a link.
 
-use super::{Link, Node, SessionId};
+use super::link::Link;
+use super::{Node, SessionId};
 use crate::limits::{
     BACKOFF_MS_MAX, BACKOFF_MS_MIN, EXPECTED_MS_MIN, LINK_GOOD_AFTER_MS, NAME_IN_USE_MS, NAME_IN_USE_TURNS,
-    NONCE_BYTES, STRANGER_MS_MIN,
+    STRANGER_MS_MIN,
 };
 use crate::names::NodeId;
+use crate::noise::connection::Fresh;
 use crate::session::{Cut, Peer, Phase, Session};
 use crate::time::Mono;
+use crate::wire;
 
 impl Link {
     pub(crate) fn dial_due_at(&self) -> Mono {
-        let idle = !self.dialling && self.session.is_none();
-        if idle { self.dial_at } else { Mono::NEVER }
+        match self.session {
+            _ if self.dialling => Mono::NEVER,
+            Some(_) => self.renew_at,
+            None => self.dial_at,
+        }
     }
 }
 
@@ -42,6 +48,11 @@ impl<const SLOTS: usize> Node<SLOTS> {
     pub(crate) fn back_off(&mut self, now: Mono, neighbour: usize) {
         let link = &mut self.links[neighbour];
         link.dialling = false;
+        if link.session.is_some() {
+            // A link that is up was to be renewed. It stays, and the node tries again later.
+            link.renew_at = now.after_ms(BACKOFF_MS_MAX);
+            return;
+        }
         link.backoff_ms = (link.backoff_ms * 2).clamp(BACKOFF_MS_MIN, BACKOFF_MS_MAX);
         // Half of the pause is random, so that the nodes of a herd do not dial at the same moments after a power cut.
         let pause_ms = self.jitter.between(link.backoff_ms / 2, link.backoff_ms);
@@ -69,25 +80,32 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
     }
 
-    /// Opens a session for a connection to `dialled`, or for an incoming one. `nonce` must be fresh random
-    /// bytes.
+    /// Opens a session for a connection to `dialled`, or for an incoming one.
     ///
     /// `None` if the link to `dialled` has come up meanwhile. The server then closes the connection.
-    pub fn open(
-        &mut self,
-        now: Mono,
-        dialled: Option<NodeId>,
-        nonce: [u8; NONCE_BYTES],
-    ) -> Option<SessionId> {
+    pub fn open(&mut self, now: Mono, dialled: Option<NodeId>, fresh: Fresh) -> Option<SessionId> {
         let neighbour = dialled.and_then(|node| self.neighbour(node));
         debug_assert_eq!(dialled.is_some(), neighbour.is_some(), "only neighbours are dialled");
-        if neighbour.is_some_and(|neighbour| self.links[neighbour].session.is_some()) {
+        let has_link = |link: &Link| link.session.is_some() && link.renew_at > now;
+        if neighbour.is_some_and(|neighbour| has_link(&self.links[neighbour])) {
             return None;
         }
         let index = self.free_session(now);
-        self.sessions[index].open(now, neighbour.and_then(|n| u8::try_from(n).ok()), nonce);
+        self.sessions[index].open(now, neighbour.and_then(|n| u8::try_from(n).ok()), fresh.filler);
+        if !self.begin_guard(index, fresh) {
+            self.end(now, index, Some(Cut::UnknownKey));
+            return None;
+        }
         self.wakes |= 1 << index;
         Some(self.id(index))
+    }
+
+    /// The line for the other end of a session that the node has just ended because of its HELLO. The server must send it before
+    /// it takes the cut.
+    #[must_use]
+    pub fn refusal(&self, id: SessionId) -> Option<&'static [u8]> {
+        let is_refused = self.cuts.iter().any(|(cut, ended)| *cut == id && ended.cut == Cut::Stranger);
+        is_refused.then_some(wire::REFUSAL)
     }
 
     fn free_session(&mut self, now: Mono) -> usize {

@@ -9,7 +9,6 @@ use siphasher::sip::SipHasher13;
 
 use super::Node;
 use super::links::LinkEvent;
-use crate::auth::LineKeys;
 use crate::digest::{Buckets, Salt, buckets, is_at_or_above};
 use crate::limits::{DIGEST_ANSWERS_MAX, DIGEST_FIRST_MS};
 use crate::out::Out;
@@ -34,6 +33,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         theirs: &Buckets,
         floor: Option<Update>,
     ) -> Result<LinkEvent, Cut> {
+        self.links[neighbour].pace.received.digests += 1;
         if !self.links[neighbour].digests.take(now) {
             self.counters.digests_over_rate += 1;
             let is_flooded = self.links[neighbour].digests.is_flooded();
@@ -87,7 +87,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     }
 
     fn salt(&self, index: usize, round: u64) -> Salt {
-        Salt { round, secret: self.sessions[index].keys.as_ref().map_or(0, LineKeys::digest_secret) }
+        Salt { round, secret: self.sessions[index].digest_secret() }
     }
 
     pub(crate) fn pull_digest(&mut self, now: Mono, index: usize, out: &mut Out) -> bool {

@@ -1,16 +1,12 @@
 //! The links of a node: how they start and end, and how the node handles their lines.
-//!
-//! A link sends in this order: handshake, pings, census lines, pending updates, digests. A digest comes last,
-//! so that it does not report a pending update as a difference.
 
+use super::secret::Mode;
 use super::{Node, SessionId};
 use crate::auth::{HelloFields, Keys, Role, Transcript};
-use crate::limits::{
-    DIGEST_EVERY_MS, LINK_GOOD_AFTER_MS, LINK_LINE_BYTES_MAX, NAME_IN_USE_MS, TAG_FIELD_BYTES,
-};
+use crate::limits::{DIGEST_EVERY_MS, LINK_GOOD_AFTER_MS, NAME_IN_USE_MS};
 use crate::names::NodeId;
-use crate::out::Out;
-use crate::session::{Cut, DigestDue, Ended, Peer, Phase, Session};
+use crate::pace::Received;
+use crate::session::{Cut, DigestDue, Ended, Guard, Peer, Phase, Session};
 use crate::table::Source;
 use crate::time::{Mono, Now};
 use crate::update::{AtLineError, Update};
@@ -28,6 +24,8 @@ pub enum LinkEvent {
         /// The neighbour has restarted since the last link.
         restarted: bool,
     },
+    /// A census asks for this node's facts: [`Node::set_facts`].
+    FactsAsked,
     /// Two boards use the neighbour's name in turns. One of them has just authenticated.
     NameInUse {
         /// The neighbour.
@@ -54,6 +52,8 @@ pub struct LinkState {
     pub node: NodeId,
     /// Since when the link has been up.
     pub up_since: Option<Mono>,
+    /// Whether it is up and encrypted.
+    pub is_secret: bool,
     /// When the neighbour's digest was last equal to this node's, unless it has differed since.
     pub equal_at: Option<Mono>,
     /// Entries pending for the neighbour.
@@ -68,6 +68,8 @@ pub struct LinkState {
     pub name_in_use_at: Option<Mono>,
     /// Round-trip time of the last ping in milliseconds. Only the dialling end measures it.
     pub round_trip_ms: Option<u64>,
+    /// What the neighbour has sent.
+    pub received: Received,
 }
 
 impl LinkState {
@@ -93,10 +95,14 @@ impl<const SLOTS: usize> Node<SLOTS> {
             equal_at: link.equal_at,
             pending: self.table.pending().count(neighbour),
             down_since: Some(link.down_since).filter(|at| link.session.is_none() && at.0 > 0),
-            dial_at: Some(link.dial_due_at()).filter(|at| *at != Mono::NEVER),
+            dial_at: Some(link.dial_due_at()).filter(|at| link.session.is_none() && *at != Mono::NEVER),
+            is_secret: link.session.is_some_and(|session| {
+                matches!(self.sessions[usize::from(session)].guard, Guard::Secret(..))
+            }),
             last_cut: link.last_cut,
             name_in_use_at: link.name_in_use_at,
             round_trip_ms: link.round_trip_ms,
+            received: link.pace.received,
         })
     }
 
@@ -129,6 +135,13 @@ impl<const SLOTS: usize> Node<SLOTS> {
         (session.phase == Phase::Proof && session.dialled == link.dials).then_some(link.node)
     }
 
+    /// When the server may read this connection next: later than now after a neighbour has sent much at once.
+    #[must_use]
+    pub fn read_at(&self, id: SessionId) -> Mono {
+        let neighbour = self.session(id).and_then(|index| self.sessions[index].neighbour);
+        neighbour.map_or(Mono(0), |neighbour| self.links[usize::from(neighbour)].pace.read_at())
+    }
+
     /// Whether the session still exists. It does not if the node has ended or replaced it.
     #[must_use]
     pub fn is_open(&self, id: SessionId) -> bool {
@@ -138,14 +151,13 @@ impl<const SLOTS: usize> Node<SLOTS> {
     /// Reports that the connection has ended. The node ignores a session that it has ended itself.
     pub fn closed(&mut self, now: Mono, id: SessionId) {
         if let Some(index) = self.session(id) {
+            let session = &self.sessions[index];
+            let is_refused = session.dialled && session.phase == Phase::Hello && self.mode != Mode::Signed;
+            if let Some(neighbour) = session.neighbour.filter(|_| is_refused) {
+                // A node with secret links gives a stranger no reason.
+                self.links[usize::from(neighbour)].last_cut = Some(Cut::HandshakeClosed);
+            }
             self.end(now, index, None);
-        }
-    }
-
-    /// Ends the session for a reason that only the server can detect.
-    pub fn cut(&mut self, now: Mono, id: SessionId, cut: Cut) {
-        if let Some(index) = self.session(id) {
-            self.end(now, index, Some(cut));
         }
     }
 
@@ -155,10 +167,11 @@ impl<const SLOTS: usize> Node<SLOTS> {
         let Session { phase, dialled, neighbour, .. } = self.sessions[index];
         let neighbour = neighbour.map(usize::from);
         let alleged = neighbour.map(|neighbour| self.links[neighbour].node);
-        if phase == Phase::Up {
-            self.counters.links_down += 1;
-        } else if phase != Phase::DialBackAsked && cut != Some(Cut::DialBack) {
-            self.counters.handshakes_failed += 1;
+        match phase {
+            Phase::Up => self.counters.links_down += 1,
+            Phase::DialBackAsked | Phase::Retired => {}
+            _ if cut == Some(Cut::DialBack) => {}
+            _ => self.counters.handshakes_failed += 1,
         }
         self.sessions[index].free();
         self.wakes &= !(1 << index);
@@ -175,6 +188,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 }
                 self.back_off(now, neighbour);
             } else if dialled {
+                self.turn_key(neighbour);
                 self.back_off(now, neighbour);
             }
         }
@@ -201,10 +215,15 @@ impl<const SLOTS: usize> Node<SLOTS> {
         self.sessions[index].received_at = now.mono;
         let done = match self.sessions[index].phase {
             Phase::Free => unreachable!("`session` does not find a free session"),
+            _ if line == wire::REFUSAL && matches!(self.sessions[index].guard, Guard::Clear) => {
+                Err(Cut::Refused)
+            }
             Phase::Hello => self.take_hello(now.mono, index, line),
             Phase::Proof => self.take_proof(now.mono, index, line),
             Phase::DialBackAsked => Err(Cut::Nonsense),
-            Phase::Up => self.take_tagged(now, index, line),
+            // The comparison of tables on the new link finds what is lost here.
+            Phase::Retired => Ok(LinkEvent::None),
+            Phase::Up => self.take_guarded(now, index, line),
         };
         done.unwrap_or_else(|cut| {
             match cut {
@@ -228,12 +247,14 @@ impl<const SLOTS: usize> Node<SLOTS> {
         let node = self.names.find(name).ok_or(Cut::Stranger)?;
         let neighbour = self.neighbour(node).and_then(|n| u8::try_from(n).ok()).ok_or(Cut::Stranger)?;
         let session = &mut self.sessions[index];
-        if session.dialled && session.neighbour != Some(neighbour) {
-            return Err(Cut::Stranger);
+        let is_secret = matches!(session.guard, Guard::Secret(..));
+        // Known already: the neighbour that was dialled, or the one whose public key a secret link has.
+        if session.neighbour.is_some_and(|known| known != neighbour) {
+            return Err(if is_secret { Cut::UnknownKey } else { Cut::Stranger });
         }
         session.peer = Some(Peer { node, boot, capacity, nonce });
         session.neighbour = Some(neighbour);
-        if self.keys.is_none() {
+        if self.keys.is_none() || is_secret {
             return Ok(self.authenticated(now, index));
         }
         session.phase = Phase::Proof;
@@ -248,12 +269,16 @@ impl<const SLOTS: usize> Node<SLOTS> {
         };
         let role = self.sessions[index].role();
         let keys = self.with_transcript(index, |transcript, keys| transcript.verify(keys, role, &proofs));
-        self.sessions[index].keys = Some(keys.flatten().ok_or(Cut::WrongKey)?);
+        self.sessions[index].guard = Guard::Signed(keys.flatten().ok_or(Cut::WrongKey)?);
         Ok(self.authenticated(now, index))
     }
 
     /// Passes both HELLOs and our keys to `use_it`. `None` without keys or the other end's HELLO.
-    fn with_transcript<T>(&self, index: usize, use_it: impl FnOnce(&Transcript, &Keys) -> T) -> Option<T> {
+    pub(super) fn with_transcript<T>(
+        &self,
+        index: usize,
+        use_it: impl FnOnce(&Transcript, &Keys) -> T,
+    ) -> Option<T> {
         let session = &self.sessions[index];
         let peer = session.peer.as_ref()?;
         let other = HelloFields {
@@ -270,7 +295,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         Some(use_it(&Transcript(hellos), self.keys.as_ref()?))
     }
 
-    fn hello_fields<'a>(&'a self, session: &'a Session) -> HelloFields<'a> {
+    pub(super) fn hello_fields<'a>(&'a self, session: &'a Session) -> HelloFields<'a> {
         let capacity = u32::try_from(self.table.capacity()).unwrap_or(u32::MAX);
         HelloFields { name: self.names.name(self.me()), boot: self.boot, capacity, nonce: &session.nonce }
     }
@@ -294,11 +319,9 @@ impl<const SLOTS: usize> Node<SLOTS> {
     }
 
     fn come_up(&mut self, now: Mono, index: usize, neighbour: usize, peer: Peer) -> LinkEvent {
-        if let Some(old) = self.links[neighbour].session {
-            self.end(now, usize::from(old), Some(Cut::Replaced));
-        }
+        let is_renewal = self.replace(now, index, neighbour, peer);
         self.end_own_dial_back_request(now, index, neighbour);
-        let round = self.jitter.next();
+        let (round, renew_at) = (self.jitter.next(), self.renew_at(now, index));
         self.sessions[index].up(now, round);
         let link = &mut self.links[neighbour];
         let restarted = link.boot.is_some_and(|boot| boot != peer.boot);
@@ -307,6 +330,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
         link.dialling = false;
         link.dial_back_asked = false;
         link.up_since = now;
+        link.last_cut = link.last_cut.filter(|cut| *cut != Cut::HandshakeClosed);
+        link.renew_at = renew_at;
         link.equal_at = None;
         link.digests.begin_link();
         self.counters.links_up += 1;
@@ -314,16 +339,32 @@ impl<const SLOTS: usize> Node<SLOTS> {
         if self.note_boot(now, neighbour, peer.boot) {
             return LinkEvent::NameInUse { node: peer.node };
         }
-        LinkEvent::Up { node: peer.node, restarted }
+        if is_renewal { LinkEvent::None } else { LinkEvent::Up { node: peer.node, restarted } }
     }
 
-    fn take_tagged(&mut self, now: &Now, index: usize, line: &[u8]) -> Result<LinkEvent, Cut> {
-        let line = match &mut self.sessions[index].keys {
-            Some(keys) => {
+    /// Ends the link that a new connection replaces. Returns whether the new one only renews it.
+    fn replace(&mut self, now: Mono, index: usize, neighbour: usize, peer: Peer) -> bool {
+        let link = &mut self.links[neighbour];
+        let Some(old) = link.session.map(usize::from) else { return false };
+        let is_secret = |index: usize| matches!(self.sessions[index].guard, Guard::Secret(..));
+        let is_renewal = is_secret(old) && is_secret(index) && link.boot == Some(peer.boot);
+        if is_renewal && !self.sessions[old].dialled {
+            // The dialling end does not know yet that the new link is up. It closes the old one then.
+            self.sessions[old].retire(now);
+            link.session = None;
+        } else {
+            self.end(now, old, Some(Cut::Replaced));
+        }
+        is_renewal
+    }
+
+    fn take_guarded(&mut self, now: &Now, index: usize, line: &[u8]) -> Result<LinkEvent, Cut> {
+        let line = match &mut self.sessions[index].guard {
+            Guard::Signed(keys) => {
                 let (line, tag) = wire::split_tag(line).ok_or(Cut::WrongTag)?;
                 if keys.check(line, &tag) { line } else { return Err(Cut::WrongTag) }
             }
-            None => line,
+            _ => line,
         };
         let neighbour = usize::from(self.sessions[index].neighbour.expect("the link is up"));
         match Line::parse(line, &self.names) {
@@ -339,8 +380,10 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 | Line::Sum { sum: Err(AtLineError::Malformed), .. },
             ) => Err(Cut::Nonsense),
             Some(Line::Question { number, question }) => {
+                self.links[neighbour].pace.take_question(now.mono, self.table.capacity());
                 Ok(self.take_question(now.mono, neighbour, question, number))
             }
+            Some(Line::Facts { number, node, facts }) => Ok(self.take_facts(neighbour, number, node, facts)),
             Some(Line::Sum { number, sum: Ok(sum) }) => Ok(self.take_neighbours_sum(neighbour, number, &sum)),
             Some(Line::Sum { sum: Err(AtLineError::UnknownOrigin), .. }) => Ok(self.count_unknown_origin()),
             Some(Line::Proof(_)) if self.keys.is_none() => Err(Cut::Unexpected),
@@ -363,6 +406,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
             Err(AtLineError::Malformed) => return Err(Cut::Nonsense),
         };
         self.sessions[index].digest.busy_at = now.mono;
+        self.links[neighbour].pace.take_update(now.mono, self.table.capacity());
         // The neighbour may have accepted the update while its clock was not trusted. The link stays up.
         if self.is_ahead(now, update.sighting.rank) {
             self.counters.updates_ahead += 1;
@@ -388,77 +432,6 @@ impl<const SLOTS: usize> Node<SLOTS> {
             self.wakes |= 1 << index;
         }
         LinkEvent::None
-    }
-
-    /// Writes the next line of a link, with its newline, into `out`. `out` must have room for
-    /// [`LINK_LINE_BYTES_MAX`] bytes and one more. Returns `false` if the link has no line to send now.
-    pub fn pull(&mut self, now: &Now, id: SessionId, out: &mut Out) -> bool {
-        let Some(index) = self.session(id) else { return false };
-        debug_assert!(out.room() > LINK_LINE_BYTES_MAX);
-        let mut bytes = [0; LINK_LINE_BYTES_MAX];
-        let mut line = Out::new(&mut bytes);
-        let wrote = self.pull_handshake(index, &mut line) || self.pull_up(now.mono, index, &mut line);
-        if !wrote {
-            return false;
-        }
-        // A PROOF is the last line without a tag. The keys sign every later line.
-        let session = &mut self.sessions[index];
-        session.sent_at = now.mono;
-        out.put(line.written());
-        let is_handshake = line.written().starts_with(b"HELLO ") || line.written().starts_with(b"PROOF ");
-        if let (Some(keys), false) = (&mut session.keys, is_handshake) {
-            debug_assert!(line.len() + TAG_FIELD_BYTES <= LINK_LINE_BYTES_MAX);
-            wire::put_tag(&keys.sign(line.written()), out);
-        }
-        out.put_byte(b'\n');
-        true
-    }
-
-    fn pull_handshake(&mut self, index: usize, out: &mut Out) -> bool {
-        let session = &self.sessions[index];
-        if session.hello_due {
-            wire::put_hello(&self.hello_fields(session), out);
-            self.sessions[index].hello_due = false;
-            return true;
-        }
-        if session.proof_due {
-            let role = session.role();
-            let proofs = self.with_transcript(index, |transcript, keys| transcript.proofs(keys, role));
-            wire::put_proofs(&proofs.expect("a PROOF is due when there is a key and a HELLO"), out);
-            self.sessions[index].proof_due = false;
-            return true;
-        }
-        false
-    }
-
-    fn pull_up(&mut self, now: Mono, index: usize, out: &mut Out) -> bool {
-        let session = &mut self.sessions[index];
-        if session.phase != Phase::Up {
-            return false;
-        }
-        if let Some(n) = session.echo_due.take() {
-            wire::put_ping(n, out);
-            return true;
-        }
-        if core::mem::take(&mut session.ping_due) {
-            let n = session.pinged.map_or(0, |(n, _)| n) + 1;
-            session.pinged = Some((n, now));
-            wire::put_ping(n, out);
-            return true;
-        }
-        let neighbour = usize::from(session.neighbour.expect("the link is up"));
-        if self.pull_census(neighbour, out) {
-            return true;
-        }
-        let session = &self.sessions[index];
-        let overdue = session.digest.due.as_ref().is_some_and(|due| due.at_latest <= now);
-        if !overdue && let Some((update, age_s)) = self.table.take_pending(neighbour, now.seconds()) {
-            wire::put_update(&update, age_s, &self.names, out);
-            self.sessions[index].digest.busy_at = now;
-            self.counters.updates_sent += 1;
-            return true;
-        }
-        self.pull_digest(now, index, out)
     }
 
     pub(crate) fn tick_sessions(&mut self, now: Mono) {

@@ -13,16 +13,20 @@
 //! [`Node::pull`] returned reaches the socket whole and in order, or the connection ends.
 //!
 //! The node uses no sockets, files, clocks or randomness, and does not allocate. The same state and input give
-//! the same output. `links` holds how links start and end, `dials` the dialling, `digests` the comparison of
-//! tables, `reload` a changed configuration, and `restore` the entries that survive a restart.
+//! the same output. `links` holds how links start and end, `pull` what they send, `secret` their encryption, `dials` the
+//! dialling, `digests` the comparison of tables, `reload` a changed configuration, and `restore` the entries that
+//! survive a restart.
 
 pub mod census;
 mod dials;
 mod digests;
 pub mod events;
+mod link;
 pub mod links;
+pub mod pull;
 pub mod reload;
 pub mod restore;
+pub mod secret;
 
 use core::net::IpAddr;
 
@@ -30,18 +34,20 @@ use crate::auth::Keys;
 use crate::census::Censuses;
 use crate::client::{Command, is_http};
 use crate::counters::Counters;
-use crate::digest::DigestQuota;
 use crate::fields::{ClientId, ItemLimit, Position, Radius};
 use crate::limits::{
     AGE_S_MAX, AHEAD_NS_MAX, AT_LINE_BYTES_MAX, CLIENTS_PER_ADDRESS, NEIGHBOURS_MAX, SESSIONS_MAX,
     SWEEP_EVERY_MS,
 };
 use crate::names::{Names, NamesError, NodeId};
+use crate::node::link::Link;
+use crate::node::secret::{Mode, Secrecy};
+use crate::noise::key_pair::KeyPair;
 use crate::out::Out;
 use crate::quota::QuotaKey;
 use crate::random::Jitter;
 use crate::receive_time::ReceiveClock;
-use crate::session::{Cut, Ended, Session};
+use crate::session::{Ended, Session};
 use crate::table::{Admission, Source, Table};
 use crate::time::{Mono, Now, Timestamp};
 use crate::update::{Sighting, Update, UpdateRef};
@@ -57,6 +63,8 @@ pub struct Setup<'a> {
     pub neighbours: &'a [usize],
     /// The herd's keys. `None` only if every address is loopback.
     pub keys: Option<Keys>,
+    /// What the node needs for secret links. `None` for signed ones. Needs `keys`.
+    pub secrecy: Option<Secrecy<'a>>,
     /// Entries that the table may hold. The node reduces it to what this build can hold.
     pub capacity: usize,
     /// An entry's life in seconds, at most [`AGE_S_MAX`].
@@ -111,65 +119,6 @@ pub struct PlacesQuery {
     pub items: ItemLimit,
 }
 
-/// One neighbour, whether there is a connection to it or not.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Link {
-    pub(crate) node: NodeId,
-    /// This end dials for the link, because its name sorts first. The other end only sends dial-back requests.
-    pub(crate) dials: bool,
-    /// This node is dialling, or has dialled a connection that is not up yet.
-    pub(crate) dialling: bool,
-    /// The neighbour requested a dial-back during the dial. If that dial fails, the next one starts at once.
-    pub(crate) dial_back_asked: bool,
-    pub(crate) dial_at: Mono,
-    pub(crate) backoff_ms: u64,
-    /// The session that is up.
-    pub(crate) session: Option<u8>,
-    pub(crate) up_since: Mono,
-    /// When the neighbour's digest was last equal to ours, unless it has differed since.
-    pub(crate) equal_at: Option<Mono>,
-    /// When the link last went down. 0 if it was never up.
-    pub(crate) down_since: Mono,
-    /// Why this node last ended a connection with the neighbour.
-    pub(crate) last_cut: Option<Cut>,
-    /// Round-trip time of the last ping in milliseconds, at the dialling end.
-    pub(crate) round_trip_ms: Option<u64>,
-    /// The neighbour's last boot number. A different one means that it has restarted.
-    pub(crate) boot: Option<u64>,
-    /// The last two boot numbers by which the neighbour has authenticated, for a link or a dial-back request.
-    pub(crate) boots: [Option<u64>; 2],
-    /// How often in a row the neighbour has returned to the boot number before the last.
-    pub(crate) boot_turns: u8,
-    pub(crate) name_in_use_at: Option<Mono>,
-    /// The quota of the neighbour's digests.
-    pub(crate) digests: DigestQuota,
-}
-
-impl Link {
-    /// A link that is down. The node dials it at once.
-    pub(crate) fn new(me: NodeId, node: NodeId) -> Self {
-        Link {
-            node,
-            dials: me < node,
-            dialling: false,
-            dial_back_asked: false,
-            dial_at: Mono(0),
-            backoff_ms: 0,
-            session: None,
-            up_since: Mono(0),
-            equal_at: None,
-            down_since: Mono(0),
-            last_cut: None,
-            round_trip_ms: None,
-            boot: None,
-            boots: [None; 2],
-            boot_turns: 0,
-            name_in_use_at: None,
-            digests: DigestQuota::NEW,
-        }
-    }
-}
-
 /// A node of the herd. `SLOTS` is twice the largest number of clients that it can store.
 ///
 /// A `const fn` makes it, and all its bytes are zero. So a static node costs no byte of the program file, and
@@ -180,6 +129,8 @@ pub struct Node<const SLOTS: usize> {
     pub(crate) names: Names,
     pub(crate) me: Option<NodeId>,
     pub(crate) keys: Option<Keys>,
+    pub(crate) mode: Mode,
+    pub(crate) pair: Option<KeyPair>,
     pub(crate) boot: u64,
     pub(crate) jitter: Jitter,
     pub(crate) links: heapless::Vec<Link, NEIGHBOURS_MAX>,
@@ -211,6 +162,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
             names: Names::new(),
             me: None,
             keys: None,
+            mode: Mode::Signed,
+            pair: None,
             boot: 0,
             jitter: Jitter::UNSEEDED,
             links: heapless::Vec::new(),
@@ -243,6 +196,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
         self.table.start(setup.capacity, self.age_s_max, setup.seed.hash_key, self.links.len());
         self.me = Some(me);
         self.keys.clone_from(&setup.keys);
+        self.set_secrecy(setup.secrecy.as_ref());
         self.boot = setup.seed.boot;
         self.jitter = Jitter::seeded(setup.seed.jitter);
         self.table.set_clients_per_address(CLIENTS_PER_ADDRESS);
@@ -259,6 +213,12 @@ impl<const SLOTS: usize> Node<SLOTS> {
     #[must_use]
     pub fn quota_key(&self, address: IpAddr) -> QuotaKey {
         QuotaKey::of(address, self.table.hash_key())
+    }
+
+    /// The quota for the updates of clients that report with this name's token, wherever they are.
+    #[must_use]
+    pub fn quota_key_of_name(&self, name: &[u8]) -> QuotaKey {
+        QuotaKey::of_name(name, self.table.hash_key())
     }
 
     /// The node's table.
@@ -355,7 +315,9 @@ impl<const SLOTS: usize> Node<SLOTS> {
         Answer::Close
     }
 
-    fn places_query(
+    /// The query for the places near a client. `None` if the table does not hold the client.
+    #[must_use]
+    pub fn places_query(
         &self,
         now: &Now,
         client: &ClientId,

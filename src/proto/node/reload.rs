@@ -8,9 +8,11 @@
 //! A neighbour's number is its index in the links and its column of pending bits. Remaining neighbours move to
 //! the front, and new ones follow. So after a reload the links are not sorted by name.
 
-use super::{Link, Node, StartError};
+use super::link::Link;
+use super::secret::Secrecy;
+use super::{Node, StartError};
 use crate::auth::Keys;
-use crate::limits::{NEIGHBOURS_MAX, NODES_MAX};
+use crate::limits::{AGE_S_MAX, NEIGHBOURS_MAX, NODES_MAX};
 use crate::names::{Names, NodeId};
 use crate::session::{Cut, Phase, Session};
 use crate::time::{Mono, Now};
@@ -25,6 +27,8 @@ pub struct Reload<'a> {
     pub neighbours: &'a [usize],
     /// The herd's keys. `None` only if every address is loopback.
     pub keys: Option<Keys>,
+    /// What the node needs for secret links. `None` for signed ones.
+    pub secrecy: Option<Secrecy<'a>>,
 }
 
 /// The result of a reload.
@@ -98,10 +102,19 @@ impl<const SLOTS: usize> Node<SLOTS> {
             }
         }
         self.table.set_neighbours(self.links.len());
+        self.set_secrecy(reload.secrecy.as_ref());
+        self.end_if_revoked(now.mono);
         if entries_dropped > 0 {
             self.doubt_all(now.mono);
         }
         Ok(Reloaded { retained, added: self.links.len() - retained, removed, entries_dropped })
+    }
+
+    /// Sets the largest number of entries, and their life in seconds, as [`Setup`](super::Setup) does. The smallest
+    /// entries that have no more room are evicted.
+    pub fn set_limits(&mut self, capacity: usize, age_s_max: u32) {
+        self.age_s_max = age_s_max.min(AGE_S_MAX);
+        self.table.set_limits(capacity, self.age_s_max);
     }
 
     /// Ends all links if their key was removed, or if the herd changed between keys and no keys. The node dials

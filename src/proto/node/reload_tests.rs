@@ -23,7 +23,7 @@ fn reload(
         .collect();
     neighbours.sort_unstable();
     let now = herd.now();
-    herd.nodes[node].reload(&now, &Reload { names, neighbours: &neighbours, keys })
+    herd.nodes[node].reload(&now, &Reload { names, neighbours: &neighbours, keys, secrecy: None })
 }
 
 const LINE: [(&str, &str); 3] = [("Campbell", "Hill"), ("Hill", "Jaquez"), ("Jaquez", "Smith")];
@@ -151,7 +151,7 @@ fn an_invalid_configuration_changes_nothing() {
         (&many, &too_many.iter().map(|i| i + 1).collect::<Vec<_>>()),
     ];
     for (names, neighbours) in table {
-        let reload = Reload { names, neighbours, keys: None };
+        let reload = Reload { names, neighbours, keys: None, secrecy: None };
         assert!(herd.nodes[0].reload(&now, &reload).is_err(), "{names:?} {neighbours:?}");
     }
     assert_eq!(herd.name(0), "Campbell");
@@ -200,4 +200,30 @@ fn random_herds_agree_after_any_configurations() {
         }
         assert!(herd.all_equal(), "seed {seed}");
     }
+}
+
+#[test]
+fn smaller_limits_apply_to_entries_at_once() {
+    let mut herd = Herd::of(&[32; 2], &keys());
+    herd.run(2_000);
+    for client in ["a", "b", "c"] {
+        herd.iamat(0, &format!("IAMAT {client} +1+1 {}", u32::from(client.as_bytes()[0])));
+    }
+    herd.run(1_000);
+    for node in &mut herd.nodes {
+        node.set_limits(2, AGE_S_MAX);
+        assert_eq!((node.table().len(), node.table().capacity(), node.table().evicted()), (2, 2, 1));
+        assert_eq!(node.table().floor().map(|floor| floor.client.as_bytes().to_vec()), Some(b"b".to_vec()));
+    }
+    assert_eq!(herd.at_lines(0), herd.at_lines(1));
+    // A node with another lifetime has another configuration.
+    herd.nodes[0].set_limits(32, 60);
+    let now = herd.now().mono;
+    herd.nodes[0].ask_herd(now, (1, 2), 1_000, false, None);
+    herd.run(100);
+    let sum = herd.nodes[0].take_sum(1).expect("the other node has answered");
+    assert_eq!((sum.answered.len(), sum.strangers), (1, 1));
+    herd.nodes[1].set_limits(32, 60);
+    herd.run(61_000);
+    assert!(herd.at_lines(0).is_empty() && herd.at_lines(1).is_empty(), "the entries have expired");
 }

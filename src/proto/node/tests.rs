@@ -5,6 +5,8 @@ use crate::fields::ClientId;
 use crate::herd_tests::{Herd, WALL_NS, keys, node};
 use crate::limits::{ANSWER_BYTES_MAX, DIGEST_EVERY_MS, NONCE_BYTES, STRANGER_MS_MIN};
 use crate::node::Answer;
+use crate::noise::connection::{FRESH_BYTES, Fresh};
+use crate::out::Out;
 use crate::quota::QuotaKey;
 use crate::time::Timestamp;
 
@@ -132,9 +134,9 @@ fn a_late_dial_back_request_leaves_a_good_link() {
     // Campbell accepts Hill's dial-back request. Its lines are delayed until Campbell's dial has made the link.
     let now = herd.now();
     let here = herd.nodes[1].take_dial(now.mono).expect("both dial at the start");
-    let nonce = [9; NONCE_BYTES];
-    let request = herd.nodes[1].open(now.mono, Some(here), nonce).expect("the link is down");
-    let dial_back_asked = herd.nodes[0].open(now.mono, None, nonce).expect("any host may connect");
+    let fresh = || Fresh::from([9; FRESH_BYTES]);
+    let request = herd.nodes[1].open(now.mono, Some(here), fresh()).expect("the link is down");
+    let dial_back_asked = herd.nodes[0].open(now.mono, None, fresh()).expect("any host may connect");
     herd.run(100);
     assert!(herd.nodes.iter().all(|node| node.links().all(|link| link.up_since.is_some())));
     assert!(!herd.nodes[1].is_open(request), "the link's start ends the request");
@@ -195,7 +197,7 @@ fn a_differing_digest_ends_in_sync() {
     let mut node = node(0, 2, 32, None, 1);
     let now = Now { mono: Mono(0), wall: Timestamp(WALL_NS), wall_is_trusted: true };
     let hill = node.take_dial(now.mono).expect("Campbell sorts first");
-    let id = node.open(now.mono, Some(hill), [0; NONCE_BYTES]).expect("the link is down");
+    let id = node.open(now.mono, Some(hill), [0; FRESH_BYTES].into()).expect("the link is down");
     node.link_line(&now, id, format!("HELLO 1 Hill 7 32 {}", "00".repeat(NONCE_BYTES)).as_bytes());
     let is_in_sync = |node: &Node<64>| node.links().all(|link| link.is_in_sync());
     let equal = node.link_line(&now, id, format!("D 1 {} -", "0".repeat(1024)).as_bytes());
@@ -353,7 +355,7 @@ fn hostile(keys: Option<Keys>, lines: &[&str]) -> Option<Cut> {
     let mut node = node(0, 2, 32, keys, 1);
     let now = Now { mono: Mono(0), wall: Timestamp(WALL_NS), wall_is_trusted: true };
     let hill = node.take_dial(now.mono).expect("Campbell sorts first");
-    let id = node.open(now.mono, Some(hill), [0; NONCE_BYTES]).expect("the link is down");
+    let id = node.open(now.mono, Some(hill), [0; FRESH_BYTES].into()).expect("the link is down");
     for line in lines {
         node.link_line(&now, id, line.as_bytes());
     }
@@ -368,12 +370,16 @@ fn malformed_and_early_lines_end_the_link() {
     const HELLO: &str = "HELLO 1 Hill 1 4096 00000000000000000000000000000000";
     const U: &str = "U 0 AT Hill +0.000000000 kiwi +1+1 1";
     let proof = format!("PROOF {}", "0".repeat(64));
-    let table: [(Option<Keys>, &[&str], Option<Cut>); 14] = [
+    let table: [(Option<Keys>, &[&str], Option<Cut>); 18] = [
         (keys(), &[U], Some(Cut::NoHello)),
         (keys(), &["GET / HTTP/1.1"], Some(Cut::NoHello)),
         (keys(), &["HELLO 2 Hill 1 4096 00000000000000000000000000000000"], Some(Cut::Version)),
         (keys(), &["HELLO 1 Mallory 1 4096 00000000000000000000000000000000"], Some(Cut::Stranger)),
         (keys(), &["HELLO 1 Campbell 1 4096 00000000000000000000000000000000"], Some(Cut::Stranger)),
+        (keys(), &["NO config"], Some(Cut::Refused)),
+        (keys(), &[HELLO, "NO config"], Some(Cut::Refused)),
+        (keys(), &[HELLO, "NO confi"], Some(Cut::NoProof)),
+        (None, &[HELLO, "NO config"], Some(Cut::Refused)),
         (keys(), &[HELLO, U], Some(Cut::NoProof)),
         (keys(), &[HELLO, HELLO], Some(Cut::NoProof)),
         (keys(), &[HELLO, &proof], Some(Cut::WrongKey)),
@@ -397,7 +403,7 @@ fn strangers_push_out_strangers_only() {
     let mut pushed_out = 0;
     let mut ids = vec![];
     for _ in 0..100 {
-        ids.push(herd.nodes[1].open(now, None, [0; NONCE_BYTES]).expect("any host may connect"));
+        ids.push(herd.nodes[1].open(now, None, [0; FRESH_BYTES].into()).expect("any host may connect"));
         while let Some((_, ended)) = herd.nodes[1].take_cut() {
             assert_eq!(ended.cut, Cut::PushedOut);
             pushed_out += 1;
@@ -412,10 +418,10 @@ fn strangers_push_out_strangers_only() {
     herd.nodes[1].closed(now, ids[99]);
     assert_eq!(herd.nodes[1].accept_at(), Mono(0));
     // The node closes a connection from a neighbour's address last.
-    let expected = herd.nodes[1].open(now, None, [0; NONCE_BYTES]).expect("there is room");
+    let expected = herd.nodes[1].open(now, None, [0; FRESH_BYTES].into()).expect("there is room");
     herd.nodes[1].expect(expected);
     for ms in 1..100 {
-        herd.nodes[1].open(now.after_ms(ms), None, [0; NONCE_BYTES]).expect("any host may connect");
+        herd.nodes[1].open(now.after_ms(ms), None, [0; FRESH_BYTES].into()).expect("any host may connect");
         while herd.nodes[1].take_cut().is_some() {}
     }
     assert!(herd.nodes[1].session(expected).is_some());

@@ -3,6 +3,7 @@
 use log::debug;
 
 use crate::server::limits::ACCEPT_PAUSE_MS;
+use crate::server::logging::{CLIENT, Peer, set_client};
 use crate::server::shared::{NodeRuntime, Server};
 
 /// Accepts clients for ever.
@@ -10,7 +11,8 @@ pub(crate) async fn accept<R: NodeRuntime>(server: &'static Server<R>, listener:
     loop {
         match server.runtime.accept_client(&listener).await {
             Ok((stream, peer)) => {
-                debug!("client {peer} has come");
+                set_client(Some(peer));
+                debug!(target: CLIENT, "client{Peer} has come");
                 R::begin(server, stream, peer.ip());
                 // A crowd that waits to be accepted must not hold up the clients that are connected.
                 server.runtime.next_turn().await;

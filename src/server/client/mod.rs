@@ -7,14 +7,11 @@ pub mod tasks;
 
 pub(crate) use accept::accept;
 
-use std::cell::Cell;
-use std::fmt;
-use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
 use log::{Level, debug, log_enabled};
 
-use super::logging::Printable;
+use super::logging::{CLIENT, Peer, Printable, set_client, set_id};
 use crate::places;
 use crate::proto::client::{Piece, Splitter};
 use crate::proto::default_node::BoardNode;
@@ -24,27 +21,25 @@ use crate::proto::out::Out;
 use crate::proto::quota::QuotaKey;
 use crate::proto::time::Now;
 
-thread_local! {
-    /// The client whose lines are worked off now, where lines are logged.
-    static PEER: Cell<Option<SocketAddr>> = const { Cell::new(None) };
-}
-
 /// Sets the client that the next log lines of this thread name. The address comes from the kernel, because a connection does not
 /// hold it; where lines are not logged this does nothing.
 pub(super) fn log_as(stream: &impl AsFd) {
     if log_enabled!(Level::Debug) {
         let peer = rustix::net::getpeername(stream).ok().flatten();
-        PEER.set(peer.and_then(|address| address.try_into().ok()));
+        set_client(peer.and_then(|address| address.try_into().ok()));
     }
 }
 
-/// The client as log lines name it.
-struct Peer;
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        PEER.get().map_or(Ok(()), |address| write!(f, " {address}"))
+/// Sets the id in a client's line, for the next log lines of this thread.
+fn log_id(line: &[u8]) {
+    if log_enabled!(Level::Debug) {
+        let mut words = words(line);
+        set_id(words.next().filter(|word| matches!(*word, b"IAMAT" | b"WHATSAT")).and_then(|_| words.next()));
     }
+}
+
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
 }
 
 /// What a client connection keeps between two reads.
@@ -103,14 +98,15 @@ impl Client {
             done += taken;
             match piece {
                 Piece::Line(line) => {
-                    debug!("client{Peer}: {}", Printable(line));
+                    log_id(line);
+                    debug!(target: CLIENT, "client{Peer}: {}", Printable(line));
                     let before = output.len();
                     let answer = node.client_line(now, self.quota_key, line, output);
                     if let Answer::Places(query) = answer {
                         self.backlog = true;
                         return (done, Some(Box::new(query)));
                     }
-                    debug!("answer to client{Peer}: {}", Printable(&output.written()[before..]));
+                    debug!(target: CLIENT, "answer to client{Peer}: {}", Printable(&output.written()[before..]));
                     if matches!(answer, Answer::Close) {
                         return self.end(input);
                     }
@@ -150,7 +146,9 @@ pub fn whatsat_answer(query: &PlacesQuery, mut json: Vec<u8>) -> Vec<u8> {
     answer.extend_from_slice(&json);
     answer.extend_from_slice(b"\n\n");
     if log_enabled!(Level::Debug) {
-        debug!("answer to client{Peer}: {} and {} bytes of places", Printable(&query.at_line), json.len());
+        set_id(words(&query.at_line).nth(3));
+        let at_line = Printable(&query.at_line);
+        debug!(target: CLIENT, "answer to client{Peer}: {at_line} and {} bytes of places", json.len());
     }
     answer
 }

@@ -19,6 +19,7 @@ use super::{Client, log_as, whatsat_answer};
 use crate::proto::node::PlacesQuery;
 use crate::proto::out::Out;
 use crate::proto::time::Mono;
+use crate::server::answer::answer_of;
 use crate::server::limits::{LINGER_BYTES_MAX, LINGER_MS_MAX, TURN_READS, UNREAD_MS_MAX};
 use crate::server::runtime::Runtime;
 use crate::server::shared::{NodeRuntime, Server};
@@ -119,7 +120,7 @@ pub fn begin<R: NodeRuntime<Clients = ClientTasks<R>>>(
         client: Client::of(server.driver.quota_key(peer), server.driver.lane(peer)),
     };
     let task = server.runtime.spawn(client.serve());
-    entry.insert(Slot { _task: task, active_at: server.driver.clock().now().mono, unread_since: None });
+    entry.insert(Slot { _task: task, active_at: server.driver.clock().steady(), unread_since: None });
 }
 
 struct Connection<R: NodeRuntime> {
@@ -253,7 +254,7 @@ impl<R: NodeRuntime<Clients = ClientTasks<R>>> Connection<R> {
         };
         let mut written = 0;
         while written < rest.len() {
-            self.set_unread_since(Some(server.driver.clock().now().mono));
+            self.set_unread_since(Some(server.driver.clock().steady()));
             let stream = &mut self.stream;
             let some = poll_fn(|context| Pin::new(&mut *stream).poll_write(context, &rest[written..]));
             match server.in_time(UNREAD_MS_MAX, some).await {
@@ -283,17 +284,12 @@ impl<R: NodeRuntime<Clients = ClientTasks<R>>> Connection<R> {
     /// Asks for places and writes the whole answer.
     async fn answer_places(&mut self, query: Box<PlacesQuery>) -> Option<()> {
         let server = self.server;
-        let (sender, receiver) = async_channel::bounded(1);
-        server.driver.ask_places(&query, self.client.lane, move |json| {
-            // A client that has gone meanwhile needs no answer.
-            let _ = sender.try_send(json);
-        });
-        let json = receiver.recv().await.ok()?;
+        let json = answer_of(|done| server.driver.ask_places(&query, self.client.lane, done)).await?;
         log_as(&self.stream);
         let mut answer = whatsat_answer(&query, json);
         drop(query);
         if let Some(slot) = server.clients.borrow_mut().slots.get_mut(self.key) {
-            slot.active_at = server.driver.clock().now().mono;
+            slot.active_at = server.driver.clock().steady();
         }
         let stream = &mut self.stream;
         let written = poll_fn(|context| Poll::Ready(poll_write(stream, context, &answer))).await.ok()?;

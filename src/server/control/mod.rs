@@ -37,14 +37,18 @@ const SYSTEM_BASE: &str = "/run/herd";
 /// The requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// The node's status as text.
+    /// The node's status as text: links, sizes, and what was refused or failed.
     Text,
+    /// The same with all counters and zeros.
+    Verbose,
     /// The node's status as JSON.
     Json,
     /// Whether the herd is in sync, as text: the first words answer.
     HerdText,
     /// The same as JSON: the first member answers.
     HerdJson,
+    /// All nodes of the herd with their facts, as JSON.
+    Nodes,
     /// All clients as JSON, as HTTP's `/clients`.
     Clients,
     /// The event stream: [`events`](super::events).
@@ -52,11 +56,13 @@ pub enum Request {
 }
 
 impl Request {
-    const ALL: [Request; 6] = [
+    const ALL: [Request; 8] = [
         Request::Text,
+        Request::Verbose,
         Request::Json,
         Request::HerdText,
         Request::HerdJson,
+        Request::Nodes,
         Request::Clients,
         Request::Watch,
     ];
@@ -64,7 +70,7 @@ impl Request {
     /// Whether it is about the herd, which takes longer.
     #[must_use]
     pub fn is_of_herd(self) -> bool {
-        matches!(self, Request::HerdText | Request::HerdJson)
+        matches!(self, Request::HerdText | Request::HerdJson | Request::Nodes)
     }
 
     /// The time limit of this request, in milliseconds.
@@ -84,9 +90,11 @@ impl Request {
     pub fn word(self) -> &'static str {
         match self {
             Request::Text => "status text",
+            Request::Verbose => "status verbose",
             Request::Json => "status json",
             Request::HerdText => "herd text",
             Request::HerdJson => "herd json",
+            Request::Nodes => "nodes",
             Request::Clients => "clients",
             Request::Watch => "watch",
         }

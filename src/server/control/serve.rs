@@ -8,7 +8,8 @@ use super::{CONTROL_MS_MAX, CONTROLS_MAX, REQUEST_BYTES_MAX, Request, is_allowed
 use crate::server::acceptor::{Newcomer, Ticket, answer_few};
 use crate::server::events::{Subscriber, watch};
 use crate::server::herd_status::{INQUIRY_MS_MAX, herd_answer};
-use crate::server::http::write_clients;
+use crate::server::http::{ListForm, write_clients};
+use crate::server::limits::SILENT_MAX;
 use crate::server::shared::{NodeRuntime, Server};
 
 /// Answers for ever, a few at a time.
@@ -18,7 +19,10 @@ pub(crate) async fn serve<R: NodeRuntime>(server: &'static Server<R>, listener: 
         Some(Newcomer { stream, is_local: true })
     };
     // `answer_few` adds the place for this board, and all callers are on this board.
-    answer_few(server, CONTROLS_MAX - 1, accept, |stream, ticket| answer(server, stream, ticket)).await;
+    answer_few(server, (CONTROLS_MAX - 1, SILENT_MAX), accept, |stream, ticket| {
+        answer(server, stream, ticket)
+    })
+    .await;
 }
 
 async fn answer<R: NodeRuntime>(
@@ -34,9 +38,11 @@ async fn answer<R: NodeRuntime>(
     let (request, place) = server.in_time(CONTROL_MS_MAX, asked).await?;
     let _place = place.ok_or(io::ErrorKind::QuotaExceeded)?;
     let answer = match request {
-        Request::HerdText | Request::HerdJson => herd_answer(server, request, INQUIRY_MS_MAX).await?,
-        Request::Text | Request::Json => server.driver.answer(request, server.stats()),
-        Request::Clients => return write_clients(server, &mut stream, "").await,
+        Request::HerdText | Request::HerdJson | Request::Nodes => {
+            herd_answer(server, request, INQUIRY_MS_MAX).await?
+        }
+        Request::Text | Request::Verbose | Request::Json => server.driver.answer(request, server.stats()),
+        Request::Clients => return write_clients(server, &mut stream, "", ListForm::Json).await,
         Request::Watch => {
             let reader = server.events.join(Subscriber::Local).ok_or(io::ErrorKind::QuotaExceeded)?;
             return watch(server, reader, &mut stream).await;

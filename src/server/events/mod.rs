@@ -24,13 +24,13 @@ use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::task::Waker;
 
-use super::NodeConfig;
 use super::client_id;
 use super::driver::Driver;
 use super::json::Json;
 use super::limits::{LOCAL_SUBSCRIBERS_MAX, LOOK_BYTES_MAX, RING_BYTES, SUBSCRIBERS_MAX};
-use crate::proto::fields::{ClientId, Position};
-use crate::proto::limits::{AGE_S_MAX, CLIENT_ID_BYTES_MAX, NODE_NAME_BYTES_MAX, NODES_MAX};
+use super::{Address, NodeConfig};
+use crate::config::Endpoint;
+use crate::proto::limits::{CLIENT_ID_BYTES_MAX, NODE_NAME_BYTES_MAX, NODES_MAX};
 use crate::proto::node::events::WATCH_LINE_BYTES_MAX;
 use crate::proto::out::Out;
 
@@ -44,8 +44,6 @@ const END: &[u8] = b"\n\n";
 pub const ENTRY_BYTES_MAX: usize = WATCH_LINE_BYTES_MAX + 2 * CLIENT_ID_BYTES_MAX;
 /// Bytes of entries in one piece for a new subscriber.
 const PIECE_BYTES: usize = 2048;
-/// Bytes of a piece of `/clients`, and an entry more.
-const JSON_PIECE_BYTES: usize = 2048;
 const _: () = assert!(PIECE_BYTES > 4 * (ENTRY_BYTES_MAX + 16));
 // The longest `herd` event: the names of all nodes of the largest configuration.
 const _: () = assert!(LOOK_BYTES_MAX + 4096 + NODES_MAX * (NODE_NAME_BYTES_MAX + 3) <= RING_BYTES);
@@ -187,7 +185,7 @@ impl EventRing {
         let mut ring = self.ring.borrow_mut();
         let until = ring.end + LOOK_BYTES_MAX as u64;
         let mut line = [0; WATCH_LINE_BYTES_MAX];
-        let now_s = driver.clock().now().mono.seconds();
+        let now_s = driver.clock().steady().seconds();
         let before = ring.end;
         while ring.end < until {
             let mut out = Out::new(&mut line);
@@ -215,6 +213,19 @@ pub fn event_text(event: &str, json: &str) -> String {
     format!("event: {event}\ndata: {}\n\n", json.trim_end())
 }
 
+/// The address of a node's page as a browser can open it. `None` if there is none: loopback is another board's, and a wildcard
+/// is the address for links, if that is one.
+fn page_of(node: &Address, me: &Address) -> Option<Endpoint> {
+    let mut http = node.http?;
+    http.set_ip(http.ip().to_canonical());
+    let page = node.links.reach(http);
+    let host = |links: &Endpoint| {
+        (links.address().map(|at| at.ip().to_canonical()), links.host().map(str::to_owned))
+    };
+    let is_here = host(&node.links) == host(&me.links);
+    (!page.is_wildcard() && (is_here || !page.is_loopback())).then_some(page)
+}
+
 /// The first events for a subscriber: the node and its herd, and the last `herd` event.
 #[must_use]
 pub fn hello(plan: &NodeConfig, events: &EventRing, driver: &Driver) -> String {
@@ -223,13 +234,20 @@ pub fn hello(plan: &NodeConfig, events: &EventRing, driver: &Driver) -> String {
     json.text("version", env!("CARGO_PKG_VERSION"));
     let names: Vec<String> = plan.nodes.iter().map(|node| node.name.clone()).collect();
     json.texts("nodes", &names);
+    json.open("pages", '[');
+    let scheme = if plan.settings.tls.is_some() { "https" } else { "http" };
+    for node in &plan.nodes {
+        let page = page_of(node, &plan.nodes[plan.me]).map(|at| format!("{scheme}://{at}/"));
+        json.optional_text("", page.as_deref());
+    }
+    json.close(']');
     let mut edges = String::from("[");
     for (index, (a, b)) in plan.edges.iter().enumerate() {
         let _ = write!(edges, "{}[{a},{b}]", if index == 0 { "" } else { "," });
     }
     json.number("edges", Some(edges + "]"));
     json.number("capacity", Some(driver.with_node(|node| node.table().capacity())));
-    json.number("life_s", Some(AGE_S_MAX));
+    json.number("life_s", Some(plan.settings.lifetime_s));
     let mut text = event_text("hello", &json.finish());
     let herd = events.herd.borrow();
     if !herd.is_empty() {
@@ -284,7 +302,7 @@ impl RingReader<'_> {
     pub fn piece(&mut self, driver: &Driver) -> Option<Vec<u8>> {
         let mut bytes = Vec::with_capacity(PIECE_BYTES);
         let mut line = [0; WATCH_LINE_BYTES_MAX];
-        let now_s = driver.clock().now().mono.seconds();
+        let now_s = driver.clock().steady().seconds();
         while bytes.len() + DATA.len() + ENTRY_BYTES_MAX + END.len() <= PIECE_BYTES {
             let end = self.next_below?;
             let mut out = Out::new(&mut line);
@@ -326,44 +344,6 @@ fn put_entry(line: &[u8], mut put: impl FnMut(&[u8])) {
         }
     }
     put(END);
-}
-
-/// The next piece of a JSON array of all entries, from `end` downwards; and where to go on.
-pub fn clients_piece(driver: &Driver, end: usize) -> (String, Option<usize>) {
-    let (mut text, mut next) = (String::with_capacity(JSON_PIECE_BYTES + 512), Some(end));
-    let now_s = driver.clock().now().mono.seconds();
-    while let Some(end) = next.filter(|_| text.len() < JSON_PIECE_BYTES) {
-        let mut line = [0; WATCH_LINE_BYTES_MAX];
-        let mut out = Out::new(&mut line);
-        next = driver.with_node(|node| node.put_below(end, now_s, &mut out));
-        if next.is_some() {
-            text.push_str(if end == usize::MAX { "[" } else { ",\n" });
-            text.push_str(client_json(out.written()).trim_end());
-        } else {
-            text.push_str(if end == usize::MAX { "[]\n" } else { "]\n" });
-        }
-    }
-    (text, next)
-}
-
-/// An entry's line as a JSON object. Time and skew stay texts, digit for digit.
-fn client_json(line: &[u8]) -> String {
-    let mut fields = line.split(|&byte| byte == b' ').skip(1);
-    let mut next = || fields.next().unwrap_or_default();
-    let (origin, skew, client, position, time, age_s) = (next(), next(), next(), next(), next(), next());
-    // Only an id can be more than ASCII.
-    let text = |bytes: &[u8]| client_id::encoded(bytes).into_owned();
-    let (latitude_deg, longitude_deg) = Position::parse(position).map_or((0.0, 0.0), |p| p.degrees());
-    debug_assert!(ClientId::parse(client).is_some());
-    let mut json = Json::default();
-    json.text("id", &text(client));
-    json.number("latitude", Some(latitude_deg));
-    json.number("longitude", Some(longitude_deg));
-    json.text("time", &text(time));
-    json.text("skew", &text(skew));
-    json.text("origin", &text(origin));
-    json.number("age_s", Some(text(age_s)));
-    json.finish()
 }
 
 #[cfg(test)]

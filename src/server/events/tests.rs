@@ -53,17 +53,40 @@ fn a_watcher_is_let_go_when_the_map_changes_or_it_falls_behind() {
 }
 
 #[test]
-fn an_entry_as_json_keeps_its_digits() {
-    let line = b"AT Hill +0.263873386 \"ki\\wi\" +34.068930-118.445127 1621464827.959498503 12";
-    assert_eq!(
-        client_json(line),
-        "{\"id\":\"\\\"ki\\\\wi\\\"\",\"latitude\":34.06893,\"longitude\":-118.445127,\
-         \"time\":\"1621464827.959498503\",\"skew\":\"+0.263873386\",\"origin\":\"Hill\",\"age_s\":12}\n"
-    );
+fn a_page_has_an_address_that_a_browser_can_open() {
+    let node = |links: &str, http: Option<&str>| {
+        let address = |text: &str| text.parse().expect("an address");
+        let endpoint = |text: &str| {
+            text.parse().map_or_else(|_| Endpoint::named(text).expect("a name"), Endpoint::Address)
+        };
+        Address {
+            name: "Hill".to_owned(),
+            clients: address("0.0.0.0:1"),
+            links: endpoint(links),
+            http: http.map(address),
+            phones: None,
+        }
+    };
+    let me = node("192.0.2.1:9", None);
+    for (links, http, page) in [
+        ("192.0.2.2:9", None, None),
+        ("192.0.2.2:9", Some("192.0.2.3:80"), Some("192.0.2.3:80")),
+        ("192.0.2.2:9", Some("0.0.0.0:80"), Some("192.0.2.2:80")),
+        ("[2001:db8::1]:9", Some("[::]:80"), Some("[2001:db8::1]:80")),
+        ("0.0.0.0:9", Some("0.0.0.0:80"), None),
+        ("192.0.2.2:9", Some("127.0.0.1:80"), None),
+        ("Smith.local:9", Some("0.0.0.0:80"), Some("smith.local:80")),
+        ("smith.local:9", Some("192.0.2.3:80"), Some("192.0.2.3:80")),
+        ("192.0.2.1:9", Some("127.0.0.1:80"), Some("127.0.0.1:80")),
+        ("192.0.2.1:9", Some("[::ffff:127.0.0.1]:80"), Some("127.0.0.1:80")),
+    ] {
+        let found = page_of(&node(links, http), &me).map(|at| at.to_string());
+        assert_eq!(found.as_deref(), page, "{links} {http:?}");
+    }
 }
 
 #[test]
-fn ids_that_are_not_text_are_told_apart() {
+fn ids_that_are_not_text_stay_different() {
     let events_of = |line: &[u8]| {
         let mut event = Vec::new();
         put_entry(line, |part| event.extend_from_slice(part));
@@ -75,10 +98,8 @@ fn ids_that_are_not_text_are_told_apart() {
     {
         let line = [b"AT Hill +0.2 ", id, b" +34.0-118.4 1621464827.9 12"].concat();
         assert_eq!(events_of(&line), format!("data: AT Hill +0.2 {text} +34.0-118.4 1621464827.9 12\n\n"));
-        let json: serde_json::Value = serde_json::from_str(&client_json(&line)).expect("JSON");
-        assert_eq!(json["id"], text);
-        assert!(!seen.contains(&json["id"]));
-        seen.push(json["id"].clone());
+        assert!(!seen.contains(&text));
+        seen.push(text);
     }
     let longest =
         [b"AT Hill +0.2 ".to_vec(), vec![0xff; CLIENT_ID_BYTES_MAX], b" +1+1 1 1".to_vec()].concat();

@@ -11,6 +11,7 @@ pub(crate) use ask::herd_answer;
 use super::json::Json;
 use crate::proto::census::{LinkTrouble, Sum, Trouble};
 use crate::proto::default_node::BoardNode;
+use crate::proto::facts::Facts;
 use crate::proto::names::{Names, NodeId};
 use crate::proto::update::Update;
 
@@ -32,14 +33,16 @@ pub struct Inquiry {
     pub(super) floor: Option<Update>,
     /// The salt of all rounds: their buckets contain the same clients.
     pub(super) salt: u64,
+    /// Whether the nodes also send their facts.
+    pub(super) facts: bool,
     last: Option<Sum>,
 }
 
 impl Inquiry {
     /// Before the first round.
     #[must_use]
-    pub fn new(salt: u64) -> Self {
-        Inquiry { agreed: 0, floor: None, salt, last: None }
+    pub fn new(salt: u64, facts: bool) -> Self {
+        Inquiry { agreed: 0, floor: None, salt, facts, last: None }
     }
 
     /// Takes the result of a round.
@@ -65,8 +68,8 @@ impl Inquiry {
         let none = Sum::NONE;
         let last = self.last.as_ref().unwrap_or(&none);
         let all = || (0..names.len()).filter_map(|index| names.id(index));
+        let word = |node: NodeId| String::from_utf8_lossy(names.name(node)).into_owned();
         let of = |has: &dyn Fn(usize) -> bool| -> Vec<String> {
-            let word = |node: NodeId| String::from_utf8_lossy(names.name(node)).into_owned();
             all().filter(|node| has(node.index())).map(word).collect()
         };
         Outcome {
@@ -74,6 +77,9 @@ impl Inquiry {
             asked: String::from_utf8_lossy(names.name(me)).into_owned(),
             file: file.to_owned(),
             nodes: names.len(),
+            facts: all()
+                .map(|id| (word(id), last.answered.has(id.index()).then(|| *node.facts(id))))
+                .collect(),
             silent: of(&|index| !last.answered.has(index)),
             troubled: of(&|index| last.troubled.has(index)),
             links: last.links.iter().map(|link| LinkWords::of(*link, names)).collect(),
@@ -94,6 +100,8 @@ pub(super) struct Outcome {
     /// Its configuration file: a machine can run nodes of two herds.
     pub(super) file: String,
     pub(super) nodes: usize,
+    /// All nodes, and the facts of each that answered. They are valid if the inquiry asks for facts.
+    pub(super) facts: Vec<(String, Option<Facts>)>,
     pub(super) silent: Vec<String>,
     pub(super) troubled: Vec<String>,
     pub(super) links: Vec<LinkWords>,
@@ -210,11 +218,37 @@ impl Outcome {
         json.number("pending", Some(self.pending));
         json.finish()
     }
+
+    /// One element for each node of the configuration.
+    pub(super) fn nodes_json(&self) -> String {
+        let mut json = Json::default();
+        json.text("asked", &self.asked);
+        json.text("file", &self.file);
+        json.number("other_map", Some(self.other_map));
+        json.open("nodes", '[');
+        for (node, facts) in &self.facts {
+            json.open("", '{');
+            json.text("node", node);
+            json.flag("answers", facts.is_some());
+            if let Some(facts) = facts {
+                json.text("version", facts.version.text());
+                json.number("up_s", Some(facts.up_s));
+                json.flag("is_in_sync", !self.troubled.contains(node));
+                json.number("clients", Some(facts.clients));
+                json.number("pending", Some(facts.pending));
+                json.number("private_kb", Some(facts.private_kb).filter(|kb| *kb > 0));
+            }
+            json.close('}');
+        }
+        json.close(']');
+        json.finish()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::facts::Version;
 
     fn outcome() -> Outcome {
         Outcome {
@@ -222,6 +256,7 @@ mod tests {
             asked: "Hill".to_owned(),
             file: "herd.json".to_owned(),
             nodes: 3,
+            facts: vec![],
             silent: vec![],
             troubled: vec![],
             links: vec![],
@@ -233,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_by_name() {
+    fn faults_are_reported_by_name() {
         assert_eq!(
             outcome().text(),
             "in sync: 3 of 3 nodes answer, and all hold the same\n  asked Hill, of herd.json\n"
@@ -275,14 +310,27 @@ mod tests {
     }
 
     #[test]
+    fn a_silent_node_is_listed_too() {
+        let facts = Facts { version: Version::of("0.1.0"), up_s: 60, clients: 2, pending: 1, private_kb: 0 };
+        let facts = vec![("Hill".to_owned(), Some(facts)), ("Smith".to_owned(), None)];
+        let outcome = Outcome { facts, ..outcome() };
+        assert_eq!(
+            outcome.nodes_json(),
+            "{\"asked\":\"Hill\",\"file\":\"herd.json\",\"other_map\":0,\"nodes\":[{\"node\":\"Hill\",\"answers\":true,\
+             \"version\":\"0.1.0\",\"up_s\":60,\"is_in_sync\":true,\"clients\":2,\"pending\":1,\"private_kb\":null},\
+             {\"node\":\"Smith\",\"answers\":false}]}\n"
+        );
+    }
+
+    #[test]
     fn a_part_that_agreed_once_is_in_sync_and_one_that_never_did_is_not() {
-        let mut inquiry = Inquiry::new(1);
+        let mut inquiry = Inquiry::new(1, false);
         assert!(!inquiry.is_in_sync(0), "no round has run");
         for differs in [1, 2, 1 << 63] {
             inquiry.take(Sum { differs, ..Sum::NONE });
         }
         assert!(inquiry.is_in_sync(0));
-        let mut inquiry = Inquiry::new(1);
+        let mut inquiry = Inquiry::new(1, false);
         for differs in [5, 4, 6] {
             inquiry.take(Sum { differs, ..Sum::NONE });
         }

@@ -8,23 +8,30 @@
 //! One request per connection, GET or HEAD, with a head of bounded length in bounded time. Independent of the runtime.
 
 mod accept;
+mod list;
+mod send_list;
 mod serve;
-mod target;
+#[cfg(feature = "page")]
+mod towns;
 
 pub use accept::Coding;
-pub(crate) use serve::{serve, write_clients};
+pub use list::{LIST_EVERY_MS, LIST_LOOK_MS, LIST_MS_MAX, ListForm, Lists};
+pub(crate) use send_list::write_clients;
+pub(crate) use serve::serve;
 
 #[cfg(feature = "page")]
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
 
+use super::client_id;
 use super::metrics::Format;
+use super::target::{Target, is_of_this_machine, target};
 use super::token;
+use crate::places::file::towns::Rectangle;
 use crate::proto::auth::Keys;
+use crate::proto::fields::{ClientId, ItemLimit, Radius};
 use accept::format;
-use target::{Target, target};
 
 /// The longest head of a request, in bytes. A longer one is answered by 431.
 pub const HTTP_HEAD_BYTES_MAX: usize = 4096;
@@ -35,18 +42,13 @@ pub const HTTP_CONNECTIONS_MAX: usize = 16;
 /// A connection has so long for its request, in milliseconds, and as long to take its answer.
 pub const HTTP_MS_MAX: u64 = 5_000;
 
-/// A list of all clients is a walk through the table: the next may begin so long after the last, in milliseconds.
-pub const LIST_EVERY_MS: u64 = 100;
-/// While another list is sent it is looked so often whether it has ended, in milliseconds.
-pub const LIST_LOOK_MS: u64 = 20;
-/// A list is sent in so long, in milliseconds, or cut.
-pub const LIST_MS_MAX: u64 = 20_000;
-
 const TEXT: &str = "text/plain; charset=utf-8";
 /// Server-sent events.
 pub const EVENTS: &str = "text/event-stream";
-/// `/clients`.
+/// `/clients` and `/near/ID`.
 pub const JSON: &str = "application/json";
+/// `/clients.geojson` (RFC 7946, 12).
+const GEOJSON: &str = "application/geo+json";
 
 /// The page, compressed, and the policy that allows it its own script and style alone.
 #[cfg(feature = "page")]
@@ -66,7 +68,7 @@ mod file {
 }
 
 /// What a request is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Page {
     /// The figures of the node, in the format that the client prefers.
     Metrics(Format),
@@ -77,14 +79,18 @@ pub enum Page {
     /// All clients, and then what changes.
     Events,
     /// All clients.
-    Clients,
+    Clients(ListForm),
+    /// The places near a client.
+    Near(ClientId, Radius, ItemLimit),
+    /// The towns of a rectangle.
+    Towns(Rectangle),
 }
 
 impl Page {
-    /// Whether it contains positions of people.
+    /// Whether it contains positions of people, or costs more than a stranger may cause.
     #[must_use]
-    fn is_personal(self) -> bool {
-        matches!(self, Page::Root(_) | Page::Events | Page::Clients)
+    fn is_personal(&self) -> bool {
+        !matches!(self, Page::Metrics(_) | Page::Health)
     }
 }
 
@@ -104,7 +110,7 @@ impl Guard {
     }
 
     /// `Ok` if a request may read this page, else the HTTP status of the refusal.
-    fn admit(&self, page: Page, host: Option<&[u8]>, headers: &[httparse::Header]) -> Result<(), u16> {
+    fn admit(&self, page: &Page, host: Option<&[u8]>, headers: &[httparse::Header]) -> Result<(), u16> {
         let header = |name: &str| {
             let mut headers = headers.iter();
             headers.find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
@@ -129,14 +135,6 @@ impl Guard {
 fn is_of_proxy(header: &httparse::Header) -> bool {
     let name = header.name.to_ascii_lowercase();
     matches!(&*name, "forwarded" | "x-real-ip" | "via") || name.starts_with("x-forwarded-")
-}
-
-/// Whether the value of a `Host` header is an address, or the name that every machine has for itself.
-fn is_of_this_machine(host: &[u8]) -> bool {
-    let host = String::from_utf8_lossy(host);
-    let name = host.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(&*host, |(name, _)| name);
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
 }
 
 /// Counters of requests since the start.
@@ -165,38 +163,8 @@ impl HttpCounters {
     }
 }
 
-/// The turns of requests for a list of all clients: one at a time, and [`LIST_EVERY_MS`] apart.
-#[derive(Debug, Default)]
-pub struct Lists {
-    is_taken: Cell<bool>,
-    ended: Cell<Option<Instant>>,
-}
-
-/// A turn, until this is dropped.
-#[derive(Debug)]
-pub struct ListTurn<'a>(&'a Lists);
-
-impl Lists {
-    /// A turn, if there is one now.
-    pub fn take(&self, now: Instant) -> Option<ListTurn<'_>> {
-        let pause = Duration::from_millis(LIST_EVERY_MS);
-        let is_early = self.ended.get().is_some_and(|ended| now.saturating_duration_since(ended) < pause);
-        if is_early || self.is_taken.replace(true) {
-            return None;
-        }
-        Some(ListTurn(self))
-    }
-}
-
-impl Drop for ListTurn<'_> {
-    fn drop(&mut self) {
-        self.0.is_taken.set(false);
-        self.0.ended.set(Some(Instant::now()));
-    }
-}
-
 /// What has come so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// More has to come.
     More,
@@ -217,7 +185,7 @@ pub fn asked(bytes: &[u8], guard: &Guard) -> Asked {
         Err(httparse::Error::TooManyHeaders) => Asked::Wrong(431),
         Err(_) => Asked::Wrong(400),
         Ok(httparse::Status::Complete(_)) => {
-            let Some(Target { host, path }) = target(&request) else { return Asked::Wrong(400) };
+            let Some(Target { host, path, query }) = target(&request) else { return Asked::Wrong(400) };
             let is_head = request.method == Some("HEAD");
             if !is_head && request.method != Some("GET") {
                 return Asked::Wrong(405);
@@ -229,16 +197,42 @@ pub fn asked(bytes: &[u8], guard: &Guard) -> Asked {
             let page = match path {
                 "/metrics" => Page::Metrics(format(&|take| values("accept", take))),
                 "/healthz" => Page::Health,
-                "/clients" => Page::Clients,
+                "/clients" => Page::Clients(ListForm::Json),
+                "/clients.geojson" => Page::Clients(ListForm::GeoJson),
                 #[cfg(feature = "page")]
                 "/" => Page::Root(accept::coding(&|take| values("accept-encoding", take))),
                 "/events" => Page::Events,
-                _ => return Asked::Wrong(404),
+                "/towns" if cfg!(feature = "page") => match Rectangle::parse(query) {
+                    None => return Asked::Wrong(400),
+                    Some(area) => Page::Towns(area),
+                },
+                _ => match path.strip_prefix("/near/").filter(|_| cfg!(feature = "page")) {
+                    None => return Asked::Wrong(404),
+                    Some(id) => match near(id, query) {
+                        None => return Asked::Wrong(400),
+                        Some(page) => page,
+                    },
+                },
             };
-            let admitted = guard.admit(page, host, request.headers);
+            let admitted = guard.admit(&page, host, request.headers);
             admitted.map_or_else(Asked::Wrong, |()| Asked::Page(page, is_head))
         }
     }
+}
+
+/// The places near the client of an encoded id, within a radius and as many as the query says. `None` for a number that WHATSAT
+/// would not take, or a text that is not an id.
+fn near(id: &str, query: &str) -> Option<Page> {
+    let (mut radius_km, mut items) = ("10", "5");
+    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        match name {
+            "radius_km" => radius_km = value,
+            "items" => items = value,
+            _ => {}
+        }
+    }
+    let client = ClientId::parse(&client_id::decoded(id.as_bytes())?)?;
+    Some(Page::Near(client, Radius::parse(radius_km.as_bytes())?, ItemLimit::parse(items.as_bytes())?))
 }
 
 /// The whole answer with a page.
@@ -293,7 +287,7 @@ pub fn refusal(status: u16) -> String {
         }
         403 => "positions are personal data, and a token requires a key; add a key_file to the configuration",
         421 => "open this node by its IP address or as localhost",
-        429 => "another list of all clients is being sent; ask less often, or read /events",
+        429 => "another list is being sent; ask less often, or read /events",
         503 => "too many viewers; close another page",
         _ => "",
     };
@@ -331,23 +325,11 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn lists_have_turns() {
-        let (lists, now) = (Lists::default(), Instant::now());
-        let turn = lists.take(now).expect("no list is being sent");
-        assert!(lists.take(now).is_none(), "one at a time");
-        drop(turn);
-        assert!(lists.take(now).is_none(), "the last has only just ended");
-        let later = Instant::now() + Duration::from_millis(LIST_EVERY_MS);
-        assert!(lists.take(later).is_some());
-        let last = Instant::now() + Duration::from_millis(2 * LIST_EVERY_MS);
-        assert!(lists.take(last).is_some(), "a refusal takes no turn");
-    }
-
-    #[test]
     fn a_request_is_read_or_refused() {
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(HTTP_HEADERS_MAX + 1));
         let long = format!("GET /{}", "x".repeat(HTTP_HEAD_BYTES_MAX));
         let guard = Guard::new("127.0.0.1:1".parse().expect("an address"), None);
+        let of_page = |status| Asked::Wrong(if cfg!(feature = "page") { status } else { 404 });
         for (text, expected) in [
             ("", Asked::More),
             ("GET /metrics HTTP/1.1\r\nHost: a", Asked::More),
@@ -358,7 +340,21 @@ mod tests {
             ("GET /metrics HTTP/1.0\r\n\r\n", Asked::Page(Page::Metrics(Format::OpenMetrics), false)),
             ("HEAD /healthz?x=1 HTTP/1.1\r\nHost: a\r\n\r\n", Asked::Page(Page::Health, true)),
             ("GET /events HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n", Asked::Page(Page::Events, false)),
-            ("HEAD /clients HTTP/1.1\r\nHost: [::1]:1\r\n\r\n", Asked::Page(Page::Clients, true)),
+            (
+                "HEAD /clients HTTP/1.1\r\nHost: [::1]:1\r\n\r\n",
+                Asked::Page(Page::Clients(ListForm::Json), true),
+            ),
+            (
+                "GET /clients.geojson HTTP/1.1\r\nHost: [::1]:1\r\n\r\n",
+                Asked::Page(Page::Clients(ListForm::GeoJson), false),
+            ),
+            ("GET /near/a%20b HTTP/1.1\r\nHost: [::1]\r\n\r\n", of_page(400)),
+            ("GET /near/ HTTP/1.1\r\nHost: [::1]\r\n\r\n", of_page(400)),
+            ("GET /near/a?radius_km=51 HTTP/1.1\r\nHost: [::1]\r\n\r\n", of_page(400)),
+            ("GET /near/a?items=21&radius_km=2 HTTP/1.1\r\nHost: [::1]\r\n\r\n", of_page(400)),
+            ("GET /near/a HTTP/1.1\r\nHost: evil.example\r\n\r\n", of_page(421)),
+            ("GET /towns?1,2,3,4 HTTP/1.1\r\nHost: a\r\n\r\n", of_page(421)),
+            ("GET /towns HTTP/1.1\r\nHost: [::1]\r\n\r\n", of_page(400)),
             ("GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n", Asked::Wrong(404)),
             ("GET /metrics/ HTTP/1.1\r\nHost: a\r\n\r\n", Asked::Wrong(404)),
             ("POST /metrics HTTP/1.1\r\nHost: a\r\n\r\n", Asked::Wrong(405)),
@@ -381,26 +377,26 @@ mod tests {
     }
 
     #[test]
-    fn where_people_are_is_for_this_machine_or_for_those_who_have_the_token() {
+    fn positions_need_loopback_or_the_token() {
         let keys = Keys::new([1; 32], None);
-        let token = token::Token::of(&keys).next().expect("a key").to_string();
+        let token = token::Token::of_page(&keys).next().expect("a key").to_string();
         let here = Guard::new("127.0.0.1:1".parse().expect("an address"), Some(keys.clone()));
         let everywhere = Guard::new("0.0.0.0:1".parse().expect("an address"), Some(keys));
         let keyless_here = Guard::new("[::1]:1".parse().expect("an address"), None);
         let keyless = Guard::new("[2001:db8::1]:1".parse().expect("an address"), None);
-        let page = Asked::Page(Page::Clients, false);
+        let page = || Asked::Page(Page::Clients(ListForm::Json), false);
         for (guard, headers, expected) in [
             (&here, "", Asked::Wrong(400)),
-            (&here, "Host: 127.0.0.1:8011\r\n", page),
-            (&here, "host: localhost\r\n", page),
-            (&here, "Host: LOCALHOST:1\r\n", page),
-            (&here, "Host: [::1]\r\n", page),
+            (&here, "Host: 127.0.0.1:8011\r\n", page()),
+            (&here, "host: localhost\r\n", page()),
+            (&here, "Host: LOCALHOST:1\r\n", page()),
+            (&here, "Host: [::1]\r\n", page()),
             (&here, "Host: evil.example:1\r\n", Asked::Wrong(421)),
             (&here, "Host: \r\n", Asked::Wrong(421)),
             (&here, "Host: localhost.evil.example\r\n", Asked::Wrong(421)),
             (&everywhere, "Host: hill.local\r\n", Asked::Wrong(401)),
             (&everywhere, "Host: 127.0.0.1\r\nAuthorization: Bearer x\r\n", Asked::Wrong(401)),
-            (&everywhere, &format!("Host: hill.local\r\nauthorization: bearer {token}\r\n"), page),
+            (&everywhere, &format!("Host: hill.local\r\nauthorization: bearer {token}\r\n"), page()),
             (&keyless, &format!("Host: a\r\nAuthorization: Bearer {token}\r\n"), Asked::Wrong(403)),
             (&here, "Host: localhost\r\nForwarded: for=192.0.2.1\r\n", Asked::Wrong(401)),
             (&here, "Host: localhost\r\nx-forwarded-for: 192.0.2.1\r\n", Asked::Wrong(401)),
@@ -410,9 +406,9 @@ mod tests {
             (
                 &here,
                 &format!("Host: herd.example\r\nVia: 1.1 caddy\r\nAuthorization: Bearer {token}\r\n"),
-                page,
+                page(),
             ),
-            (&keyless_here, "Host: localhost\r\n", page),
+            (&keyless_here, "Host: localhost\r\n", page()),
             (&keyless_here, "Host: localhost\r\nX-Forwarded-For: ::1\r\n", Asked::Wrong(403)),
         ] {
             let text = format!("GET /clients HTTP/1.1\r\n{headers}\r\n");
@@ -432,7 +428,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_request_without_the_token_opens_a_personal_page(
-            path in "/(events|clients|)?(\\?.{0,8})?",
+            path in "/(events|clients(.geojson)?|near/a|towns\\?0,0,1,1|)?(\\?.{0,8})?",
             header in "(Host|Authorization|authorization|Cookie|X)",
             value in "(Basic |Bearer |basic|)[ -~]{0,40}",
             at in 0..80_usize,

@@ -13,7 +13,16 @@ const NAMES: [&str; 3] = ["Campbell", "Hill", "Smith"];
 fn node(names: &[&str]) -> Box<Node<64>> {
     let mut node = Box::new(Node::new());
     let seed = Seed { hash_key: (1, 2), jitter: 3, boot: 4 };
-    let setup = Setup { names, me: 0, neighbours: &[], keys: None, capacity: 32, age_s_max: 100, seed };
+    let setup = Setup {
+        names,
+        me: 0,
+        neighbours: &[],
+        keys: None,
+        secrecy: None,
+        capacity: 32,
+        age_s_max: 100,
+        seed,
+    };
     node.start(&setup).expect("the setup is right");
     node
 }
@@ -98,7 +107,7 @@ fn damage_anywhere_is_found() {
 }
 
 #[test]
-fn what_is_no_table_is_told_what_it_is_not() {
+fn a_malformed_table_is_refused_with_a_reason() {
     let endless = b"x".repeat(10_000);
     let long_line = [b"herd table 1 5 trusted\n1 AT ".to_vec(), b"x".repeat(10_000)].concat();
     for (bytes, expected) in [
@@ -202,7 +211,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_that_nobody_wrote_are_no_table(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+    fn random_bytes_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         prop_assert!(read_all(&bytes).is_err());
         let headed = [b"herd table 1 5 trusted\n".as_slice(), &bytes].concat();
         prop_assert!(read_all(&headed).is_err());

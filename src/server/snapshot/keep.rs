@@ -13,7 +13,7 @@ pub(crate) async fn keep<R: NodeRuntime>(server: &'static Server<R>) {
     end(server).await;
     let (between_s, name, is_one_of_many) = {
         let plan = server.plan.borrow();
-        (plan.snapshot_s, plan.nodes[plan.me].name.clone(), plan.supervised)
+        (plan.settings.snapshot_s, plan.nodes[plan.me].name.clone(), plan.supervised)
     };
     server.driver.set_snapshots(between_s, &name, is_one_of_many);
     if let Some(between_s) = server.driver.snapshot_s() {

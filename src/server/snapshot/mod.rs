@@ -214,7 +214,7 @@ impl Driver {
             Some(error) => Err(error),
             None => writer.finish().await,
         };
-        let now = self.clock.now().mono;
+        let now = self.clock.steady();
         let mut snapshots = self.snapshots.borrow_mut();
         let file = snapshots.file.clone().unwrap_or_default();
         match outcome {

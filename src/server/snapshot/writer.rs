@@ -7,11 +7,12 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 
 use async_channel::{Receiver, Sender, bounded};
 
 use crate::files::{Replacement, create_private_folder};
+use crate::threads::spawn;
 
 /// The stack of the thread, in bytes: resident as reached.
 const STACK_BYTES: usize = 64 * 1024;
@@ -33,13 +34,13 @@ impl Writer {
         let (done, outcome) = bounded(1);
         let file = file.to_owned();
         let earlier = before.take();
-        let thread = Builder::new().name("snapshot".to_owned()).stack_size(STACK_BYTES).spawn(move || {
+        let run = move || {
             if let Some(earlier) = earlier {
                 let _ = earlier.join();
             }
             let _ = done.send_blocking(write(&file, &incoming));
-        })?;
-        *before = Some(thread);
+        };
+        *before = Some(spawn("snapshot", STACK_BYTES, Box::new(run))?);
         Ok(Writer { pieces, done: outcome })
     }
 

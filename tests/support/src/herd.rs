@@ -6,7 +6,9 @@ use std::ops::{Index, IndexMut};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::node::{Launch, LogReader, Measured, Node, places_file};
+use herd::proto::noise::key_pair::KeyPair;
+
+use super::node::{Launch, LogReader, Measured, Node, command, places_file, runs_beside};
 use super::proxy::Proxy;
 use super::{Dice, Folder, free_addresses, until};
 
@@ -20,6 +22,7 @@ pub struct Builder {
     proxied: Vec<(&'static str, &'static str)>,
     played: Vec<&'static str>,
     keyed: bool,
+    secret: bool,
     log_level: &'static str,
     descriptors: Option<u32>,
     places: Option<String>,
@@ -35,6 +38,8 @@ pub struct Herd {
     played: Vec<&'static str>,
     /// The configuration's member `places`.
     places: Option<String>,
+    /// Whether configurations have the public keys of the nodes.
+    secret: bool,
     /// Where maps, keys, control sockets and tables are.
     pub folder: Folder,
 }
@@ -73,6 +78,7 @@ impl Herd {
             proxied: Vec::new(),
             played: Vec::new(),
             keyed: false,
+            secret: false,
             log_level: "info",
             descriptors: None,
             places: Some(format!("{{ \"source\": \"offline\", \"file\": {:?} }}", places_file())),
@@ -106,6 +112,12 @@ impl Builder {
         self
     }
 
+    /// Every node has a key pair of its own, too, and links are secret.
+    pub fn secret(mut self) -> Builder {
+        (self.keyed, self.secret) = (true, true);
+        self
+    }
+
     /// Keyed or not, as a table of both has it.
     pub fn keyed_if(mut self, keyed: bool) -> Builder {
         self.keyed = keyed;
@@ -116,6 +128,12 @@ impl Builder {
     pub fn proxied(mut self, dialler: &'static str, dialled: &'static str) -> Builder {
         assert!(self.edges.contains(&(dialler, dialled)), "the herd has this edge");
         self.proxied.push((dialler, dialled));
+        self
+    }
+
+    /// A proxy stands on every edge.
+    pub fn all_proxied(mut self) -> Builder {
+        self.proxied.clone_from(&self.edges);
         self
     }
 
@@ -163,7 +181,7 @@ impl Builder {
         let mut proxies = Vec::new();
         for &(dialler, dialled) in &self.proxied {
             let index = self.names.iter().position(|name| *name == dialled).expect("it is in the herd");
-            proxies.push(((dialler, dialled), Proxy::to(pairs[index].1)));
+            proxies.push(((dialler, dialled), Proxy::to(pairs[index].1, self.secret)));
         }
         let mut nodes = Vec::new();
         for (&name, &(clients, links)) in self.names.iter().zip(&pairs) {
@@ -182,6 +200,7 @@ impl Builder {
             proxies,
             played: self.played.clone(),
             places: self.places.clone(),
+            secret: self.secret,
             folder,
         };
         let key = key(u64::from(addresses[0].port()));
@@ -189,6 +208,7 @@ impl Builder {
             herd.write_map(node.name, self.keyed);
             if self.keyed {
                 herd.write_keys(node.name, &[&key]);
+                herd.write_private(node.name, node.name);
             }
         }
         herd
@@ -197,10 +217,24 @@ impl Builder {
 
 /// A key: 64 hex digits, others for another seed.
 pub fn key(seed: u64) -> String {
-    Dice::new(seed).bytes(32).iter().fold(String::new(), |mut key, byte| {
-        write!(key, "{byte:02x}").expect("a String takes every write");
-        key
+    hex(&Dice::new(seed).bytes(32))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        write!(digits, "{byte:02x}").expect("a String takes every write");
+        digits
     })
+}
+
+/// The private key of this seed: the seed, repeated.
+fn private_key(seed: &str) -> [u8; 32] {
+    std::array::from_fn(|at| seed.as_bytes()[at % seed.len()])
+}
+
+/// The public key of this seed as 64 hex digits.
+pub fn public_key(seed: &str) -> String {
+    hex(&KeyPair::new(private_key(seed)).public().0)
 }
 
 impl Herd {
@@ -209,7 +243,14 @@ impl Herd {
         let node = |node: &Node| {
             let proxy = self.proxies.iter().find(|(edge, _)| *edge == (reader, node.name));
             let links = proxy.map_or(node.links, |(_, proxy)| proxy.address);
-            format!("\"{}\": {{ \"clients\": \"{}\", \"links\": \"{links}\" }}", node.name, node.clients)
+            let public = match self.secret {
+                true => format!(", \"public_key\": \"{}\"", public_key(node.name)),
+                false => String::new(),
+            };
+            format!(
+                "\"{}\": {{ \"clients\": \"{}\", \"links\": \"{links}\"{public} }}",
+                node.name, node.clients
+            )
         };
         let nodes: Vec<String> = self.nodes.iter().map(node).collect();
         let edges: Vec<String> = self.edges.iter().map(|(a, b)| format!("[\"{a}\", \"{b}\"]")).collect();
@@ -231,13 +272,48 @@ impl Herd {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("the file is ours");
     }
 
+    /// Gives a node the private key of this seed. It reads it when it starts, and at a reload.
+    pub fn write_private(&self, name: &str, seed: &str) {
+        std::fs::create_dir_all(self.folder.path("private")).expect("the folder is ours");
+        let path = self.folder.path(&format!("private/{name}"));
+        std::fs::write(&path, hex(&private_key(seed))).expect("the folder is ours");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("the file is ours");
+    }
+
     /// Starts all nodes of a herd that was only built, this one with an HTTP listener at this address.
     pub fn start_with_http(&mut self, name: &str, http: &str) {
-        let map = std::fs::read_to_string(self.map(name)).expect("it was written");
+        self.add_address(name, "http", http);
+        self.start_built();
+    }
+
+    /// Adds an address to a node in its own configuration.
+    pub fn add_address(&self, name: &str, member: &str, address: &str) {
         let links = format!("\"links\": \"{}\"", self[name].links);
-        assert!(map.contains(&links), "{map}");
-        let map = map.replacen(&links, &format!("{links}, \"http\": \"{http}\""), 1);
-        std::fs::write(self.map(name), map).expect("the folder is ours");
+        self.edit_map(name, &links, &format!("{links}, \"{member}\": \"{address}\""));
+    }
+
+    /// Adds a member to the configuration of a node.
+    pub fn add_member(&self, name: &str, member: &str) {
+        self.edit_map(name, "\"edges\"", &format!("{member},\n  \"edges\""));
+    }
+
+    /// Replaces a text of a node's configuration.
+    pub fn edit_map(&self, name: &str, old: &str, new: &str) {
+        let map = std::fs::read_to_string(self.map(name)).expect("it was written");
+        assert!(map.contains(old), "{map}");
+        std::fs::write(self.map(name), map.replacen(old, new, 1)).expect("the folder is ours");
+    }
+
+    /// What a node says of itself.
+    pub fn status(&self, name: &str) -> serde_json::Value {
+        let mut command = command(None);
+        runs_beside(&mut command, self.map(name));
+        let output = command.args(["status", "--json", name]).output().expect("the program can be run");
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    }
+
+    /// Starts all nodes of a herd that was only built.
+    pub fn start_built(&mut self) {
         for node in &mut self.nodes {
             node.start();
         }
@@ -279,6 +355,11 @@ impl Herd {
     pub fn proxy(&self, dialler: &str, dialled: &str) -> &Proxy {
         let found = self.proxies.iter().find(|(edge, _)| *edge == (dialler, dialled));
         &found.expect("a proxy stands on this edge").1
+    }
+
+    /// All proxies.
+    pub fn proxies(&self) -> impl Iterator<Item = &Proxy> {
+        self.proxies.iter().map(|(_, proxy)| proxy)
     }
 
     /// Waits until every running node holds this AT line for this client.

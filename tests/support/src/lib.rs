@@ -17,7 +17,7 @@ pub mod tables;
 pub mod upstream;
 
 pub use client::{Client, exchange};
-pub use herd::{Builder, Herd, key};
+pub use herd::{Builder, Herd, key, public_key};
 pub use node::{
     Launch, Log, LogReader, Measured, Node, answers, built, command, places_file, program, runs_beside,
 };

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -47,38 +47,52 @@ pub fn runs_beside<'a>(command: &'a mut Command, map: &Path) -> &'a mut Command 
     command.env("XDG_RUNTIME_DIR", folder).env("XDG_STATE_HOME", folder.join("state"))
 }
 
-/// The lines that a process has written to its standard error.
+/// The lines that a process has written to its standard error. A line may be written and not yet here as long as the process
+/// runs: a test that expects one waits for it.
 #[derive(Clone, Default)]
-pub struct Log(Arc<Mutex<Vec<String>>>);
+pub struct Log(Arc<Mutex<Lines>>);
+
+#[derive(Default)]
+struct Lines {
+    lines: Vec<String>,
+    /// How many pipes are not read to their end.
+    open: usize,
+}
 
 impl Log {
     /// Collects lines on a thread of its own until the other end is closed.
     pub fn follow(&self, from: impl std::io::Read + Send + 'static) {
-        let lines = self.0.clone();
+        let log = self.clone();
+        log.lock().open += 1;
         std::thread::spawn(move || {
             let mut from = BufReader::new(from);
             let mut line = Vec::new();
             while from.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
                 let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-                lines.lock().expect("no thread panics with the lock").push(text);
+                log.lock().lines.push(text);
                 line.clear();
             }
+            log.lock().open -= 1;
         });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.0.lock().expect("no thread panics with the lock")
     }
 
     /// Forgets all lines.
     pub fn clear(&self) {
-        self.0.lock().expect("no thread panics with the lock").clear();
+        self.lock().lines.clear();
+    }
+
+    /// Waits until all that processes wrote that have ended is here.
+    pub fn wait_for_its_end(&self) {
+        until("the log is read to its end", || self.lock().open == 0);
     }
 
     /// Lines with these words.
     pub fn count(&self, words: &str) -> usize {
-        self.0
-            .lock()
-            .expect("no thread panics with the lock")
-            .iter()
-            .filter(|line| line.contains(words))
-            .count()
+        self.lock().lines.iter().filter(|line| line.contains(words)).count()
     }
 
     /// Whether there is a line with these words.
@@ -93,17 +107,12 @@ impl Log {
 
     /// The last line with these words.
     pub fn last(&self, words: &str) -> Option<String> {
-        self.0
-            .lock()
-            .expect("no thread panics with the lock")
-            .iter()
-            .rfind(|line| line.contains(words))
-            .cloned()
+        self.lock().lines.iter().rfind(|line| line.contains(words)).cloned()
     }
 
     /// The last 60 lines.
     pub fn tail(&self) -> String {
-        let lines = self.0.lock().expect("no thread panics with the lock");
+        let lines = &self.lock().lines;
         lines[lines.len().saturating_sub(60)..].join("\n")
     }
 }
@@ -269,17 +278,20 @@ impl Node {
         kill_process(Pid::from_child(child), signal).expect("it is our child");
     }
 
-    /// Ends the process as a power cut would.
+    /// Ends the process as a power cut would. Its log is whole then.
     pub fn kill(&mut self) {
         let mut child = self.child.take().expect("it runs");
         child.kill().expect("it is our child");
         child.wait().expect("it is our child");
+        self.log.wait_for_its_end();
     }
 
-    /// Waits for the process to end on its own.
+    /// Waits for the process to end on its own. Its log is whole then.
     pub fn wait_for_end(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("it runs");
-        until_some("the node ends", || child.try_wait().expect("it is our child"))
+        let status = until_some("the node ends", || child.try_wait().expect("it is our child"));
+        self.log.wait_for_its_end();
+        status
     }
 
     /// Whether the last that the log says of the link to this neighbour is that it is up.
@@ -303,7 +315,8 @@ impl Node {
         std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("it is our child").count()
     }
 
-    /// Private memory in KiB: what would have to be swapped out, the program file not counted.
+    /// Private memory in KiB: what would have to be swapped out, the program file not counted. Of a node without keys: one
+    /// that has keys shows it to root alone, and in a container not even to root.
     pub fn anonymous_kib(&self) -> u64 {
         memory_kib(self.pid(), "Anonymous").expect("it is our child")
     }

@@ -38,6 +38,8 @@ struct State {
     is_cut: bool,
     is_frozen: bool,
     is_split: bool,
+    /// It passes bytes on as they come.
+    is_secret: bool,
     /// For the next line of this end (0 is the dialler's) that begins so.
     fault: Option<(usize, &'static str, Fault)>,
     /// Connections that pass: the dialler's end and the acceptor's.
@@ -45,8 +47,8 @@ struct State {
     /// Connections whose acceptor does not know that the dialler has gone.
     half_open: Vec<Arc<[TcpStream; 2]>>,
     accepted: usize,
-    /// All that the dialler has sent, up to [`RECORD_BYTES_MAX`].
-    record: Vec<u8>,
+    /// All that the dialler and the other end have sent, each up to [`RECORD_BYTES_MAX`].
+    records: [Vec<u8>; 2],
 }
 
 /// The most that is written down of a link.
@@ -66,12 +68,12 @@ fn close(pair: &[TcpStream; 2]) {
 
 impl Proxy {
     /// A proxy that passes everything to this address.
-    pub fn to(target: SocketAddr) -> Proxy {
+    pub fn to(target: SocketAddr, is_secret: bool) -> Proxy {
         let listener = TcpListener::bind(free_addresses(1)[0]).expect("the port is held for it");
         let address = listener.local_addr().expect("the listener is bound");
         let shared = Arc::new(Shared {
             target,
-            state: Mutex::default(),
+            state: Mutex::new(State { is_secret, ..State::default() }),
             changed: Condvar::new(),
             ended: AtomicBool::new(false),
         });
@@ -130,7 +132,12 @@ impl Proxy {
 
     /// What the dialling node has sent, over all its connections.
     pub fn recorded(&self) -> Vec<u8> {
-        self.shared.state().record.clone()
+        self.shared.state().records[0].clone()
+    }
+
+    /// What both nodes have sent.
+    pub fn capture(&self) -> Vec<u8> {
+        self.shared.state().records.concat()
     }
 
     /// Connections taken so far.
@@ -177,18 +184,30 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
+/// The next line, or what has come of a secret link. Whether there was anything.
+fn next(lines: &mut impl BufRead, is_secret: bool, line: &mut Vec<u8>) -> bool {
+    if !is_secret {
+        return lines.read_until(b'\n', line).is_ok_and(|count| count > 0);
+    }
+    line.extend_from_slice(lines.fill_buf().unwrap_or_default());
+    lines.consume(line.len());
+    !line.is_empty()
+}
+
 /// Passes lines one way until either end closes.
 fn pump(shared: &Shared, pair: &Arc<[TcpStream; 2]>, from: usize) {
     let mut lines = BufReader::new(&pair[from]);
     let mut line = Vec::new();
-    while lines.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+    let is_secret = shared.state().is_secret;
+    while next(&mut lines, is_secret, &mut line) {
         let fault = {
             let mut state = shared.state();
             while state.is_frozen {
                 state = shared.changed.wait(state).expect("no thread panics with the lock");
             }
-            if from == 0 && state.record.len() + line.len() <= RECORD_BYTES_MAX {
-                state.record.extend_from_slice(&line);
+            let record = &mut state.records[from];
+            if record.len() + line.len() <= RECORD_BYTES_MAX {
+                record.extend_from_slice(&line);
             }
             let is_meant = |(end, beginning, _): &(usize, &str, Fault)| {
                 *end == from && line.starts_with(beginning.as_bytes())

@@ -74,9 +74,12 @@ impl Up {
         kill_process(Pid::from_child(&self.child), signal).expect("it is our child");
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and for that of its nodes. What they printed is whole then.
     pub fn wait_for_end(&mut self) -> ExitStatus {
-        until_some("herd up ends", || self.child.try_wait().expect("it is our child"))
+        let status = until_some("herd up ends", || self.child.try_wait().expect("it is our child"));
+        self.log.wait_for_its_end();
+        self.printed.wait_for_its_end();
+        status
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::config::quoted;
 
+use crate::proto::decimal::decimal;
 use crate::proto::fields::{ClientId, ClientTime, ItemLimit, Position, Radius, fields};
 use crate::proto::limits::{CLIENT_ID_BYTES_MAX, CLIENT_LINE_BYTES_MAX, ITEMS_MAX, RADIUS_KM_MAX};
 
@@ -72,7 +73,7 @@ fn iamat(parts: &[&[u8]]) -> String {
 
 /// Whether two fields are the halves of a position.
 fn is_split(latitude: &[u8], longitude: &[u8]) -> bool {
-    let is_number = |field: &[u8]| text(field).trim_matches(',').parse::<f64>().is_ok_and(f64::is_finite);
+    let is_number = |field: &[u8]| decimal(text(field).trim_matches(',').as_bytes()).is_some();
     is_number(latitude) && is_number(longitude)
 }
 

@@ -12,13 +12,13 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::terminal::for_terminal;
 use crate::cli::Failure;
 use crate::cli::flags::parse::SendOptions;
-use crate::config::{self, Config, did_you_mean, quoted};
+use crate::config::{self, Config, Endpoint, did_you_mean, quoted};
+use crate::threads::spawn;
 use answers::{Answers, Sent};
 
 /// How often the reading thread checks a silent connection.
@@ -32,6 +32,9 @@ const DEFAULT_CLIENT_PORT: u16 = 8001;
 
 /// The most answers `?` that are explained one by one.
 const EXPLAINED_MAX: usize = 20;
+
+/// The stack of the thread that sends, as address space.
+const SENDER_STACK_BYTES: usize = 256 * 1024;
 
 const PROMPT: &str = "herd> ";
 
@@ -129,8 +132,17 @@ fn addresses(to: Option<&str>, file: Option<&Path>) -> Result<Vec<SocketAddr>, F
     let Some(name) = to.or(first) else {
         return Err(Failure::CouldNotRun("send: the configuration lists no nodes".to_owned()));
     };
-    if let Some(address) = config.client_address(name) {
-        return Ok(vec![address]);
+    match config.client_address(name) {
+        Some(Endpoint::Address(address)) => return Ok(vec![address]),
+        Some(Endpoint::Name(host)) => {
+            return resolved(&host).map_err(|error| {
+                let remedy = "give the node's address with --to";
+                Failure::CouldNotRun(format!(
+                    "send: cannot look up {host}, where {name} is: {error} ({remedy})"
+                ))
+            });
+        }
+        None => {}
     }
     let near = did_you_mean(name, config.names());
     let could_be_host = !name.is_empty() && (near.is_empty() || name.contains(['.', ':']));
@@ -210,7 +222,7 @@ fn exchange(
     let shared = Arc::new(Mutex::new(Shared::default()));
     let of_sender = shared.clone();
     // Not joined: the thread may wait for standard input for ever. It ends with the process.
-    thread::spawn(move || {
+    let run = move || {
         if let Err(error) = send_all(for_sender, input, &of_sender) {
             lock(&of_sender).sending = Sending::Failed(if is_time_out(&error) {
                 format!("the node read no input for {} s", timeout.as_secs())
@@ -218,7 +230,8 @@ fn exchange(
                 format!("while sending: {error}")
             });
         }
-    });
+    };
+    spawn("sender", SENDER_STACK_BYTES, Box::new(run)).map_err(|error| error.to_string())?;
     receive(stream, out, timeout, &shared, notes)
 }
 

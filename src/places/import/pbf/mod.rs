@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_those_of_osmium() {
+    fn ids_are_as_osmium_writes_them() {
         let file = extract("osm.pbf");
         let rows = shown_rows(|take| read(&file, Kind::PointOfInterest, &Cell::new(0), take));
         let ids: Vec<_> = rows.iter().filter_map(|row| row.rsplit_once(" | ")).map(|(_, id)| id).collect();

@@ -171,7 +171,7 @@ impl Clients {
                 return self.close(key);
             }
         }
-        let since = server.driver.clock().now().mono;
+        let since = server.driver.clock().steady();
         slot.waits = Some(Box::new(Waits::Room { rest, since, _held: held }));
         self.unread_since.insert((since, key));
         self.look_after(server);
@@ -182,7 +182,7 @@ impl Clients {
     fn linger(&mut self, server: &'static Server<Epoll>, key: usize) {
         let slot = &mut self.slots[key];
         let _ = slot.stream.shutdown(Shutdown::Write);
-        let until = server.driver.clock().now().mono.after_ms(LINGER_MS_MAX);
+        let until = server.driver.clock().steady().after_ms(LINGER_MS_MAX);
         slot.waits = Some(Box::new(Waits::End { until, bytes_left: LINGER_BYTES_MAX }));
         // What has come meanwhile is thrown away in a turn like any other.
         self.turns.set_class(key, Class::Busy);
@@ -223,7 +223,7 @@ impl Clients {
 async fn look_after(server: &'static Server<Epoll>) {
     loop {
         server.runtime.reactor.sleep_ms(UNREAD_LOOK_MS).await;
-        let now = server.driver.clock().now().mono;
+        let now = server.driver.clock().steady();
         let is_needed = loop {
             let left = server.clients.borrow_mut().close_overdue(now);
             if let Some(is_needed) = left {
@@ -256,7 +256,7 @@ pub(super) fn begin(server: &'static Server<Epoll>, stream: TcpStream, peer: IpA
     entry.insert(Slot {
         stream,
         came: clients.came,
-        active_at: server.driver.clock().now().mono,
+        active_at: server.driver.clock().steady(),
         waits: None,
         client: Client::of(server.driver.quota_key(peer), server.driver.lane(peer)),
         readiness: Readiness::default(),

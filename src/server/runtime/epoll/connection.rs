@@ -126,7 +126,7 @@ impl Slot {
                 };
                 rest.written += written;
                 if written > 0 {
-                    *since = server.driver.clock().now().mono;
+                    *since = server.driver.clock().steady();
                 }
                 if rest.written < rest.answer.len() {
                     self.readiness.can_write = false;
@@ -225,7 +225,7 @@ impl Slot {
         };
         log_as(&self.stream);
         let answer = whatsat_answer(&query, json);
-        self.active_at = server.driver.clock().now().mono;
+        self.active_at = server.driver.clock().steady();
         match write_now(&self.stream, &answer) {
             None => After::Close,
             Some(written) if written == answer.len() => self.proceed(server, mailbox, key, None),

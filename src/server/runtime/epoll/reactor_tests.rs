@@ -199,7 +199,7 @@ fn no_ring_is_missed() {
 
 /// The order of sleeps due in the same turn is not defined: on a slow machine all can be due at once.
 #[test]
-fn no_sleep_ends_early_and_a_timer_that_is_dropped_rings_for_nobody() {
+fn no_sleep_ends_early_and_a_dropped_timer_wakes_no_task() {
     let ended = RefCell::new(Vec::new());
     let (reactor, executor, start) = (reactor(), LocalExecutor::new(), Instant::now());
     let sleep = |ms: u64| {

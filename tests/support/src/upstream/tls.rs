@@ -1,8 +1,10 @@
 //! Certificates made as a test needs them: a CA, and servers' certificates of any validity signed by it or self-signed.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
-use rustls::ServerConfig;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -39,7 +41,43 @@ impl Ca {
         let certificate = params(from, until).signed_by(&key, &self.issuer).expect("a certificate");
         config(certificate.der().clone(), &key)
     }
+
+    /// Writes the certificate of such a server and its key as PEM files.
+    pub fn write(&self, from: i32, until: i32, cert_file: &Path, key_file: &Path) {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params(from, until).signed_by(&key, &self.issuer).expect("a certificate");
+        std::fs::write(cert_file, certificate.pem()).expect("the folder is the test's");
+        std::fs::write(key_file, key.serialize_pem()).expect("the folder is the test's");
+    }
+
+    /// Sends a request to a server of 127.0.0.1 that this CA has signed, by one version of TLS or any. Gives the answer and the
+    /// server's certificate.
+    ///
+    /// # Errors
+    /// What the connection or TLS says.
+    pub fn ask(&self, at: SocketAddr, request: &[u8], versions: Versions) -> io::Result<(String, Vec<u8>)> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).map_err(io::Error::other)?;
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(versions)
+            .map_err(io::Error::other)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("127.0.0.1").map_err(io::Error::other)?;
+        let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+        let stream = TcpStream::connect(at)?;
+        stream.set_read_timeout(Some(crate::PATIENCE))?;
+        let mut stream = StreamOwned::new(connection, stream);
+        stream.write_all(request)?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let certificates = stream.conn.peer_certificates().unwrap_or_default();
+        Ok((answer, certificates.first().map_or_else(Vec::new, |certificate| certificate.to_vec())))
+    }
 }
+
+/// Versions of TLS.
+pub type Versions = &'static [&'static rustls::SupportedProtocolVersion];
 
 impl Drop for Ca {
     fn drop(&mut self) {

@@ -1,12 +1,15 @@
-//! The host and the path that a request is for (RFC 9112, 3.2).
+//! The host, the path and the query of an HTTP request (RFC 9112, 3.2).
 //!
-//! This module must not know the pages.
+//! This module must not know pages or phones.
 
-/// A request's host, if it has one, and its path without a query string.
+use std::net::IpAddr;
+
+/// A request's host, if it has one, its path, and its query string without the question mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target<'a> {
     pub(super) host: Option<&'a [u8]>,
     pub(super) path: &'a str,
+    pub(super) query: &'a str,
 }
 
 /// Reads the target of a request. `None` if it is malformed: a client must send one `Host` header, which HTTP/1.0 does not
@@ -19,15 +22,27 @@ pub(super) fn target<'a>(request: &httparse::Request<'_, 'a>) -> Option<Target<'
         return None;
     }
     let target = request.path?;
-    let without_query = |path: &'a str| path.split('?').next().unwrap_or_default();
-    let Some(rest) = after_scheme(target) else { return Some(Target { host, path: without_query(target) }) };
+    let split = |path: &'a str| path.split_once('?').unwrap_or((path, ""));
+    let Some(rest) = after_scheme(target) else {
+        let (path, query) = split(target);
+        return Some(Target { host, path, query });
+    };
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     if authority.is_empty() || !is_host(authority.as_bytes()) {
         return None;
     }
-    let path = Some(without_query(path)).filter(|path| !path.is_empty()).unwrap_or("/");
-    Some(Target { host: Some(authority.as_bytes()), path })
+    let (path, query) = split(path);
+    let path = if path.is_empty() { "/" } else { path };
+    Some(Target { host: Some(authority.as_bytes()), path, query })
+}
+
+/// Whether the value of a `Host` header is an address, or the name that every machine has for itself.
+pub(super) fn is_of_this_machine(host: &[u8]) -> bool {
+    let host = String::from_utf8_lossy(host);
+    let name = host.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(&*host, |(name, _)| name);
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
 }
 
 /// The rest of an absolute target of HTTP. A proxy on the way may have ended TLS, so the scheme may be https.
@@ -48,15 +63,15 @@ mod tests {
     #[test]
     fn a_target_has_a_path_and_one_host() {
         for (text, expected) in [
-            ("GET /a?b HTTP/1.1\r\nHost: h:1\r\n\r\n", Some((Some("h:1"), "/a"))),
+            ("GET /a?b HTTP/1.1\r\nHost: h:1\r\n\r\n", Some((Some("h:1"), "/a?b"))),
             ("GET /a HTTP/1.1\r\nhost:\r\n\r\n", Some((Some(""), "/a"))),
             ("GET /a HTTP/1.0\r\n\r\n", Some((None, "/a"))),
             ("GET /a HTTP/1.0\r\nHost: [::1]:80\r\n\r\n", Some((Some("[::1]:80"), "/a"))),
-            ("GET http://g:2/a/b?c HTTP/1.1\r\nHost: h\r\n\r\n", Some((Some("g:2"), "/a/b"))),
+            ("GET http://g:2/a/b?c HTTP/1.1\r\nHost: h\r\n\r\n", Some((Some("g:2"), "/a/b?c"))),
             ("GET HTTPS://g HTTP/1.1\r\nHost: h\r\n\r\n", Some((Some("g"), "/"))),
-            ("GET http://g?c HTTP/1.0\r\n\r\n", Some((Some("g"), "/"))),
+            ("GET http://g?c HTTP/1.0\r\n\r\n", Some((Some("g"), "/?c"))),
             ("GET ftp://g/ HTTP/1.1\r\nHost: h\r\n\r\n", Some((Some("h"), "ftp://g/"))),
-            ("GET /a?http://g/b HTTP/1.1\r\nHost: h\r\n\r\n", Some((Some("h"), "/a"))),
+            ("GET /a?http://g/b HTTP/1.1\r\nHost: h\r\n\r\n", Some((Some("h"), "/a?http://g/b"))),
             ("GET /a HTTP/1.1\r\n\r\n", None),
             ("GET /a HTTP/1.1\r\nHost: h\r\nhost: h\r\n\r\n", None),
             ("GET /a HTTP/1.0\r\nHost: h\r\nHost: g\r\n\r\n", None),
@@ -70,8 +85,12 @@ mod tests {
             let mut headers = [httparse::EMPTY_HEADER; 4];
             let mut request = httparse::Request::new(&mut headers);
             assert!(request.parse(text.as_bytes()).is_ok_and(|status| status.is_complete()), "{text:?}");
-            let read = target(&request).map(|Target { host, path }| (host.map(<[u8]>::to_vec), path));
-            let expected = expected.map(|(host, path)| (host.map(|host| host.as_bytes().to_vec()), path));
+            let read = target(&request);
+            let read = read.map(|Target { host, path, query }| (host.map(<[u8]>::to_vec), path, query));
+            let expected = expected.map(|(host, path): (Option<&str>, &str)| {
+                let (path, query) = path.split_once('?').unwrap_or((path, ""));
+                (host.map(|host| host.as_bytes().to_vec()), path, query)
+            });
             assert_eq!(read, expected, "{text:?}");
         }
     }

@@ -1,0 +1,12 @@
+//! `herd_fuzz::secret_link` as a target of cargo-fuzz. A build without cargo-fuzz runs it on the files that the arguments
+//! name.
+
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| herd_fuzz::secret_link(data));
+
+#[cfg(not(fuzzing))]
+fn main() {
+    herd_fuzz::replay(herd_fuzz::secret_link);
+}
