@@ -73,6 +73,10 @@ fn carry_out(command: Command, node: RunNode) -> Result<(), Failure> {
     }
 }
 
+/// Why a command that this build lacks does not come this far.
+#[cfg(not(all(feature = "up", feature = "tools", feature = "import")))]
+const REFUSED_BEFORE: &str = "the parser refuses what this build lacks";
+
 /// Every command except `serve`. A separate function: a node must not hold the other commands' locals on its stack.
 #[inline(never)]
 fn carry_out_briefly(command: Command) -> Result<(), Failure> {
@@ -114,7 +118,15 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
         #[cfg(feature = "import")]
         Command::PlacesImport(what) => places::import(&what, &mut out)
             .map_err(|message| Failure::CouldNotRun(format!("places import: {message}"))),
-        _ => unreachable!("carry_out handles serve, and the parser refuses what this build lacks"),
+        Command::Serve { .. } => unreachable!("carry_out serves"),
+        #[cfg(not(feature = "up"))]
+        Command::Up { .. } => unreachable!("{REFUSED_BEFORE}"),
+        #[cfg(not(feature = "tools"))]
+        Command::Init { .. } | Command::Key { .. } | Command::Clients(_) | Command::Nodes(_) => {
+            unreachable!("{REFUSED_BEFORE}")
+        }
+        #[cfg(not(feature = "import"))]
+        Command::PlacesImport(_) => unreachable!("{REFUSED_BEFORE}"),
     }
 }
 

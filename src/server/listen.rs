@@ -4,7 +4,6 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::time::Duration;
 
 use log::{info, warn};
 use rustix::io::Errno;
@@ -18,18 +17,12 @@ use super::limits::{
 };
 use super::service::{CLIENTS, Service};
 
-/// How often a port is tried that a stored listener had, with such a pause: while the node starts, or in a reload that moves its
-/// listener. A reload waits on the thread that serves clients, so clients wait for up to two seconds then.
-const STORED_TRIES: u32 = 100;
-/// See [`STORED_TRIES`].
-const STORED_PAUSE: Duration = Duration::from_millis(20);
-
 /// Listens on an address, with the listener that the service manager has stored if there is one.
 ///
 /// # Errors
 /// [`RunError::Bind`], which names `member` of the configuration.
 pub fn listen(service: &Service, member: &'static str, address: SocketAddr) -> Result<TcpListener, RunError> {
-    let taken = |address| service.take_stored(address).map_or_else(|| bind(service, member, address), Ok);
+    let taken = |address| service.take_stored(address).map_or_else(|| TcpListener::bind(address), Ok);
     let bound = taken(address).or_else(|error| match address {
         // A machine without IPv6 has IPv4's wildcard alone.
         SocketAddr::V6(v6) if v6.ip().is_unspecified() && is_without_ipv6(&error) => {
@@ -57,23 +50,9 @@ fn is_without_ipv6(error: &io::Error) -> bool {
         || error.kind() == io::ErrorKind::AddrNotAvailable
 }
 
-/// Binds an address. A stored listener of another configuration may hold its port, as 192.168.1.11:9001 does for `[::]:9001`; it
-/// goes first, and the service manager takes a moment for that. So does the address of before a reload that failed.
-fn bind(service: &Service, member: &'static str, address: SocketAddr) -> io::Result<TcpListener> {
-    let mut bound = TcpListener::bind(address);
-    let is_in_use = |bound: &io::Result<TcpListener>| {
-        bound.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
-    };
-    if is_in_use(&bound) && service.let_go(member, address.port()) {
-        for _ in 0..STORED_TRIES {
-            bound = TcpListener::bind(address);
-            if !is_in_use(&bound) {
-                break;
-            }
-            std::thread::sleep(STORED_PAUSE);
-        }
-    }
-    bound
+/// Whether it failed because another socket has the port.
+pub fn is_in_use<T>(listened: &Result<T, RunError>) -> bool {
+    matches!(listened, Err(RunError::Bind { error, .. }) if error.kind() == io::ErrorKind::AddrInUse)
 }
 
 /// Raises the descriptor limit for one descriptor per client. Returns the number of clients that it allows.

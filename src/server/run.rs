@@ -11,12 +11,17 @@ use log::{error, info};
 use super::control::Control;
 use super::counters::Refused;
 use super::limits::{LISTEN_BACKLOG, STATUS_FIRST_MS};
+use super::listen::{is_in_use, listen};
 use super::runtime::Signal;
 use super::service::{CLIENTS, LINKS, PHONES};
 use super::shared::{NodeRuntime, Server};
 use super::tls::Tls;
 use super::{NodeConfig, ReloadFn, RunError, client, control, http, links, phones, snapshot};
 use crate::config::Endpoint;
+
+/// How often a port is tried that a stored listener had, and the pause before each. A loaded machine has taken half a second.
+const STORED_TRIES: u32 = 100;
+const STORED_PAUSE_MS: u64 = 20;
 
 /// Runs the node until SIGTERM, SIGINT, or, for a supervised node, the end of standard input. On SIGHUP the node
 /// applies the plan that `reread` returns.
@@ -102,14 +107,25 @@ async fn end<R: NodeRuntime>(acceptor: Option<R::Task>) {
 }
 
 impl<R: NodeRuntime> Server<R> {
-    /// A listener of this runtime.
-    fn listener(
+    /// A listener of this runtime. A stored listener of another configuration may hold its port, as 192.168.1.11:9001 does for
+    /// `[::]:9001`; it goes first, and the service manager takes a moment for that. So does the address of before a reload that
+    /// failed.
+    async fn listener(
         &'static self,
         member: &'static str,
         address: SocketAddr,
     ) -> Result<R::TcpListener, RunError> {
-        let listener = super::listen::listen(&self.service, member, address)?;
-        self.runtime.listen(listener).map_err(|error| RunError::Bind { member, address, error })
+        let mut listener = listen(&self.service, member, address);
+        if is_in_use(&listener) && self.service.let_go(member, address.port()) {
+            for _ in 0..STORED_TRIES {
+                self.sleep_ms(STORED_PAUSE_MS).await;
+                listener = listen(&self.service, member, address);
+                if !is_in_use(&listener) {
+                    break;
+                }
+            }
+        }
+        self.runtime.listen(listener?).map_err(|error| RunError::Bind { member, address, error })
     }
 
     /// Listens on these addresses instead of the old ones.
@@ -122,14 +138,14 @@ impl<R: NodeRuntime> Server<R> {
             // The old one goes first: the new address may hold the old one, as 0.0.0.0 holds them all.
             let old = self.listeners.borrow_mut().clients.take();
             end::<R>(old).await;
-            let listener = self.listener(CLIENTS, address)?;
+            let listener = self.listener(CLIENTS, address).await?;
             let task = self.runtime.spawn(client::accept(self, listener));
             self.listeners.borrow_mut().clients = Some(task);
         }
         if let Some(address) = links {
             let old = self.listeners.borrow_mut().links.take();
             end::<R>(old).await;
-            let listener = self.listener(LINKS, address)?;
+            let listener = self.listener(LINKS, address).await?;
             let task = self.runtime.spawn(links::accept(self, listener));
             self.listeners.borrow_mut().links = Some(task);
         }
@@ -170,7 +186,7 @@ impl<R: NodeRuntime> Server<R> {
         end::<R>(old).await;
         // Left out of a program without the feature; the configuration is refused there.
         let Some(address) = address.filter(|_| cfg!(feature = "phones")) else { return Ok(()) };
-        let listener = self.listener(PHONES, address)?;
+        let listener = self.listener(PHONES, address).await?;
         info!("phones report to {}://{}", self.scheme(), self.reachable(address));
         let task = self.runtime.spawn(phones::serve(self, listener));
         self.listeners.borrow_mut().phones = Some(task);

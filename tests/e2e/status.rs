@@ -293,3 +293,21 @@ fn cut_link() {
     herd.proxy("Hill", "Smith").heal();
     wait_until_in_sync(&herd, "Campbell");
 }
+
+/// The answer to an IAMAT does not tell that it is not stored. `herd send` does.
+#[test]
+fn older_update_is_named() {
+    let herd = Herd::one().start();
+    let to = herd["Hill"].clients.to_string();
+    for (lines, note) in [
+        (&["IAMAT kiwi +1-1 5.5"][..], ""),
+        (&["IAMAT kiwi +1-1 5.5", "IAMAT plum +1-1 1"], ""),
+        (
+            &["IAMAT kiwi +2-2 5", "IAMAT plum +2-2 2"],
+            "herd send: \"kiwi\" is not stored: the herd knows a newer update (time 5.5)\n",
+        ),
+    ] {
+        let (code, answers, messages) = ran(&herd, "send", &[&["--to", &to], lines].concat());
+        assert_eq!((code, answers.lines().count(), messages.as_str()), (Some(0), lines.len(), note));
+    }
+}

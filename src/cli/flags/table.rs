@@ -175,7 +175,8 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
             "herd send sends each LINE unchanged, followed by a line feed. Without a LINE it sends standard input. It prints \
              answers as they arrive and exits when the node has answered all lines. On a terminal it asks for the lines.",
             "Exit status: 0 if the node took every line, 3 if it answered one with \"?\", whose reason is on standard error, and 1 \
-             if a line has no answer or half of one.",
+             if a line has no answer or half of one. A node of this machine is asked afterwards whether it stored the updates; one \
+             that is older than what the herd knows is named on standard error.",
             "After --, every argument is a LINE, even if it begins with a dash.",
         ],
         flags: &[

@@ -63,6 +63,15 @@ impl Sent {
     }
 }
 
+/// An answer of one line.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Answer<'a> {
+    /// The copy of a line that the node did not take.
+    Rejected(&'a [u8]),
+    /// The AT line that answers an IAMAT.
+    At(&'a [u8]),
+}
+
 /// The answers received, as a stream of bytes.
 #[derive(Default)]
 pub(super) struct Answers {
@@ -75,8 +84,8 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Takes received bytes. Calls `rejected` with the copy of each line that the node did not take.
-    pub(super) fn push(&mut self, bytes: &[u8], sent: &mut Sent, rejected: &mut dyn FnMut(&[u8])) {
+    /// Takes received bytes. Calls `came` with each answer of one line.
+    pub(super) fn push(&mut self, bytes: &[u8], sent: &mut Sent, came: &mut dyn FnMut(Answer<'_>)) {
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
             let (text, ends) = match piece.split_last() {
                 Some((b'\n', text)) => (text, true),
@@ -86,19 +95,22 @@ impl Answers {
             self.line.extend_from_slice(&text[..room.min(text.len())]);
             self.line_bytes += text.len();
             if ends {
-                self.end_line(sent, rejected);
+                self.end_line(sent, came);
             }
         }
     }
 
-    fn end_line(&mut self, sent: &mut Sent, rejected: &mut dyn FnMut(&[u8])) {
+    fn end_line(&mut self, sent: &mut Sent, came: &mut dyn FnMut(Answer<'_>)) {
         let is_whole = if self.in_json {
             self.line_bytes == 0
         } else if let Some(copy) = self.line.strip_prefix(b"? ") {
-            rejected(copy);
+            came(Answer::Rejected(copy));
             true
         } else {
             self.in_json = sent.waiting.front() == Some(&true);
+            if !self.in_json {
+                came(Answer::At(&self.line));
+            }
             !self.in_json
         };
         if is_whole {
@@ -114,21 +126,24 @@ impl Answers {
 mod tests {
     use super::*;
 
+    const AT: &str = "AT Hill +0.1 a +1+2 3\n";
+
     /// Pushes both streams in pieces of this size; returns unanswered lines and copies of rejected ones.
     fn after(lines: &[u8], answers: &[u8], size: usize) -> (usize, Vec<String>) {
         let (mut sent, mut received, mut copies) = (Sent::default(), Answers::default(), Vec::new());
         lines.chunks(size).for_each(|piece| sent.push(piece));
         sent.end();
         for piece in answers.chunks(size) {
-            received
-                .push(piece, &mut sent, &mut |copy| copies.push(String::from_utf8_lossy(copy).into_owned()));
+            received.push(piece, &mut sent, &mut |answer| match answer {
+                Answer::Rejected(copy) => copies.push(String::from_utf8_lossy(copy).into_owned()),
+                Answer::At(line) => assert_eq!(line, AT.trim_end().as_bytes()),
+            });
         }
         (sent.unanswered(), copies)
     }
 
     #[test]
     fn answers_are_counted_by_the_kind_of_their_line() {
-        const AT: &str = "AT Hill +0.1 a +1+2 3\n";
         let places = format!("{AT}{{\n\"results\" : []\n}}\n\n");
         let cases: [(&str, String, usize, &[&str]); 9] = [
             ("IAMAT a +1+2 3\n", AT.to_owned(), 0, &[]),

@@ -5,6 +5,8 @@
 
 mod answers;
 mod explain;
+#[cfg(feature = "tools")]
+mod newer;
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
@@ -14,12 +16,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "tools")]
+use super::status;
 use super::terminal::for_terminal;
 use crate::cli::Failure;
 use crate::cli::flags::parse::SendOptions;
 use crate::config::{self, Config, Endpoint, did_you_mean, quoted};
 use crate::threads::spawn;
-use answers::{Answers, Sent};
+use answers::{Answer, Answers, Sent};
 
 /// How often the reading thread checks a silent connection.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -42,6 +46,8 @@ const PROMPT: &str = "herd> ";
 pub(in crate::cli) fn run(options: &SendOptions, out: &mut dyn Write) -> Result<(), Failure> {
     let addresses = addresses(options.to.as_deref(), options.config.as_deref())?;
     let (stream, address) = connect(&addresses, options.timeout)?;
+    let is_on_this_machine =
+        address.ip().is_loopback() || stream.local_addr().is_ok_and(|own| own.ip() == address.ip());
     let lines: Vec<Vec<u8>> = options.lines.iter().map(|line| line.as_bytes().to_vec()).collect();
     let is_asking = lines.is_empty() && io::stdin().is_terminal() && io::stderr().is_terminal();
     let input: Box<dyn Read + Send> = if lines.is_empty() {
@@ -50,13 +56,17 @@ pub(in crate::cli) fn run(options: &SendOptions, out: &mut dyn Write) -> Result<
         Box::new(io::Cursor::new(joined(&options.lines)))
     };
     let on_terminal = io::stdout().is_terminal();
-    let mut notes = Notes { rejected: 0, is_asking, on_terminal, err: &mut io::stderr() };
+    let mut err = io::stderr();
+    let mut notes = Notes::new(is_asking, on_terminal, &mut err);
     if is_asking {
         notes.say("IAMAT ID POSITION TIME, or WHATSAT ID RADIUS ITEMS; Ctrl-D ends");
         notes.prompt();
     }
     exchange(stream, input, out, options.timeout, &mut notes)
         .map_err(|message| Failure::CouldNotRun(format!("send: {address}: {message}")))?;
+    if is_on_this_machine {
+        notes.name_newer();
+    }
     if notes.rejected == 0 {
         return Ok(());
     }
@@ -78,16 +88,47 @@ struct Notes<'a> {
     is_asking: bool,
     /// The answers go to a terminal.
     on_terminal: bool,
+    #[cfg(feature = "tools")]
+    answered: newer::Answered,
     err: &'a mut dyn Write,
 }
 
-impl Notes<'_> {
+impl<'a> Notes<'a> {
+    fn new(is_asking: bool, on_terminal: bool, err: &'a mut dyn Write) -> Self {
+        Notes {
+            rejected: 0,
+            is_asking,
+            on_terminal,
+            #[cfg(feature = "tools")]
+            answered: newer::Answered::default(),
+            err,
+        }
+    }
+
     fn say(&mut self, text: &str) {
         let _ = writeln!(self.err, "herd send: {text}");
     }
 
     fn prompt(&mut self) {
         let _ = write!(self.err, "{PROMPT}").and_then(|()| self.err.flush());
+    }
+
+    fn take(&mut self, answer: Answer<'_>) {
+        match answer {
+            Answer::Rejected(line) => self.reject(line),
+            #[cfg(feature = "tools")]
+            Answer::At(line) => self.answered.push(line),
+            #[cfg(not(feature = "tools"))]
+            Answer::At(_) => {}
+        }
+    }
+
+    /// Names the updates that are not stored.
+    fn name_newer(&mut self) {
+        #[cfg(feature = "tools")]
+        for note in self.answered.notes() {
+            self.say(&note);
+        }
     }
 
     fn reject(&mut self, line: &[u8]) {
@@ -289,7 +330,7 @@ fn receive(
                     written => written.map_err(|error| format!("output: {error}"))?,
                 }
                 let mut shared = lock(shared);
-                answers.push(&chunk[..count], &mut shared.sent, &mut |line| notes.reject(line));
+                answers.push(&chunk[..count], &mut shared.sent, &mut |answer| notes.take(answer));
                 if notes.is_asking && shared.sent.unanswered() == 0 {
                     notes.prompt();
                 }

@@ -21,7 +21,7 @@ fn sent(
 ) -> (Vec<u8>, String, Result<(), String>) {
     let (stream, node) = connected(node);
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut notes = Notes { rejected: 0, is_asking: false, on_terminal: false, err: &mut err };
+    let mut notes = Notes::new(false, false, &mut err);
     let result = exchange(stream, Box::new(input), &mut out, timeout, &mut notes);
     node.join().expect("the node ended well");
     (out, String::from_utf8(err).expect("notes are text"), result)
@@ -45,7 +45,7 @@ fn more_is_sent_than_any_buffer_holds_and_all_comes_back() {
     // One line, which the node copies as it comes.
     let bytes: Vec<u8> = (0..16_000_000_u32).map(|i| i.to_le_bytes()[1] | 0x80).collect();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut notes = Notes { rejected: 0, is_asking: false, on_terminal: false, err: &mut err };
+    let mut notes = Notes::new(false, false, &mut err);
     exchange(stream, Box::new(io::Cursor::new(bytes.clone())), &mut out, LIMIT, &mut notes)
         .expect("all goes well");
     assert_eq!(notes.rejected, 1);
@@ -89,7 +89,8 @@ fn a_connection_that_ends_at_once_is_a_failure() {
     // The input is still open: a pipe that a user may write to.
     let (reader, _writer) = io::pipe().expect("a pipe can be made");
     let (stream, node) = connected(drop);
-    let mut notes = Notes { rejected: 0, is_asking: false, on_terminal: false, err: &mut Vec::new() };
+    let mut err = Vec::new();
+    let mut notes = Notes::new(false, false, &mut err);
     let result = exchange(stream, Box::new(reader), &mut Vec::new(), LIMIT, &mut notes);
     assert_eq!(result, Err("the node closed the connection before the input ended".to_owned()));
     node.join().expect("the node ended well");
