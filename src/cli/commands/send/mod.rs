@@ -118,8 +118,6 @@ impl<'a> Notes<'a> {
             Answer::Rejected(line) => self.reject(line),
             #[cfg(feature = "tools")]
             Answer::At(line) => self.answered.push(line),
-            #[cfg(not(feature = "tools"))]
-            Answer::At(_) => {}
         }
     }
 
