@@ -42,6 +42,9 @@ impl<'a> Reader<'a> {
             if ClientId::parse(name.as_bytes()).is_none() {
                 let message = "no client has this name";
                 self.error(line, &path, message, "use 1 to 64 bytes without white space");
+            } else if name.contains('%') {
+                // A name in a report is an id with this sign encoded.
+                self.error(line, &path, "no phone has this name", "leave out the sign %");
             } else if self.config.phones.tokens.len() == PHONE_TOKENS_MAX {
                 let message = format!("more than {PHONE_TOKENS_MAX} names");
                 return self.error(
@@ -135,6 +138,7 @@ mod tests {
             (here, ", \"friends\": 1", "friends: found a number, expected true or false"),
             (here, ", \"phone_tokens\": []", "phone_tokens: found an array, expected an object"),
             (here, ", \"phone_tokens\": { \"a b\": 1 }", "no client has this name"),
+            (here, ", \"phone_tokens\": { \"a%b\": 1 }", "no phone has this name"),
             (here, ", \"phone_tokens\": { \"a\": -1 }", "phone_tokens.a: "),
             (here, &many, "phone_tokens: more than 256 names"),
             (

@@ -297,13 +297,7 @@ impl Censuses {
     /// Records a census. The neighbours of `notified` will get Q or R. Returns its place, or `None` if the
     /// lists are full.
     pub(super) fn record(&mut self, now: Mono, census: Census, notified: u16) -> Option<usize> {
-        self.seen.retain(|seen| seen.until > now);
-        if self.seen.is_full()
-            && let Some(over) = self.seen.iter().position(|seen| seen.is_over)
-        {
-            self.seen.remove(over);
-        }
-        if self.list.is_full() || self.seen.is_full() {
+        if !self.make_room(now) {
             return None;
         }
         let until = census.until.after_ms(CENSUS_RETAIN_MS);
@@ -316,6 +310,17 @@ impl Censuses {
         });
         let _ = self.list.push(census);
         Some(self.list.len() - 1)
+    }
+
+    /// Whether there is room for one more census. Forgets one that is over if need be.
+    pub(super) fn make_room(&mut self, now: Mono) -> bool {
+        self.seen.retain(|seen| seen.until > now);
+        if self.seen.is_full()
+            && let Some(over) = self.seen.iter().position(|seen| seen.is_over)
+        {
+            self.seen.remove(over);
+        }
+        !self.list.is_full() && !self.seen.is_full()
     }
 
     /// Removes a census that is over here.

@@ -169,8 +169,10 @@ pub const DIGESTS_EXCESS_MAX: u32 = 64;
 pub const LINK_UPDATES_S_MIN: u64 = 1_024;
 /// A neighbour may be ahead of its pace by this long, in milliseconds: a burst of four tables.
 pub const LINK_PACE_MS: u64 = 1_000;
-/// The cost of a question of a census, in updates: every node answers it.
+/// The least cost of a question of a census, in updates: every node answers it.
 pub const QUESTION_COST: u64 = 64;
+/// The answer to a question is a hash of the whole table: it costs one update for so many entries.
+pub const QUESTION_ENTRIES: u64 = 8;
 /// Number of times in a row that an earlier boot number returns before the node reports two boards of one name.
 /// Two boards that take the link from each other alternate every two seconds.
 pub const NAME_IN_USE_TURNS: u8 = 5;

@@ -3,7 +3,7 @@
 //! A neighbour has a key, and still may be a stolen board. What it sends too fast is not lost and ends no link: the
 //! server reads it later. A correct node that is read later replaces its pending updates by newer ones meanwhile.
 
-use super::limits::{LINK_PACE_MS, LINK_UPDATES_S_MIN, QUESTION_COST};
+use super::limits::{LINK_PACE_MS, LINK_UPDATES_S_MIN, QUESTION_COST, QUESTION_ENTRIES};
 use super::time::Mono;
 
 /// What a neighbour has sent since this node started.
@@ -38,9 +38,10 @@ impl Pace {
         self.spend(now, 1, capacity);
     }
 
-    pub(crate) fn take_question(&mut self, now: Mono, capacity: usize) {
+    /// A question of a census, with so many entries in the table.
+    pub(crate) fn take_question(&mut self, now: Mono, entries: usize, capacity: usize) {
         self.received.questions += 1;
-        self.spend(now, QUESTION_COST, capacity);
+        self.spend(now, QUESTION_COST.max(entries as u64 / QUESTION_ENTRIES), capacity);
     }
 
     /// Charges the work of `updates`. A table of `capacity` is worth a quarter of a second.
@@ -81,11 +82,25 @@ mod tests {
         assert_eq!(pace.received, Received { updates: 108_192, waits: 1, ..Received::default() });
         // Later it counts no more.
         assert!(pace.read_at() <= now.after_ms(wait_ms));
-        pace.take_question(now.after_ms(60_000), 4_096);
+        pace.take_question(now.after_ms(60_000), 4_096, 4_096);
         assert!(pace.read_at() <= now.after_ms(60_000));
         // The clock of a node that runs for ever.
         pace.take_update(Mono(u64::MAX), 4_096);
         assert!(pace.read_at() > now);
+    }
+
+    /// The time of the answers to all the questions that are read does not grow with the table.
+    #[test]
+    fn a_question_costs_what_its_answer_does() {
+        for entries in [4_096, 32_768] {
+            let mut pace = Pace::NEW;
+            let now = Mono(50_000);
+            let taken = (0..1_000).take_while(|_| {
+                pace.take_question(now, entries, entries);
+                pace.read_at() <= now
+            });
+            assert!((25..40).contains(&taken.count()), "{entries} entries");
+        }
     }
 
     #[test]
@@ -98,7 +113,7 @@ mod tests {
             assert!(pace.read_at() <= Mono(second * 1_000), "in second {second}");
         }
         for _ in 0..100 {
-            pace.take_question(Mono(60_000), 16);
+            pace.take_question(Mono(60_000), 16, 16);
         }
         assert!(pace.read_at() > Mono(60_000) && pace.received.questions == 100);
     }

@@ -273,7 +273,7 @@ pub(super) struct Session {
     pub(super) pinged: Option<(u64, Mono)>,
     pub(super) guard: Guard,
     /// Bytes of the handshake of a secret link that this end must send.
-    pub(super) step: heapless::Vec<u8, INTRODUCTION_BYTES>,
+    pub(super) step: heapless::Vec<u8, { 1 + INTRODUCTION_BYTES }>,
     pub(super) digest: DigestState,
 }
 
@@ -342,7 +342,7 @@ impl Session {
         self.guard = Guard::Undecided(ephemeral);
     }
 
-    /// Adds bytes of the handshake to send. The other end sends its next step after this one only, so there is room.
+    /// Adds bytes of the handshake to send: the first byte and the introduction at most, if the other end hurries.
     pub(super) fn put_step(&mut self, bytes: &[u8]) {
         let put = self.step.extend_from_slice(bytes);
         debug_assert!(put.is_ok(), "one step is sent at a time");

@@ -21,6 +21,12 @@ impl Boards {
         self.sessions.borrow_mut()[usize::from(id.index)] = peer.map(|peer| peer.to_canonical());
     }
 
+    /// How many of these sessions are with this address.
+    pub(super) fn count(&self, peer: IpAddr, is_one: impl Fn(usize) -> bool) -> usize {
+        let (sessions, peer) = (self.sessions.borrow(), Some(peer.to_canonical()));
+        sessions.iter().enumerate().filter(|(index, at)| **at == peer && is_one(*index)).count()
+    }
+
     /// The peer has authenticated as this node.
     pub(super) fn authenticated(&self, id: SessionId, node: NodeId) {
         let address = self.sessions.borrow()[usize::from(id.index)];

@@ -17,11 +17,12 @@ use super::client::Client;
 use super::clock::Clock;
 use super::control::Request;
 use super::counters::{Refusals, Refused};
-use super::limits::{INPUT_BYTES, OUTPUT_BYTES};
+use super::limits::{EXPECTED_OF_ADDRESS_MAX, INPUT_BYTES, OUTPUT_BYTES};
 use super::logging::{Printable, lines_lost};
 use super::random::{fill_random, random_words};
 use super::snapshot::record::Snapshots;
 use super::status::{RuntimeStats, Status};
+use super::token::EVERY_NAME;
 use super::warn_limit::{KINDS, Kind, WarnLimit};
 use super::{NodeConfig, RunError, SecretPlan};
 use crate::places::file::towns::{Rectangle, Town};
@@ -290,8 +291,10 @@ impl Driver {
     /// answered it with an AT line.
     pub fn phone_line(&self, name: Option<&str>, peer: IpAddr, line: &[u8]) -> bool {
         let mut node = self.node.borrow_mut();
+        let is_exempt = self.addresses.borrow().is_exempt(peer);
         let quota_key = match name {
-            _ if self.addresses.borrow().is_exempt(peer) => QuotaKey::EXEMPT,
+            // A proxy may be a gateway, and the names behind it still have their quotas.
+            None | Some(EVERY_NAME) if is_exempt => QuotaKey::EXEMPT,
             Some(name) => node.quota_key_of_name(name.as_bytes()),
             None => node.quota_key(peer),
         };
@@ -351,8 +354,11 @@ impl Driver {
             // The neighbour was reached, so the last error is over.
             self.dial_errors.borrow_mut().retain(|(other, _)| Some(*other) != dialled);
             self.boards.open(id, peer);
-            let is_neighbours = |peer| self.addresses.borrow().is_neighbours(peer);
-            if dialled.is_none() && peer.is_some_and(is_neighbours) {
+            let is_expected = |peer| {
+                self.addresses.borrow().is_neighbours(peer)
+                    && self.boards.count(peer, |index| node.is_expected(index)) < EXPECTED_OF_ADDRESS_MAX
+            };
+            if dialled.is_none() && peer.is_some_and(is_expected) {
                 node.expect(id);
             }
         }

@@ -42,6 +42,9 @@ pub const CLIENT_RECEIVE_BUFFER_BYTES: usize = 4 * 1024;
 
 /// Connections that wait to be accepted, per listener.
 pub const LISTEN_BACKLOG: i32 = 1024;
+/// The most connections of one neighbour's address that go before connections of strangers while they have not authenticated. A stolen
+/// board that opens more delays other neighbours no longer than a stranger does.
+pub const EXPECTED_OF_ADDRESS_MAX: usize = 2;
 
 /// Send buffer that a link asks of the kernel, in bytes: the node cannot replace updates in it
 /// by newer ones, so it is small.

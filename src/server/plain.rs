@@ -19,8 +19,13 @@ impl Tls {
     }
 
     /// Nothing to read.
-    pub(crate) fn load(_: Option<&TlsFiles>, _: bool) -> Result<Certificate, String> {
+    pub(crate) fn load(_: Option<&TlsFiles>, _: Option<Certificate>) -> Result<Certificate, String> {
         Ok(Certificate)
+    }
+
+    /// Nothing is.
+    pub(crate) fn in_use(&self) -> Option<Certificate> {
+        None
     }
 
     /// Nothing to use.

@@ -195,7 +195,7 @@ impl<R: NodeRuntime> Server<R> {
 
     /// Reads the certificate of `http` and `phones`, if they speak TLS.
     fn start_tls(&self) -> Result<(), RunError> {
-        let loaded = Tls::load(self.plan.borrow().settings.tls.as_ref(), true);
+        let loaded = Tls::load(self.plan.borrow().settings.tls.as_ref(), None);
         self.tls.replace(
             loaded.map_err(|error| RunError::System {
                 what: "tls",
@@ -225,8 +225,8 @@ impl<R: NodeRuntime> Server<R> {
     /// Applies the configuration as it is now. On an error the old one stays in force.
     async fn reload(&'static self) -> Result<(), String> {
         let mut plan = (self.reread)()?;
-        let certificate =
-            Tls::load(plan.settings.tls.as_ref(), false).map_err(|error| format!("tls: {error}"))?;
+        let certificate = Tls::load(plan.settings.tls.as_ref(), self.tls.in_use())
+            .map_err(|error| format!("tls: {error}"))?;
         let old_certificate = self.tls.replace(certificate);
         let (old, new, old_links) = {
             let old = self.plan.borrow();
@@ -243,15 +243,16 @@ impl<R: NodeRuntime> Server<R> {
         }
         let taken = listening.and_then(|()| self.driver.reload(&mut plan).map_err(|error| error.to_string()));
         if let Err(why) = taken {
-            let back = self.listen(clients.map(|_| old.clients), links.map(|_| old_links)).await;
+            self.tls.replace(old_certificate);
+            let mut back = vec![self.listen(clients.map(|_| old.clients), links.map(|_| old_links)).await];
             if old.http != new.http {
-                let _ = self.listen_http(old.http).await;
+                back.push(self.listen_http(old.http).await);
             }
             if old.phones != new.phones {
-                let _ = self.listen_phones(old.phones).await;
+                back.push(self.listen_phones(old.phones).await);
             }
-            self.tls.replace(old_certificate);
-            return Err(back.err().map_or(why.clone(), |error| format!("{why}; and then {error}")));
+            let lost = back.into_iter().filter_map(Result::err);
+            return Err(lost.fold(why, |why, error| format!("{why}; and then {error}")));
         }
         let snapshots_stay = self.plan.borrow().settings.snapshot_s == plan.settings.snapshot_s;
         *self.plan.borrow_mut() = plan;

@@ -24,6 +24,9 @@ const DIGITS: usize = 16;
 /// Crockford's: no i, l, o and u.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
+/// The name whose token may report for every client: of a gateway.
+pub const EVERY_NAME: &str = "*";
+
 /// The token of one key.
 #[derive(Clone, Copy)]
 pub struct Token([u8; DIGITS]);
@@ -40,7 +43,7 @@ impl Token {
     pub fn of_phone(keys: &Keys, name: &[u8], number: u32) -> Vec<Token> {
         let mut purpose = [PHONE, name].concat();
         if number > 1 {
-            // A name has no blanks.
+            // No name has a blank.
             purpose.extend_from_slice(format!(" {number}").as_bytes());
         }
         keys.derived(&purpose).map(Token::of_secret).collect()

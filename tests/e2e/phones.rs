@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -199,6 +200,8 @@ fn friends_where_configured() {
         {"_type": "location", "tid": "a%2Fb%25c", "lat": 3, "lon": -4, "tst": 1_621_464_828},
     ]);
     assert_eq!(friends, expected, "ann is left out, and a client without a time");
+    let status = ask(phones.phones, &post("/pub", &phones.basic("ann"), r#"{"_type":"status"}"#));
+    assert_eq!(status.1, "[]", "for a position alone");
 }
 
 #[test]
@@ -221,6 +224,42 @@ fn refused_bodies_are_read() {
     assert_eq!(phones.count("updates"), 1);
 }
 
+/// A client that announces a large body and sends none of it does not keep others from theirs.
+#[test]
+fn silent_large_bodies() {
+    let phones = Phones::with(&[]);
+    let silent: Vec<TcpStream> = (0..4)
+        .map(|_| {
+            let mut stream = TcpStream::connect(phones.phones).expect("the node listens");
+            let head = format!(
+                "POST /pub HTTP/1.1\r\nHost: h\r\nContent-Length: {PHONE_LARGE_BODY_BYTES_MAX}\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).expect("the node reads");
+            stream
+        })
+        .collect();
+    let body = format!("{{\"_type\":\"location\",\"lat\":1,\"lon\":2,\"tst\":5{}}}", " ".repeat(20_000));
+    assert_eq!(status_of(&ask(phones.phones, &post("/pub", &phones.basic("ann"), &body))), "200");
+    assert_eq!(phones.count("updates"), 1);
+    drop(silent);
+}
+
+/// The answer to a request whose body has no length arrives, though the client sends on.
+#[test]
+fn chunked_bodies_are_refused() {
+    let phones = Phones::with(&[]);
+    let head = "POST /pub HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for _ in 0..5 {
+        let mut stream = TcpStream::connect(phones.phones).expect("the node listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("the limit is not zero");
+        stream.write_all(head.as_bytes()).expect("the node reads");
+        for _ in 0..20 {
+            stream.write_all(format!("1000\r\n{}\r\n", "x".repeat(4096)).as_bytes()).expect("the node reads");
+        }
+        assert_eq!(status_of(&answer(&mut stream)), "411");
+    }
+}
+
 #[test]
 fn phone_waits_to_send() {
     let phones = Phones::with(&[]);
@@ -234,16 +273,31 @@ fn phone_waits_to_send() {
 #[test]
 fn one_large_body_at_a_time() {
     let phones = Phones::with(&[]);
-    let body = "{\"_type\":\"status\",\"x\":\"".to_owned() + &"x".repeat(20_000) + "\"}";
+    let body = "{\"_type\":\"status\",\"x\":\"".to_owned() + &"x".repeat(100_000) + "\"}";
     let request = post("/pub", &phones.basic("ann"), &body);
-    let patient = post("/pub", &(phones.basic("ann") + "Expect: 100-continue\r\n"), &body);
-    let mut first = patient_phone(phones.phones, &patient[..patient.len() - body.len()]);
-    let second = ask(phones.phones, &request);
-    assert_eq!(status_of(&second), "503");
-    assert!(second.0.contains("\r\nRetry-After: 10\r\n"), "{}", second.0);
-    // Short ones go on.
-    assert_eq!(status_of(&phones.owntracks("ann", r#""lat":1,"lon":2,"tst":5"#)), "200");
-    first.write_all(body.as_bytes()).expect("the node reads");
+    let head = request.len() - body.len();
+    // Slow, and never so slow that it loses the buffer: until the other has its answer, and 6 s at most.
+    let (mut first, is_answered) =
+        (TcpStream::connect(phones.phones).expect("the node listens"), AtomicBool::new(false));
+    first.set_read_timeout(Some(PATIENCE)).expect("the limit is not zero");
+    let (start, rest) = request.split_at(head + 9_000);
+    first.write_all(start).expect("the node reads");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for piece in rest.chunks(1_500) {
+                if !is_answered.load(Ordering::Relaxed) {
+                    std::thread::sleep(std::time::Duration::from_millis(100));
+                }
+                (&first).write_all(piece).expect("the node reads");
+            }
+        });
+        let second = ask(phones.phones, &request);
+        assert_eq!(status_of(&second), "503");
+        assert!(second.0.contains("\r\nRetry-After: 10\r\n"), "{}", second.0);
+        // Short ones go on.
+        assert_eq!(status_of(&phones.owntracks("ann", r#""lat":1,"lon":2,"tst":5"#)), "200");
+        is_answered.store(true, Ordering::Relaxed);
+    });
     assert_eq!(status_of(&answer(&mut first)), "200");
     assert_eq!(status_of(&ask(phones.phones, &request)), "200");
 }

@@ -30,6 +30,7 @@ fn commands_that_read_a_configuration_take_one() {
     for (arguments, part) in [
         ("token --url https://a", "--url belongs to --phone NAME (add --phone NAME)"),
         ("token --phone a --qr traccar", "--qr belongs to --url URL (add --url URL)"),
+        ("token --phone a%b", "no phone has this name (leave out the sign %)"),
         ("token --phone a --url hill", "--url is not an address (begin it with http:// or https://)"),
         ("token --phone a --url http://b --qr osmo", "unknown app \"osmo\" (one of: owntracks, traccar,"),
     ] {

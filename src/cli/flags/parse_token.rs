@@ -16,6 +16,9 @@ impl Given {
                 self.wrong("no client has this name".to_owned(), "use 1 to 64 bytes without white space")
             );
         }
+        if phone.as_ref().is_some_and(|name| name.contains('%')) {
+            return Err(self.wrong("no phone has this name".to_owned(), "leave out the sign %"));
+        }
         if url.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
             return Err(self.wrong("--url is not an address".to_owned(), "begin it with http:// or https://"));
         }

@@ -180,6 +180,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
         let parent = u8::try_from(neighbour).ok();
         match question {
+            // To compute the sum is work.
+            Ok(_) if !self.censuses.make_room(now) => self.counters.censuses_refused += 1,
             Ok(question) if question.config == self.config_hash() => {
                 let within_ms = question.within_ms.min(CENSUS_MS_MAX).saturating_sub(CENSUS_HOP_MS);
                 let event = if question.facts { LinkEvent::FactsAsked } else { LinkEvent::None };
@@ -238,6 +240,9 @@ impl<const SLOTS: usize> Node<SLOTS> {
             let census = &mut self.censuses.list[place];
             census.awaits &= !(1 << neighbour);
             census.sum.add(sum);
+            // A neighbour may be a stolen board, and name nodes that are not there.
+            let has = |node: NodeId| node.index() < self.names.len();
+            census.sum.links.retain(|link| has(link.node) && has(link.neighbour));
             self.settle_census(place);
         }
         LinkEvent::None

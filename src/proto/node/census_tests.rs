@@ -78,6 +78,25 @@ fn a_silent_node_does_not_block_a_census() {
     assert!(herd.nodes.iter().map(|node| node.counters().census_late_replies).sum::<u64>() <= 2);
 }
 
+/// A stolen board may answer with links of nodes that the configuration does not have: their names would be looked up.
+#[test]
+fn links_of_unknown_nodes_are_left_out() {
+    let mut herd = settled(&[32; 3]);
+    let node = |index| NodeId::at(index).expect("a number of a node");
+    let mut sum = Sum::NONE;
+    for (end, other) in [(1, 2), (1, 3), (1_023, 0)] {
+        let link = LinkTrouble { node: node(end), neighbour: node(other), trouble: Trouble::Down };
+        sum.links.push(link).expect("there is room");
+    }
+    herd.hold_lines = true;
+    let now = herd.now().mono;
+    herd.nodes[0].ask_herd(now, (1, 3), WITHIN_MS, false, None);
+    assert_eq!(herd.nodes[0].take_neighbours_sum(0, 1, &sum), LinkEvent::None);
+    let sum = herd.nodes[0].take_sum(1).expect("the one neighbour has answered");
+    let ends = sum.links.iter().map(|link| (link.node.index(), link.neighbour.index()));
+    assert_eq!(ends.collect::<Vec<_>>(), [(1, 2)]);
+}
+
 #[test]
 fn a_full_node_declines_censuses() {
     let mut herd = settled(&[32; 2]);

@@ -80,6 +80,14 @@ impl<const SLOTS: usize> Node<SLOTS> {
         }
     }
 
+    /// Whether the session at this place is [expected](Node::expect), and has not authenticated yet.
+    #[must_use]
+    pub fn is_expected(&self, index: usize) -> bool {
+        let waits =
+            |session: &Session| session.is_expected && matches!(session.phase, Phase::Hello | Phase::Proof);
+        self.sessions.get(index).is_some_and(waits)
+    }
+
     /// Opens a session for a connection to `dialled`, or for an incoming one.
     ///
     /// `None` if the link to `dialled` has come up meanwhile. The server then closes the connection.

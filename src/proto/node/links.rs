@@ -380,7 +380,8 @@ impl<const SLOTS: usize> Node<SLOTS> {
                 | Line::Sum { sum: Err(AtLineError::Malformed), .. },
             ) => Err(Cut::Nonsense),
             Some(Line::Question { number, question }) => {
-                self.links[neighbour].pace.take_question(now.mono, self.table.capacity());
+                let (entries, capacity) = (self.table.len(), self.table.capacity());
+                self.links[neighbour].pace.take_question(now.mono, entries, capacity);
                 Ok(self.take_question(now.mono, neighbour, question, number))
             }
             Some(Line::Facts { number, node, facts }) => Ok(self.take_facts(neighbour, number, node, facts)),

@@ -50,11 +50,14 @@ impl Fresh {
 }
 
 impl From<[u8; FRESH_BYTES]> for Fresh {
-    fn from(random: [u8; FRESH_BYTES]) -> Self {
+    fn from(mut random: [u8; FRESH_BYTES]) -> Self {
         let (mut ephemeral, mut filler) = ([0; SECRET_BYTES], [0; NONCE_BYTES]);
         ephemeral.copy_from_slice(&random[..SECRET_BYTES]);
         filler.copy_from_slice(&random[SECRET_BYTES..]);
-        Fresh { ephemeral: Secret::new(ephemeral), filler }
+        let fresh = Fresh { ephemeral: Secret::new(ephemeral), filler };
+        random.zeroize();
+        ephemeral.zeroize();
+        fresh
     }
 }
 
@@ -152,6 +155,15 @@ impl Connection {
         candidates: impl Iterator<Item = &'k PublicKey> + Clone,
         out: &mut Out,
     ) -> Result<Taken<'m>, Refused> {
+        if let State::AwaitsRecord(records) | State::Open(records) = &mut self.0 {
+            // In place: where keys are moved away from they are not erased.
+            let opened = records.open(message);
+            match &opened {
+                Ok(_) => self.open(),
+                Err(_) => self.0 = State::Ended,
+            }
+            return opened.map(Taken::Line);
+        }
         match mem::replace(&mut self.0, State::Ended) {
             State::Ended => Err(Refused::Length),
             State::AwaitsFirstByte(fresh) if message == [FIRST_BYTE] => {
@@ -178,12 +190,16 @@ impl Connection {
                 self.0 = State::Open(dialling.finish(us.pair, us.keys, answer)?);
                 Ok(Taken::Authenticated)
             }
-            State::AwaitsRecord(mut records) | State::Open(mut records) => {
-                let line = records.open(message)?;
-                self.0 = State::Open(records);
-                Ok(Taken::Line(line))
-            }
+            State::AwaitsRecord(_) | State::Open(_) => unreachable!("the records are opened above"),
         }
+    }
+
+    /// The other end has sent its first record, and so has authenticated.
+    fn open(&mut self) {
+        self.0 = match mem::replace(&mut self.0, State::Ended) {
+            State::AwaitsRecord(records) => State::Open(records),
+            other => other,
+        };
     }
 
     /// Whether the other end has authenticated, and lines may be sent.

@@ -22,11 +22,21 @@ pub(crate) async fn herd_answer<R: NodeRuntime>(
 ) -> io::Result<String> {
     let until = Instant::now() + Duration::from_millis(ms);
     let [salt, ..] = random_words().map_err(io::Error::other)?;
-    let mut inquiry = Inquiry::new(salt, request == Request::Nodes);
+    let new = || Inquiry::new(salt, request == Request::Nodes);
+    let (mut inquiry, mut generation) = (new(), server.generation.get());
     loop {
+        // With another configuration the numbers of nodes have another meaning.
+        if server.generation.get() != generation {
+            (inquiry, generation) = (new(), server.generation.get());
+        }
         ask(server, &mut inquiry, until).await?;
-        if inquiry.facts || server.driver.is_in_sync(&inquiry) || Instant::now() >= until {
-            return Ok(server.driver.herd_answer(request, &inquiry));
+        let is_over = Instant::now() >= until;
+        if server.generation.get() == generation {
+            if is_over || inquiry.facts || server.driver.is_in_sync(&inquiry) {
+                return Ok(server.driver.herd_answer(request, &inquiry));
+            }
+        } else if is_over {
+            return Ok(server.driver.herd_answer(request, &new()));
         }
         server.sleep_ms(ROUND_EVERY_MS).await;
     }

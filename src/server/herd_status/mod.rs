@@ -82,7 +82,7 @@ impl Inquiry {
                 .collect(),
             silent: of(&|index| !last.answered.has(index)),
             troubled: of(&|index| last.troubled.has(index)),
-            links: last.links.iter().map(|link| LinkWords::of(*link, names)).collect(),
+            links: last.links.iter().filter_map(|link| LinkWords::of(*link, names)).collect(),
             links_left_out: last.links_left_out,
             other_map: last.strangers,
             differing_parts: (!self.agreed).count_ones(),
@@ -120,9 +120,11 @@ pub(super) struct LinkWords {
 }
 
 impl LinkWords {
-    fn of(link: LinkTrouble, names: &Names) -> Self {
-        let word = |node: NodeId| String::from_utf8_lossy(names.name(node)).into_owned();
-        LinkWords { node: word(link.node), neighbour: word(link.neighbour), trouble: link.trouble }
+    /// `None` for a node that is not in the configuration.
+    fn of(link: LinkTrouble, names: &Names) -> Option<Self> {
+        let word =
+            |node: NodeId| Some(String::from_utf8_lossy(names.name(names.id(node.index())?)).into_owned());
+        Some(LinkWords { node: word(link.node)?, neighbour: word(link.neighbour)?, trouble: link.trouble })
     }
 
     fn joins(&self, other: &LinkWords) -> bool {

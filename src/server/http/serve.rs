@@ -60,9 +60,9 @@ async fn answer<R: NodeRuntime>(
     });
     let ((mut stream, asked), place) = server.in_time(HTTP_MS_MAX, ticket.read(server, read)).await?;
     let asked = if place.is_some() { asked } else { Asked::Wrong(503) };
-    let answered = answer_to(server, listener, &mut stream, asked).await;
-    // TLS ends with a word of its own.
-    answered.and(stream.close().await)
+    answer_to(server, listener, &mut stream, asked).await?;
+    // TLS ends with a word of its own, behind what the client has not read.
+    server.in_time(HTTP_MS_MAX, stream.close()).await
 }
 
 #[cfg_attr(not(feature = "page"), expect(unused_variables, reason = "only the page asks for places"))]

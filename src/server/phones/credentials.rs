@@ -8,10 +8,9 @@ use std::borrow::Cow;
 use super::PhoneGuard;
 use super::request::Head;
 use crate::proto::auth::Keys;
-use crate::server::token::{Token, credentials};
+use crate::proto::fields::ClientId;
+use crate::server::token::{EVERY_NAME, Token, credentials};
 
-/// The name whose token may report for every client: of a gateway.
-const ALL: &str = "*";
 /// Segments of a path that are compared with tokens.
 const SEGMENTS_MAX: usize = 4;
 
@@ -42,10 +41,12 @@ impl<'a> Credentials<'a> {
     /// The name whose token the request has, if that name may report for this client; none in a herd without a key.
     pub(super) fn name(&self, guard: &PhoneGuard, id: Option<&str>) -> Result<Option<String>, ()> {
         let Some(keys) = &guard.keys else { return Ok(None) };
-        let own = id.or(self.user.as_deref());
+        // A user that no client can be has no token: with a blank it would be the name of another's next token.
+        let is_client = |user: &&str| ClientId::parse(user.as_bytes()).is_some();
+        let own = id.or(self.user.as_deref().filter(is_client));
         let user = id.and_then(|id| id.rsplit_once('.')).map(|(user, _)| user);
         // Most phones have the token of their user.
-        let mut names = [user, own, Some(ALL)].into_iter().flatten();
+        let mut names = [user, own, Some(EVERY_NAME)].into_iter().flatten();
         let name = names.find(|name| self.has_token_of(guard, keys, name.as_bytes()));
         name.map(|name| Some(name.to_owned())).ok_or(())
     }

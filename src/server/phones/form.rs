@@ -1,8 +1,9 @@
 //! Forms: `application/x-www-form-urlencoded`, in a body, in a query, or in both.
 
-use std::borrow::Cow;
-
 use crate::percent::byte_of;
+
+/// The most fields of a body, and of a query. Apps send 15; each is looked at for each name, before the token is known to be right.
+const PAIRS_MAX: usize = 64;
 
 /// The fields of a body and of a query. The body's come first.
 #[derive(Debug)]
@@ -22,33 +23,42 @@ impl<'a> Fields<'a> {
     }
 
     fn values(&self, name: &str) -> impl Iterator<Item = String> {
-        let pairs = [self.body, self.query].into_iter().flat_map(|text| text.split(|&byte| byte == b'&'));
+        let pairs = [self.body, self.query]
+            .into_iter()
+            .flat_map(|text| text.split(|&byte| byte == b'&').take(PAIRS_MAX));
         pairs.filter_map(move |pair| {
             let equals = pair.iter().position(|&byte| byte == b'=')?;
-            let is_named = &*decoded(&pair[..equals]) == name.as_bytes();
-            String::from_utf8(decoded(&pair[equals + 1..]).into_owned()).ok().filter(|_| is_named)
+            if !decoded(&pair[..equals]).eq(name.bytes()) {
+                return None;
+            }
+            String::from_utf8(decoded(&pair[equals + 1..]).collect()).ok()
         })
     }
 }
 
 /// The bytes of a part of a form: `+` is a blank, `%41` a byte. A `%` that does not begin a byte stays.
-fn decoded(part: &[u8]) -> Cow<'_, [u8]> {
-    if !part.iter().any(|byte| b"+%".contains(byte)) {
-        return Cow::Borrowed(part);
-    }
-    let mut bytes = Vec::with_capacity(part.len());
+fn decoded(part: &[u8]) -> impl Iterator<Item = u8> {
     let mut rest = part;
-    while let Some((&first, more)) = rest.split_first() {
+    std::iter::from_fn(move || {
+        let (&first, more) = rest.split_first()?;
         let byte = more.get(..2).filter(|_| first == b'%').and_then(byte_of);
         rest = if byte.is_some() { &more[2..] } else { more };
-        bytes.push(byte.unwrap_or(if first == b'+' { b' ' } else { first }));
-    }
-    Cow::Owned(bytes)
+        Some(byte.unwrap_or(if first == b'+' { b' ' } else { first }))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn further_fields_are_not_looked_at() {
+        let field = |at: usize| format!("{}a=1", "%=a&".repeat(at));
+        for (at, is_found) in [(PAIRS_MAX - 1, true), (PAIRS_MAX, false)] {
+            assert_eq!(Fields::of(field(at).as_bytes(), "").value(&["a"]).is_some(), is_found, "{at}");
+            assert_eq!(Fields::of(b"", &field(at)).value(&["a"]).is_some(), is_found, "{at}");
+        }
+    }
 
     #[test]
     fn a_field_is_found_and_decoded() {

@@ -55,6 +55,10 @@ pub const PHONE_HEAD_MS_MAX: u64 = 5_000;
 pub const PHONE_BODY_MS_MAX: u64 = 20_000;
 /// A large body waits so long for the large buffer, in milliseconds, and is answered by 503 then.
 pub const PHONE_LARGE_WAIT_MS_MAX: u64 = 4_000;
+/// The client that has the large buffer has so long for each 4 KB, in milliseconds: others wait for it.
+pub const PHONE_LARGE_PIECE_MS: u64 = 2_000;
+/// A request whose body has no known end is read for so long before it is refused, in milliseconds.
+pub const PHONE_REFUSED_MS: u64 = 300;
 /// JSON that nests deeper is malformed.
 pub const PHONE_JSON_DEPTH_MAX: usize = 32;
 /// Devices of one Overland batch. Points of further ones are ignored: each is a search for its token.

@@ -8,8 +8,9 @@ use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{
     Body, Decision, DecisionTurn, Format, HeadState, LargeTurn, PHONE_BODY_BYTES, PHONE_BODY_MS_MAX,
-    PHONE_DROPPED_BYTES_MAX, PHONE_HEAD_BYTES_MAX, PHONE_HEAD_MS_MAX, PHONE_LARGE_WAIT_MS_MAX, PHONES_MAX,
-    PhoneGuard, PhoneUpdate, Rejected, answer, decide, friends, read_head,
+    PHONE_DROPPED_BYTES_MAX, PHONE_HEAD_BYTES_MAX, PHONE_HEAD_MS_MAX, PHONE_LARGE_PIECE_MS,
+    PHONE_LARGE_WAIT_MS_MAX, PHONE_REFUSED_MS, PHONES_MAX, PhoneGuard, PhoneUpdate, Rejected, answer, decide,
+    friends, read_head,
 };
 use crate::server::NodeConfig;
 use crate::server::acceptor::{Newcomer, Ticket, answer_few};
@@ -94,8 +95,12 @@ async fn converse<R: NodeRuntime>(
     };
     server.runtime.next_turn().await;
     drop(turn);
-    server.in_time(PHONE_HEAD_MS_MAX, stream.write_all(text.as_bytes())).await?;
-    stream.close().await
+    let write = async {
+        stream.write_all(text.as_bytes()).await?;
+        // TLS holds what the client has not read until here.
+        stream.close().await
+    };
+    server.in_time(PHONE_HEAD_MS_MAX, write).await
 }
 
 /// Waits for the right to decide.
@@ -144,9 +149,9 @@ fn answer_to<R: NodeRuntime>(server: &Server<R>, request: Request, peer: IpAddr)
     }
     server.links.borrow().wake(server.driver.take_wakes());
     server.warned();
-    let friends = (has_friends && format == Format::OwnTracks).then(|| {
-        let own = updates.first().map_or(&b""[..], |update| update.id.as_bytes());
-        server.driver.with_node(|node| friends::answer(node, now.mono.seconds(), own))
+    let reporter = updates.first().filter(|_| has_friends && format == Format::OwnTracks);
+    let friends = reporter.map(|reporter| {
+        server.driver.with_node(|node| friends::answer(node, now.mono.seconds(), reporter.id.as_bytes()))
     });
     answer::accepted(format, friends.as_deref())
 }
@@ -174,6 +179,9 @@ async fn read_request<R: NodeRuntime>(
     let (head_bytes, body) = match head {
         HeadState::Whole(head_bytes, body) => (head_bytes, body),
         HeadState::Refused(why, status) => {
+            // Where the body ends is not known. What has come is read, or the answer would be lost.
+            let rest = drop_some(server, stream, PHONE_DROPPED_BYTES_MAX);
+            let _ = server.in_time(PHONE_REFUSED_MS, rest).await;
             return Ok(Request { bytes, head_bytes: 0, body: LongBody::Dropped(why, status) });
         }
         HeadState::More => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -210,25 +218,32 @@ async fn body_of<R: NodeRuntime>(
     body: &Body,
 ) -> io::Result<LongBody> {
     bytes.truncate(head_bytes.saturating_add(body.bytes));
-    let left = body.bytes.saturating_sub(bytes.len() - head_bytes);
-    let is_large = body.bytes > PHONE_BODY_BYTES && body.refusal.is_none();
-    let turn = if is_large { large_turn(server).await } else { None };
-    let busy = (is_large && turn.is_none()).then_some((Rejected::Busy, 503));
+    let left = |bytes: &Vec<u8>| body.bytes.saturating_sub(bytes.len() - head_bytes);
     if body.expects_continue {
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
     }
-    if let Some((why, status)) = body.refusal.or(busy) {
-        drop_some(server, stream, left).await?;
+    if let Some((why, status)) = body.refusal {
+        drop_some(server, stream, left(bytes)).await?;
         return Ok(LongBody::Dropped(why, status));
     }
-    let Some(turn) = turn else {
-        read_exactly(server, stream, bytes, left).await?;
+    // The large buffer is for a client that has sent as much as others may without it.
+    let own = left(bytes).min((head_bytes + PHONE_BODY_BYTES).saturating_sub(bytes.len()));
+    read_exactly(server, stream, bytes, own).await?;
+    if left(bytes) == 0 {
         return Ok(LongBody::None);
+    }
+    let Some(turn) = large_turn(server).await else {
+        drop_some(server, stream, left(bytes)).await?;
+        return Ok(LongBody::Dropped(Rejected::Busy, 503));
     };
     let mut large = Vec::with_capacity(body.bytes);
     large.extend_from_slice(&bytes[head_bytes..]);
     bytes.truncate(head_bytes);
-    read_exactly(server, stream, &mut large, left).await?;
+    while large.len() < body.bytes {
+        let piece = (body.bytes - large.len()).min(BODY_PIECE_BYTES);
+        server.in_time(PHONE_LARGE_PIECE_MS, read_exactly(server, stream, &mut large, piece)).await?;
+        server.runtime.next_turn().await;
+    }
     Ok(LongBody::Read { body: large, _turn: turn })
 }
 

@@ -16,7 +16,12 @@ fn keys() -> Keys {
 
 /// The token of a name by the current key.
 fn token(name: &str) -> String {
-    Token::of_phone(&keys(), name.as_bytes(), 1)[0].to_string()
+    numbered(name, 1)
+}
+
+/// The token of a name with this number.
+fn numbered(name: &str, number: u32) -> String {
+    Token::of_phone(&keys(), name.as_bytes(), number)[0].to_string()
 }
 
 fn basic(user: &str, password: &str) -> String {
@@ -284,7 +289,6 @@ fn of_a_batch_the_newest_point_of_each_device_is_reported() {
 
 #[test]
 fn a_token_is_of_its_name() {
-    let numbered = |name: &str, number| Token::of_phone(&keys(), name.as_bytes(), number)[0].to_string();
     let old = Token::of_phone(&keys(), b"ann", 1)[1].to_string();
     let page = Token::of_page(&keys()).next().expect("a key").to_string();
     for (id, word, name) in [
@@ -323,6 +327,23 @@ fn a_token_is_of_its_name() {
         // Never in the query: what makes a link of the configuration drops it.
         let in_query = get(&format!("/?token={word}&{query}"), "");
         assert_eq!(decided(&in_query), Decision::Refused(Rejected::Token, 401), "{in_query}");
+    }
+}
+
+/// The user of a request without an id is a name too, but not one that spells another's old token.
+#[test]
+fn a_user_that_is_no_client_has_no_token() {
+    let device = format!("X-Limit-D: {}\r\n", "x".repeat(64));
+    for (user, word, is_accepted) in [
+        ("ann", token("ann"), true),
+        ("ann", token("*"), true),
+        ("gone 2", numbered("gone", 2), false),
+        ("gone\t2", numbered("gone", 2), false),
+        ("gone 2", token("gone 2"), false),
+    ] {
+        let request = post("/", &(basic(user, &word) + &device), "{\"_type\":\"status\"}");
+        let decision = decided(&request);
+        assert_eq!(matches!(decision, Decision::Accepted { .. }), is_accepted, "{user}: {decision:?}");
     }
 }
 

@@ -40,8 +40,9 @@ async fn handshake<R: NodeRuntime>(
 ) -> io::Result<Stream<R::TcpStream>> {
     let thread = server.tls.thread()?;
     let mut connection = ServerConnection::new(config.clone()).map_err(io::Error::other)?;
+    let mut begins = true;
     while connection.is_handshaking() {
-        let bytes = read_record(&mut stream).await?;
+        let bytes = read_record(&mut stream, &mut begins).await?;
         let stepped = step(&thread, connection, bytes).await?;
         stream.write_all(&stepped.bytes).await?;
         stepped.outcome?;
@@ -53,17 +54,31 @@ async fn handshake<R: NodeRuntime>(
 }
 
 /// Reads a whole record, or as much of a longer one as fits. A client that stops half-way costs the thread nothing, and one that has
-/// left makes way at once.
-async fn read_record(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+/// left makes way at once. `begins` says whether a record begins here; where none does, what has come is enough.
+async fn read_record(stream: &mut (impl AsyncRead + Unpin), begins: &mut bool) -> io::Result<Vec<u8>> {
     let (mut bytes, mut end) = (vec![0; PIECE_BYTES], 0);
-    while end < PIECE_BYTES && !is_record(&bytes[..end]) {
+    loop {
         match stream.read(&mut bytes[end..]).await? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             read => end += read,
         }
+        if end == PIECE_BYTES || !*begins || is_record(&bytes[..end]) {
+            break;
+        }
     }
     bytes.truncate(end);
+    *begins = *begins && ends_with_record(&bytes);
     Ok(bytes)
+}
+
+/// Whether the bytes are whole records.
+fn ends_with_record(mut bytes: &[u8]) -> bool {
+    while let Some((head, content)) = bytes.split_first_chunk::<RECORD_HEAD_BYTES>() {
+        let length = usize::from(u16::from_be_bytes([head[3], head[4]]));
+        let Some(rest) = content.get(length..) else { return false };
+        bytes = rest;
+    }
+    bytes.is_empty()
 }
 
 /// Whether the bytes begin with a whole record, or with something else: plain HTTP, say, which is refused at once.
@@ -96,8 +111,23 @@ mod tests {
             (record(u16::MAX), Some(PIECE_BYTES)),
             ([record(3), record(300)[..9].to_vec()].concat(), Some(17)),
         ] {
-            let read = block_on(read_record(&mut &sent[..])).ok();
+            let read = block_on(read_record(&mut &sent[..], &mut true)).ok();
             assert_eq!(read.map(|bytes| bytes.len()), expected, "{} bytes", sent.len());
+        }
+    }
+
+    #[test]
+    fn the_rest_of_a_record_is_no_head() {
+        let long = [&[22, 3, 1, 16, 0][..], &[23; 4096]].concat();
+        let (mut stream, mut begins) = (&long[..], true);
+        let mut pieces = Vec::new();
+        while let Ok(piece) = block_on(read_record(&mut stream, &mut begins)) {
+            pieces.push(piece.len());
+        }
+        assert_eq!(pieces, [PIECE_BYTES, PIECE_BYTES, 5]);
+        let two = [22, 3, 1, 0, 1, 9, 20, 3, 3, 0, 1, 1];
+        for (end, is_whole) in [(12, true), (6, true), (0, true), (5, false), (8, false), (11, false)] {
+            assert_eq!(ends_with_record(&two[..end]), is_whole, "{end}");
         }
     }
 }

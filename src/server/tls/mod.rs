@@ -39,20 +39,25 @@ impl Tls {
         self.certificate.borrow().is_some()
     }
 
-    /// Reads these files. A node that starts uses an expired certificate and logs that; one that runs refuses it.
+    /// Reads these files. An expired certificate is logged; the one that is `in_use` stays, and without one it is used. Nothing else
+    /// depends on it: a reload that revokes a node is not refused for it.
     ///
     /// # Errors
     /// What is wrong with the files.
-    pub(crate) fn load(files: Option<&TlsFiles>, is_start: bool) -> Result<Certificate, BadCertificate> {
+    pub(crate) fn load(files: Option<&TlsFiles>, in_use: Certificate) -> Result<Certificate, BadCertificate> {
         let Some((config, expired)) = files.map(certificate::load).transpose()? else { return Ok(None) };
         match expired {
-            Some(expired) if is_start => {
+            Some(expired) => {
                 error!("tls: {expired}: phones and browsers refuse it (renew it and reload)");
+                Ok(Some(in_use.unwrap_or(config)))
             }
-            Some(expired) => return Err(expired),
-            None => {}
+            None => Ok(Some(config)),
         }
-        Ok(Some(config))
+    }
+
+    /// What new connections are encrypted with.
+    pub(crate) fn in_use(&self) -> Certificate {
+        self.certificate.borrow().clone()
     }
 
     /// Uses this certificate from now on. Gives the one before.

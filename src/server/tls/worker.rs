@@ -90,10 +90,12 @@ fn processor_time() -> Duration {
 fn advance(connection: &mut ServerConnection, mut bytes: &[u8]) -> (Vec<u8>, io::Result<()>) {
     let mut outcome = Ok(());
     while !bytes.is_empty() && outcome.is_ok() {
-        outcome = connection
-            .read_tls(&mut bytes)
-            .and_then(|_| connection.process_new_packets().map_err(io::Error::other))
-            .map(drop);
+        outcome = match connection.read_tls(&mut bytes) {
+            // It takes nothing behind the client's last word.
+            Ok(0) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Ok(_) => connection.process_new_packets().map(drop).map_err(io::Error::other),
+            Err(error) => Err(error),
+        };
     }
     let mut answer = Vec::new();
     while connection.wants_write() && connection.write_tls(&mut answer).is_ok() {}
@@ -125,6 +127,34 @@ impl Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use herd_test_support::upstream::tls::{Ca, Versions};
+
+    #[test]
+    fn bytes_behind_the_last_word_end_the_step() {
+        const VERSIONS: [Versions; 2] = [&[&rustls::version::TLS12], &[&rustls::version::TLS13]];
+        for version in VERSIONS {
+            let ca = Ca::new();
+            let mut server = ServerConnection::new(ca.server(2000, 4000).into()).expect("it is right");
+            let mut client = ca.client(version).expect("it is right");
+            let mut sent = Vec::new();
+            while client.is_handshaking() {
+                while client.wants_write() {
+                    client.write_tls(&mut sent).expect("there is room");
+                }
+                let (answer, outcome) = advance(&mut server, &std::mem::take(&mut sent));
+                outcome.expect("the handshake goes on");
+                client.read_tls(&mut &answer[..]).expect("there is room");
+                client.process_new_packets().expect("the handshake goes on");
+            }
+            // The closing alert (RFC 8446, 6.1).
+            client.send_close_notify();
+            while client.wants_write() {
+                client.write_tls(&mut sent).expect("there is room");
+            }
+            assert!(advance(&mut server, &sent).1.is_ok());
+            assert!(advance(&mut server, b"more").1.is_err());
+        }
+    }
 
     #[test]
     fn steps_wait_after_a_burst() {

@@ -56,15 +56,7 @@ impl Ca {
     /// # Errors
     /// What the connection or TLS says.
     pub fn ask(&self, at: SocketAddr, request: &[u8], versions: Versions) -> io::Result<(String, Vec<u8>)> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).map_err(io::Error::other)?;
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_protocol_versions(versions)
-            .map_err(io::Error::other)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let name = ServerName::try_from("127.0.0.1").map_err(io::Error::other)?;
-        let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+        let connection = self.client(versions)?;
         let stream = TcpStream::connect(at)?;
         stream.set_read_timeout(Some(crate::PATIENCE))?;
         let mut stream = StreamOwned::new(connection, stream);
@@ -73,6 +65,22 @@ impl Ca {
         stream.read_to_string(&mut answer)?;
         let certificates = stream.conn.peer_certificates().unwrap_or_default();
         Ok((answer, certificates.first().map_or_else(Vec::new, |certificate| certificate.to_vec())))
+    }
+
+    /// A client of a server of 127.0.0.1 that this CA has signed, before its first byte.
+    ///
+    /// # Errors
+    /// What TLS says.
+    pub fn client(&self, versions: Versions) -> io::Result<ClientConnection> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).map_err(io::Error::other)?;
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(versions)
+            .map_err(io::Error::other)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("127.0.0.1").map_err(io::Error::other)?;
+        ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)
     }
 }
 
