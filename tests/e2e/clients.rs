@@ -310,7 +310,7 @@ fn megabyte_line() {
         client.read_exact(&mut copy);
     });
     // The line has not ended, so its copy is all that the node can have let go of.
-    let grown_kib = node.anonymous_kib().saturating_sub(before_kib);
+    let grown_kib = node.grown_kib(before_kib);
     assert!(grown_kib < 1024, "{grown_kib} KiB more");
     assert!(copy.starts_with(b"? ") && copy[2..] == line, "the copy is exact");
     client.send("\n");

@@ -52,7 +52,7 @@ fn idle_and_slow() {
             is_served(node);
         }
     }
-    let grown_kib = node.anonymous_kib().saturating_sub(before_kib);
+    let grown_kib = node.grown_kib(before_kib);
     assert!(grown_kib < 4 * (idle_count + 300), "{grown_kib} KiB more for {idle_count} and 300");
     for client in &mut slow {
         client.send("\n");
@@ -82,7 +82,7 @@ fn deaf_client_large_answers() {
         for _ in 0..200 {
             is_served(node);
         }
-        let grown_kib = node.anonymous_kib().saturating_sub(before_kib);
+        let grown_kib = node.grown_kib(before_kib);
         assert!(grown_kib < 3 << 10, "{grown_kib} KiB more");
         // What it was pending is not lost.
         for turn in 0..QUERIES {
@@ -113,7 +113,7 @@ fn deaf_client_memory() {
         quiet_rounds == 5
     });
     is_served(node);
-    let grown_kib = node.anonymous_kib().saturating_sub(before_kib);
+    let grown_kib = node.grown_kib(before_kib);
     assert!(grown_kib < 16 * CROWD as u64 + 1024, "{grown_kib} KiB more");
 }
 

@@ -320,6 +320,16 @@ impl Node {
     pub fn anonymous_kib(&self) -> u64 {
         memory_kib(self.pid(), "Anonymous").expect("it is our child")
     }
+
+    /// How much more private memory it has than before, in KiB. Under an emulator, which translates more code as the node reaches it,
+    /// what that may take is left out.
+    pub fn grown_kib(&self, before_kib: u64) -> u64 {
+        const EMULATOR_KIB: u64 = 4 * 1024;
+        let is_emulated =
+            std::env::var_os("HERD_BIN").is_some_and(|bin| Path::new(&bin).ends_with("emulated"));
+        let left_out_kib = if is_emulated { EMULATOR_KIB } else { 0 };
+        self.anonymous_kib().saturating_sub(before_kib + left_out_kib)
+    }
 }
 
 impl Drop for Node {
