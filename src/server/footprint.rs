@@ -10,8 +10,8 @@ use super::limits::{
     SUBSCRIBERS_MAX, UNREAD_BYTES_MAX,
 };
 use super::phones::{
-    BATCH_DEVICES_MAX, FRIENDS_MAX, PHONE_HEAD_BYTES_MAX, PHONE_JSON_DEPTH_MAX, PHONE_LARGE_BODY_BYTES_MAX,
-    PHONES_MAX,
+    BATCH_DEVICES_MAX, FRIENDS_MAX, PHONE_FIELDS_MAX, PHONE_HEAD_BYTES_MAX, PHONE_JSON_DEPTH_MAX,
+    PHONE_LARGE_BODY_BYTES_MAX, PHONES_MAX,
 };
 use super::snapshot::CHUNK_ENTRIES;
 use super::snapshot::format::{ENTRIES_MAX, LINE_BYTES_MAX};
@@ -120,6 +120,12 @@ pub const LIMITS: &[Limit] = &[
     limit("bytes of the head of a phone's request", PHONE_HEAD_BYTES_MAX, 0, "answered by 431"),
     limit("bytes of the body of a phone's request", PHONE_LARGE_BODY_BYTES_MAX, 0, "answered by 413"),
     limit("such bodies over 8 KB at once", 1, PHONE_LARGE_BODY_BYTES_MAX, "the next waits 4 s, then 503"),
+    limit(
+        "fields of a form of a phone, and of its query",
+        PHONE_FIELDS_MAX,
+        0,
+        "the others are not looked at",
+    ),
     limit("nesting depth of a phone's JSON", PHONE_JSON_DEPTH_MAX, 0, "answered, not used"),
     limit("devices of a batch of points", BATCH_DEVICES_MAX, 0, "points of further devices are not used"),
     limit("friends in an answer to a phone (friends)", FRIENDS_MAX, 0, "the newest are sent"),

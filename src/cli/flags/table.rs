@@ -43,6 +43,18 @@ const LOG_FORMAT: Flag = Flag {
            priority instead of the time. Format json writes one object per line, with time, level, node and message, and about a client also client and id.",
 };
 
+const NODE: Flag = Flag {
+    name: "node",
+    value: Some("NAME"),
+    is_required: false,
+    short: "ask this node; default: any node of this machine",
+    long: "",
+};
+
+const fn json(short: &'static str) -> Flag {
+    Flag { name: "json", value: None, is_required: false, short, long: "" }
+}
+
 const NO_LISTS: &str =
     "this build cannot list clients or nodes (build herd with the feature \"tools\", or use: herd status)";
 
@@ -231,13 +243,7 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
                 short: "show all counters, routine ones and zeros included; -v for short",
                 long: "",
             },
-            Flag {
-                name: "json",
-                value: None,
-                is_required: false,
-                short: "print one JSON object per node, one per line; it has all counters",
-                long: "",
-            },
+            json("print one JSON object per node, one per line; it has all counters"),
         ],
         examples: &["herd status", "herd status -v Hill", "herd status --all", "sudo herd status kitchen"],
         refusal: "",
@@ -256,22 +262,7 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
              does not answer has a row that says so.",
                 "Whether all tables are equal, and the reasons if a node is not in sync: herd status --all.",
             ],
-            flags: &[
-                Flag {
-                    name: "node",
-                    value: Some("NAME"),
-                    is_required: false,
-                    short: "ask this node; default: any node of this machine",
-                    long: "",
-                },
-                Flag {
-                    name: "json",
-                    value: None,
-                    is_required: false,
-                    short: "print one JSON object",
-                    long: "",
-                },
-            ],
+            flags: &[NODE, json("print one JSON object")],
             examples: &["herd nodes", "herd nodes Hill Smith --json"],
             refusal: "",
         },
@@ -296,20 +287,8 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
                     short: "only clients within this circle",
                     long: "",
                 },
-                Flag {
-                    name: "node",
-                    value: Some("NAME"),
-                    is_required: false,
-                    short: "ask this node; default: any node of this machine",
-                    long: "",
-                },
-                Flag {
-                    name: "json",
-                    value: None,
-                    is_required: false,
-                    short: "print a JSON array, as the page's /clients",
-                    long: "",
-                },
+                NODE,
+                json("print a JSON array, as the page's /clients"),
             ],
             examples: &[
                 "herd clients",

@@ -1,9 +1,7 @@
 //! Forms: `application/x-www-form-urlencoded`, in a body, in a query, or in both.
 
+use super::PHONE_FIELDS_MAX;
 use crate::percent::byte_of;
-
-/// The most fields of a body, and of a query. Apps send 15; each is looked at for each name, before the token is known to be right.
-const PAIRS_MAX: usize = 64;
 
 /// The fields of a body and of a query. The body's come first.
 #[derive(Debug)]
@@ -25,7 +23,7 @@ impl<'a> Fields<'a> {
     fn values(&self, name: &str) -> impl Iterator<Item = String> {
         let pairs = [self.body, self.query]
             .into_iter()
-            .flat_map(|text| text.split(|&byte| byte == b'&').take(PAIRS_MAX));
+            .flat_map(|text| text.split(|&byte| byte == b'&').take(PHONE_FIELDS_MAX));
         pairs.filter_map(move |pair| {
             let equals = pair.iter().position(|&byte| byte == b'=')?;
             if !decoded(&pair[..equals]).eq(name.bytes()) {
@@ -54,7 +52,7 @@ mod tests {
     #[test]
     fn further_fields_are_not_looked_at() {
         let field = |at: usize| format!("{}a=1", "%=a&".repeat(at));
-        for (at, is_found) in [(PAIRS_MAX - 1, true), (PAIRS_MAX, false)] {
+        for (at, is_found) in [(PHONE_FIELDS_MAX - 1, true), (PHONE_FIELDS_MAX, false)] {
             assert_eq!(Fields::of(field(at).as_bytes(), "").value(&["a"]).is_some(), is_found, "{at}");
             assert_eq!(Fields::of(b"", &field(at)).value(&["a"]).is_some(), is_found, "{at}");
         }

@@ -42,6 +42,9 @@ pub const PHONES_MAX: usize = 16;
 pub const PHONE_HEAD_BYTES_MAX: usize = 4096;
 /// The most headers of a request. More are answered by 431.
 pub const PHONE_HEADERS_MAX: usize = 32;
+/// The most fields of a form, and of a query; further ones are not looked at. Apps send 15. Each is compared with each wanted name,
+/// before the token is known to be right.
+pub const PHONE_FIELDS_MAX: usize = 64;
 /// A body up to here is read into the connection's own buffer, in bytes.
 pub const PHONE_BODY_BYTES: usize = 8192;
 /// A body up to here is read into the one large buffer, in bytes. A longer one is answered by 413: 200 points of Overland are
