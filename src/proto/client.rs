@@ -57,30 +57,29 @@ impl Command {
     }
 }
 
-/// Whether a line that is not a command begins like an HTTP request or is a Host header, as a browser sends.
+/// Whether a line that is not a command is the first line of an HTTP request or a Host header, as a browser sends.
 ///
 /// A page of any web site can make a browser connect to a port of the local network. The node would then read
-/// the body of the request as commands. The methods are from RFC 9110, RFC 5789 (`PATCH`) and RFC 9113 (the
-/// preface of HTTP/2).
+/// the body of the request as commands. The page chooses the address, and never the version behind it.
 #[must_use]
 pub fn is_http(line: &[u8]) -> bool {
-    const METHODS: [&[u8]; 10] = [
-        b"GET ",
-        b"HEAD ",
-        b"POST ",
-        b"PUT ",
-        b"DELETE ",
-        b"CONNECT ",
-        b"OPTIONS ",
-        b"TRACE ",
-        b"PATCH ",
-        b"PRI ",
-    ];
-    // The node must decide on a longer line before it has received its end.
-    let line = &line[..line.len().min(CLIENT_LINE_BYTES_MAX)];
-    METHODS.iter().any(|method| line.starts_with(method))
-        || line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"host:"))
-        || line.trim_ascii_end().split_last().is_some_and(|(_, line)| line.ends_with(b" HTTP/1."))
+    let line = line.trim_ascii_end();
+    line.ends_with(b" HTTP/2.0")
+        || line.split_last().is_some_and(|(_, line)| line.ends_with(b" HTTP/1."))
+        || is_host(line)
+}
+
+fn is_host(line: &[u8]) -> bool {
+    line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"host:"))
+}
+
+/// Whether a line that exceeds the limit is of HTTP, by its start: the node must decide before it has the end.
+/// The methods are from RFC 9110 and RFC 5789 (`PATCH`).
+#[must_use]
+pub fn is_long_http(start: &[u8]) -> bool {
+    const METHODS: [&[u8]; 9] =
+        [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"TRACE ", b"PATCH "];
+    METHODS.iter().any(|method| start.starts_with(method)) || is_host(start)
 }
 
 /// A piece of a client's input. The concatenation of all pieces is the input.
@@ -144,18 +143,18 @@ mod tests {
 
     #[test]
     fn lines_of_http_are_known() {
-        for line in [
-            "GET / HTTP/1.1\r",
-            "POST /?0 HTTP/1.1\r",
-            "PRI * HTTP/2.0\r",
-            "GET x",
-            "host: a",
-            "BREW /pot HTTP/1.0",
-        ] {
+        for line in
+            ["GET / HTTP/1.1\r", "POST /?0 HTTP/1.1\r", "PRI * HTTP/2.0\r", "host: a", "BREW /pot HTTP/1.0"]
+        {
             assert!(is_http(line.as_bytes()), "{line}");
         }
-        for line in ["", "GET", "get / x", "GETTING there", "hosts: a", "WHATSAT HTTP/1. 1", "AT x HTTP/2"] {
+        for line in ["", "GET", "PUT kiwi", "hosts: a", "WHATSAT HTTP/1. 1", "AT x HTTP/2"] {
             assert!(!is_http(line.as_bytes()), "{line}");
+        }
+        for (line, is_long) in
+            [("GET /x", true), ("host: a", true), ("get /x", false), ("GETTING there", false)]
+        {
+            assert_eq!(is_long_http(line.as_bytes()), is_long, "{line}");
         }
     }
 

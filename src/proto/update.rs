@@ -70,16 +70,17 @@ impl Sighting {
         self.trust != 0
     }
 
-    /// The order of two updates of one client: (rank, client time, origin, position, skew), then the text of
-    /// the time and the origin's trust. Only identical updates are equal. The larger update wins.
+    /// The order of two updates of one client: (rank, client time, origin, skew, position), then the text of
+    /// the time and the origin's trust. Only identical updates are equal. The larger update wins: of two with
+    /// one client time at one origin, the later one.
     #[must_use]
     pub fn compare(&self, other: &Self) -> Ordering {
         let rank = self.rank.cmp(&other.rank);
         // If the client times are equal, the order of the skews is the order of `heard`.
         rank.then_with(|| self.time.compare(&other.time))
             .then_with(|| self.origin.cmp(&other.origin))
-            .then_with(|| self.position.cmp(&other.position))
             .then_with(|| self.heard.cmp(&other.heard))
+            .then_with(|| self.position.cmp(&other.position))
             .then_with(|| self.time.compare_text(&other.time))
             .then_with(|| self.trust.cmp(&other.trust))
     }
@@ -240,8 +241,10 @@ pub(super) mod tests {
             "AT Hill -9000000000.000000000 z -9-9 9000000001.5",
             "AT Hill -9000000000.000000000 z -9-9 9000000001.6",
             "AT Campbell +9.000000000 z +9+9 2",
+            // Of one client time at one origin, what came later is larger, wherever it is.
             "AT Hill +0.000000000 z -9+9 2",
-            "AT Hill +8.000000000 z -9-9 2",
+            "AT Hill +8.000000000 z +9-9 2",
+            "AT Hill +8.000000000 z -9+9 2",
             "AT Hill +8.000000001 a -9-9 2",
             "AT Hill +8.000000001 b -9-9 2",
             "AT Hill +8.000000001 b -9-9 2.0",

@@ -32,7 +32,7 @@ use core::net::IpAddr;
 
 use crate::auth::Keys;
 use crate::census::Censuses;
-use crate::client::{Command, is_http};
+use crate::client::{Command, is_http, is_long_http};
 use crate::counters::Counters;
 use crate::fields::{ClientId, ItemLimit, Position, Radius};
 use crate::limits::{
@@ -298,7 +298,7 @@ impl<const SLOTS: usize> Node<SLOTS> {
     /// server must close the connection after the answer: `true` if the line begins as HTTP.
     pub fn count_long_line(&mut self, start: &[u8]) -> bool {
         self.counters.invalid += 1;
-        let is_http = is_http(start);
+        let is_http = is_long_http(start);
         self.counters.http_clients_refused += u64::from(is_http);
         is_http
     }
