@@ -114,6 +114,8 @@ async fn keep_broker(bridge: &Bridge) -> &'static str {
         bridge.up_at.set(None);
         let why = match bridge.settings.broker.connect().await {
             Ok(stream) => {
+                // The connection before may have ended while it was not read.
+                bridge.is_read.set(true);
                 let why = serve(bridge, stream).await;
                 bridge.version.set(match (bridge.is_accepted.get(), bridge.version.get()) {
                     (false, Version::V5) => Version::V3,

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use herd::config::{self, Config, Environment};
+use herd::config::{self, Config, Environment, Severity};
 use herd::files::{open_secret, with_remedy};
 use herd::server::{control, logging};
 use log::{Level, LevelFilter};
@@ -50,8 +50,12 @@ pub struct Settings {
 pub fn load(options: &Options) -> Result<Settings, Failure> {
     let config = options.config.as_deref().map_or_else(config::builtin, Config::read);
     let credentials = Environment::of_this_process().credentials;
+    let findings = config.text_findings();
+    if let Some(error) = findings.iter().find(|finding| finding.severity == Severity::Error) {
+        return Err(Failure::CouldNotRun(error.to_string()));
+    }
     let settings = settings(options, &config, credentials.as_deref(), &control::names())?;
-    for finding in config.text_findings() {
+    for finding in findings {
         logging::tell(Level::Warn, &finding.to_string());
     }
     logging::start(&settings.node, options.log_level.unwrap_or(LevelFilter::Info), options.log_format);
@@ -205,6 +209,15 @@ mod tests {
         }
         let several = made(&options(None, "mqtt://b"), &["Hill", "Smith"]).expect_err("which?");
         assert!(several.contains("one of: Hill, Smith"), "{several}");
+    }
+
+    #[test]
+    fn a_wrong_configuration_is_not_wrong_usage() {
+        for file in ["/nowhere/herd.json", "/dev/null"] {
+            let options = Options { config: Some(file.into()), ..options(Some("Hill"), "mqtt://b") };
+            let failure = load(&options).err();
+            assert!(matches!(&failure, Some(Failure::CouldNotRun(why)) if why.contains(file)), "{failure:?}");
+        }
     }
 
     #[test]
