@@ -54,6 +54,9 @@ pub use upstream::key::Key;
 pub use upstream::meter::QUERIES_PER_MINUTE_MAX;
 pub use upstream::resolve::LOOKUPS_MAX;
 
+/// The JSON of an answer, without a newline at its end. All clients that wait for the same query share one.
+pub type Json = std::sync::Arc<Vec<u8>>;
+
 /// Most items of an answer: the assignment's limit, and the size of one page of Google's.
 pub const MAX_ITEMS: u8 = 20;
 

@@ -26,7 +26,7 @@ use super::token::EVERY_NAME;
 use super::warn_limit::{KINDS, Kind, WarnLimit};
 use super::{NodeConfig, RunError, SecretPlan};
 use crate::places::file::towns::{Rectangle, Town};
-use crate::places::{self, Places};
+use crate::places::{self, Json, Places};
 use crate::proto::default_node::BoardNode;
 use crate::proto::limits::ANSWER_BYTES_MAX;
 use crate::proto::names::NodeId;
@@ -320,7 +320,7 @@ impl Driver {
 
     /// Asks for the places of a WHATSAT of a client in this [`lane`](Self::lane). `done` gets the JSON, from another thread or
     /// at once.
-    pub fn ask_places(&self, query: &PlacesQuery, lane: u8, done: impl FnOnce(Vec<u8>) + Send + 'static) {
+    pub fn ask_places(&self, query: &PlacesQuery, lane: u8, done: impl FnOnce(Json) + Send + 'static) {
         let (latitude_deg, longitude_deg) = query.position.degrees();
         let (radius_m, items) = (query.radius.metres(), query.items.get());
         self.places.borrow().ask(places::Query { latitude_deg, longitude_deg, radius_m, items }, lane, done);

@@ -8,14 +8,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use futures_lite::future;
+use futures_lite::{AsyncRead, AsyncReadExt, future};
 use static_cell::ConstStaticCell;
 
 use super::budget::Budget;
 use super::driver::{Driver, Memory};
 use super::events::EventRing;
 use super::http::{HttpCounters, Lists};
-use super::limits::UNREAD_BYTES_MAX;
+use super::limits::{LINGER_BYTES_MAX, LINGER_MS_MAX, UNREAD_BYTES_MAX};
 use super::link_table::Links;
 use super::listen::raise_descriptor_limit;
 use super::notify::Notify;
@@ -154,6 +154,22 @@ impl<R: NodeRuntime> Server<R> {
             Err(io::ErrorKind::TimedOut.into())
         };
         future::or(done, late).await
+    }
+
+    /// Reads what a client still sends, for a while: a connection that is closed with input unread is reset, and the answer that is
+    /// on its way is lost (RFC 2525, section 2.17).
+    pub(crate) async fn drain(&'static self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+        let drained = async {
+            let (mut scrap, mut left) = ([0; 512], LINGER_BYTES_MAX);
+            while left > 0 {
+                match stream.read(&mut scrap).await? {
+                    0 => break,
+                    read => left = left.saturating_sub(read),
+                }
+            }
+            Ok(())
+        };
+        self.in_time(LINGER_MS_MAX, drained).await
     }
 
     /// What the driver does not know of the node.

@@ -91,6 +91,21 @@ fn bad_requests() {
     assert!(metrics(http).contains("herd_http_refused_total 7\n"), "{}", metrics(http));
 }
 
+/// A client that goes on sending sees the refusal, and no reset.
+#[test]
+fn refusal_arrives() {
+    let (_herd, http) = pair();
+    let head = b"POST /clients HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\n\r\n".to_vec();
+    let long = [b"GET /metrics HTTP/1.1\r\nA: ".to_vec(), vec![b'x'; 5 * HTTP_HEAD_BYTES_MAX]].concat();
+    for (request, status) in [([head, vec![b'x'; 90_000]].concat(), "405"), (long, "431")] {
+        let mut stream = TcpStream::connect(http).expect("the node listens");
+        stream.write_all(&request).expect("all of it is taken");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("the connection ends without a reset");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+}
+
 #[test]
 fn refusals_counted() {
     let (mut herd, http) = pair();

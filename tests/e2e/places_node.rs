@@ -1,6 +1,6 @@
 //! Places from elsewhere as clients of a real node see them, and what of the key is to be seen from outside.
 
-use herd_test_support::upstream::asking::{KEY, ODD, places_file};
+use herd_test_support::upstream::asking::{KEY, ODD, ODD_RAW, places_file};
 use herd_test_support::upstream::{Act, Server, ok};
 use herd_test_support::{Client, Folder, Herd, Node, PATIENCE, free_addresses, until_within};
 use std::os::unix::fs::PermissionsExt;
@@ -38,7 +38,7 @@ fn exchange(node: &Node, lines: &str) -> String {
 
 #[test]
 fn bytes_passed_on() {
-    let server = Server::start(ok(ODD));
+    let server = Server::start(ok(ODD_RAW));
     let (herd, _folder) = hill("google-legacy", &server.url(), "");
     let at = herd["Hill"].ask(&format!("IAMAT {KIWI}"));
     // Runs of newlines are one, the ones at the end go, and two end the answer; CR and the rest stay.
@@ -169,6 +169,43 @@ fn fifty_clients() {
     assert_eq!(server.seen().len(), 51);
     // Ten seconds without work, and time for a machine that does much else.
     until_within(2 * PATIENCE, "the threads leave", || node.threads() == at_rest);
+}
+
+/// Clients that wait for the same places share them, so a crowd is not taken for clients that do not read.
+#[test]
+fn crowd_shares_places() {
+    const CROWD: usize = 60;
+    let name = "x".repeat(200_000);
+    let body = format!("{{ \"results\" : [ {{ \"name\" : \"{name}\" }} ], \"status\" : \"OK\" }}");
+    let server = Server::start(Act::Late(Duration::from_millis(500), body.clone().into()));
+    let (herd, _folder) = hill("google-legacy", &server.url(), "");
+    let node = &herd["Hill"];
+    let at = node.ask(&format!("IAMAT {KIWI}"));
+    let mut crowd: Vec<Client> = (0..CROWD).map(|_| node.client()).collect();
+    for client in &mut crowd {
+        let _ = rustix::net::sockopt::set_socket_recv_buffer_size(client.socket(), 16 * 1024);
+    }
+    let before_kib = node.anonymous_kib();
+    for client in &mut crowd {
+        client.send("WHATSAT kiwi.cs.ucla.edu 10 5\n");
+    }
+    // The first reads when all have the beginning of their answers.
+    let first = crowd[0].line();
+    assert_eq!(String::from_utf8_lossy(&first), at);
+    let grown_kib = node.grown_kib(before_kib);
+    assert!(grown_kib < 4096, "{grown_kib} KiB more");
+    std::thread::scope(|scope| {
+        for (number, client) in crowd.iter_mut().enumerate() {
+            let (at, body) = (&at, &body);
+            scope.spawn(move || {
+                if number > 0 {
+                    assert_eq!(String::from_utf8_lossy(&client.line()), *at, "client {number}");
+                }
+                assert_eq!(client.json(), *body, "client {number}");
+            });
+        }
+    });
+    assert_eq!(server.seen().len(), 1, "they wait for one query");
 }
 
 #[test]

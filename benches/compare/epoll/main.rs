@@ -129,7 +129,7 @@ fn serve(driver: &Driver, connection: &mut Connection, is_unsure: bool) -> Optio
         };
         if let Some(query) = query {
             let nothing = br#"{"html_attributions":[],"results":[],"status":"ZERO_RESULTS"}"#;
-            stream.write_all(&whatsat_answer(&query, nothing.to_vec())).ok()?;
+            stream.write_all(&whatsat_answer(&query, &nothing.to_vec().into())).ok()?;
         }
     }
 }

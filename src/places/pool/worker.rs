@@ -11,13 +11,13 @@
 
 use crate::places::counters::Counters;
 use crate::places::error::PlacesError;
-use crate::places::file::render::error_form;
+use crate::places::file::render::{error_form, tidy};
 use crate::places::file::towns::{Rectangle, Town};
 use crate::places::health::Health;
 use crate::places::pool::engine::{Answer, Engine};
 use crate::places::pool::lanes::Lanes;
 use crate::places::settings::{PLACES_UPSTREAM_QUEUE_MAX, Settings, Source, WORKERS_MAX};
-use crate::places::{Places, Query};
+use crate::places::{Json, Places, Query};
 use crate::threads::spawn;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 /// 52 KB in a debug build (x86-64, `Rss` in smaps). TLS handshakes take more, in debug builds much more.
 const STACK_BYTES: usize = 512 * 1024;
 
-type Done = Box<dyn FnOnce(Vec<u8>) + Send>;
+type Done = Box<dyn FnOnce(Json) + Send>;
 
 pub(crate) struct Shared {
     state: Mutex<State>,
@@ -101,9 +101,7 @@ impl Places {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Asks; `done` gets the answer. It is JSON without a newline at its end if this program made it: results, or the error
-    /// form of [`error_json`](crate::places::error_json). An upstream's text may end in newlines; see
-    /// [`tidy`](crate::places::tidy).
+    /// Asks; `done` gets the answer: results, or the error form of [`error_json`](crate::places::error_json).
     ///
     /// This function does not block (the lock is held for a push or a pop) and does not panic. It calls `done` exactly once.
     /// A worker thread calls `done`, or this call does when the answer needs no file and no upstream: no source, a query out
@@ -111,17 +109,17 @@ impl Places {
     /// panic.
     ///
     /// `lane` stands for the client's address: lanes take turns.
-    pub fn ask(&self, query: Query, lane: u8, done: impl FnOnce(Vec<u8>) + Send + 'static) {
+    pub fn ask(&self, query: Query, lane: u8, done: impl FnOnce(Json) + Send + 'static) {
         let cached = query.check().ok().and_then(|()| self.shared.engine.cached(&query));
         if let Some(answer) = cached {
             let mut state = self.shared.lock();
             state.counters.asked += 1;
             state.counters.from_cache += 1;
             drop(state);
-            return done(answer);
+            return done(tidied(answer));
         }
         if let Err((error, done)) = self.shared.enqueue(query, lane, Box::new(done)) {
-            done(error_form(&error));
+            done(tidied(error_form(&error)));
         }
     }
 
@@ -165,8 +163,9 @@ impl Places {
 }
 
 impl Drop for Places {
-    /// Answers all waiting queries, queued or in flight, and ends the threads. The drop does not wait for a thread that asks
-    /// an upstream. The engine stops that call, or the call ends at its time limit; its answer is discarded.
+    /// Answers all waiting queries, queued or in flight, and ends the threads. The drop does not wait for a thread that answers
+    /// one: a card may hang, and a reload drops the handle on the thread that serves clients. The engine stops a call of an
+    /// upstream, or the call ends at its time limit; the answer is discarded.
     fn drop(&mut self) {
         let (unanswered, workers) = {
             let mut state = self.shared.lock();
@@ -174,19 +173,18 @@ impl Drop for Places {
             let mut unanswered: Vec<Flight> = state.queue.drain().collect();
             unanswered.extend(state.hurried.drain(..));
             let mut workers = std::mem::take(&mut state.workers);
-            if self.shared.engine.is_online() {
-                let running = std::mem::take(&mut state.running);
-                // A thread whose handle is dropped is detached.
-                workers.retain(|worker| running.iter().all(|(thread, _)| *thread != worker.thread().id()));
-                unanswered.extend(running.into_iter().map(|(_, flight)| flight));
-            }
+            let running = std::mem::take(&mut state.running);
+            // A thread whose handle is dropped is detached.
+            workers.retain(|worker| running.iter().all(|(thread, _)| *thread != worker.thread().id()));
+            unanswered.extend(running.into_iter().map(|(_, flight)| flight));
             state.counters.failed += unanswered.iter().map(|flight| flight.dones.len() as u64).sum::<u64>();
             (unanswered, workers)
         };
         self.shared.wake.notify_all();
         self.shared.engine.stop();
+        let stopping = tidied(error_form(&PlacesError::Stopping));
         for done in unanswered.into_iter().flat_map(|flight| flight.dones) {
-            done(error_form(&PlacesError::Stopping));
+            done(stopping.clone());
         }
         // The join ensures that no `done` runs after the drop. A `done` that drops the handle cannot join its own thread.
         for worker in workers {
@@ -319,7 +317,7 @@ impl Shared {
     fn land(&self, answer: Answer) -> bool {
         let mut state = self.lock();
         let running = state.running.iter().position(|(thread, _)| *thread == current().id());
-        let Some((_, mut flight)) = running.map(|at| state.running.swap_remove(at)) else {
+        let Some((_, flight)) = running.map(|at| state.running.swap_remove(at)) else {
             return false;
         };
         state.idle += 1;
@@ -337,12 +335,9 @@ impl Shared {
             }
         };
         drop(state);
-        let last = flight.dones.pop();
+        let json = tidied(json);
         for done in flight.dones {
             done(json.clone());
-        }
-        if let Some(done) = last {
-            done(json);
         }
         true
     }
@@ -356,6 +351,12 @@ impl State {
         let waiting = self.queue.iter_mut().chain(&mut self.hurried);
         running.chain(waiting).find(|flight| flight.query.bits() == bits)
     }
+}
+
+/// An answer for all that wait for it. An upstream's text may end in newlines.
+fn tidied(mut json: Vec<u8>) -> Json {
+    tidy(&mut json);
+    Arc::new(json)
 }
 
 #[cfg(test)]
@@ -380,7 +381,7 @@ mod tests {
     fn ask(places: &Places, query: Query) -> Receiver<String> {
         let (sender, receiver) = channel();
         places.ask(query, 0, move |json| {
-            let _ = sender.send(String::from_utf8(json).expect("JSON is UTF-8"));
+            let _ = sender.send(String::from_utf8(json.to_vec()).expect("JSON is UTF-8"));
         });
         receiver
     }

@@ -3,16 +3,18 @@
 //! Invariant: what a connection keeps is bounded, since a line that is too long is answered as it streams.
 
 mod accept;
+mod rest;
 pub mod tasks;
 
 pub(crate) use accept::accept;
+pub use rest::{Rest, Unwritten};
 
 use std::os::fd::AsFd;
 
 use log::{Level, debug, log_enabled};
 
 use super::logging::{CLIENT, Peer, Printable, set_client, set_id};
-use crate::places;
+use crate::places::Json;
 use crate::proto::client::{Piece, Splitter};
 use crate::proto::default_node::BoardNode;
 use crate::proto::limits::ANSWER_BYTES_MAX;
@@ -138,17 +140,17 @@ impl Client {
 
 /// The whole answer to a WHATSAT: the AT line, the JSON, two newlines (PROTOCOL, WHATSAT).
 #[must_use]
-pub fn whatsat_answer(query: &PlacesQuery, mut json: Vec<u8>) -> Vec<u8> {
-    places::tidy(&mut json);
-    let mut answer = Vec::with_capacity(query.at_line.len() + json.len() + 3);
-    answer.extend_from_slice(&query.at_line);
-    answer.push(b'\n');
-    answer.extend_from_slice(&json);
-    answer.extend_from_slice(b"\n\n");
+pub fn whatsat_answer(query: &PlacesQuery, json: &Json) -> Vec<u8> {
+    let answer = [&query.at_line[..], b"\n", json, rest::END].concat();
     if log_enabled!(Level::Debug) {
         set_id(words(&query.at_line).nth(3));
         let at_line = Printable(&query.at_line);
         debug!(target: CLIENT, "answer to client{Peer}: {at_line} and {} bytes of places", json.len());
     }
     answer
+}
+
+/// What comes before the places.
+fn whatsat_head(query: &PlacesQuery) -> Vec<u8> {
+    [&query.at_line[..], b"\n"].concat()
 }

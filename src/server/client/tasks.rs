@@ -11,16 +11,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_lite::future::yield_now;
-use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite};
+use futures_lite::{AsyncRead, AsyncWrite};
 use log::debug;
 use slab::Slab;
 
-use super::{Client, log_as, whatsat_answer};
+use super::{Client, Unwritten, log_as, whatsat_answer};
 use crate::proto::node::PlacesQuery;
 use crate::proto::out::Out;
 use crate::proto::time::Mono;
 use crate::server::answer::answer_of;
-use crate::server::limits::{LINGER_BYTES_MAX, LINGER_MS_MAX, TURN_READS, UNREAD_MS_MAX};
+use crate::server::limits::{TURN_READS, UNREAD_MS_MAX};
 use crate::server::runtime::Runtime;
 use crate::server::shared::{NodeRuntime, Server};
 use crate::server::status::RuntimeStats;
@@ -139,7 +139,7 @@ enum Next {
     /// Places are to be asked for.
     Places(Box<PlacesQuery>),
     /// The socket did not take this.
-    Blocked { rest: Vec<u8>, query: Option<Box<PlacesQuery>> },
+    Blocked { unwritten: Unwritten, query: Option<Box<PlacesQuery>> },
     /// Nothing more is taken of what comes, but the answers are to arrive.
     Linger,
     /// Nothing more will come of this connection.
@@ -171,9 +171,9 @@ impl<R: NodeRuntime<Clients = ClientTasks<R>>> Connection<R> {
                 Some(())
             }
             Next::Places(query) => Box::pin(self.answer_places(query)).await,
-            Next::Blocked { rest, query } => {
+            Next::Blocked { unwritten, query } => {
                 Box::pin(async {
-                    self.write_rest(rest).await?;
+                    self.write_rest(unwritten).await?;
                     match query {
                         Some(query) => self.answer_places(query).await,
                         None => Some(()),
@@ -231,7 +231,7 @@ impl<R: NodeRuntime<Clients = ClientTasks<R>>> Connection<R> {
         Poll::Ready(match poll_write(stream, context, output.written()) {
             Err(()) => Next::Close,
             Ok(written) if written < output.len() => {
-                Next::Blocked { rest: output.written()[written..].to_vec(), query }
+                Next::Blocked { unwritten: Unwritten::Lines(output.written()[written..].to_vec()), query }
             }
             Ok(_) => match query {
                 Some(query) => Next::Places(query),
@@ -242,24 +242,24 @@ impl<R: NodeRuntime<Clients = ClientTasks<R>>> Connection<R> {
     }
 
     /// Writes what the socket did not take at once, as it comes to take it.
-    async fn write_rest(&mut self, rest: Vec<u8>) -> Option<()> {
+    async fn write_rest(&mut self, mut unwritten: Unwritten) -> Option<()> {
         let (server, key) = (self.server, self.key);
-        let _held = loop {
-            if let Some(held) = server.unread.hold(rest.capacity()) {
-                break held;
+        let mut rest = loop {
+            match unwritten.hold(&server.unread) {
+                Ok(rest) => break rest,
+                Err(back) => unwritten = back,
             }
             server.clients.borrow_mut().close_longest_unread(key)?;
             // What its task held is given back in the task's own turn.
             server.runtime.next_turn().await;
         };
-        let mut written = 0;
-        while written < rest.len() {
+        while !rest.next().is_empty() {
             self.set_unread_since(Some(server.driver.clock().steady()));
             let stream = &mut self.stream;
-            let some = poll_fn(|context| Pin::new(&mut *stream).poll_write(context, &rest[written..]));
+            let some = poll_fn(|context| Pin::new(&mut *stream).poll_write(context, rest.next()));
             match server.in_time(UNREAD_MS_MAX, some).await {
                 Ok(0) => return None,
-                Ok(some) => written += some,
+                Ok(some) => rest.took(some),
                 Err(error) => {
                     if error.kind() == ErrorKind::TimedOut {
                         server.clients.borrow_mut().unread += 1;
@@ -286,8 +286,7 @@ impl<R: NodeRuntime<Clients = ClientTasks<R>>> Connection<R> {
         let server = self.server;
         let json = answer_of(|done| server.driver.ask_places(&query, self.client.lane, done)).await?;
         log_as(&self.stream);
-        let mut answer = whatsat_answer(&query, json);
-        drop(query);
+        let answer = whatsat_answer(&query, &json);
         if let Some(slot) = server.clients.borrow_mut().slots.get_mut(self.key) {
             slot.active_at = server.driver.clock().steady();
         }
@@ -296,24 +295,14 @@ impl<R: NodeRuntime<Clients = ClientTasks<R>>> Connection<R> {
         if written == answer.len() {
             return Some(());
         }
-        answer.drain(..written);
-        self.write_rest(answer).await
+        drop(answer);
+        self.write_rest(Unwritten::Places(query, json, written)).await
     }
 
-    /// Lets the client read its answers: see [`LINGER_MS_MAX`].
+    /// Lets the client read its answers.
     async fn linger(&mut self) {
         let _ = rustix::net::shutdown(&self.stream, rustix::net::Shutdown::Write);
-        let drained = async {
-            let (mut scrap, mut left) = ([0; 512], LINGER_BYTES_MAX);
-            while left > 0 {
-                match self.stream.read(&mut scrap).await? {
-                    0 => break,
-                    read => left = left.saturating_sub(read),
-                }
-            }
-            Ok(())
-        };
-        let _ = self.server.in_time(LINGER_MS_MAX, drained).await;
+        let _ = self.server.drain(&mut self.stream).await;
     }
 }
 

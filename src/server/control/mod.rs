@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use log::warn;
 
 use super::herd_status::INQUIRY_MS_MAX;
+use super::http::HTTP_MS_MAX;
 
 /// The longest request, in bytes, with its line end. A longer one is not valid.
 pub const REQUEST_BYTES_MAX: usize = 32;
@@ -76,7 +77,12 @@ impl Request {
     /// The time limit of this request, in milliseconds.
     #[must_use]
     pub fn ms_max(self) -> u64 {
-        if self.is_of_herd() { CONTROL_MS_MAX + INQUIRY_MS_MAX } else { CONTROL_MS_MAX }
+        match self {
+            Request::HerdText | Request::HerdJson | Request::Nodes => CONTROL_MS_MAX + INQUIRY_MS_MAX,
+            // Its turn may come late.
+            Request::Clients => CONTROL_MS_MAX + HTTP_MS_MAX,
+            _ => CONTROL_MS_MAX,
+        }
     }
 
     /// Whether an answer to a request about the herd says that it is in sync.
@@ -107,6 +113,9 @@ impl Request {
         Request::ALL.into_iter().find(|request| request.word().as_bytes() == line)
     }
 }
+
+/// The answer to [`Request::Clients`] while another list is read slowly.
+pub const BUSY: &str = "busy\n";
 
 /// The socket of a node, removed when this goes.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::io;
 
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use super::{CONTROL_MS_MAX, CONTROLS_MAX, REQUEST_BYTES_MAX, Request, is_allowed};
+use super::{BUSY, CONTROL_MS_MAX, CONTROLS_MAX, REQUEST_BYTES_MAX, Request, is_allowed};
 use crate::server::acceptor::{Newcomer, Ticket, answer_few};
 use crate::server::events::{Subscriber, watch};
 use crate::server::herd_status::{INQUIRY_MS_MAX, herd_answer};
@@ -42,7 +42,10 @@ async fn answer<R: NodeRuntime>(
             herd_answer(server, request, INQUIRY_MS_MAX).await?
         }
         Request::Text | Request::Verbose | Request::Json => server.driver.answer(request, server.stats()),
-        Request::Clients => return write_clients(server, &mut stream, "", ListForm::Json).await,
+        Request::Clients => match write_clients(server, &mut stream, "", ListForm::Json).await {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => BUSY.to_owned(),
+            written => return written,
+        },
         Request::Watch => {
             let reader = server.events.join(Subscriber::Local).ok_or(io::ErrorKind::QuotaExceeded)?;
             return watch(server, reader, &mut stream).await;

@@ -22,7 +22,6 @@ use crate::server::tls;
 #[cfg(feature = "page")]
 use {
     super::towns::towns,
-    crate::places,
     crate::proto::fields::{ClientId, ItemLimit, Radius},
     crate::server::answer::answer_of,
     std::net::IpAddr,
@@ -60,9 +59,14 @@ async fn answer<R: NodeRuntime>(
     });
     let ((mut stream, asked), place) = server.in_time(HTTP_MS_MAX, ticket.read(server, read)).await?;
     let asked = if place.is_some() { asked } else { Asked::Wrong(503) };
+    let is_refused = place.is_some() && matches!(asked, Asked::Wrong(_));
     answer_to(server, listener, &mut stream, asked).await?;
     // TLS ends with a word of its own, behind what the client has not read.
-    server.in_time(HTTP_MS_MAX, stream.close()).await
+    server.in_time(HTTP_MS_MAX, stream.close()).await?;
+    match is_refused {
+        true => server.drain(&mut stream).await,
+        false => Ok(()),
+    }
 }
 
 #[cfg_attr(not(feature = "page"), expect(unused_variables, reason = "only the page asks for places"))]
@@ -132,10 +136,8 @@ async fn near<R: NodeRuntime>(
     // All viewers share a lane, beside the lanes of clients.
     let lane = server.driver.lane(listener);
     let answer = answer_of(|done| server.driver.ask_places(&query, lane, done));
-    let mut json = answer.await.ok_or(io::ErrorKind::Interrupted)?;
-    places::tidy(&mut json);
-    let json = String::from_utf8(json).map_err(io::Error::other)?;
-    Ok(page(JSON, &json, is_head))
+    let json = answer.await.ok_or(io::ErrorKind::Interrupted)?;
+    Ok(page(JSON, str::from_utf8(&json).map_err(io::Error::other)?, is_head))
 }
 
 /// The answer with a list.

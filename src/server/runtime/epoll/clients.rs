@@ -20,12 +20,13 @@ use rustix::event::epoll::EventFlags;
 use slab::Slab;
 
 use super::Epoll;
-use super::connection::{After, Letter, Mailbox, Rest, Slot, Waits};
+use super::connection::{After, Letter, Mailbox, Slot, Waits};
 use super::reactor::{Bell, Crowd};
 use super::readiness::Readiness;
 use super::turns::{Class, KEYS_MAX, Turns};
+use crate::proto::node::PlacesQuery;
 use crate::proto::time::Mono;
-use crate::server::client::Client;
+use crate::server::client::{Client, Unwritten};
 use crate::server::limits::{
     CLIENTS_MAX, LINGER_BYTES_MAX, LINGER_MS_MAX, LITTLE_BYTES, TURN_BUSY_BYTES, TURN_BUSY_CLIENTS,
     TURN_CLIENTS, TURN_CLOSES, UNREAD_LOOK_MS, UNREAD_MS_MAX,
@@ -132,7 +133,7 @@ impl Clients {
                 self.turns.set_class(key, Class::Busy);
                 self.turns.put(key);
             }
-            After::Blocked(rest) => self.block(server, key, rest),
+            After::Blocked(unwritten, query) => self.block(server, key, unwritten, query),
             After::Linger => self.linger(server, key),
             After::Close => self.close(key),
         }
@@ -148,10 +149,17 @@ impl Clients {
     }
 
     /// A socket has not taken the whole of an answer: the rest waits, in memory that all such clients share.
-    fn block(&mut self, server: &'static Server<Epoll>, key: usize, rest: Rest) {
-        let held = loop {
-            if let Some(held) = server.unread.hold(rest.answer.capacity()) {
-                break held;
+    fn block(
+        &mut self,
+        server: &'static Server<Epoll>,
+        key: usize,
+        mut unwritten: Unwritten,
+        query: Option<Box<PlacesQuery>>,
+    ) {
+        let rest = loop {
+            match unwritten.hold(&server.unread) {
+                Ok(rest) => break rest,
+                Err(back) => unwritten = back,
             }
             self.unread += 1;
             debug!(
@@ -172,7 +180,7 @@ impl Clients {
             }
         }
         let since = server.driver.clock().steady();
-        slot.waits = Some(Box::new(Waits::Room { rest, since, _held: held }));
+        slot.waits = Some(Box::new(Waits::Room { rest, since, query }));
         self.unread_since.insert((since, key));
         self.look_after(server);
     }

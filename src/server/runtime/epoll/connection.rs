@@ -13,11 +13,11 @@ use std::task::Wake;
 use super::Epoll;
 use super::reactor::Bell;
 use super::readiness::Readiness;
+use crate::places::Json;
 use crate::proto::node::PlacesQuery;
 use crate::proto::out::Out;
 use crate::proto::time::Mono;
-use crate::server::budget::Held;
-use crate::server::client::{Client, log_as, whatsat_answer};
+use crate::server::client::{Client, Rest, Unwritten, log_as, whatsat_answer};
 use crate::server::limits::UNREAD_MS_MAX;
 use crate::server::shared::Server;
 
@@ -37,19 +37,12 @@ pub(super) struct Slot {
 
 /// Rare waits. They are boxed, so they cost an ordinary connection only a pointer.
 pub(super) enum Waits {
-    /// Room for the rest of an answer. The socket last took some of it at `since`.
-    Room { rest: Rest, since: Mono, _held: Held<'static> },
+    /// Room for the rest of an answer, and then for the answer to a query behind it. The socket last took some at `since`.
+    Room { rest: Rest, since: Mono, query: Option<Box<PlacesQuery>> },
     /// Places.
     Places(Box<PlacesQuery>),
     /// The end of what a refused client sends.
     End { until: Mono, bytes_left: usize },
-}
-
-/// An answer that is not written to its end, and the query behind it.
-pub(super) struct Rest {
-    pub(super) answer: Vec<u8>,
-    pub(super) written: usize,
-    pub(super) query: Option<Box<PlacesQuery>>,
 }
 
 /// Where other threads leave places for clients.
@@ -61,7 +54,7 @@ pub(super) struct Mailbox {
 pub(super) struct Letter {
     pub(super) key: usize,
     pub(super) came: u32,
-    pub(super) json: Vec<u8>,
+    pub(super) json: Json,
 }
 
 /// What is to be done about a client after its turn.
@@ -70,8 +63,8 @@ pub(super) enum After {
     Wait,
     /// There is more to do.
     Again,
-    /// Its socket does not take this.
-    Blocked(Rest),
+    /// Its socket does not take this; a query may be behind it.
+    Blocked(Unwritten, Option<Box<PlacesQuery>>),
     /// Nothing more is taken of what it sends.
     Linger,
     /// The connection ends.
@@ -120,19 +113,22 @@ impl Slot {
                 *brought = read;
                 after
             }
-            Some(Waits::Room { rest, since, .. }) => {
-                let Some(written) = write_now(&self.stream, &rest.answer[rest.written..]) else {
-                    return After::Close;
-                };
-                rest.written += written;
-                if written > 0 {
-                    *since = server.driver.clock().steady();
+            Some(Waits::Room { rest, since, query }) => {
+                while !rest.next().is_empty() {
+                    let len = rest.next().len();
+                    let Some(written) = write_now(&self.stream, rest.next()) else {
+                        return After::Close;
+                    };
+                    rest.took(written);
+                    if written > 0 {
+                        *since = server.driver.clock().steady();
+                    }
+                    if written < len {
+                        self.readiness.can_write = false;
+                        return After::Wait;
+                    }
                 }
-                if rest.written < rest.answer.len() {
-                    self.readiness.can_write = false;
-                    return After::Wait;
-                }
-                let query = rest.query.take();
+                let query = query.take();
                 self.waits = None;
                 self.proceed(server, mailbox, key, query)
             }
@@ -182,9 +178,7 @@ impl Slot {
         match write_now(&self.stream, output.written()) {
             None => After::Close,
             Some(written) if written == output.len() => self.proceed(server, mailbox, key, query),
-            Some(written) => {
-                After::Blocked(Rest { answer: output.written()[written..].to_vec(), written: 0, query })
-            }
+            Some(written) => After::Blocked(Unwritten::Lines(output.written()[written..].to_vec()), query),
         }
     }
 
@@ -218,18 +212,18 @@ impl Slot {
         server: &'static Server<Epoll>,
         mailbox: &Arc<Mailbox>,
         key: usize,
-        json: Vec<u8>,
+        json: Json,
     ) -> After {
         let Some(Waits::Places(query)) = self.waits.take().map(|waits| *waits) else {
             unreachable!("a client that waits for places waits for nothing else");
         };
         log_as(&self.stream);
-        let answer = whatsat_answer(&query, json);
+        let answer = whatsat_answer(&query, &json);
         self.active_at = server.driver.clock().steady();
         match write_now(&self.stream, &answer) {
             None => After::Close,
             Some(written) if written == answer.len() => self.proceed(server, mailbox, key, None),
-            Some(written) => After::Blocked(Rest { answer, written, query: None }),
+            Some(written) => After::Blocked(Unwritten::Places(query, json, written), None),
         }
     }
 }

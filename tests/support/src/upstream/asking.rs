@@ -50,7 +50,7 @@ pub fn ask(places: &Places, query: Query) -> Receiver<String> {
 pub fn ask_from(places: &Places, query: Query, lane: u8) -> Receiver<String> {
     let (sender, receiver) = channel();
     places.ask(query, lane, move |json| {
-        let _ = sender.send(String::from_utf8(json).expect("JSON is UTF-8"));
+        let _ = sender.send(String::from_utf8(json.to_vec()).expect("JSON is UTF-8"));
     });
     receiver
 }
@@ -82,7 +82,10 @@ pub fn assert_refused(json: &str, status: &str, message: &str) {
 }
 
 /// Three results, written as no printer would: odd digits, spacing, escapes and order.
-pub const ODD: &str = "{\r\n \"status\" : \"OK\",\n\n\n \"results\":[ {\"lat\":1.10,\"id\":12345678901234567890} ,\n\t{\"x\" : 1E5 , \"n\":\"Caf\\u00e9 \u{e9} \\/ ],[\"}\n,  3 \n ], \"z\":-0.0, \"a\" : null }\n\n";
+pub const ODD: &str = "{\r\n \"status\" : \"OK\",\n \"results\":[ {\"lat\":1.10,\"id\":12345678901234567890} ,\n\t{\"x\" : 1E5 , \"n\":\"Caf\\u00e9 \u{e9} \\/ ],[\"}\n,  3 \n ], \"z\":-0.0, \"a\" : null }";
+
+/// [`ODD`] with runs of newlines, and newlines at its end.
+pub const ODD_RAW: &str = "{\r\n \"status\" : \"OK\",\n\n\n \"results\":[ {\"lat\":1.10,\"id\":12345678901234567890} ,\n\t{\"x\" : 1E5 , \"n\":\"Caf\\u00e9 \u{e9} \\/ ],[\"}\n,  3 \n ], \"z\":-0.0, \"a\" : null }\n\n";
 
 /// [`ODD`] after a cut to two results.
-pub const ODD_CUT: &str = "{\r\n \"status\" : \"OK\",\n\n\n \"results\":[ {\"lat\":1.10,\"id\":12345678901234567890} ,\n\t{\"x\" : 1E5 , \"n\":\"Caf\\u00e9 \u{e9} \\/ ],[\"} \n ], \"z\":-0.0, \"a\" : null }\n\n";
+pub const ODD_CUT: &str = "{\r\n \"status\" : \"OK\",\n \"results\":[ {\"lat\":1.10,\"id\":12345678901234567890} ,\n\t{\"x\" : 1E5 , \"n\":\"Caf\\u00e9 \u{e9} \\/ ],[\"} \n ], \"z\":-0.0, \"a\" : null }";
