@@ -15,14 +15,17 @@ use log::{Level, LevelFilter};
 use zeroize::Zeroizing;
 
 use crate::config::{self, Checked, Config, Environment, Finding, Keys, Severity, did_you_mean, quoted};
+use crate::places::near_command;
 use crate::proto::node::secret::Mode;
 use crate::server::logging::{LogFormat, tell};
 use crate::server::{NodeConfig, ReloadFn, RunError, service};
+#[cfg(feature = "import")]
+use commands::places;
 #[cfg(feature = "up")]
 use commands::up;
 #[cfg(feature = "tools")]
 use commands::{clients, init, key, nodes};
-use commands::{places, send, serve, status, token};
+use commands::{send, serve, status, token};
 use flags::parse::{self, Command};
 
 /// The longest line that `serve --supervised` reads: two keys of 64 digits, a space and the line end.
@@ -82,7 +85,7 @@ const REFUSED_BEFORE: &str = "the parser refuses what this build lacks";
 fn carry_out_briefly(command: Command) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match command {
-        Command::Print(text) => write(&mut out, &text),
+        Command::Print(text) => write(&mut out, text.as_bytes()),
         Command::Refused(reason) => Err(Failure::CouldNotRun(reason.to_owned())),
         #[cfg(feature = "up")]
         Command::Up { config, log_dir, log_level } => {
@@ -105,15 +108,16 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
         Command::Token(options) => {
             let checked = checked(&read(options.config.as_deref()), Severity::Error)?;
             let text = token::text(&checked, &options);
-            write(&mut out, &text.map_err(|why| Failure::CouldNotRun(format!("token: {why}")))?)
+            let text = text.map_err(|why| Failure::CouldNotRun(format!("token: {why}")))?;
+            write(&mut out, text.as_bytes())
         }
-        Command::PlacesNear { lat_deg, lon_deg, radius_km, items, file } => {
-            let query = places::NearQuery { lat_deg, lon_deg, radius_km, items };
+        Command::PlacesNear { query, file } => {
             let file = file.or_else(|| Environment::of_this_process().places_file()).ok_or_else(|| {
                 let remedy = "name one with --file, or make one with: herd places import";
                 Failure::CouldNotRun(format!("places near: no places file found ({remedy})"))
             })?;
-            places::near(&file, &query, &mut out).map_err(Failure::CouldNotRun)
+            let answer = near_command(&file, &query);
+            write(&mut out, &answer.map_err(|error| Failure::CouldNotRun(error.to_string()))?)
         }
         #[cfg(feature = "import")]
         Command::PlacesImport(what) => places::import(&what, &mut out)
@@ -131,8 +135,8 @@ fn carry_out_briefly(command: Command) -> Result<(), Failure> {
 }
 
 /// Writes to standard output. A closed pipe is not an error: `herd --help | head -3`.
-fn write(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+fn write(out: &mut dyn Write, text: &[u8]) -> Result<(), Failure> {
+    match out.write_all(text).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::CouldNotRun(format!("standard output: {error}")))
         }
@@ -165,7 +169,7 @@ fn check(config: &Config, node: Option<&str>, out: &mut dyn Write) -> Result<(),
     }
     let mut text: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
     text.push_str(&summary(checked.as_ref(), &findings));
-    write(out, &text)?;
+    write(out, text.as_bytes())?;
     checked.map(drop).ok_or(Failure::Reported)
 }
 
@@ -193,7 +197,7 @@ fn summary(checked: Option<&Checked>, findings: &[Finding]) -> String {
 fn advice(checked: &Checked) -> &'static str {
     match &checked.secret_links {
         None if checked.keys.is_some() && !checked.settings.is_loopback => {
-            "links are signed, but not encrypted: see herd key --help, and docs/SECURITY.md for the change of a herd that runs\n"
+            "links are signed, but not encrypted: see herd key --help, and docs/OPERATIONS.md, \"Encrypted links\", for the change of a herd that runs\n"
         }
         Some(links) if links.mode != Mode::Only => {
             "links are not all encrypted before \"secret_links\" is \"only\"\n"

@@ -226,9 +226,10 @@ impl Config {
 
     /// The same for its HTTP listener, if the configuration has one.
     #[must_use]
-    pub fn http_address(&self, name: &str) -> Option<Endpoint> {
+    pub fn page(&self, name: &str) -> Option<String> {
         let node = self.nodes.iter().find(|node| node.name == name)?;
-        Some(reached(node, node.http?.value))
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        Some(format!("{scheme}://{}/", reached(node, node.http?.value)))
     }
 }
 

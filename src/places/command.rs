@@ -10,17 +10,16 @@ use crate::places::import::{Import, ImportError, Progress, import};
 use std::io::Write;
 use std::path::Path;
 
-/// Checks `file`, runs `query` on it, and prints the JSON answer and a newline to `out`.
+/// Checks `file` and runs `query` on it: the JSON answer, and a newline.
 ///
 /// # Errors
-/// The query is out of range, the file is missing or damaged, or a write to `out` fails. The messages name the file and
-/// the remedy.
-pub fn near_command(file: &Path, query: Query, out: &mut dyn Write) -> Result<(), PlacesError> {
+/// The query is out of range, or the file is missing or damaged. The messages name the file and the remedy.
+pub fn near_command(file: &Path, query: &Query) -> Result<Vec<u8>, PlacesError> {
     query.check()?;
     let dat = Dat::open(file)?;
-    let mut json = render::answer(&dat, &query, &mut Scratch::new())?;
+    let mut json = render::answer(&dat, query, &mut Scratch::new())?;
     json.push(b'\n');
-    out.write_all(&json).and_then(|()| out.flush()).map_err(PlacesError::Output)
+    Ok(json)
 }
 
 /// Runs the import (see [`import`]). Prints a summary of one line to `log`.
@@ -48,8 +47,7 @@ mod tests {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/places.dat");
         let query =
             Query { latitude_deg: 34.06893, longitude_deg: -118.445127, radius_m: 10_000.0, items: 2 };
-        let mut out = Vec::new();
-        near_command(&file, query, &mut out).expect("the file is whole");
+        let out = near_command(&file, &query).expect("the file is whole");
         let json: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
         let names: Vec<_> =
             json["results"].as_array().expect("an array").iter().map(|result| &result["name"]).collect();
@@ -60,12 +58,10 @@ mod tests {
     fn near_prints_json_and_one_newline() {
         let file = TempFile::new(&encode(&mut some_places()).expect("in range"));
         let query = Query { latitude_deg: -23.5, longitude_deg: -46.6, radius_m: 10_000.0, items: 1 };
-        let mut out = Vec::new();
-        near_command(file.path(), query, &mut out).expect("the file is whole");
+        let out = near_command(file.path(), &query).expect("the file is whole");
         let text = String::from_utf8(out).expect("JSON is UTF-8");
         assert!(text.contains("\"name\" : \"São Paulo\"") && text.ends_with("\"OK\"\n}\n"), "{text}");
-        let error =
-            near_command(Path::new("/nowhere/x.dat"), query, &mut Vec::new()).err().map(|e| e.to_string());
+        let error = near_command(Path::new("/nowhere/x.dat"), &query).err().map(|e| e.to_string());
         assert!(error.is_some_and(|error| error.contains("/nowhere/x.dat")));
     }
 }

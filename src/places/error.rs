@@ -41,8 +41,6 @@ pub enum PlacesError {
     NoThread(io::Error),
     /// The node stopped before a worker began the query.
     Stopping,
-    /// A write of the answer failed.
-    Output(io::Error),
 }
 
 impl PlacesError {
@@ -120,7 +118,6 @@ impl fmt::Display for Message<'_> {
             }
             PlacesError::NoThread(error) => write!(f, "places: cannot start the worker thread: {error}"),
             PlacesError::Stopping => f.write_str("places: the node is stopping"),
-            PlacesError::Output(error) => write!(f, "places: cannot write the answer: {error}"),
         }
     }
 }

@@ -64,6 +64,18 @@ impl Drop for File {
     }
 }
 
+/// `herd places near … | head -1`: the reader has what it wants.
+#[test]
+fn closed_pipe_is_no_error() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = herd(&["places", "near", "34.06893", "-118.445127", "10", "--file", "data/places.dat"])
+        .stdout(writer)
+        .output()
+        .expect("the program can be run");
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+}
+
 #[test]
 fn help_texts() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");

@@ -7,24 +7,27 @@ use serde_json::Value;
 
 use super::status;
 use super::terminal::for_terminal;
-use crate::cli::Failure;
 use crate::cli::flags::parse::{ClientsOptions, Near};
+use crate::cli::{Failure, write};
 use crate::config::quoted;
 use crate::places::file::nearest::EARTH_RADIUS_M;
 use crate::server::client_id::encoded;
-use crate::server::control::Request;
+use crate::server::control::{BUSY, Request};
 
 /// Prints the clients that match, as a table or as JSON.
 pub(in crate::cli) fn run(options: &ClientsOptions, out: &mut dyn Write) -> Result<(), Failure> {
     let answer = status::answer(options.node.as_deref(), Request::Clients)?;
     let could_not = |why: String| Failure::CouldNotRun(format!("clients: {why}"));
+    if answer == BUSY {
+        return Err(could_not(
+            "another reader takes the node's list slowly (try again in half a minute)".into(),
+        ));
+    }
     let all: Vec<Value> = serde_json::from_str(&answer)
         .map_err(|error| could_not(format!("the node's answer is cut or not valid: {error}")))?;
     let found: Vec<&Value> = all.iter().filter(|client| matches(client, options)).collect();
     let text = if options.json { json(&found) } else { table(&found) };
-    out.write_all(&for_terminal(text.as_bytes(), std::io::stdout().is_terminal()))
-        .and_then(|()| out.flush())
-        .map_err(|error| could_not(format!("standard output: {error}")))?;
+    write(out, &for_terminal(text.as_bytes(), std::io::stdout().is_terminal()))?;
     match &options.id {
         Some(id) if found.is_empty() => Err(could_not(format!("the node knows no client {}", quoted(id)))),
         _ => Ok(()),

@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::key::NewKey;
-use crate::cli::Failure;
+use crate::cli::{Failure, write};
 use crate::config::{Config, Endpoint, Keys, Severity, key_digits, private_key_file, quoted};
 
 /// The first ports of a machine. Each further node on the same machine has the next ones.
@@ -53,8 +53,7 @@ pub(in crate::cli) fn run(boards: &[String], folder: &Path, out: &mut dyn Write)
         pair.write(file).map_err(|error| cannot_write(file, error))?;
     }
     write_new(&config, &text, 0o644).map_err(|error| cannot_write(&config, error))?;
-    out.write_all(next_steps(&boards, &config, &key).as_bytes())
-        .map_err(|error| could_not(format!("standard output: {error}")))
+    write(out, next_steps(&boards, &config, &key).as_bytes())
 }
 
 fn write_new(file: &Path, text: &str, mode: u32) -> io::Result<()> {
@@ -114,7 +113,10 @@ fn asked() -> Result<Vec<Board>, Failure> {
 fn herd_json(boards: &[Board], pairs: &[NewKey]) -> String {
     let mut nodes = String::new();
     for (index, (board, pair)) in boards.iter().zip(pairs).enumerate() {
-        let before = boards[..index].iter().filter(|other| other.links == board.links).count();
+        let is_here = |other: &&Board| {
+            other.links == board.links || (other.links.is_loopback() && board.links.is_loopback())
+        };
+        let before = boards[..index].iter().filter(is_here).count();
         let lead = if index == 0 { "{ \"nodes\": { " } else { ",\n             " };
         let _ = write!(nodes, "{lead}{:?}: {{ ", board.name);
         for (at, (member, port)) in PORTS.iter().enumerate() {
@@ -215,6 +217,7 @@ mod tests {
             ("A=10.0.0.1 B=10.0.0.2 C=10.0.0.3 D=10.0.0.4 E=10.0.0.1", 5, 7),
             ("A=hill.local B=smith.local C=10.0.0.3 D=Hill.local", 4, 6),
             ("A=localhost B=localhost", 2, 1),
+            ("A=127.0.0.1 B=localhost C=127.0.0.2", 3, 3),
         ] {
             let folder = TestDir::new();
             let mut out = Vec::new();

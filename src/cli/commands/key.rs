@@ -7,7 +7,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use crate::cli::Failure;
+use crate::cli::{Failure, write};
 use crate::config::{KEY_BYTES, Keys, key_digits, private_key_file, read_private_key};
 use crate::proto::noise::key_pair::{KeyPair, PublicKey};
 
@@ -30,7 +30,7 @@ pub(in crate::cli) fn run(node: &str, folder: &Path, out: &mut dyn Write) -> Res
         file.display(),
         *key_digits(&public.0)
     );
-    out.write_all(text.as_bytes()).map_err(|error| could_not(format!("standard output: {error}")))
+    write(out, text.as_bytes())
 }
 
 /// A key pair that no file has yet.

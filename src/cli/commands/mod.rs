@@ -10,6 +10,7 @@ pub(super) mod key;
 pub(super) mod nodes;
 #[cfg(feature = "up")]
 mod output;
+#[cfg(feature = "import")]
 pub(super) mod places;
 pub(super) mod send;
 pub(super) mod serve;

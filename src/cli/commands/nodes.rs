@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::status;
 use super::terminal::for_terminal;
-use crate::cli::Failure;
 use crate::cli::flags::parse::NodesOptions;
+use crate::cli::{Failure, write};
 use crate::config::{did_you_mean, quoted};
 use crate::server::control::Request;
 use crate::server::status::Span;
@@ -24,9 +24,7 @@ pub(in crate::cli) fn run(options: &NodesOptions, out: &mut dyn Write) -> Result
         .map_err(|error| could_not(format!("the node's answer is cut or not valid: {error}")))?;
     choose(&mut herd, &options.names).map_err(could_not)?;
     let text = if options.json { format!("{herd}\n") } else { table(&herd) };
-    out.write_all(&for_terminal(text.as_bytes(), std::io::stdout().is_terminal()))
-        .and_then(|()| out.flush())
-        .map_err(|error| could_not(format!("standard output: {error}")))
+    write(out, &for_terminal(text.as_bytes(), std::io::stdout().is_terminal()))
 }
 
 /// Removes the nodes that are not in `names`, unless that is empty.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::terminal::for_terminal;
-use crate::cli::Failure;
+use crate::cli::{Failure, write};
 use crate::config::{did_you_mean, quoted};
 use crate::server::control::{self, Request};
 
@@ -20,13 +20,7 @@ const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Prints the status of the node of this name, or of all nodes that run on this machine.
 pub(in crate::cli) fn run(name: Option<&str>, request: Request, out: &mut dyn Write) -> Result<(), Failure> {
     let answers = answer(name, request)?;
-    out.write_all(&for_terminal(answers.as_bytes(), io::stdout().is_terminal()))
-        .and_then(|()| out.flush())
-        .map_err(|error| match error.kind() {
-        // The reader closed the pipe.
-        ErrorKind::BrokenPipe => Failure::Reported,
-        _ => Failure::CouldNotRun(format!("status: standard output: {error}")),
-    })?;
+    write(out, &for_terminal(answers.as_bytes(), io::stdout().is_terminal()))?;
     // The exit status is for scripts; the output has the reasons.
     if !request.is_of_herd() || Request::says_in_sync(&answers) { Ok(()) } else { Err(Failure::Reported) }
 }

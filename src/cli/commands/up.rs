@@ -174,8 +174,8 @@ fn next_steps(config: &Config, program: &str, flag: &str) -> String {
     let (Some(first), Some(last)) = (names.first(), names.last()) else { return String::new() };
     let address = config.client_address_on_board(first);
     let address = address.map(|address| format!("{} {}", address.ip(), address.port()));
-    let page = config.http_address(first).filter(|_| cfg!(feature = "page"));
-    let page = page.map(|page| format!("See the herd at http://{page}/\n")).unwrap_or_default();
+    let page = config.page(first).filter(|_| cfg!(feature = "page"));
+    let page = page.map(|page| format!("See the herd at {page}\n")).unwrap_or_default();
     let (herd, nodes) =
         if names.len() == 1 { ("", "1 node is") } else { ("all ", &*format!("{} nodes are", names.len())) };
     format!(

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use crate::places::Query;
 use crate::places::import::Import;
 use crate::server::control::Request;
 use crate::server::logging::LogFormat;
@@ -50,10 +51,7 @@ pub(in crate::cli) enum Command {
     },
     Token(TokenOptions),
     PlacesNear {
-        lat_deg: f64,
-        lon_deg: f64,
-        radius_km: f64,
-        items: usize,
+        query: Query,
         file: Option<PathBuf>,
     },
     PlacesImport(Import),

@@ -26,7 +26,7 @@ fn page() -> String {
 const FOOT: &str = r#".SH SIGNALS
 .TP
 .BR SIGTERM ", " SIGINT
-The node stops within a second, with status 0.
+The node stops within a second, with snapshots within about three, and with status 0.
 .TP
 .B SIGHUP
 The node reloads its configuration; links that are in both configurations stay up. A node on a terminal stops instead.

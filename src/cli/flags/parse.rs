@@ -19,13 +19,13 @@ use super::help::{self, Detail, spelled};
 use super::table::{COMMANDS, LOG_LEVELS};
 use crate::config::{did_you_mean, is_node_name, quoted};
 use crate::places::import::{Columns, Format, Import, kind_of_word};
+use crate::places::{MAX_ITEMS, Query};
 use crate::proto::decimal::decimal;
 use crate::server::control::Request;
 use crate::server::logging::LogFormat;
 
 /// The limits of WHATSAT (PROTOCOL); `places near` has the same.
 const RADIUS_KM_MAX: i32 = 50;
-const ITEMS_MAX: usize = 20;
 
 /// The default of `--timeout`: more than the 8 s that a node gives a query for places.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
@@ -304,19 +304,21 @@ impl Given {
 
     fn near(&self) -> Result<Command, UsageError> {
         let items = match self.operands.get(3).map(|typed| typed.to_string_lossy()) {
-            None => ITEMS_MAX,
+            None => MAX_ITEMS,
             Some(typed) => {
-                typed.parse().ok().filter(|items| (1..=ITEMS_MAX).contains(items)).ok_or_else(|| {
-                    let remedy = format!("a whole number from 1 to {ITEMS_MAX}");
+                typed.parse().ok().filter(|items| (1..=MAX_ITEMS).contains(items)).ok_or_else(|| {
+                    let remedy = format!("a whole number from 1 to {MAX_ITEMS}");
                     self.wrong(format!("{} is not a valid N", quoted(&typed)), &remedy)
                 })?
             }
         };
         Ok(Command::PlacesNear {
-            lat_deg: self.number(0, "LAT", -90, 90)?,
-            lon_deg: self.number(1, "LON", -180, 180)?,
-            radius_km: self.number(2, "KM", 0, RADIUS_KM_MAX)?,
-            items,
+            query: Query {
+                latitude_deg: self.number(0, "LAT", -90, 90)?,
+                longitude_deg: self.number(1, "LON", -180, 180)?,
+                radius_m: self.number(2, "KM", 0, RADIUS_KM_MAX)? * 1_000.0,
+                items,
+            },
             file: self.path("file"),
         })
     }

@@ -113,15 +113,15 @@ fn each_question_is_understood() {
         ("check m --node A", Command::Check { config: path("m"), node: Some("A".into()) }),
         (
             "places near -34.5 -.5 50",
-            Command::PlacesNear { lat_deg: -34.5, lon_deg: -0.5, radius_km: 50.0, items: 20, file: None },
+            Command::PlacesNear {
+                query: Query { latitude_deg: -34.5, longitude_deg: -0.5, radius_m: 50_000.0, items: 20 },
+                file: None,
+            },
         ),
         (
             "places near 1 -118.445127 0.5 --file p 7",
             Command::PlacesNear {
-                lat_deg: 1.0,
-                lon_deg: -118.445_127,
-                radius_km: 0.5,
-                items: 7,
+                query: Query { latitude_deg: 1.0, longitude_deg: -118.445_127, radius_m: 500.0, items: 7 },
                 file: path("p"),
             },
         ),

@@ -129,24 +129,38 @@ pub(super) enum Shape {
 
 /// The smallest rectangle around some positions, in millionths of a degree.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Bounds(Option<[i32; 4]>);
+pub(super) struct Bounds(Option<[i32; 6]>);
+
+/// A whole turn, in millionths of a degree.
+const TURN_UDEG: i32 = 360_000_000;
 
 impl Bounds {
     pub(super) fn add(&mut self, latitude_udeg: i32, longitude_udeg: i32) {
-        let [south, west, north, east] =
-            self.0.unwrap_or([latitude_udeg, longitude_udeg, latitude_udeg, longitude_udeg]);
+        // The longitude as it is, and counted from 0 to the east, for what lies across the date line.
+        let eastward = if longitude_udeg < 0 { longitude_udeg + TURN_UDEG } else { longitude_udeg };
+        let [lat, lon, far] = [latitude_udeg, longitude_udeg, eastward];
+        let [south, north, west, east, near, beyond] = self.0.unwrap_or([lat, lat, lon, lon, far, far]);
         self.0 = Some([
-            south.min(latitude_udeg),
-            west.min(longitude_udeg),
-            north.max(latitude_udeg),
-            east.max(longitude_udeg),
+            south.min(lat),
+            north.max(lat),
+            west.min(lon),
+            east.max(lon),
+            near.min(far),
+            beyond.max(far),
         ]);
     }
 
-    /// Latitude and longitude of its middle.
+    /// Latitude and longitude of its middle. Of the two ways around the earth it takes the shorter one.
     pub(super) fn centre(&self) -> Option<(i32, i32)> {
-        // No overflow: a sum is at most 360 million.
-        self.0.map(|[south, west, north, east]| ((south + north) / 2, (west + east) / 2))
+        // No overflow: a sum is at most 720 million.
+        self.0.map(|[south, north, west, east, near, beyond]| {
+            let longitude = match (near + beyond) / 2 {
+                _ if east - west <= beyond - near => (west + east) / 2,
+                middle if middle > TURN_UDEG / 2 => middle - TURN_UDEG,
+                middle => middle,
+            };
+            ((south + north) / 2, longitude)
+        })
     }
 }
 
@@ -309,6 +323,16 @@ mod tests {
         for (latitude, longitude) in [(90_000_000, -180_000_000), (-10, 180_000_000), (5, 0)] {
             bounds.add(latitude, longitude);
         }
-        assert_eq!(bounds.centre(), Some((44_999_995, 0)));
+        assert_eq!(bounds.centre(), Some((44_999_995, 90_000_000)));
+        for (longitudes, middle) in [
+            ([179_900_000, 180_000_000, -180_000_000, -179_900_000], 180_000_000),
+            ([177_000_000, 178_000_000, -179_000_000, -178_000_000], 179_500_000),
+            ([-10, 20, -4, 4], 5),
+            ([-180_000_000, -90_000_000, 0, 0], -90_000_000),
+        ] {
+            let mut bounds = Bounds::default();
+            longitudes.into_iter().for_each(|longitude| bounds.add(0, longitude));
+            assert_eq!(bounds.centre(), Some((0, middle)), "{longitudes:?}");
+        }
     }
 }
