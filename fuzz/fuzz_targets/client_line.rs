@@ -1,12 +1,4 @@
-//! `herd_fuzz::client_line` as a target of cargo-fuzz. A build without cargo-fuzz runs it on the files that the arguments
-//! name.
+//! `herd_fuzz::client_line` for cargo-fuzz: see `herd_fuzz::target`.
 
 #![cfg_attr(fuzzing, no_main)]
-
-#[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| herd_fuzz::client_line(data));
-
-#[cfg(not(fuzzing))]
-fn main() {
-    herd_fuzz::replay(herd_fuzz::client_line);
-}
+herd_fuzz::target!(client_line);

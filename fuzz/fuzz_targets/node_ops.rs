@@ -1,12 +1,4 @@
-//! `herd_fuzz::node_ops` as a target of cargo-fuzz. A build without cargo-fuzz runs it on the files that the arguments
-//! name.
+//! `herd_fuzz::node_ops` for cargo-fuzz: see `herd_fuzz::target`.
 
 #![cfg_attr(fuzzing, no_main)]
-
-#[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| herd_fuzz::node_ops(data));
-
-#[cfg(not(fuzzing))]
-fn main() {
-    herd_fuzz::replay(herd_fuzz::node_ops);
-}
+herd_fuzz::target!(node_ops);

@@ -45,6 +45,20 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("secret_link", secret_link),
 ];
 
+/// The program of a target for cargo-fuzz. A build without cargo-fuzz runs it on the files that the arguments name.
+#[macro_export]
+macro_rules! target {
+    ($name:ident) => {
+        #[cfg(fuzzing)]
+        libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::$name(data));
+
+        #[cfg(not(fuzzing))]
+        fn main() {
+            $crate::replay($crate::$name);
+        }
+    };
+}
+
 /// Removes the one file that targets write.
 pub fn clean_up() {
     scratch::remove();

@@ -245,7 +245,7 @@ impl Bridge {
         if is_online {
             json.number("since", Some(self.started_s));
             for (what, name) in ALL {
-                json.number(name, Some(self.counters.get(what)));
+                json.number(name, Some(self.counters.get(*what)));
             }
         }
         json.finish().trim_end().to_owned()

@@ -58,9 +58,6 @@ const _: () = assert!(CLIENT_LINE_BYTES_MAX >= 4 * AT_LINE_BYTES_MAX);
 pub const ANSWER_BYTES_MAX: usize = 2 + CLIENT_LINE_BYTES_MAX + 1;
 const _: () = assert!(ANSWER_BYTES_MAX > AT_LINE_BYTES_MAX);
 
-/// Shortest IAMAT with its newline (`IAMAT a +1+1 1`), in bytes. It has the largest answer for its size.
-pub const IAMAT_BYTES_MIN: usize = 15;
-
 /// Largest time a client may be ahead of a trusted clock, in nanoseconds: one day (PROTOCOL, IAMAT).
 pub const AHEAD_NS_MAX: i64 = 86_400 * 1_000_000_000;
 

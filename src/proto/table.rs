@@ -58,11 +58,8 @@ struct Entry {
 }
 
 /// Bytes of an entry with its key in the map: two bytes of hash, the key, the entry, padding.
-pub const ENTRY_BYTES: usize = size_of::<(u16, Key, Entry)>();
+const ENTRY_BYTES: usize = size_of::<(u16, Key, Entry)>();
 const _: () = assert!(ENTRY_BYTES <= 146, "an entry has grown: look at the layout of Sighting");
-/// Bytes of a slot outside the map's entry: two positions in the hash index, a rank and two numbers in the
-/// heap, 16 pending bits.
-pub const SLOT_BYTES: usize = 2 * 4 + 8 + 2 + 2 + 2;
 
 /// The result of offering an update to the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,9 +14,19 @@ const CAPACITY_MAX: usize = SLOTS / 2;
 /// Largest number of clients: more than a table holds.
 pub(super) const CLIENTS_MAX: usize = 2 * CAPACITY_MAX;
 
-/// A fault. A seed enables any number of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+macro_rules! faults {
+    ($($(#[$doc:meta])* $fault:ident,)*) => {
+        /// A fault. A seed enables any number of them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Fault {
+            $($(#[$doc])* $fault,)*
+        }
+
+        pub(super) const FAULTS: &[Fault] = &[$(Fault::$fault),*];
+    };
+}
+
+faults! {
     /// Latency of up to 3 s in each direction.
     SlowLinks,
     /// Bandwidth down to one line per second.
@@ -74,37 +84,6 @@ pub(super) enum Fault {
     /// Boards write snapshots and restore them, some of them old.
     Snapshots,
 }
-
-pub(super) const FAULTS: [Fault; 28] = [
-    Fault::SlowLinks,
-    Fault::ThinLinks,
-    Fault::Splits,
-    Fault::Cuts,
-    Fault::Stalls,
-    Fault::Partitions,
-    Fault::Flapping,
-    Fault::Crashes,
-    Fault::PowerCuts,
-    Fault::Pauses,
-    Fault::WallSteps,
-    Fault::WallSkew,
-    Fault::UntrustedClocks,
-    Fault::NoTrustedClocks,
-    Fault::FutureTimes,
-    Fault::EqualTimes,
-    Fault::WrongKeys,
-    Fault::KeyRotation,
-    Fault::Strangers,
-    Fault::Insiders,
-    Fault::DigestStorms,
-    Fault::Clones,
-    Fault::TightQuotas,
-    Fault::Middleman,
-    Fault::FullTables,
-    Fault::UnlikeCapacities,
-    Fault::ShortAges,
-    Fault::Snapshots,
-];
 
 /// The topology of the herd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,6 @@ mod links;
 mod phones;
 #[cfg(feature = "tls")]
 mod phones_tls;
-mod places_cut;
 mod places_import;
 mod places_limits;
 mod places_node;

@@ -133,13 +133,13 @@ fn exchanges() {
 #[test]
 fn table_of_limits() {
     let text = document("docs/OPERATIONS.md");
-    for limit in LIMITS {
-        let row = format!("| {} | {} |", limit.what, limit.limit);
+    for (what, limit, when_full) in LIMITS {
+        let row = format!("| {what} | {limit} |");
         let line = text
             .lines()
             .find(|line| line.starts_with(&row))
             .unwrap_or_else(|| panic!("OPERATIONS lacks: {row}"));
-        assert!(line.contains(limit.when_full), "{line}\n does not say: {}", limit.when_full);
+        assert!(line.contains(when_full), "{line}\n does not say: {when_full}");
     }
 }
 

@@ -13,6 +13,23 @@ pub(in crate::cli) struct Flag {
     pub(in crate::cli) long: &'static str,
 }
 
+/// A flag with a value of this name.
+pub(super) const fn flag(name: &'static str, value: &'static str, short: &'static str) -> Flag {
+    Flag { name, value: Some(value), is_required: false, short, long: "" }
+}
+
+/// A flag without a value.
+pub(super) const fn switch(name: &'static str, short: &'static str) -> Flag {
+    Flag { name, value: None, is_required: false, short, long: "" }
+}
+
+impl Flag {
+    /// The same flag, with a text that `--help` adds.
+    pub(super) const fn explained(self, long: &'static str) -> Flag {
+        Flag { long, ..self }
+    }
+}
+
 /// A command: one word, or two where the first names a group.
 pub(in crate::cli) struct Entry {
     pub(in crate::cli) words: &'static [&'static str],
@@ -30,6 +47,18 @@ pub(in crate::cli) struct Entry {
     /// Why this build lacks the command, and what to do; empty if it has it.
     pub(in crate::cli) refusal: &'static str,
 }
+
+/// The members that most commands share.
+pub(super) const ENTRY: Entry = Entry {
+    words: &[],
+    operands: "",
+    operand_counts: (0, 0),
+    short: "",
+    long: &[],
+    flags: &[],
+    examples: &[],
+    refusal: "",
+};
 
 /// Whether this build runs a whole herd. Tests know all commands.
 pub(super) const HAS_UP: bool = cfg!(any(test, feature = "up"));

@@ -2,7 +2,7 @@
 //!
 //! It is plain data. To add a flag, add it here and read it in `parse.rs`; help and errors follow.
 
-use super::entry::{Entry, Flag, HAS_IMPORT, HAS_TOOLS, HAS_UP, only_if};
+use super::entry::{ENTRY, Entry, Flag, HAS_IMPORT, HAS_TOOLS, HAS_UP, flag, only_if, switch};
 
 /// What the program is, for `herd --help`.
 pub(in crate::cli) const ABOUT: &str = "an application server herd for small boards: nodes flood client positions to each \
@@ -43,24 +43,18 @@ const LOG_FORMAT: Flag = Flag {
            priority instead of the time. Format json writes one object per line, with time, level, node and message, and about a client also client and id.",
 };
 
-const NODE: Flag = Flag {
-    name: "node",
-    value: Some("NAME"),
-    is_required: false,
-    short: "ask this node; default: any node of this machine",
-    long: "",
-};
-
-const fn json(short: &'static str) -> Flag {
-    Flag { name: "json", value: None, is_required: false, short, long: "" }
-}
+const NODE: Flag = flag("node", "NAME", "ask this node; default: any node of this machine");
 
 const NO_LISTS: &str =
     "this build cannot list clients or nodes (build herd with the feature \"tools\", or use: herd status)";
 
+const fn json(short: &'static str) -> Flag {
+    switch("json", short)
+}
+
 /// A required file.
 const fn input(name: &'static str, short: &'static str) -> Flag {
-    Flag { name, value: Some("FILE"), is_required: true, short, long: "" }
+    Flag { is_required: true, ..flag(name, "FILE", short) }
 }
 
 /// The commands, in the order of help.
@@ -81,17 +75,11 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
             ],
             flags: &[
                 CONFIG,
-                Flag {
-                    name: "log-dir",
-                    value: Some("DIR"),
-                    is_required: false,
-                    short: "write one log file per node, not to the terminal",
-                    long: "herd up creates the folder if needed and appends to DIR/NAME.log. It never removes old lines.",
-                },
+                flag("log-dir", "DIR", "write one log file per node, not to the terminal").explained("herd up creates the folder if needed and appends to DIR/NAME.log. It never removes old lines."),
                 LOG_LEVEL,
             ],
             examples: &["herd up", "herd up --config herd.json --log-dir logs --log-level debug"],
-            refusal: "",
+            ..ENTRY
         },
     ),
     Entry {
@@ -107,17 +95,11 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
             CONFIG,
             LOG_LEVEL,
             LOG_FORMAT,
-            Flag {
-                name: "supervised",
-                value: None,
-                is_required: false,
-                short: "read the herd's key from standard input; stop when it closes",
-                long: "herd up uses this flag. The first line holds the key as 64 hex digits, optionally followed by a \
-                       space and the previous key. The node stops at the end of its input.",
-            },
+            switch("supervised", "read the herd's key from standard input; stop when it closes").explained("herd up uses this flag. The first line holds the key as 64 hex digits, optionally followed by a \
+                       space and the previous key. The node stops at the end of its input."),
         ],
         examples: &["herd serve Hill", "herd serve pi-kitchen --config /etc/herd/herd.json"],
-        refusal: "",
+        ..ENTRY
     },
     only_if(
         HAS_TOOLS,
@@ -135,19 +117,13 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
              loopback addresses: the herd runs on this machine with herd up. Nodes look up a host name each time they dial, so \
              the address of a board may change.",
             ],
-            flags: &[Flag {
-                name: "out",
-                value: Some("FOLDER"),
-                is_required: false,
-                short: "the folder of the files; default: the current one",
-                long: "",
-            }],
+            flags: &[flag("out", "FOLDER", "the folder of the files; default: the current one")],
             examples: &[
                 "herd init Hill=192.168.1.11 Smith=192.168.1.12 --out ~/my-herd",
                 "herd init Hill=hill.local Smith=smith.local --out ~/my-herd",
                 "herd init Hill=127.0.0.1 Smith=127.0.0.1 --out trial",
             ],
-            refusal: "",
+            ..ENTRY
         },
     ),
     only_if(
@@ -167,15 +143,9 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
                 "To revoke a node, remove its public key or replace it, and reload the other nodes. To change the key of a node that \
              runs, list both keys, the new one first, until all nodes know it.",
             ],
-            flags: &[Flag {
-                name: "out",
-                value: Some("FOLDER"),
-                is_required: false,
-                short: "the folder of herd.json; default: the current one",
-                long: "",
-            }],
+            flags: &[flag("out", "FOLDER", "the folder of herd.json; default: the current one")],
             examples: &["herd key Hill", "sudo herd key Hill --out /etc/herd"],
-            refusal: "",
+            ..ENTRY
         },
     ),
     Entry {
@@ -192,28 +162,16 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
             "After --, every argument is a LINE, even if it begins with a dash.",
         ],
         flags: &[
-            Flag {
-                name: "to",
-                value: Some("NAME|HOST"),
-                is_required: false,
-                short: "the node: its name in the configuration, or a host or address",
-                long: "Default: 127.0.0.1:8001, or the first node in the file of --config. A host or address without a port has \
-                       port 8001: hill.local, 192.168.1.11, [fd00::5]:8002.",
-            },
-            Flag {
-                name: "timeout",
-                value: Some("SECONDS"),
-                is_required: false,
-                short: "how long to wait for an answer; default 10",
-                long: "Also how long to wait for the connection. A query for places takes a node at most 8 seconds by default.",
-            },
+            flag("to", "NAME|HOST", "the node: its name in the configuration, or a host or address").explained("Default: 127.0.0.1:8001, or the first node in the file of --config. A host or address without a port has \
+                       port 8001: hill.local, 192.168.1.11, [fd00::5]:8002."),
+            flag("timeout", "SECONDS", "how long to wait for an answer; default 10").explained("Also how long to wait for the connection. A query for places takes a node at most 8 seconds by default."),
             CONFIG,
         ],
         examples: &[
             "herd send \"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 $(date +%s)\"",
             "herd send --to Campbell \"WHATSAT kiwi.cs.ucla.edu 10 5\"",
         ],
-        refusal: "",
+        ..ENTRY
     },
     Entry {
         words: &["status"],
@@ -229,24 +187,12 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
              after 10 s at most.",
         ],
         flags: &[
-            Flag {
-                name: "all",
-                value: None,
-                is_required: false,
-                short: "is the whole herd in sync? Also sets the exit status",
-                long: "",
-            },
-            Flag {
-                name: "verbose",
-                value: None,
-                is_required: false,
-                short: "show all counters, routine ones and zeros included; -v for short",
-                long: "",
-            },
+            switch("all", "is the whole herd in sync? Also sets the exit status"),
+            switch("verbose", "show all counters, routine ones and zeros included; -v for short"),
             json("print one JSON object per node, one per line; it has all counters"),
         ],
         examples: &["herd status", "herd status -v Hill", "herd status --all", "sudo herd status kitchen"],
-        refusal: "",
+        ..ENTRY
     },
     only_if(
         HAS_TOOLS,
@@ -264,7 +210,7 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
             ],
             flags: &[NODE, json("print one JSON object")],
             examples: &["herd nodes", "herd nodes Hill Smith --json"],
-            refusal: "",
+            ..ENTRY
         },
     ),
     only_if(
@@ -280,13 +226,7 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
              made, and the node that received it. Exit status 1: the node does not know this ID.",
             ],
             flags: &[
-                Flag {
-                    name: "near",
-                    value: Some("LAT,LON,KM"),
-                    is_required: false,
-                    short: "only clients within this circle",
-                    long: "",
-                },
+                flag("near", "LAT,LON,KM", "only clients within this circle"),
                 NODE,
                 json("print a JSON array, as the page's /clients"),
             ],
@@ -295,7 +235,7 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
                 "herd clients ann.phone",
                 "herd clients --near 34.07,-118.45,10 --json",
             ],
-            refusal: "",
+            ..ENTRY
         },
     ),
     Entry {
@@ -310,16 +250,10 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
         ],
         flags: &[
             CONFIG,
-            Flag {
-                name: "node",
-                value: Some("NAME"),
-                is_required: false,
-                short: "the node that is to run here: check that this machine has its addresses and finds its names",
-                long: "",
-            },
+            flag("node", "NAME", "the node that is to run here: check that this machine has its addresses and finds its names"),
         ],
         examples: &["herd check herd.json", "herd check /etc/herd/herd.json --node Hill"],
-        refusal: "",
+        ..ENTRY
     },
     Entry {
         words: &["token"],
@@ -337,33 +271,15 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
         ],
         flags: &[
             CONFIG,
-            Flag {
-                name: "phone",
-                value: Some("NAME"),
-                is_required: false,
-                short: "the token of this name's phones",
-                long: "",
-            },
-            Flag {
-                name: "url",
-                value: Some("URL"),
-                is_required: false,
-                short: "where phones reach the listener phones of a node: https://hill.example:5055",
-                long: "",
-            },
-            Flag {
-                name: "qr",
-                value: Some("APP"),
-                is_required: false,
-                short: "also a QR code for this app: owntracks, traccar, overland, osmand or gpslogger",
-                long: "",
-            },
+            flag("phone", "NAME", "the token of this name's phones"),
+            flag("url", "URL", "where phones reach the listener phones of a node: https://hill.example:5055"),
+            flag("qr", "APP", "also a QR code for this app: owntracks, traccar, overland, osmand or gpslogger"),
         ],
         examples: &[
             "sudo herd token --config /etc/herd/herd.json",
             "herd token --phone ann --url http://192.168.1.11:5055 --qr owntracks",
         ],
-        refusal: "",
+        ..ENTRY
     },
     Entry {
         words: &["places", "near"],
@@ -374,15 +290,9 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
             "LAT and LON are decimal degrees. KM is the radius in kilometres, at most 50. N is the number of places, at most \
              20; default 20. The output equals the answer to WHATSAT.",
         ],
-        flags: &[Flag {
-            name: "file",
-            value: Some("FILE"),
-            is_required: false,
-            short: "the places file; default: the file that a node finds",
-            long: "A node looks in the program's folder, in data/ of its build tree, in ./data/ and in /usr/share/herd.",
-        }],
+        flags: &[flag("file", "FILE", "the places file; default: the file that a node finds").explained("A node looks in the program's folder, in data/ of its build tree, in ./data/ and in /usr/share/herd.")],
         examples: &["herd places near 34.068930 -118.445127 10 5"],
-        refusal: "",
+        ..ENTRY
     },
     only_if(
         HAS_IMPORT,
@@ -411,69 +321,21 @@ pub(in crate::cli) const COMMANDS: &[Entry] = &[
             ],
             flags: &[
                 input("out", "the places file to write; it may be the base"),
-                Flag {
-                    name: "base",
-                    value: Some("FILE"),
-                    is_required: false,
-                    short: "a places file whose places are added first",
-                    long: "Without it, the new file holds only the imported places.",
-                },
-                Flag {
-                    name: "format",
-                    value: Some("FORMAT"),
-                    is_required: false,
-                    short: "the format of each FILE: geonames, csv, geojson or pbf; default: by its extension",
-                    long: "",
-                },
-                Flag {
-                    name: "columns",
-                    value: Some("ROLE=COLUMN,..."),
-                    is_required: false,
-                    short: "the names of the CSV columns",
-                    long: "The roles are name, lat, lon, type, vicinity and id. Default: columns with these names, or with common \
-                       synonyms such as title, latitude, lng, category and address.",
-                },
-                Flag {
-                    name: "separator",
-                    value: Some("CHAR"),
-                    is_required: false,
-                    short: "the character between the fields of CSV, or comma, semicolon or tab",
-                    long: "Default: the one of , ; tab and | that gives the header the most known columns.",
-                },
-                Flag {
-                    name: "type",
-                    value: Some("TYPE"),
-                    is_required: false,
-                    short: "the type of places without one; default point_of_interest",
-                    long: "",
-                },
-                Flag {
-                    name: "admin1",
-                    value: Some("FILE"),
-                    is_required: false,
-                    short: "GeoNames' admin1CodesASCII.txt, for the vicinity of its places",
-                    long: "",
-                },
-                Flag {
-                    name: "admin2",
-                    value: Some("FILE"),
-                    is_required: false,
-                    short: "GeoNames' admin2Codes.txt, for the vicinity of its places",
-                    long: "",
-                },
-                Flag {
-                    name: "skip-bad",
-                    value: None,
-                    is_required: false,
-                    short: "skip bad rows and report their number",
-                    long: "The import reports each of the first 20.",
-                },
+                flag("base", "FILE", "a places file whose places are added first").explained("Without it, the new file holds only the imported places."),
+                flag("format", "FORMAT", "the format of each FILE: geonames, csv, geojson or pbf; default: by its extension"),
+                flag("columns", "ROLE=COLUMN,...", "the names of the CSV columns").explained("The roles are name, lat, lon, type, vicinity and id. Default: columns with these names, or with common \
+                       synonyms such as title, latitude, lng, category and address."),
+                flag("separator", "CHAR", "the character between the fields of CSV, or comma, semicolon or tab").explained("Default: the one of , ; tab and | that gives the header the most known columns."),
+                flag("type", "TYPE", "the type of places without one; default point_of_interest"),
+                flag("admin1", "FILE", "GeoNames' admin1CodesASCII.txt, for the vicinity of its places"),
+                flag("admin2", "FILE", "GeoNames' admin2Codes.txt, for the vicinity of its places"),
+                switch("skip-bad", "skip bad rows and report their number").explained("The import reports each of the first 20."),
             ],
             examples: &[
                 "herd places import --base data/places.dat --out own.dat cafes.csv",
                 "herd places import --out own.dat --admin1 admin1CodesASCII.txt US.txt",
             ],
-            refusal: "",
+            ..ENTRY
         },
     ),
 ];

@@ -2,61 +2,28 @@
 //!
 //! This module does not know files. The numbers are part of the [`format`](mod@super::format), so add new kinds at the end.
 
-/// The kind of a place. The file holds its number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-#[allow(missing_docs, reason = "each is the Google type of its name")]
-pub enum Kind {
-    /// A city, town or village.
-    Locality = 0,
-    /// An airport, landing strip, seaplane base or heliport. The committed data does not distinguish them.
-    Airport,
-    /// A place of none of the other kinds.
-    PointOfInterest,
-    NaturalFeature,
-    Park,
-    Restaurant,
-    Cafe,
-    Bar,
-    Lodging,
-    Store,
-    Supermarket,
-    Pharmacy,
-    Hospital,
-    Doctor,
-    School,
-    University,
-    Library,
-    Museum,
-    PlaceOfWorship,
-    Bank,
-    Atm,
-    PostOffice,
-    Police,
-    FireStation,
-    GasStation,
-    Parking,
-    BusStation,
-    TrainStation,
-    TouristAttraction,
-    Stadium,
-    Cemetery,
-    LocalGovernmentOffice,
-    Campground,
-    MovieTheater,
-}
-
-/// All kinds by number, with Google's word and the `types` of a result.
+/// The kinds by number, each with Google's word and the further `types` of a result.
 macro_rules! kinds {
-    ($($kind:ident $word:literal $($more:literal)*;)*) => {
+    ($($(#[$doc:meta])* $kind:ident $word:literal $($more:literal)*;)*) => {
+        /// The kind of a place. The file holds its number.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        #[allow(missing_docs, reason = "each is the Google type of its name")]
+        pub enum Kind {
+            $($(#[$doc])* $kind),*
+        }
+
         const KINDS: &[(Kind, &str, &str)] =
             &[$((Kind::$kind, $word, concat!("[ \"", $word, "\"", $(", \"", $more, "\"",)* " ]"))),*];
     };
 }
 
 kinds! {
+    /// A city, town or village.
     Locality "locality" "political";
+    /// An airport, landing strip, seaplane base or heliport. The committed data does not distinguish them.
     Airport "airport" "point_of_interest" "establishment";
+    /// A place of none of the other kinds.
     PointOfInterest "point_of_interest" "establishment";
     NaturalFeature "natural_feature" "establishment";
     Park "park" "point_of_interest" "establishment";

@@ -10,96 +10,48 @@ use crate::places::file::encode::Place;
 use crate::places::file::format::Kind;
 use crate::places::json::{members, string};
 
-/// The kind for each key and value. The first key with a listed value wins. A key whose last entry is `*` accepts all
-/// values.
-const KINDS: &[(&str, &[(&str, Kind)])] = &[
-    (
-        "amenity",
-        &[
-            ("restaurant", Kind::Restaurant),
-            ("fast_food", Kind::Restaurant),
-            ("food_court", Kind::Restaurant),
-            ("cafe", Kind::Cafe),
-            ("ice_cream", Kind::Cafe),
-            ("bar", Kind::Bar),
-            ("pub", Kind::Bar),
-            ("biergarten", Kind::Bar),
-            ("pharmacy", Kind::Pharmacy),
-            ("hospital", Kind::Hospital),
-            ("clinic", Kind::Doctor),
-            ("doctors", Kind::Doctor),
-            ("dentist", Kind::Doctor),
-            ("school", Kind::School),
-            ("kindergarten", Kind::School),
-            ("university", Kind::University),
-            ("college", Kind::University),
-            ("library", Kind::Library),
-            ("place_of_worship", Kind::PlaceOfWorship),
-            ("bank", Kind::Bank),
-            ("atm", Kind::Atm),
-            ("post_office", Kind::PostOffice),
-            ("police", Kind::Police),
-            ("fire_station", Kind::FireStation),
-            ("fuel", Kind::GasStation),
-            ("parking", Kind::Parking),
-            ("bus_station", Kind::BusStation),
-            ("townhall", Kind::LocalGovernmentOffice),
-            ("courthouse", Kind::LocalGovernmentOffice),
-            ("cinema", Kind::MovieTheater),
-            ("grave_yard", Kind::Cemetery),
-            ("marketplace", Kind::Store),
-        ],
-    ),
-    ("shop", &[("supermarket", Kind::Supermarket), ("*", Kind::Store)]),
-    (
-        "tourism",
-        &[
-            ("hotel", Kind::Lodging),
-            ("motel", Kind::Lodging),
-            ("hostel", Kind::Lodging),
-            ("guest_house", Kind::Lodging),
-            ("apartment", Kind::Lodging),
-            ("chalet", Kind::Lodging),
-            ("alpine_hut", Kind::Lodging),
-            ("museum", Kind::Museum),
-            ("gallery", Kind::Museum),
-            ("camp_site", Kind::Campground),
-            ("caravan_site", Kind::Campground),
-            ("attraction", Kind::TouristAttraction),
-            ("viewpoint", Kind::TouristAttraction),
-            ("theme_park", Kind::TouristAttraction),
-            ("zoo", Kind::TouristAttraction),
-            ("artwork", Kind::TouristAttraction),
-        ],
-    ),
-    (
-        "leisure",
-        &[
-            ("park", Kind::Park),
-            ("garden", Kind::Park),
-            ("nature_reserve", Kind::Park),
-            ("playground", Kind::Park),
-            ("stadium", Kind::Stadium),
-        ],
-    ),
-    ("railway", &[("station", Kind::TrainStation), ("halt", Kind::TrainStation)]),
-    ("highway", &[("bus_stop", Kind::BusStation)]),
-    ("aeroway", &[("aerodrome", Kind::Airport), ("heliport", Kind::Airport), ("helipad", Kind::Airport)]),
-    ("office", &[("government", Kind::LocalGovernmentOffice)]),
-    ("historic", &[("*", Kind::TouristAttraction)]),
-    ("landuse", &[("cemetery", Kind::Cemetery)]),
-    ("natural", &[("*", Kind::NaturalFeature)]),
-    ("waterway", &[("*", Kind::NaturalFeature)]),
-    (
-        "place",
-        &[
-            ("island", Kind::NaturalFeature),
-            ("islet", Kind::NaturalFeature),
-            ("ocean", Kind::NaturalFeature),
-            ("sea", Kind::NaturalFeature),
-            ("*", Kind::Locality),
-        ],
-    ),
+/// The kind for each key and values. The first key with a listed value wins. `*` stands for all values.
+const KINDS: &[(&str, &str, Kind)] = &[
+    ("amenity", "restaurant fast_food food_court", Kind::Restaurant),
+    ("amenity", "cafe ice_cream", Kind::Cafe),
+    ("amenity", "bar pub biergarten", Kind::Bar),
+    ("amenity", "pharmacy", Kind::Pharmacy),
+    ("amenity", "hospital", Kind::Hospital),
+    ("amenity", "clinic doctors dentist", Kind::Doctor),
+    ("amenity", "school kindergarten", Kind::School),
+    ("amenity", "university college", Kind::University),
+    ("amenity", "library", Kind::Library),
+    ("amenity", "place_of_worship", Kind::PlaceOfWorship),
+    ("amenity", "bank", Kind::Bank),
+    ("amenity", "atm", Kind::Atm),
+    ("amenity", "post_office", Kind::PostOffice),
+    ("amenity", "police", Kind::Police),
+    ("amenity", "fire_station", Kind::FireStation),
+    ("amenity", "fuel", Kind::GasStation),
+    ("amenity", "parking", Kind::Parking),
+    ("amenity", "bus_station", Kind::BusStation),
+    ("amenity", "townhall courthouse", Kind::LocalGovernmentOffice),
+    ("amenity", "cinema", Kind::MovieTheater),
+    ("amenity", "grave_yard", Kind::Cemetery),
+    ("amenity", "marketplace", Kind::Store),
+    ("shop", "supermarket", Kind::Supermarket),
+    ("shop", "*", Kind::Store),
+    ("tourism", "hotel motel hostel guest_house apartment chalet alpine_hut", Kind::Lodging),
+    ("tourism", "museum gallery", Kind::Museum),
+    ("tourism", "camp_site caravan_site", Kind::Campground),
+    ("tourism", "attraction viewpoint theme_park zoo artwork", Kind::TouristAttraction),
+    ("leisure", "park garden nature_reserve playground", Kind::Park),
+    ("leisure", "stadium", Kind::Stadium),
+    ("railway", "station halt", Kind::TrainStation),
+    ("highway", "bus_stop", Kind::BusStation),
+    ("aeroway", "aerodrome heliport helipad", Kind::Airport),
+    ("office", "government", Kind::LocalGovernmentOffice),
+    ("historic", "*", Kind::TouristAttraction),
+    ("landuse", "cemetery", Kind::Cemetery),
+    ("natural", "*", Kind::NaturalFeature),
+    ("waterway", "*", Kind::NaturalFeature),
+    ("place", "island islet ocean sea", Kind::NaturalFeature),
+    ("place", "*", Kind::Locality),
 ];
 
 /// Keys of a place's name, the best first.
@@ -116,7 +68,7 @@ const DIVISIONS: [&str; 7] = ["continent", "country", "state", "region", "provin
 /// The key as a static text, if this module uses it.
 fn known(key: &str) -> Option<&'static str> {
     let keys = NAMES.iter().chain(&STREETS).chain([&NUMBER, &ID]).chain(&TOWNS);
-    keys.chain(KINDS.iter().map(|(key, _)| key)).find(|known| **known == key).copied()
+    keys.chain(KINDS.iter().map(|(key, ..)| key)).find(|known| **known == key).copied()
 }
 
 /// The shape of an element.
@@ -239,13 +191,13 @@ impl Tags {
     }
 
     fn kind(&self) -> Option<Kind> {
-        KINDS.iter().find_map(|(key, kinds)| {
+        KINDS.iter().find_map(|(key, values, kind)| {
             // The first of several values wins: `cafe;bakery`.
             let value = self.get(key)?.split(';').next()?.trim();
             if value == "no" {
                 return None;
             }
-            kinds.iter().find(|(known, _)| *known == value || *known == "*").map(|(_, kind)| *kind)
+            values.split(' ').any(|known| known == value || known == "*").then_some(*kind)
         })
     }
 }

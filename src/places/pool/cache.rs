@@ -19,9 +19,6 @@ pub const CACHE_ENTRIES: usize = 16;
 /// Longest cached answer in bytes: two of Google's results or ten offline results.
 pub const CACHE_ENTRY_BYTES: usize = 4096;
 
-/// Bytes of the static that holds the answers.
-pub const CACHE_BYTES: usize = size_of::<Mutex<Cache>>();
-
 static CACHE: Mutex<Cache> = Mutex::new(Cache::new());
 
 /// The part of the process's only cache that belongs to one [`Places`](crate::places::Places).

@@ -213,7 +213,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(400))]
+        #![proptest_config(ProptestConfig::with_cases(1000))]
         /// The truncated text has the value of a truncated parsed value, and equals the old text without one range.
         #[test]
         fn agrees_with_a_plain_cut(
