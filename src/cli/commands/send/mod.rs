@@ -216,7 +216,15 @@ fn resolved(host: &str) -> io::Result<Vec<SocketAddr>> {
 
 /// The text of an error; for a timeout, the limit.
 fn described(error: &io::Error, limit: Duration) -> String {
-    if is_time_out(error) { format!("no answer within {} s", limit.as_secs_f64()) } else { error.to_string() }
+    if is_time_out(error) { format!("no answer within {}", span(limit)) } else { error.to_string() }
+}
+
+/// A float would bring 16 KB of code for its digits into the small program.
+fn span(time: Duration) -> String {
+    match time.subsec_millis() {
+        0 => format!("{} s", time.as_secs()),
+        _ => format!("{} ms", time.as_millis()),
+    }
 }
 
 fn is_time_out(error: &io::Error) -> bool {
@@ -264,7 +272,7 @@ fn exchange(
     let run = move || {
         if let Err(error) = send_all(for_sender, input, &of_sender) {
             lock(&of_sender).sending = Sending::Failed(if is_time_out(&error) {
-                format!("the node read no input for {} s", timeout.as_secs_f64())
+                format!("the node read no input for {}", span(timeout))
             } else {
                 format!("while sending: {error}")
             });
