@@ -31,7 +31,7 @@ impl Unwritten {
     pub(in crate::server) fn hold(self, budget: &'static Budget) -> Result<Rest, Unwritten> {
         let own_bytes = match &self {
             Unwritten::Lines(lines) => lines.capacity(),
-            Unwritten::Places(query, ..) => whatsat_head(query).capacity(),
+            Unwritten::Places(query, ..) => query.at_line.len() + 1,
         };
         let Some(_held) = budget.hold(own_bytes) else { return Err(self) };
         match self {

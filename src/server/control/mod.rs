@@ -78,7 +78,7 @@ impl Request {
     #[must_use]
     pub fn ms_max(self) -> u64 {
         match self {
-            Request::HerdText | Request::HerdJson | Request::Nodes => CONTROL_MS_MAX + INQUIRY_MS_MAX,
+            _ if self.is_of_herd() => CONTROL_MS_MAX + INQUIRY_MS_MAX,
             // Its turn may come late.
             Request::Clients => CONTROL_MS_MAX + HTTP_MS_MAX,
             _ => CONTROL_MS_MAX,
