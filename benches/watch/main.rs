@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use herd_test_support::{Herd, Measured, cpu_s, free_addresses};
+use herd_test_support::{Herd, Measured, cpu_s};
 
 const CLIENTS: usize = 1_000;
 const WATCHERS: usize = 10;
@@ -44,8 +44,8 @@ impl Node {
         if !has_http {
             return Node { herd: builder.start(), http: None };
         }
-        let (mut herd, http) = (builder.build(), free_addresses(1)[0]);
-        herd.start_with_http("Hill", &http.to_string());
+        let mut herd = builder.build();
+        let http = herd.start_with_http();
         Node { herd, http: Some(http) }
     }
 

@@ -5,10 +5,10 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-use herd_test_support::free_addresses;
+use herd_test_support::{Folder, free_addresses};
 
 /// Every help text and the file that holds it.
 const HELP: &[(&str, &str)] = &[
@@ -35,33 +35,7 @@ fn herd(args: &[&str]) -> Command {
 
 /// What the program did with these words: its status, its output, its messages.
 fn ran(args: &[&str]) -> (Option<i32>, String, String) {
-    outcome(&herd(args).output().expect("the program can be run"))
-}
-
-fn outcome(output: &Output) -> (Option<i32>, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
-}
-
-/// A file that is removed when the test is over.
-struct File(PathBuf);
-
-impl File {
-    fn new(name: &str, text: &str) -> File {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()));
-        std::fs::write(&path, text).expect("the folder can be written");
-        File(path)
-    }
-
-    fn name(&self) -> &str {
-        self.0.to_str().expect("the path is UTF-8")
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
+    herd_test_support::ran(&mut herd(args))
 }
 
 /// `herd places near … | head -1`: the reader has what it wants.
@@ -69,11 +43,9 @@ impl Drop for File {
 fn closed_pipe_is_no_error() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
-    let output = herd(&["places", "near", "34.06893", "-118.445127", "10", "--file", "data/places.dat"])
-        .stdout(writer)
-        .output()
-        .expect("the program can be run");
-    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+    let mut near = herd(&["places", "near", "34.06893", "-118.445127", "10", "--file", "data/places.dat"]);
+    let (status, _, messages) = herd_test_support::ran(near.stdout(writer));
+    assert_eq!((status, messages.as_str()), (Some(0), ""));
 }
 
 #[test]
@@ -133,7 +105,8 @@ fn map_right() {
 
 #[test]
 fn map_wrong() {
-    let map = File::new(
+    let folder = Folder::new();
+    let map = folder.write(
         "wrong.json",
         r#"{ "nodes": {
  "Hill":  { "clients": "127.0.0.1:8001", "links": "127.0.0.1:9001" },
@@ -142,7 +115,8 @@ fn map_wrong() {
   ["Hil", "Smith"]],
  "key_file": "none" }"#,
     );
-    let (name, folder) = (map.name(), Path::new(map.name()).parent().expect("a folder").display());
+    let (name, folder) = (map.to_str().expect("it is UTF-8"), folder.path(""));
+    let folder = folder.display();
     let findings = [
         format!(
             "{name}:3: nodes.Smith.port: unknown member (known members: clients, links, listen, http, phones, public_key)\n"
@@ -151,7 +125,7 @@ fn map_wrong() {
             "{name}:3: nodes.Smith.clients: 127.0.0.1:8001 is already used by nodes.Hill.clients on line 2 (give one of them another port)\n"
         ),
         format!("{name}:5: edges[1]: unknown node \"Hil\" (did you mean \"Hill\"?)\n"),
-        format!("{name}:6: key_file: {folder}/none: No such file or directory (os error 2)\n"),
+        format!("{name}:6: key_file: {folder}none: No such file or directory (os error 2)\n"),
     ];
     let (status, text, messages) = ran(&["check", "--config", name]);
     assert_eq!((status, messages.as_str()), (Some(1), ""));
@@ -176,11 +150,11 @@ fn first_node_cannot_start() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let address = taken.local_addr().expect("the listener is bound");
     let map = format!(r#"{{ "nodes": {{ "Hill": {{ "clients": "{address}", "links": "127.0.0.1:9" }} }} }}"#);
-    let map = File::new("taken.json", &map);
-    let logs = Path::new(map.name()).with_extension("logs");
-    let (status, _, messages) = ran(&["up", "--config", map.name(), "--log-dir", &logs.to_string_lossy()]);
+    let folder = Folder::new();
+    let (map, logs) = (folder.write("taken.json", map), folder.path("logs"));
+    let (status, _, messages) =
+        ran(&["up", "--config", &map.to_string_lossy(), "--log-dir", &logs.to_string_lossy()]);
     let log = std::fs::read_to_string(logs.join("Hill.log")).unwrap_or_default();
-    let _ = std::fs::remove_dir_all(&logs);
     assert_eq!(status, Some(1), "{messages}");
     let reason = log.lines().last().expect("the node logs the reason");
     let expected = format!("herd: up: Hill cannot start (status 1): {}\n", reason.trim());
@@ -205,14 +179,10 @@ fn send() {
     let answer = (Some(0), "answer\n\n".to_owned(), String::new());
     assert_eq!(ran(&["send", "--to", &address, "IAMAT  x", "--", "-y"]), answer);
 
-    let mut client = herd(&["send", "--to", &address])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program can be run");
-    client.stdin.take().expect("a pipe").write_all(b"typed").expect("the client reads its input");
-    assert_eq!(outcome(&client.wait_with_output().expect("the client ends")), answer);
+    let (typed, mut typing) = std::io::pipe().expect("a pipe");
+    typing.write_all(b"typed").expect("the pipe has room");
+    drop(typing);
+    assert_eq!(herd_test_support::ran(herd(&["send", "--to", &address]).stdin(typed)), answer);
     assert_eq!(node.join().expect("the node ended well"), [b"IAMAT  x\n-y\n".to_vec(), b"typed".to_vec()]);
 
     // Nothing ever listened there: a listener that is closed may live on for a moment in a process that another test starts.
@@ -227,25 +197,23 @@ fn send() {
 #[test]
 fn journal_priorities() {
     // Inherited from a service whose standard error is the journal, as this program's is not (systemd.exec(5)).
-    let output = herd(&["serve", "Unknown"]).env("JOURNAL_STREAM", "8:1").output().expect("it can be run");
-    let (status, _, messages) = outcome(&output);
+    let (status, _, messages) =
+        herd_test_support::ran(herd(&["serve", "Unknown"]).env("JOURNAL_STREAM", "8:1"));
     assert_ne!(status, Some(0), "{messages}");
     assert!(messages.starts_with("herd") && messages.contains("\"Unknown\""), "{messages}");
 }
 
 #[test]
 fn runtime_folder_relative() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-runtime", std::process::id()));
-    let of_node = folder.join("herd/Fake");
+    let folder = Folder::new();
+    let of_node = folder.path("herd/Fake");
     std::fs::create_dir_all(&of_node).expect("the folder can be written");
     let _socket = std::os::unix::net::UnixListener::bind(of_node.join("control")).expect("it is free");
     for given in ["", ".", "herd/.."] {
         let mut status = herd(&["status", "Fake"]);
-        let output =
-            status.env("XDG_RUNTIME_DIR", given).current_dir(&folder).output().expect("it can be run");
-        let (status, _, messages) = outcome(&output);
+        let status = status.env("XDG_RUNTIME_DIR", given).current_dir(folder.path(""));
+        let (status, _, messages) = herd_test_support::ran(status);
         assert_eq!(status, Some(1), "{messages}");
         assert!(messages.starts_with("herd: status: \"Fake\" does not answer ("), "{given:?}: {messages}");
     }
-    std::fs::remove_dir_all(&folder).expect("it is ours");
 }

@@ -92,10 +92,9 @@ fn whatsat_form() {
     for (radius, items) in
         [("10", 5), ("50", 20), ("50.000", 20), ("2.5", 3), ("0", 0), ("0.001", 20), ("50", 1)]
     {
-        let mut client = herd["Hill"].client();
-        client.send(format!("WHATSAT kiwi.cs.ucla.edu {radius} {items}"));
-        client.half_close();
-        let answer = String::from_utf8(client.rest()).expect("it is UTF-8");
+        let query = format!("WHATSAT kiwi.cs.ucla.edu {radius} {items}");
+        let answer = exchange(herd["Hill"].clients, query.as_bytes());
+        let answer = String::from_utf8(answer).expect("it is UTF-8");
         let json = answer.strip_prefix(&format!("{at}\n")).unwrap_or_else(|| panic!("{answer}"));
         let json = json.strip_suffix("\n\n").unwrap_or_else(|| panic!("{answer:?}"));
         assert!(!json.ends_with('\n') && !json.contains("\n\n"), "{answer:?}");

@@ -7,30 +7,23 @@ use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use herd::server::limits::{LOCAL_SUBSCRIBERS_MAX, SUBSCRIBERS_MAX};
+use herd_test_support::http::{connected, opened};
 use herd_test_support::{Herd, PATIENCE, free_addresses, until};
 use rustix::process::Signal;
 use serde_json::Value;
 
-/// A pair of nodes of which Hill has an HTTP listener on this address.
-fn pair_at(http: &str) -> Herd {
-    let mut herd = Herd::pair().keyed().build();
-    herd.start_with_http("Hill", http);
-    herd
-}
-
+/// A pair of nodes of which Hill has an HTTP listener.
 fn pair() -> (Herd, SocketAddr) {
-    let http = free_addresses(1)[0];
-    (pair_at(&http.to_string()), http)
+    let mut herd = Herd::pair().keyed().build();
+    let http = herd.start_with_http();
+    (herd, http)
 }
 
 /// Asks for this path, and gives what is answered once its head is read: the status, and a reader of what follows.
 fn get(http: SocketAddr, path: &str, headers: &str) -> (u16, BufReader<TcpStream>) {
-    let mut stream = TcpStream::connect(http).expect("the node listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("the limit is not zero");
     let host = if headers.contains("Host: ") { "" } else { "Host: localhost\r\n" };
     let request = format!("GET {path} HTTP/1.1\r\n{host}{headers}\r\n");
-    stream.write_all(request.as_bytes()).expect("there is room");
-    let mut reader = BufReader::new(stream);
+    let mut reader = BufReader::new(opened(http, request.as_bytes()));
     let mut first = String::new();
     reader.read_line(&mut first).expect("it is answered");
     let status = first.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
@@ -39,6 +32,20 @@ fn get(http: SocketAddr, path: &str, headers: &str) -> (u16, BufReader<TcpStream
         line.clear();
     }
     (status, reader)
+}
+
+/// What is found at this path.
+fn text(http: SocketAddr, path: &str) -> String {
+    let (status, mut body) = get(http, path, "");
+    let mut text = String::new();
+    body.read_to_string(&mut text).expect("UTF-8");
+    assert_eq!(status, 200, "{text}");
+    text
+}
+
+fn json(http: SocketAddr, path: &str) -> Value {
+    let text = text(http, path);
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
 /// A subscriber, and the clients that it knows by now.
@@ -81,6 +88,11 @@ impl<R: BufRead> Watcher<R> {
         true
     }
 
+    /// Takes the whole table.
+    fn until_all(&mut self) {
+        self.until("all have arrived", |watcher| watcher.seen.contains_key("all"));
+    }
+
     fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
         let begin = Instant::now();
         while !holds(self) {
@@ -89,16 +101,23 @@ impl<R: BufRead> Watcher<R> {
     }
 }
 
+/// A subscriber to whom the whole table has come.
+fn subscribed(http: SocketAddr) -> Watcher<BufReader<TcpStream>> {
+    let (status, reader) = get(http, "/events", "");
+    assert_eq!(status, 200);
+    let mut watcher = Watcher::new(reader);
+    watcher.until_all();
+    watcher
+}
+
 #[test]
 fn parallel_lists() {
     let (herd, http) = pair();
     herd["Hill"].ask("IAMAT kiwi +1+1 1");
-    let lists: Vec<_> = (0..8).map(|_| std::thread::spawn(move || get(http, "/clients", ""))).collect();
+    let lists: Vec<_> = (0..8).map(|_| std::thread::spawn(move || text(http, "/clients"))).collect();
     for list in lists {
-        let (status, mut body) = list.join().expect("no panic");
-        let mut text = String::new();
-        body.read_to_string(&mut text).expect("a list");
-        assert_eq!((status, text.contains("kiwi")), (200, true), "{text}");
+        let text = list.join().expect("no panic");
+        assert!(text.contains("kiwi"), "{text}");
     }
 }
 
@@ -109,10 +128,7 @@ fn table_then_changes() {
     for i in 0..300 {
         assert!(client.ask(&format!("IAMAT walker-{i} +1-0.{i:03} 1")).starts_with("AT Hill "));
     }
-    let (status, reader) = get(http, "/events", "");
-    assert_eq!(status, 200);
-    let mut watcher = Watcher::new(reader);
-    watcher.until("all have arrived", |watcher| watcher.seen.contains_key("all"));
+    let mut watcher = subscribed(http);
     assert_eq!(watcher.clients.len(), 300);
     let hello = &watcher.seen["hello"];
     assert_eq!(
@@ -139,17 +155,12 @@ fn table_then_changes() {
 #[test]
 fn clients_as_json() {
     let (herd, http) = pair();
-    let all = || {
-        let mut text = String::new();
-        get(http, "/clients", "").1.read_to_string(&mut text).expect("UTF-8");
-        serde_json::from_str::<Value>(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
-    };
-    assert_eq!(all(), Value::Array(Vec::new()));
+    assert_eq!(json(http, "/clients"), Value::Array(Vec::new()));
     let mut client = herd["Hill"].client();
     for i in 0..100 {
         client.ask(&format!("IAMAT walker-{i} +34.068930-118.{i:03} 1621464827.959498503"));
     }
-    let all = all();
+    let all = json(http, "/clients");
     let all = all.as_array().expect("a list");
     assert_eq!(all.len(), 100);
     let one = all.iter().find(|one| one["id"] == "walker-45").expect("it is among them");
@@ -159,12 +170,8 @@ fn clients_as_json() {
 
 /// The token that the herd prints.
 fn token_of(herd: &Herd) -> String {
-    let printed = herd_test_support::command(None)
-        .args(["token", "--config"])
-        .arg(herd.map("Hill"))
-        .output()
-        .expect("it runs");
-    String::from_utf8(printed.stdout).expect("UTF-8").trim().to_owned()
+    let (_, printed, _) = herd.ran(&["token", "--config", herd.map("Hill").to_str().expect("a plain path")]);
+    printed.trim().to_owned()
 }
 
 #[test]
@@ -176,14 +183,11 @@ fn ids_that_are_not_text() {
         client.line();
     }
     let texts = ["caf%25E9", "caf%E8", "caf%E9", "caf\u{e9}"];
-    let mut text = String::new();
-    get(http, "/clients", "").1.read_to_string(&mut text).expect("UTF-8");
-    let all: Value = serde_json::from_str(&text).expect("JSON");
+    let all = json(http, "/clients");
     let ids: std::collections::BTreeSet<_> =
         all.as_array().expect("a list").iter().filter_map(|one| one["id"].as_str()).collect();
-    assert!(ids.iter().eq(&texts), "{text}");
-    let mut watcher = Watcher::new(get(http, "/events", "").1);
-    watcher.until("all have arrived", |watcher| watcher.seen.contains_key("all"));
+    assert!(ids.iter().eq(&texts), "{all}");
+    let mut watcher = subscribed(http);
     assert!(watcher.clients.keys().eq(texts), "{:?}", watcher.clients);
     client.send(b"IAMAT caf\xe8 +2+2 2\n");
     watcher.until("a change arrives", |watcher| watcher.clients["caf%E8"] == "+2+2");
@@ -210,22 +214,18 @@ fn too_many_subscribers() {
     assert!(seats.iter().all(|(status, _)| *status == 200));
     assert_eq!(get(http, "/events", "").0, 503);
     // Figures are to be had all the same, and so is a seat at the board's own socket.
-    let mut text = String::new();
-    get(http, "/metrics", "").1.read_to_string(&mut text).expect("UTF-8");
+    let text = text(http, "/metrics");
     assert!(text.contains(&format!("herd_event_subscribers {SUBSCRIBERS_MAX}\n")), "{text}");
     assert!(text.contains("herd_event_subscribers_refused_total 1\n"), "{text}");
     let mut local: Vec<_> = (0..LOCAL_SUBSCRIBERS_MAX).map(|_| at_the_socket(&herd)).collect();
-    for watcher in &mut local {
-        watcher.until("all have arrived", |watcher| watcher.seen.contains_key("all"));
-    }
+    local.iter_mut().for_each(Watcher::until_all);
     assert!(!at_the_socket(&herd).take(), "one more is let go without a word");
     seats.truncate(1);
     until("seats are free again", || get(http, "/events", "").0 == 200);
 }
 
 fn at_the_socket(herd: &Herd) -> Watcher<BufReader<UnixStream>> {
-    let mut stream =
-        UnixStream::connect(herd.folder.path("herd").join("Hill").join("control")).expect("it listens");
+    let mut stream = UnixStream::connect(herd.control_socket("Hill")).expect("it listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("the limit is not zero");
     stream.write_all(b"watch\n").expect("there is room");
     Watcher::new(BufReader::new(stream))
@@ -234,9 +234,8 @@ fn at_the_socket(herd: &Herd) -> Watcher<BufReader<UnixStream>> {
 #[test]
 fn deaf_subscriber() {
     // Without a key: a node that has one hides its memory from other processes.
-    let http = free_addresses(1)[0];
     let mut herd = Herd::pair().build();
-    herd.start_with_http("Hill", &http.to_string());
+    let http = herd.start_with_http();
     let mut client = herd["Hill"].client();
     // What the first of all takes is not theirs, and under an emulator it is the emulator's, too.
     let mut moves = 0_u32;
@@ -248,12 +247,11 @@ fn deaf_subscriber() {
         }
     };
     move_all();
-    Watcher::new(get(http, "/events", "").1)
-        .until("all have arrived", |watcher| watcher.seen.contains_key("all"));
+    drop(subscribed(http));
     let before_kib = herd["Hill"].anonymous_kib();
     let deaf: Vec<_> = (0..SUBSCRIBERS_MAX)
         .map(|_| {
-            let stream = TcpStream::connect(http).expect("the node listens");
+            let stream = connected(http);
             // As little as the kernel allows waits for a subscriber that does not read.
             rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 1).expect("a small buffer");
             (&stream).write_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("there is room");
@@ -266,8 +264,7 @@ fn deaf_subscriber() {
     loop {
         move_all();
         rounds += 1;
-        let mut text = String::new();
-        get(http, "/metrics", "").1.read_to_string(&mut text).expect("UTF-8");
+        let text = text(http, "/metrics");
         if is_alone(&text) {
             break;
         }
@@ -283,46 +280,41 @@ fn deaf_subscriber() {
 #[test]
 fn map_reload_ends_streams() {
     let (herd, http) = pair();
-    let mut watcher = Watcher::new(get(http, "/events", "").1);
-    watcher.until("all have arrived", |watcher| watcher.seen.contains_key("all"));
+    let mut watcher = subscribed(http);
     herd["Hill"].signal(Signal::HUP);
     let begin = Instant::now();
     while watcher.take() {
         assert!(begin.elapsed() < PATIENCE, "it goes on");
     }
-    let mut watcher = Watcher::new(get(http, "/events", "").1);
-    watcher.until("all have arrived", |watcher| watcher.seen.contains_key("all"));
+    subscribed(http);
 }
 
 #[test]
 fn towns() {
     let (_herd, http) = pair();
-    let (status, mut answer) = get(http, "/towns?33.9,-118.6,34.2,-118.2", "");
-    assert_eq!(status, 200);
-    let mut text = String::new();
-    answer.read_to_string(&mut text).expect("UTF-8");
-    let found: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-    let found = found["towns"].as_array().expect("a list");
-    assert!((20..=200).contains(&found.len()), "{text}");
+    let all = json(http, "/towns?33.9,-118.6,34.2,-118.2");
+    let found = all["towns"].as_array().expect("a list");
+    assert!((20..=200).contains(&found.len()), "{all}");
     for town in found {
         let side = |name: &str| town[name].as_f64().expect("a number");
         assert!((33.9..=34.2).contains(&side("lat")) && (-118.6..=-118.2).contains(&side("lon")), "{town}");
     }
-    assert!(found.iter().any(|town| town["name"] == "Los Angeles"), "{text}");
+    assert!(found.iter().any(|town| town["name"] == "Los Angeles"), "{all}");
     for (path, expected) in [("/towns", 400), ("/towns?1,1,0,0", 400)] {
         assert_eq!(get(http, path, "").0, expected, "{path}");
     }
     let mut herd =
         Herd::pair().places("{ \"source\": \"google-legacy\", \"url\": \"http://127.0.0.1:9/\" }").build();
-    let http = free_addresses(1)[0];
-    herd.start_with_http("Hill", &http.to_string());
+    let http = herd.start_with_http();
     assert_eq!(get(http, "/towns?1,1,2,2", "").0, 404);
 }
 
 #[test]
 fn token_wanted() {
     let port = free_addresses(1)[0].port();
-    let herd = pair_at(&format!("0.0.0.0:{port}"));
+    let mut herd = Herd::pair().keyed().build();
+    herd.add_address("Hill", "http", &format!("0.0.0.0:{port}"));
+    herd.start_built();
     let http: SocketAddr = ([127, 0, 0, 1], port).into();
     for path in ["/", "/events", "/clients"] {
         assert_eq!(get(http, path, "Host: hill.local\r\n").0, 401, "{path}");
@@ -333,9 +325,7 @@ fn token_wanted() {
     for path in ["/events", "/clients"] {
         assert_eq!(get(http, path, &bearer).0, 200, "{path}");
     }
-    assert_eq!(get(http, "/metrics", "").0, 200);
-    let mut text = String::new();
-    get(http, "/metrics", "").1.read_to_string(&mut text).expect("UTF-8");
+    let text = text(http, "/metrics");
     assert!(text.contains("herd_http_denied_total 6\n"), "{text}");
     assert_eq!(herd["Hill"].log.count(&token), 0);
 }

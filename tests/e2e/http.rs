@@ -1,31 +1,18 @@
 //! What a node says over HTTP: figures and health, to be read and nothing else, whatever strangers do there.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io::Read;
+use std::net::{Shutdown, SocketAddr};
 
 use herd::server::http::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX};
 use herd::server::limits::SILENT_MAX;
-use herd_test_support::{Herd, free_addresses, until};
+use herd_test_support::http::{ask, connected, crowd};
+use herd_test_support::{Herd, until};
 
 /// A pair of nodes of which Hill has an HTTP listener.
 fn pair() -> (Herd, SocketAddr) {
     let mut herd = Herd::pair().build();
-    let http = free_addresses(1)[0];
-    herd.start_with_http("Hill", &http.to_string());
+    let http = herd.start_with_http();
     (herd, http)
-}
-
-/// The answer to these bytes: its head and its body.
-fn ask(http: SocketAddr, request: &[u8]) -> (String, String) {
-    let mut stream = TcpStream::connect(http).expect("the node listens");
-    stream.set_read_timeout(Some(herd_test_support::PATIENCE)).expect("the limit is not zero");
-    // It may have answered before it has all.
-    let _ = stream.write_all(request);
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    let answer = String::from_utf8(answer).expect("UTF-8");
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
-    (head.to_owned(), body.to_owned())
 }
 
 fn metrics(http: SocketAddr) -> String {
@@ -98,10 +85,7 @@ fn refusal_arrives() {
     let head = b"POST /clients HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\n\r\n".to_vec();
     let long = [b"GET /metrics HTTP/1.1\r\nA: ".to_vec(), vec![b'x'; 5 * HTTP_HEAD_BYTES_MAX]].concat();
     for (request, status) in [([head, vec![b'x'; 90_000]].concat(), "405"), (long, "431")] {
-        let mut stream = TcpStream::connect(http).expect("the node listens");
-        stream.write_all(&request).expect("all of it is taken");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("the connection ends without a reset");
+        let (answer, _) = ask(http, &request);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
     }
 }
@@ -110,9 +94,9 @@ fn refusal_arrives() {
 fn refusals_counted() {
     let (mut herd, http) = pair();
     // A connection that closes without a request.
-    drop(TcpStream::connect(http).expect("the node listens"));
+    drop(connected(http));
     until("it is counted", || metrics(http).contains("herd_status_requests_failed_total 1\n"));
-    std::fs::write(herd.map("Hill"), "{").expect("the folder is ours");
+    herd.put_map("Hill", "{");
     herd["Hill"].signal(rustix::process::Signal::HUP);
     until("the configuration is counted", || metrics(http).contains("herd_reloads_failed_total 1\n"));
     herd["Smith"].kill();
@@ -123,16 +107,10 @@ fn refusals_counted() {
 fn slow_crowd() {
     let (herd, http) = pair();
     // Clients that send one byte take all connections.
-    let crowd: Vec<TcpStream> = (0..2 * SILENT_MAX)
-        .map(|_| {
-            let mut stream = TcpStream::connect(http).expect("the kernel takes it");
-            stream.write_all(b"G").expect("there is room");
-            stream
-        })
-        .collect();
+    let silent = crowd(http, 2 * SILENT_MAX, b"G");
     // A client is answered, and the node closes the oldest for one that asks, long before the time of the others is over.
     assert!(herd["Hill"].ask("IAMAT kiwi +1+1 1").starts_with("AT Hill "));
-    let mut last = crowd.last().expect("a crowd");
+    let mut last = silent.last().expect("a crowd");
     last.set_nonblocking(true).expect("it is a socket");
     let mut is_open = || {
         let error = last.read(&mut [0]).expect_err("it is open, and nothing is sent");
@@ -141,19 +119,13 @@ fn slow_crowd() {
     is_open();
     assert!(metrics(http).contains("herd_client_commands_total{command=\"iamat\"} 1\n"));
     is_open();
-    let mut first = &crowd[0];
+    let mut first = &silent[0];
     assert_eq!(first.read(&mut [0]).unwrap_or(0), 0, "the first has made way");
-    for stream in &crowd {
+    for stream in &silent {
         let _ = stream.shutdown(Shutdown::Both);
     }
     // The same with many that ask and do not read.
-    let deaf: Vec<TcpStream> = (0..HTTP_CONNECTIONS_MAX)
-        .map(|_| {
-            let mut stream = TcpStream::connect(http).expect("the kernel takes it");
-            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").expect("there is room");
-            stream
-        })
-        .collect();
+    let deaf = crowd(http, HTTP_CONNECTIONS_MAX, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(herd["Hill"].ask("WHATSAT kiwi 0 0").starts_with("AT Hill "));
     assert_eq!(ask(http, b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").1, "ok\n");
     drop(deaf);

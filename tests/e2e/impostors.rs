@@ -2,21 +2,8 @@
 
 use std::fmt::Write as _;
 
-use herd_test_support::{
-    Folder, Herd, Launch, LogReader, Node, Stranger, command, free_addresses, runs_beside, until,
-};
+use herd_test_support::{Folder, Herd, Launch, Node, Stranger, free_addresses, until};
 use serde_json::Value;
-
-fn status(herd: &Herd, args: &[&str]) -> String {
-    let mut command = command(None);
-    runs_beside(&mut command, herd.map("Hill"));
-    let output = command.arg("status").args(args).output().expect("the program can be run");
-    String::from_utf8(output.stdout).expect("it is UTF-8")
-}
-
-fn json(herd: &Herd, name: &str) -> Value {
-    serde_json::from_str(&status(herd, &["--json", name])).expect("it is JSON")
-}
 
 #[test]
 fn no_trace_in_link() {
@@ -27,7 +14,7 @@ fn no_trace_in_link() {
         stranger.say(lines);
         stranger.until_closed();
     }
-    let smith = json(&herd, "Smith");
+    let smith = herd.status("Smith");
     assert_eq!((&smith["links"][0]["is_up"], &smith["links"][0]["last_error"]), (&true.into(), &Value::Null));
     assert_eq!(smith["counters"]["handshakes_failed"], 3);
     // The log has it all the same.
@@ -39,28 +26,23 @@ fn name_in_use_twice() {
     let herd = Herd::pair().keyed().start();
     // The same card in another board: the same name and key, and addresses of its own.
     let (folder, addresses) = (Folder::new(), free_addresses(2));
-    let map = std::fs::read_to_string(herd.map("Hill")).expect("it was written");
-    let map = map
+    let map = herd
+        .map_text("Hill")
         .replace(&herd["Hill"].clients.to_string(), &addresses[0].to_string())
         .replace(&herd["Hill"].links.to_string(), &addresses[1].to_string())
         .replace("\"Hill.key\"", &format!("{:?}", herd.folder.path("Hill.key")));
-    std::fs::write(folder.path("Hill.json"), map).expect("the folder is ours");
-    let launch = Launch {
-        map: folder.path("Hill.json"),
-        log_level: "info",
-        descriptors: None,
-        log_reader: LogReader::Follows,
-        measured: None,
-    };
+    let launch = Launch { map: folder.write("Hill.json", map), ..herd["Hill"].launch.clone() };
     let mut copy = Node::new("Hill", addresses[0], addresses[1], launch);
     copy.start();
     herd["Smith"].log.wait_for("two boards use the name Hill, at 127.0.0.1 and 127.0.0.1");
-    let smith = json(&herd, "Smith");
+    let smith = herd.status("Smith");
     assert_eq!(smith["links"][0]["name_in_use_at"], "127.0.0.1 and 127.0.0.1");
     assert!(smith["counters"]["names_in_use"].as_u64() > Some(0));
-    assert!(status(&herd, &["Smith"]).contains("two boards use this name, at 127.0.0.1 and 127.0.0.1"));
+    assert!(
+        herd.ran(&["status", "Smith"]).1.contains("two boards use this name, at 127.0.0.1 and 127.0.0.1")
+    );
     until("the herd is not well", || {
-        status(&herd, &["--all", "Smith"]).contains("two boards use the name Hill, reports Smith")
+        herd.ran(&["status", "--all", "Smith"]).1.contains("two boards use the name Hill, reports Smith")
     });
 }
 
@@ -86,7 +68,7 @@ fn digest_storm() {
     }
     // What is pending when a link comes up is one table; two more are what differing digests may ask for at once.
     assert!(updates <= 3 * 1_000 + 200, "{updates} updates");
-    let counters = &json(&herd, "Smith")["counters"];
+    let counters = &herd.status("Smith")["counters"];
     assert!(counters["digests_over_rate"].as_u64() >= Some(150), "{counters}");
     smith.log.wait_for("it compares tables without pause");
 }
@@ -100,9 +82,7 @@ fn other_configuration() {
     {
         let edges = [("Hill", "Smith"), ("Hill", "Zion"), ("Smith", "Zion")];
         let mut herd = Herd::of(&["Hill", "Smith", "Zion"], &edges).keyed_if(keyed).played("Zion").build();
-        let map = std::fs::read_to_string(herd.map(refusing)).expect("it was written");
-        let map = map.replace("[\"Hill\", \"Smith\"], ", "");
-        std::fs::write(herd.map(refusing), map).expect("the folder is ours");
+        herd.edit_map(refusing, "[\"Hill\", \"Smith\"], ", "");
         for name in [refusing, refused] {
             herd[name].start();
         }
@@ -113,7 +93,7 @@ fn other_configuration() {
             let line = herd[refused].log.last(words).unwrap_or_default();
             line.contains(&format!("link to {refusing} ")) && line.contains(fate)
         });
-        let links = json(&herd, refused)["links"].clone();
+        let links = herd.status(refused)["links"].clone();
         let link = links.as_array().and_then(|links| links.iter().find(|link| link["node"] == refusing));
         let link = link.expect("it is a neighbour");
         assert_eq!(link["last_error"], words, "{refused}");

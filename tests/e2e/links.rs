@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use herd_test_support::{
-    Builder, Dice, Fault, Herd, Stranger, command, everyone_learns_of_everyone, key, runs_beside, until,
+    Builder, Dice, Fault, Herd, PATIENCE, Stranger, everyone_learns_of_everyone, key, ran, until,
+    until_within,
 };
 use rustix::process::Signal;
 
@@ -326,7 +327,7 @@ fn frozen_link() {
     herd.proxy("Hill", "Smith").freeze();
     let meanwhile = herd["Smith"].ask("IAMAT meanwhile +1-1 1");
     let words = "is down: it was silent for 30 s";
-    herd_test_support::until_within(3 * herd_test_support::PATIENCE, "both give the link up", || {
+    until_within(3 * PATIENCE, "both give the link up", || {
         herd["Hill"].log.has(words) && herd["Smith"].log.has(words)
     });
     herd.proxy("Hill", "Smith").heal();
@@ -359,16 +360,9 @@ fn key_rollover() {
 #[test]
 fn key_required() {
     let herd = Herd::one().build();
-    let map = std::fs::read_to_string(herd.map("Hill")).expect("it was written");
-    let open = map.replace(&herd["Hill"].clients.ip().to_string(), "192.0.2.1");
-    std::fs::write(herd.map("Hill"), open).expect("the folder is ours");
-    let output = command(None)
-        .args(["serve", "Hill", "--config"])
-        .arg(herd.map("Hill"))
-        .output()
-        .expect("the program can be run");
-    let received = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{received}");
+    herd.edit_map("Hill", &herd["Hill"].clients.ip().to_string(), "192.0.2.1");
+    let (code, _, received) = ran(&mut herd.serve("Hill"));
+    assert_eq!(code, Some(1), "{received}");
     assert!(
         received.contains("is not loopback, but the configuration has no key_file")
             && received.contains("make a key"),
@@ -395,11 +389,7 @@ fn refusals_rate_limited() {
 
 /// Puts other text for the address of a node's links in the configuration of another, or of itself.
 fn write_links(herd: &Herd, reader: &str, node: &str, links: &str) {
-    let map = std::fs::read_to_string(herd.map(reader)).expect("it was written");
-    let address = format!("\"links\": \"{}\"", herd[node].links);
-    assert!(map.contains(&address), "{map}");
-    std::fs::write(herd.map(reader), map.replace(&address, &format!("\"links\": {links}")))
-        .expect("the folder is ours");
+    herd.edit_map(reader, &format!("\"links\": \"{}\"", herd[node].links), &format!("\"links\": {links}"));
 }
 
 #[test]
@@ -442,22 +432,15 @@ fn name_without_address() {
     until("Hill and Smith are linked", || {
         herd["Hill"].is_linked_to("Smith") && herd["Smith"].is_linked_to("Hill")
     });
-    let status = || {
-        let mut command = command(None);
-        runs_beside(&mut command, herd.map("Hill"));
-        let output = command.args(["status", "--json", "Hill"]).output().expect("the program can be run");
-        serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("it is JSON")
-    };
-    until("Hill has dialled in vain twice", || status()["counters"]["dials_failed"].as_u64() > Some(2));
-    let (zion, words) = (&status()["links"][1], "no address found for nothing.invalid: ");
+    let dials_failed = || herd.status("Hill")["counters"]["dials_failed"].as_u64();
+    until("Hill has dialled in vain twice", || dials_failed() > Some(2));
+    let (zion, words) = (&herd.status("Hill")["links"][1], "no address found for nothing.invalid: ");
     assert!(zion["last_error"].as_str().is_some_and(|error| error.starts_with(words)), "{zion}");
     herd["Hill"].log.wait_for(words);
     assert_eq!(herd["Hill"].log.count(words), 1, "the same warning again says nothing new");
     // The name becomes known.
     for reader in ["Hill", "Zion"] {
-        let map = std::fs::read_to_string(herd.map(reader)).expect("it was written");
-        let map = map.replace(&format!("nothing.invalid:{port}"), &format!("localhost:{port}"));
-        std::fs::write(herd.map(reader), map).expect("the folder is ours");
+        herd.edit_map(reader, &format!("nothing.invalid:{port}"), &format!("localhost:{port}"));
     }
     herd["Hill"].signal(Signal::HUP);
     is_in_sync(&herd, "after");

@@ -10,7 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use herd::proto::auth::Keys;
 use herd::server::phones::{PHONE_DROPPED_BYTES_MAX, PHONE_LARGE_BODY_BYTES_MAX, PHONES_MAX};
 use herd::server::token::Token;
-use herd_test_support::{Herd, PATIENCE, free_addresses, until};
+use herd_test_support::http::{answer, ask, crowd, opened};
+use herd_test_support::{Herd, free_addresses, until};
 
 /// A pair of nodes with a key, where phones report to Hill or to Smith, and Smith has a page.
 struct Phones {
@@ -54,8 +55,12 @@ impl Phones {
 
     /// A location of OwnTracks.
     fn owntracks(&self, name: &str, members: &str) -> (String, String) {
-        let body = format!("{{\"_type\":\"location\",{members}}}");
-        ask(self.phones, &post("/pub", &self.basic(name), &body))
+        self.post(name, &format!("{{\"_type\":\"location\",{members}}}"))
+    }
+
+    /// Any report of OwnTracks.
+    fn post(&self, name: &str, body: &str) -> (String, String) {
+        ask(self.phones, &post("/pub", &self.basic(name), body))
     }
 
     /// A request with its place holders filled: `{TOKEN:NAME}`, and `{BASIC:USER:PASSWORD}` whose password may be `TOKEN:NAME`.
@@ -95,30 +100,19 @@ fn post(path: &str, headers: &str, body: &str) -> Vec<u8> {
     format!("POST {path} HTTP/1.1\r\nHost: h\r\n{headers}Content-Length: {length}\r\n\r\n{body}").into_bytes()
 }
 
-/// The answer to these bytes: its head and its body.
-fn ask(address: SocketAddr, request: &[u8]) -> (String, String) {
-    let mut stream = TcpStream::connect(address).expect("the node listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("the limit is not zero");
-    stream.write_all(request).expect("the node reads all");
-    answer(&mut stream)
-}
-
-fn answer(stream: &mut TcpStream) -> (String, String) {
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("the node closes in order");
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
-    (head.to_owned(), body.to_owned())
-}
-
 /// A phone that has sent its head, and may send its body now.
 fn patient_phone(address: SocketAddr, head: &[u8]) -> TcpStream {
-    let mut stream = TcpStream::connect(address).expect("the node listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("the limit is not zero");
-    stream.write_all(head).expect("the node reads");
+    let mut stream = opened(address, head);
     let mut word = [0; 25];
     stream.read_exact(&mut word).expect("the node goes on");
     assert_eq!(&word, b"HTTP/1.1 100 Continue\r\n\r\n");
     stream
+}
+
+/// A location of OwnTracks in so many bytes.
+fn padded(bytes: usize) -> String {
+    let location = r#"{"_type":"location","lat":1,"lon":2,"tst":5"#;
+    location.to_owned() + &" ".repeat(bytes - location.len() - 1) + "}"
 }
 
 fn status_of(answer: &(String, String)) -> &str {
@@ -164,18 +158,14 @@ fn phone_of_a_stranger() {
     let phones = Phones::with(&["\"phone_tokens\": { \"bob\": 0 }"]);
     for (name, token) in [("ann", "0000-0000-0000-0000".to_owned()), ("bob", phones.token("bob"))] {
         let basic = format!("Authorization: Basic {}\r\n", STANDARD.encode(format!("{name}:{token}")));
-        let refused = ask(
-            phones.phones,
-            &post("/pub", &basic, "{\"_type\":\"location\",\"lat\":1,\"lon\":1,\"tst\":1}"),
-        );
+        let body = r#"{"_type":"location","lat":1,"lon":1,"tst":1}"#;
+        let refused = ask(phones.phones, &post("/pub", &basic, body));
         assert_eq!(status_of(&refused), "401", "{name}");
         assert!(refused.0.contains("\r\nWWW-Authenticate: Basic realm=\"herd\"\r\n"), "{}", refused.0);
     }
-    let page = ask(
-        phones.phones,
-        format!("GET / HTTP/1.1\r\nHost: h\r\nOrigin: http://a\r\n{}\r\n", phones.basic("ann")).as_bytes(),
-    );
-    assert_eq!(status_of(&page), "403");
+    let basic = phones.basic("ann");
+    let page = format!("GET / HTTP/1.1\r\nHost: h\r\nOrigin: http://a\r\n{basic}\r\n");
+    assert_eq!(status_of(&ask(phones.phones, page.as_bytes())), "403");
     assert_eq!((phones.count("updates"), phones.count("rejected")), (0, 3));
     let log = &phones.herd["Hill"].log;
     log.wait_for("a report of a phone at 127.0.0.1 was refused");
@@ -200,8 +190,7 @@ fn friends_where_configured() {
         {"_type": "location", "tid": "a%2Fb%25c", "lat": 3, "lon": -4, "tst": 1_621_464_828},
     ]);
     assert_eq!(friends, expected, "ann is left out, and a client without a time");
-    let status = ask(phones.phones, &post("/pub", &phones.basic("ann"), r#"{"_type":"status"}"#));
-    assert_eq!(status.1, "[]", "for a position alone");
+    assert_eq!(phones.post("ann", r#"{"_type":"status"}"#).1, "[]", "for a position alone");
 }
 
 #[test]
@@ -209,18 +198,13 @@ fn refused_bodies_are_read() {
     let phones = Phones::with(&[]);
     let large = "x".repeat(PHONE_DROPPED_BYTES_MAX);
     for _ in 0..20 {
-        assert_eq!(status_of(&ask(phones.phones, &post("/pub", &phones.basic("ann"), &large))), "413");
+        assert_eq!(status_of(&phones.post("ann", &large)), "413");
         let method = String::from_utf8(post("/pub", "", &large)).expect("text").replacen("POST", "PUT", 1);
         assert_eq!(status_of(&ask(phones.phones, method.as_bytes())), "405");
     }
     assert_eq!(phones.count("rejected"), 40);
     // The largest that is taken.
-    let padded = format!(
-        "{{\"_type\":\"location\",\"lat\":1,\"lon\":2,\"tst\":5{}}}",
-        " ".repeat(PHONE_LARGE_BODY_BYTES_MAX)
-    );
-    let padded = padded[..PHONE_LARGE_BODY_BYTES_MAX - 1].to_owned() + "}";
-    assert_eq!(ask(phones.phones, &post("/pub", &phones.basic("ann"), &padded)).1, "[]");
+    assert_eq!(phones.post("ann", &padded(PHONE_LARGE_BODY_BYTES_MAX)).1, "[]");
     assert_eq!(phones.count("updates"), 1);
 }
 
@@ -228,18 +212,10 @@ fn refused_bodies_are_read() {
 #[test]
 fn silent_large_bodies() {
     let phones = Phones::with(&[]);
-    let silent: Vec<TcpStream> = (0..4)
-        .map(|_| {
-            let mut stream = TcpStream::connect(phones.phones).expect("the node listens");
-            let head = format!(
-                "POST /pub HTTP/1.1\r\nHost: h\r\nContent-Length: {PHONE_LARGE_BODY_BYTES_MAX}\r\n\r\n"
-            );
-            stream.write_all(head.as_bytes()).expect("the node reads");
-            stream
-        })
-        .collect();
-    let body = format!("{{\"_type\":\"location\",\"lat\":1,\"lon\":2,\"tst\":5{}}}", " ".repeat(20_000));
-    assert_eq!(status_of(&ask(phones.phones, &post("/pub", &phones.basic("ann"), &body))), "200");
+    let head =
+        format!("POST /pub HTTP/1.1\r\nHost: h\r\nContent-Length: {PHONE_LARGE_BODY_BYTES_MAX}\r\n\r\n");
+    let silent = crowd(phones.phones, 4, head.as_bytes());
+    assert_eq!(status_of(&phones.post("ann", &padded(20_000))), "200");
     assert_eq!(phones.count("updates"), 1);
     drop(silent);
 }
@@ -250,13 +226,11 @@ fn chunked_bodies_are_refused() {
     let phones = Phones::with(&[]);
     let head = "POST /pub HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
     for _ in 0..5 {
-        let mut stream = TcpStream::connect(phones.phones).expect("the node listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("the limit is not zero");
-        stream.write_all(head.as_bytes()).expect("the node reads");
+        let mut stream = opened(phones.phones, head.as_bytes());
         for _ in 0..20 {
             stream.write_all(format!("1000\r\n{}\r\n", "x".repeat(4096)).as_bytes()).expect("the node reads");
         }
-        assert_eq!(status_of(&answer(&mut stream)), "411");
+        assert_eq!(status_of(&answer(stream)), "411");
     }
 }
 
@@ -267,7 +241,7 @@ fn phone_waits_to_send() {
     let request = post("/pub", &(phones.basic("ann") + "Expect: 100-continue\r\n"), body);
     let mut stream = patient_phone(phones.phones, &request[..request.len() - body.len()]);
     stream.write_all(body.as_bytes()).expect("the node reads");
-    assert_eq!(status_of(&answer(&mut stream)), "200");
+    assert_eq!(status_of(&answer(stream)), "200");
 }
 
 #[test]
@@ -277,11 +251,8 @@ fn one_large_body_at_a_time() {
     let request = post("/pub", &phones.basic("ann"), &body);
     let head = request.len() - body.len();
     // Slow, and never so slow that it loses the buffer: until the other has its answer, and 6 s at most.
-    let (mut first, is_answered) =
-        (TcpStream::connect(phones.phones).expect("the node listens"), AtomicBool::new(false));
-    first.set_read_timeout(Some(PATIENCE)).expect("the limit is not zero");
     let (start, rest) = request.split_at(head + 9_000);
-    first.write_all(start).expect("the node reads");
+    let (first, is_answered) = (opened(phones.phones, start), AtomicBool::new(false));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for piece in rest.chunks(1_500) {
@@ -298,22 +269,15 @@ fn one_large_body_at_a_time() {
         assert_eq!(status_of(&phones.owntracks("ann", r#""lat":1,"lon":2,"tst":5"#)), "200");
         is_answered.store(true, Ordering::Relaxed);
     });
-    assert_eq!(status_of(&answer(&mut first)), "200");
+    assert_eq!(status_of(&answer(first)), "200");
     assert_eq!(status_of(&ask(phones.phones, &request)), "200");
 }
 
 #[test]
 fn silent_phones_make_way() {
     let phones = Phones::with(&[]);
-    let silent: Vec<TcpStream> = (0..4 * PHONES_MAX)
-        .map(|_| {
-            let mut stream = TcpStream::connect(phones.phones).expect("the node listens");
-            stream
-                .write_all(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 8000\r\n\r\nx")
-                .expect("the node reads");
-            stream
-        })
-        .collect();
+    let head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 8000\r\n\r\nx";
+    let silent = crowd(phones.phones, 4 * PHONES_MAX, head);
     assert_eq!(status_of(&phones.owntracks("ann", r#""lat":1,"lon":2,"tst":5"#)), "200");
     phones.herd["Hill"].ask("IAMAT kiwi +1+1 1");
     silent.iter().for_each(|stream| stream.shutdown(Shutdown::Both).unwrap_or_default());

@@ -1,11 +1,12 @@
 //! TLS on the listeners `http` and `phones`.
 
-use std::net::{SocketAddr, TcpStream};
+use std::io::Read;
+use std::net::SocketAddr;
 
+use herd_test_support::http::opened;
 use herd_test_support::upstream::tls::{Ca, Versions};
 use herd_test_support::{Herd, free_addresses, until};
 use rustix::process::Signal;
-use std::io::{Read, Write};
 
 const TLS_1_2: Versions = &[&rustls::version::TLS12];
 const TLS_1_3: Versions = &[&rustls::version::TLS13];
@@ -56,10 +57,8 @@ fn both_versions() {
         assert!(page.contains("\"id\":\"van7\"") && page.ends_with("]}\n"), "{page}");
     }
     // A client of plain HTTP is not answered.
-    let mut plain = TcpStream::connect(node.phones).expect("the node listens");
-    plain.write_all(REPORT).expect("the node reads");
     let mut answer = Vec::new();
-    let _ = plain.read_to_end(&mut answer);
+    let _ = opened(node.phones, REPORT).read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
 }
 
@@ -73,7 +72,7 @@ fn certificate_renewed() {
     node.renew(2001);
     node.herd["Hill"].log.wait_for("cert.pem: the certificate has expired");
     assert_eq!(node.certificate(), second, "the one before stays in use");
-    std::fs::write(node.herd.folder.path("cert.key"), "nothing").expect("the folder is the test's");
+    node.herd.folder.write("cert.key", "nothing");
     node.herd["Hill"].signal(Signal::HUP);
     node.herd["Hill"].log.wait_for("cert.key: no private key in PEM");
     assert_eq!(node.certificate(), second);

@@ -3,37 +3,32 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use herd::places::file::format::Dat;
 
 use herd_test_support::rows::{Layout, Rows};
+use herd_test_support::{Folder, places_file, ran, until_some};
 
-/// No test waits for longer than this; none needs a hundredth of it.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A folder in which the program runs.
+struct Workplace(Folder);
 
-/// A folder in which the program runs, removed when the test is over.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).expect("the folder can be made");
-        Folder(path)
+impl Workplace {
+    fn new() -> Workplace {
+        Workplace(Folder::new())
     }
 
     fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
-        fs::write(self.0.join(name), bytes).expect("the folder can be written");
+        self.0.write(name, bytes);
     }
 
     fn read(&self, name: &str) -> Vec<u8> {
-        fs::read(self.0.join(name)).expect("the file is there")
+        fs::read(self.0.path(name)).expect("the file is there")
     }
 
     fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.0).expect("the folder is there");
+        let entries = fs::read_dir(self.0.path("")).expect("the folder is there");
         let mut names: Vec<String> =
             entries.map(|entry| entry.expect("listed").file_name().to_string_lossy().into_owned()).collect();
         names.sort();
@@ -42,13 +37,13 @@ impl Folder {
 
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_herd"));
-        command.args(["places"]).args(line.split(' ')).current_dir(&self.0).stdin(Stdio::null());
+        command.args(["places"]).args(line.split(' ')).current_dir(self.0.path("")).stdin(Stdio::null());
         command
     }
 
     /// What `herd places` did with these words: its status, its output, its messages.
     fn ran(&self, line: &str) -> (Option<i32>, String, String) {
-        outcome(&self.command(line).output().expect("the program can be run"))
+        ran(&mut self.command(line))
     }
 
     /// Name, type and vicinity of what is near.
@@ -69,21 +64,6 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn outcome(output: &Output) -> (Option<i32>, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
-}
-
-fn committed() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/places.dat")
-}
-
 const CAFES: &str = "Name,Y,X,Kind,Address\n\
     \"Café \"\"Profeta\"\"\",34.0630,-118.4470,cafe,\"1129 Glendon Ave, Los Angeles\"\n\
     Nowhere,134.0630,-118.4470,cafe,\n\
@@ -91,7 +71,7 @@ const CAFES: &str = "Name,Y,X,Kind,Address\n\
 
 #[test]
 fn bad_row() {
-    let folder = Folder::new("bad");
+    let folder = Workplace::new();
     folder.write("cafes.csv", CAFES);
     folder.write("own.dat", "as it was");
     let line = "import --out own.dat --columns name=Name,lat=Y,lon=X,type=Kind,vicinity=Address cafes.csv";
@@ -119,7 +99,7 @@ fn bad_row() {
 
 #[test]
 fn wrong_usage() {
-    let folder = Folder::new("usage");
+    let folder = Workplace::new();
     for line in [
         "import x.csv",
         "import --out o",
@@ -137,18 +117,18 @@ fn wrong_usage() {
 /// What an output must not become: a device, a pipe and a folder stay what they are, and so does a symbolic link.
 #[test]
 fn other_outputs() {
-    let folder = Folder::new("outputs");
+    let folder = Workplace::new();
     folder.write("x.csv", "name,lat,lon\nA,1,1\n");
-    fs::create_dir(folder.0.join("folder")).expect("the folder is ours");
-    let made = Command::new("mkfifo").arg(folder.0.join("pipe")).status().expect("mkfifo can be run");
+    fs::create_dir(folder.0.path("folder")).expect("the folder is ours");
+    let made = Command::new("mkfifo").arg(folder.0.path("pipe")).status().expect("mkfifo can be run");
     assert!(made.success());
     for out in ["folder", "pipe", "/dev/null", "/dev/full"] {
         let message = format!("herd: places import: {out}: cannot be written: not a regular file\n");
         assert_eq!(folder.ran(&format!("import --out {out} x.csv")), (Some(1), String::new(), message));
     }
-    std::os::unix::fs::symlink("target.dat", folder.0.join("link.dat")).expect("the folder is ours");
+    std::os::unix::fs::symlink("target.dat", folder.0.path("link.dat")).expect("the folder is ours");
     assert_eq!(folder.ran("import --out link.dat x.csv").0, Some(0));
-    assert!(folder.0.join("link.dat").is_symlink() && folder.0.join("target.dat").is_file());
+    assert!(folder.0.path("link.dat").is_symlink() && folder.0.path("target.dat").is_file());
     // The program that asks must not wait for a pipe either.
     let (status, _, messages) = folder.ran("near --file pipe 1 1 1");
     assert_eq!(
@@ -162,13 +142,14 @@ fn other_outputs() {
 #[test]
 fn mode_of_output() {
     use std::os::unix::fs::PermissionsExt;
-    let folder = Folder::new("mode");
+    let folder = Workplace::new();
     folder.write("x.csv", "name,lat,lon\nA,1,1\n");
     folder.write("own.dat", "old");
-    let own = folder.0.join("own.dat");
+    let own = folder.0.path("own.dat");
     fs::set_permissions(&own, fs::Permissions::from_mode(0o644)).expect("the file is ours");
     let line = format!("umask 077; {} places import --out own.dat x.csv", env!("CARGO_BIN_EXE_herd"));
-    let status = Command::new("sh").args(["-c", &line]).current_dir(&folder.0).stdout(Stdio::null()).status();
+    let status =
+        Command::new("sh").args(["-c", &line]).current_dir(folder.0.path("")).stdout(Stdio::null()).status();
     assert!(status.expect("a shell can be run").success());
     assert_eq!(fs::metadata(&own).expect("written").permissions().mode() & 0o777, 0o644);
 }
@@ -177,9 +158,9 @@ fn mode_of_output() {
 #[cfg(feature = "pbf")]
 #[test]
 fn extract() {
-    let folder = Folder::new("extract");
+    let folder = Workplace::new();
     let village = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/osm/village.osm.pbf");
-    fs::copy(village, folder.0.join("village.osm.pbf")).expect("the folder can be written");
+    fs::copy(village, folder.0.path("village.osm.pbf")).expect("the folder can be written");
     let (status, text, messages) = folder.ran("import --out own.dat --type park village.osm.pbf");
     assert_eq!((status, messages.as_str()), (Some(0), ""));
     let summary = "own.dat: 7 places (0 of the base, 7 rows, 0 the same as another)";
@@ -197,7 +178,7 @@ fn extract() {
 
 #[test]
 fn types_of_help() {
-    let folder = Folder::new("types");
+    let folder = Workplace::new();
     let (_, help, _) = folder.ran("import --help");
     let list = help.split("is one of:").nth(1).and_then(|rest| rest.split('.').next()).expect("the list");
     let types: Vec<&str> = list.split([',', '\n']).map(str::trim).filter(|word| !word.is_empty()).collect();
@@ -213,8 +194,8 @@ fn types_of_help() {
 
 #[test]
 fn three_formats() {
-    let folder = Folder::new("merge");
-    let base = committed();
+    let folder = Workplace::new();
+    let base = places_file();
     let dat = Dat::open(&base).expect("the committed file is whole");
     let rows = Rows::of(&dat);
     for (layout, name) in
@@ -225,7 +206,7 @@ fn three_formats() {
         folder.write(name, bytes);
     }
     folder.write("cafe.geojsonl", "{\"type\":\"Feature\",\"geometry\":{\"type\":\"Point\",\"coordinates\":[-118.4452,34.0690]},\"properties\":{\"amenity\":\"cafe\",\"name\":\"Kerckhoff\"}}\n");
-    let own = folder.0.join("own.dat");
+    let own = folder.0.path("own.dat");
     fs::copy(&base, &own).expect("the folder can be written");
     // The output is the base.
     let (status, text, messages) =
@@ -249,8 +230,8 @@ fn three_formats() {
 
 #[test]
 fn killed() {
-    let folder = Folder::new("killed");
-    folder.write("own.dat", fs::read(committed()).expect("the committed file is there"));
+    let folder = Workplace::new();
+    folder.write("own.dat", fs::read(places_file()).expect("the committed file is there"));
     let before = folder.read("own.dat");
     let mut child = folder
         .command("import --format csv --skip-bad --base own.dat --out own.dat /dev/stdin")
@@ -277,16 +258,8 @@ fn killed() {
     std::io::Read::read_exact(&mut stderr, &mut outcome).expect("the bad row is reported");
     assert_eq!(folder.names(), ["own.dat"]);
     child.kill().expect("the program is running");
-    ended(&mut child);
+    until_some("the program ends", || child.try_wait().expect("the program is ours"));
     drop(writer.join().expect("the writer ends when the pipe breaks"));
     assert!(folder.read("own.dat") == before, "the old file is as it was");
     assert_eq!(folder.names(), ["own.dat"]);
-}
-
-fn ended(child: &mut Child) {
-    let begin = Instant::now();
-    while child.try_wait().expect("the program is ours").is_none() {
-        assert!(begin.elapsed() < PATIENCE, "the program does not end");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }

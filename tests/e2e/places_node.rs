@@ -11,10 +11,7 @@ const KIWI: &str = "kiwi.cs.ucla.edu +34.068930-118.445127 1621464827.959498503"
 
 /// The key in a file that only its owner reads.
 fn key_file(folder: &Folder) -> PathBuf {
-    let file = folder.path("places-key");
-    std::fs::write(&file, format!("{KEY}\n")).expect("the folder is ours");
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("the file is ours");
-    file
+    folder.write_private("places-key", format!("{KEY}\n"))
 }
 
 /// Hill alone, with this source and these further members of `places`.
@@ -30,10 +27,8 @@ fn hill(source: &str, url: &str, more: &str) -> (Herd, Folder) {
 
 /// All that the node sends to one that says these lines and then no more.
 fn exchange(node: &Node, lines: &str) -> String {
-    let mut client = Client::connect(node.clients);
-    client.send(lines);
-    client.half_close();
-    String::from_utf8(client.rest()).expect("the upstream's text is UTF-8")
+    let answer = herd_test_support::exchange(node.clients, lines.as_bytes());
+    String::from_utf8(answer).expect("the upstream's text is UTF-8")
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Links that each node encrypts with a key of its own: what the wire shows, how a herd moves to them, and how a node is revoked.
 
 use herd_test_support::{Herd, Proxy, everyone_learns_of_everyone, public_key, until};
-use rustix::process::Signal;
 
 /// A client's line, and what must not be seen of it on the way.
 const IAMAT: &str = "IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1621464827.959498503";
@@ -22,13 +21,6 @@ fn all_encrypted(herd: &Herd) -> bool {
         let links = status["links"].as_array().expect("a list");
         links.iter().all(|link| link["is_encrypted"] == true)
     })
-}
-
-/// Lets a node read its configuration again, and waits until it has.
-fn reload(herd: &Herd, name: &str) {
-    let before = herd[name].log.count("configuration reloaded");
-    herd[name].signal(Signal::HUP);
-    until("it has read its configuration", || herd[name].log.count("configuration reloaded") > before);
 }
 
 /// Every link of a herd is captured while clients come, in the clear and encrypted: the same words are seen, or not.
@@ -57,7 +49,6 @@ fn herd_moves_node_by_node() {
     let names = herd.names();
     for mode in ["accept", "dial", "only"] {
         for name in &names {
-            let map = std::fs::read_to_string(herd.map(name)).expect("it was written");
             if mode == "accept" {
                 for node in &names {
                     let links = format!("\"links\": \"{}\"", herd[*node].links);
@@ -68,10 +59,9 @@ fn herd_moves_node_by_node() {
             } else {
                 let before = if mode == "dial" { "accept" } else { "dial" };
                 let change = [before, mode].map(|mode| format!("\"secret_links\": \"{mode}\""));
-                std::fs::write(herd.map(name), map.replace(&change[0], &change[1]))
-                    .expect("the folder is ours");
+                herd.edit_map(name, &change[0], &change[1]);
             }
-            reload(&herd, name);
+            herd[*name].reload();
             everyone_learns_of_everyone(&herd, &format!("{mode}.{name}"));
         }
     }
@@ -85,7 +75,7 @@ fn stolen_board_is_revoked() {
     let herd = Herd::of(&NAMES, &TRIANGLE).secret().start();
     for name in ["Campbell", "Hill"] {
         herd.edit_map(name, &public_key("Smith"), &public_key("Smith anew"));
-        reload(&herd, name);
+        herd[name].reload();
         herd[name].log.wait_for("its public key was removed from the configuration");
     }
     // Whatever the thief does with it, Smith comes back nowhere.
@@ -103,7 +93,7 @@ fn stolen_board_is_revoked() {
     // A new board of the same name has the new key.
     herd.edit_map("Smith", &public_key("Smith"), &public_key("Smith anew"));
     herd.write_private("Smith", "Smith anew");
-    reload(&herd, "Smith");
+    herd["Smith"].reload();
     herd["Smith"].wait_for_at("kiwi.cs.ucla.edu", &at);
 }
 

@@ -1,27 +1,24 @@
 //! A node as a service: what it tells the service manager, and maps that change while it runs.
 
-use std::io::{IoSliceMut, Read, Write};
+use std::io::{IoSliceMut, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
+use herd_test_support::http::{answer, opened};
 use herd_test_support::{
-    Client, Herd, command, everyone_learns_of_everyone, free_addresses, until, until_some,
+    Client, Herd, PATIENCE, answers, command, configuration, configured, everyone_learns_of_everyone,
+    free_addresses, is_free, until, until_some,
 };
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Pid, Signal};
 
 /// A configuration of some of a herd's nodes.
 fn map_of(herd: &Herd, names: &[&str], edges: &[(&str, &str)]) -> String {
-    let node = |name: &&str| {
-        let node = &herd[name];
-        format!("\"{name}\": {{ \"clients\": \"{}\", \"links\": \"{}\" }}", node.clients, node.links)
-    };
-    let nodes: Vec<String> = names.iter().map(node).collect();
-    let edges: Vec<String> = edges.iter().map(|(a, b)| format!("[\"{a}\", \"{b}\"]")).collect();
-    format!("{{ \"nodes\": {{ {} }},\n  \"edges\": [{}] }}\n", nodes.join(",\n    "), edges.join(", "))
+    let node = |name: &&str| configured(name, herd[name].clients, herd[name].links, "");
+    configuration(&names.iter().map(node).collect::<Vec<_>>(), edges, "")
 }
 
 /// What the service manager of a test hears.
@@ -30,7 +27,7 @@ struct Manager(UnixDatagram);
 impl Manager {
     fn listen(path: &Path) -> Manager {
         let socket = UnixDatagram::bind(path).expect("the folder is ours");
-        socket.set_read_timeout(Some(herd_test_support::PATIENCE)).expect("the limit is not zero");
+        socket.set_read_timeout(Some(PATIENCE)).expect("the limit is not zero");
         Manager(socket)
     }
 
@@ -90,9 +87,8 @@ fn notifications() {
     let path = herd.folder.path("notify");
     let manager = Manager::listen(&path);
     herd["Smith"].start();
-    let hill = command(None)
-        .args(["serve", "Hill", "--config"])
-        .arg(herd.map("Hill"))
+    let hill = herd
+        .serve("Hill")
         .env("NOTIFY_SOCKET", &path)
         .env("WATCHDOG_USEC", "400000")
         .stdout(Stdio::null())
@@ -102,7 +98,7 @@ fn notifications() {
     let ready = manager.wait_for("READY=1");
     assert!(ready.contains("STATUS=") && ready.contains("0 of 4096 clients known"), "{ready}");
     // By then its listeners are bound: the first try succeeds.
-    assert!(herd_test_support::answers(herd["Hill"].clients));
+    assert!(answers(herd["Hill"].clients));
     manager.wait_for("STATUS=1 of 1 links up, 1 in sync; 0 of 4096 clients known");
     manager.wait_for("WATCHDOG=1");
     herd["Hill"].ask("IAMAT kiwi +1-1 1");
@@ -119,20 +115,18 @@ fn notifications() {
 #[test]
 fn map_grows_and_shrinks() {
     let names = ["Campbell", "Hill", "Smith"];
-    let mut herd =
-        Herd::of(&names, &[("Campbell", "Hill"), ("Campbell", "Smith"), ("Hill", "Smith")]).build();
+    let edges = [("Campbell", "Hill"), ("Campbell", "Smith"), ("Hill", "Smith")];
+    let mut herd = Herd::of(&names, &edges).build();
     let small = map_of(&herd, &["Hill", "Smith"], &[("Hill", "Smith")]);
-    let large = map_of(&herd, &names, &[("Campbell", "Hill"), ("Campbell", "Smith"), ("Hill", "Smith")]);
+    let large = map_of(&herd, &names, &edges);
     let tell = |herd: &Herd, map: &str| {
         for name in ["Smith", "Hill"] {
-            let line = herd[name].log.count("configuration reloaded");
-            std::fs::write(herd.map(name), map).expect("the folder is ours");
-            herd[name].signal(Signal::HUP);
-            until("it has read its configuration", || herd[name].log.count("configuration reloaded") > line);
+            herd.put_map(name, map);
+            herd[name].reload();
         }
     };
     for name in ["Smith", "Hill"] {
-        std::fs::write(herd.map(name), &small).expect("the folder is ours");
+        herd.put_map(name, &small);
         herd[name].start();
     }
     everyone_learns_of_everyone(&herd, "small");
@@ -159,7 +153,7 @@ fn map_grows_and_shrinks() {
 fn map_refused() {
     let herd = Herd::pair().keyed().start();
     everyone_learns_of_everyone(&herd, "before");
-    let good = std::fs::read_to_string(herd.map("Hill")).expect("it was written");
+    let good = herd.map_text("Hill");
     let elsewhere = format!("\"{}\"", herd["Smith"].clients);
     let taken = format!("\"{}\"", herd["Hill"].clients);
     let smiths = std::net::TcpListener::bind(free_addresses(1)[0]).expect("the port is held for it");
@@ -172,7 +166,7 @@ fn map_refused() {
         (good.replace(&taken, &occupied), "is in use"),
     ] {
         let before = herd["Hill"].log.count("the old configuration stays in force");
-        std::fs::write(herd.map("Hill"), &map).expect("the folder is ours");
+        herd.put_map("Hill", &map);
         herd["Hill"].signal(Signal::HUP);
         until(words, || herd["Hill"].log.count("the old configuration stays in force") > before);
         let line =
@@ -185,7 +179,7 @@ fn map_refused() {
     // A deployment reads these: systemctl does not say what came of a reload.
     let status = herd.status("Hill");
     assert_eq!((&status["reloads"], &status["counters"]["reloads_failed"]), (&0.into(), &5.into()));
-    std::fs::write(herd.map("Hill"), good).expect("the folder is ours");
+    herd.put_map("Hill", good);
     herd["Hill"].signal(Signal::HUP);
     until("the reload is counted", || herd.status("Hill")["reloads"] == 1);
 }
@@ -196,13 +190,10 @@ fn listeners_move() {
     everyone_learns_of_everyone(&herd, "before");
     let (old, new) = (herd["Hill"].clients, free_addresses(2));
     let mut early = herd["Hill"].client();
-    let map = std::fs::read_to_string(herd.map("Hill")).expect("it was written");
-    let map = map.replace(&old.to_string(), &new[0].to_string());
-    let map = map.replace(&herd["Hill"].links.to_string(), &new[1].to_string());
-    std::fs::write(herd.map("Hill"), map).expect("the folder is ours");
-    herd["Hill"].signal(Signal::HUP);
-    herd["Hill"].log.wait_for("configuration reloaded");
-    until("no process listens there", || herd_test_support::is_free(old));
+    herd.edit_map("Hill", &old.to_string(), &new[0].to_string());
+    herd.edit_map("Hill", &herd["Hill"].links.to_string(), &new[1].to_string());
+    herd["Hill"].reload();
+    until("no process listens there", || is_free(old));
     assert_eq!(early.ask("x"), "? x", "a connected client stays connected");
     herd["Hill"].clients = new[0];
     herd["Hill"].links = new[1];
@@ -226,7 +217,7 @@ fn stored_port_let_go() {
     let _hill = start_with(&herd, &path, Some(stored));
     manager.wait_for("FDSTOREREMOVE=1");
     manager.wait_for("READY=1");
-    assert!(herd_test_support::answers(herd["Hill"].clients));
+    assert!(answers(herd["Hill"].clients));
 }
 
 /// A reload moves a listener to another address of its port, or fails and has it back: the service manager holds it meanwhile.
@@ -256,7 +247,7 @@ fn reload_lets_port_go() {
         assert_eq!(now.to_string(), expected);
         manager.wait_for("READY=1");
     }
-    assert!(herd_test_support::answers(clients));
+    assert!(answers(clients));
 }
 
 #[test]
@@ -273,12 +264,10 @@ fn phones_listener_stored() {
     // The next start gets two of them.
     drop(links);
     // No node runs, and still no phone is refused.
-    let mut waiting = std::net::TcpStream::connect(phones).expect("a process listens");
-    waiting.write_all(b"GET /?id=van7&lat=1&lon=2 HTTP/1.0\r\n\r\n").expect("it is queued");
+    let waiting = opened(phones, b"GET /?id=van7&lat=1&lon=2 HTTP/1.0\r\n\r\n");
     let _hill = start_with(&herd, &path, Some([stored, clients]));
-    let mut answer = String::new();
-    waiting.read_to_string(&mut answer).expect("the node answers");
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    let (head, _) = answer(waiting);
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
 }
 
 /// Starts Hill of this herd with a service manager, and with the listeners that the manager stored.
@@ -317,36 +306,33 @@ fn descriptor_store() {
 
     // A configuration that has another address by then: no process listens on the old one.
     let (old, new) = (herd["Hill"].clients, free_addresses(1)[0]);
-    let map = std::fs::read_to_string(herd.map("Hill")).expect("it was written");
-    std::fs::write(herd.map("Hill"), map.replace(&old.to_string(), &new.to_string()))
-        .expect("the folder is ours");
+    herd.edit_map("Hill", &old.to_string(), &new.to_string());
     let hill = start_with(&herd, &path, Some(stored));
     let stored = [manager.take("clients"), manager.take("links")];
     manager.wait_for("READY=1");
-    assert!(herd_test_support::answers(new));
-    until("no process listens there", || herd_test_support::is_free(old));
+    assert!(answers(new));
+    until("no process listens there", || is_free(old));
     drop(hill);
 
     // One that cannot start lets them go.
-    std::fs::write(herd.map("Hill"), "{").expect("the folder is ours");
+    herd.put_map("Hill", "{");
     let mut hill = start_with(&herd, &path, Some(stored));
     for name in ["clients", "links", "phones"] {
         let message = manager.wait_for("FDSTOREREMOVE=1");
         assert!(message.contains(&format!("FDNAME={name}")), "{message}");
     }
     assert_eq!(hill.0.wait().expect("it is our child").code(), Some(1));
-    until("no process listens there", || herd_test_support::is_free(new));
+    until("no process listens there", || is_free(new));
 }
 
 #[test]
 fn json_log() {
     let herd = Herd::one().build();
     let name = herd.names()[0];
-    let mut node = command(None);
-    node.args(["serve", name, "--log-format", "json", "--log-level", "debug", "--config"])
-        .arg(herd.map(name));
+    let mut node = herd.serve(name);
+    node.args(["--log-format", "json", "--log-level", "debug"]);
     let mut node = node.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program can be run");
-    until("it serves", || herd_test_support::answers(herd[name].clients));
+    until("it serves", || answers(herd[name].clients));
     assert!(herd[name].ask("IAMAT kiwi +1-1 1").starts_with("AT "));
     assert_eq!(herd[name].ask("x"), "? x");
     let pid = Pid::from_child(&node);

@@ -12,15 +12,13 @@ use herd::proto::node::{Node, Seed, Setup};
 use herd::proto::out::Out;
 use herd::proto::update::Update;
 use herd::server::snapshot::format::{Encoder, LINE_BYTES_MAX, Written};
-use herd_test_support::{Herd, Log, command, until, until_within};
+use herd_test_support::{Herd, Log, answers, until, until_within};
 use rustix::process::Signal;
 use serde_json::Value;
 
 /// Has this node of a herd that is not started yet, or is to read its configuration again, keep its table, once in so many seconds.
 fn ask_for_snapshots(herd: &Herd, name: &str, between_s: u32) {
-    let map = fs::read_to_string(herd.map(name)).expect("it was written");
-    let map = map.replacen("{ ", &format!("{{ \"snapshot_s\": {between_s}, "), 1);
-    fs::write(herd.map(name), map).expect("the folder is ours");
+    herd.add_member(name, &format!("\"snapshot_s\": {between_s}"));
 }
 
 /// A herd whose nodes keep their tables, before it is started.
@@ -315,11 +313,11 @@ fn folders() {
         ("XDG_STATE_HOME", PathBuf::from("not/absolute"), None),
     ] {
         let log = Log::default();
-        let mut command = command(None);
-        command.args(["serve", "Hill", "--config"]).arg(herd.map("Hill")).env(variable, value);
-        let mut child = command.stderr(Stdio::piped()).spawn().expect("the program can be run");
+        let mut command = herd.serve("Hill");
+        let mut child =
+            command.env(variable, value).stderr(Stdio::piped()).spawn().expect("the program can be run");
         log.follow(child.stderr.take().expect("it is a pipe"));
-        until("it serves", || herd_test_support::answers(herd["Hill"].clients));
+        until("it serves", || answers(herd["Hill"].clients));
         herd["Hill"].ask("IAMAT kiwi +1+1 1");
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, Signal::TERM).expect("it is our child");

@@ -3,36 +3,14 @@
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::process::Output;
 
-use herd_test_support::{Herd, command, runs_beside, until};
+use herd_test_support::{Herd, until};
 use rustix::process::Signal;
 use serde_json::Value;
 
 /// Exit status, standard output, standard error of `herd status`.
 fn status(herd: &Herd, args: &[&str]) -> (Option<i32>, String, String) {
-    ran(herd, "status", args)
-}
-
-fn ran(herd: &Herd, word: &str, args: &[&str]) -> (Option<i32>, String, String) {
-    let mut command = command(None);
-    runs_beside(&mut command, herd.map("Hill"));
-    let Output { status, stdout, stderr } =
-        command.arg(word).args(args).output().expect("the program can be run");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it is UTF-8");
-    (status.code(), text(stdout), text(stderr))
-}
-
-fn json(herd: &Herd, name: &str) -> Value {
-    let (code, text, messages) = status(herd, &["--json", name]);
-    assert_eq!((code, messages.as_str()), (Some(0), ""));
-    assert_eq!(text.lines().count(), 1);
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
-}
-
-fn socket(herd: &Herd, name: &str) -> PathBuf {
-    herd.folder.path("herd").join(name).join("control")
+    herd.ran(&[&["status"], args].concat())
 }
 
 fn link<'a>(status: &'a Value, node: &str) -> &'a Value {
@@ -43,7 +21,7 @@ fn link<'a>(status: &'a Value, node: &str) -> &'a Value {
 #[test]
 fn stopped_node() {
     let herd = Herd::one().start();
-    let (name, path) = (herd.names()[0], socket(&herd, herd.names()[0]));
+    let (name, path) = (herd.names()[0], herd.control_socket(herd.names()[0]));
     herd[name].signal(Signal::STOP);
     for (asked, remedy) in [
         (name, "restart it, such as: systemctl restart herd@"),
@@ -61,8 +39,8 @@ fn stopped_node() {
 fn one_node() {
     let mut herd = Herd::five().start();
     herd["Hill"].ask("IAMAT kiwi +34.068930-118.445127 1621464827.959498503");
-    until("Hill is in sync", || link(&json(&herd, "Hill"), "Smith")["is_in_sync"] == true);
-    let hill = json(&herd, "Hill");
+    until("Hill is in sync", || link(&herd.status("Hill"), "Smith")["is_in_sync"] == true);
+    let hill = herd.status("Hill");
     assert_eq!((&hill["node"], &hill["version"]), (&"Hill".into(), &env!("CARGO_PKG_VERSION").into()));
     assert_eq!((&hill["table"]["entries"], &hill["table"]["capacity"]), (&1.into(), &4096.into()));
     assert_eq!((&hill["counters"]["iamat"], &hill["places"]["source"]), (&1.into(), &"offline".into()));
@@ -74,9 +52,9 @@ fn one_node() {
     assert!(!text.contains("counter"), "nothing was refused: {text}");
 
     herd["Smith"].kill();
-    until("Hill notices", || link(&json(&herd, "Hill"), "Smith")["is_up"] == false);
-    until("it says why", || link(&json(&herd, "Hill"), "Smith")["last_error"].as_str().is_some());
-    let down = json(&herd, "Hill");
+    until("Hill notices", || link(&herd.status("Hill"), "Smith")["is_up"] == false);
+    until("it says why", || link(&herd.status("Hill"), "Smith")["last_error"].as_str().is_some());
+    let down = herd.status("Hill");
     assert_eq!(link(&down, "Smith")["is_in_sync"], false);
     assert!(link(&down, "Smith")["for_ms"].is_u64(), "{down}");
     assert_eq!(link(&down, "Jaquez")["is_up"], true);
@@ -100,7 +78,7 @@ fn one_node() {
         assert!(all.contains(words) && !text.contains(words), "{words:?} in {all} and {text}");
     }
     // A dial may have reached the socket of Smith as it ended, which counts.
-    let failed = || json(&herd, "Hill")["counters"]["handshakes_failed"].as_u64().expect("a number");
+    let failed = || herd.status("Hill")["counters"]["handshakes_failed"].as_u64().expect("a number");
     let before = failed();
     herd_test_support::Stranger::connect(herd["Hill"].links).say("x\n");
     until("what was refused is shown", || {
@@ -131,7 +109,7 @@ fn all_nodes_of_machine() {
     let (code, _, messages) = status(&herd, &["Hil"]);
     assert_eq!(code, Some(1));
     assert!(messages.ends_with("(did you mean \"Hill\"?)\n"), "{messages}");
-    let path = socket(&herd, "Hill");
+    let path = herd.control_socket("Hill");
     let (code, text, _) = status(&herd, &[path.to_str().expect("UTF-8")]);
     assert_eq!(code, Some(0));
     assert!(text.starts_with("Hill: up "), "{text}");
@@ -146,7 +124,7 @@ fn all_nodes_of_machine() {
 #[test]
 fn control_socket() {
     let herd = Herd::pair().start();
-    let path = socket(&herd, "Hill");
+    let path = herd.control_socket("Hill");
     for words in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"", b"status", &[b'x'; 4096], b"status json \n"] {
         let mut stranger = UnixStream::connect(&path).expect("the node listens");
         // It may be gone before it has all.
@@ -182,19 +160,9 @@ fn whole_herd() {
     }
     // Any of them, at once, without a pause for the updates to settle.
     for name in ["Campbell", "Hill", "Jaquez", "Singleton", "Smith"] {
-        let (code, text, messages) = status(&herd, &["--all", name]);
-        assert_eq!(
-            (code, text.as_str(), messages.as_str()),
-            (
-                Some(0),
-                format!(
-                    "in sync: 5 of 5 nodes answer, and all hold the same\n  asked {name}, of {}\n",
-                    herd.map(name).display()
-                )
-                .as_str(),
-                ""
-            )
-        );
+        let map = herd.map(name).display();
+        let text = format!("in sync: 5 of 5 nodes answer, and all hold the same\n  asked {name}, of {map}\n");
+        assert_eq!(status(&herd, &["--all", name]), (Some(0), text, String::new()));
     }
     herd["Jaquez"].kill();
     let (code, text, messages) = status(&herd, &["--all", "--json", "Hill"]);
@@ -223,7 +191,7 @@ fn table_of_nodes() {
     wait_until_in_sync(&herd, "Hill");
     herd["Smith"].ask("IAMAT kiwi +1+1 1");
     wait_until_in_sync(&herd, "Hill");
-    let (code, text, messages) = ran(&herd, "nodes", &["--json"]);
+    let (code, text, messages) = herd.ran(&["nodes", "--json"]);
     assert_eq!((code, messages.as_str()), (Some(0), ""), "{text}");
     let all: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
     let nodes = all["nodes"].as_array().expect("a list");
@@ -236,31 +204,23 @@ fn table_of_nodes() {
         assert!(node["private_kb"].as_u64().is_some_and(|kb| kb > 50), "{node}");
     }
     herd["Jaquez"].kill();
-    until("Hill notices", || link(&json(&herd, "Hill"), "Jaquez")["is_up"] == false);
-    let (code, text, messages) = ran(&herd, "nodes", &["Jaquez", "Hill", "--node", "Campbell"]);
+    until("Hill notices", || link(&herd.status("Hill"), "Jaquez")["is_up"] == false);
+    let (code, text, messages) = herd.ran(&["nodes", "Jaquez", "Hill", "--node", "Campbell"]);
     assert_eq!((code, messages.as_str()), (Some(0), ""), "{text}");
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 4, "{text}");
     assert!(lines[1].starts_with("Hill    ") && lines[1].contains("  no   "), "{text}");
     assert_eq!((lines[2], lines[3]), ("Jaquez  no answer", "the reasons: herd status --all"));
-    let (code, _, messages) = ran(&herd, "nodes", &["Jaques"]);
-    assert_eq!(
-        (code, messages.as_str()),
-        (Some(1), "herd: nodes: the herd has no node \"Jaques\" (did you mean \"Jaquez\"?)\n")
-    );
-}
-
-/// Replaces a part of a node's configuration.
-fn edit(herd: &Herd, name: &str, from: &str, to: &str) {
-    let map = std::fs::read_to_string(herd.map(name)).expect("it was written");
-    std::fs::write(herd.map(name), map.replacen(from, to, 1)).expect("the folder is ours");
+    let (code, _, messages) = herd.ran(&["nodes", "Jaques"]);
+    let unknown = "herd: nodes: the herd has no node \"Jaques\" (did you mean \"Jaquez\"?)\n";
+    assert_eq!((code, messages.as_str()), (Some(1), unknown));
 }
 
 #[test]
 fn smaller_table() {
     let mut herd = Herd::pair().build();
     for name in herd.names() {
-        edit(&herd, name, "{ ", "{ \"clients_max\": 16, \"lifetime_s\": 600, ");
+        herd.add_member(name, "\"clients_max\": 16, \"lifetime_s\": 600");
         herd[name].start();
     }
     herd.wait_for_links();
@@ -269,13 +229,13 @@ fn smaller_table() {
     }
     wait_until_in_sync(&herd, "Hill");
     let table = |herd: &Herd, name: &str| {
-        let table = json(herd, name)["table"].clone();
+        let table = herd.status(name)["table"].clone();
         ["entries", "capacity", "evicted"].map(|member| table[member].as_u64().expect("a number"))
     };
     assert_eq!(table(&herd, "Hill"), [16, 16, 4]);
     assert_eq!(table(&herd, "Smith")[..2], [16, 16]);
     // A node takes a larger table and another life at a reload. The others then have another configuration.
-    edit(&herd, "Hill", "16, \"lifetime_s\": 600", "64, \"lifetime_s\": 1200");
+    herd.edit_map("Hill", "16, \"lifetime_s\": 600", "64, \"lifetime_s\": 1200");
     herd["Hill"].signal(Signal::HUP);
     until("the node has reloaded", || table(&herd, "Hill")[1] == 64);
     let (code, text, _) = status(&herd, &["--all", "Hill"]);
@@ -311,7 +271,7 @@ fn older_update_is_named() {
             "herd send: \"kiwi\" is not stored: the herd knows a newer update (time 5.5)\n",
         ),
     ] {
-        let (code, answers, messages) = ran(&herd, "send", &[&["--to", &to], lines].concat());
+        let (code, answers, messages) = herd.ran(&[&["send", "--to", &to], lines].concat());
         assert_eq!((code, answers.lines().count(), messages.as_str()), (Some(0), lines.len(), note));
     }
 }

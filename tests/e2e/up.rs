@@ -2,20 +2,15 @@
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
 use herd_test_support::{
-    Herd, KIWI, LogReader, Node, Up, command, everyone_learns_of_everyone, is_free, runs, runs_beside, until,
+    Herd, KIWI, LogReader, Node, Up, answers, command, everyone_learns_of_everyone, is_free, places_file,
+    ran, runs, runs_beside, until,
 };
 use rustix::process::{Pid, Signal};
 
 const NAMES: [&str; 5] = ["Campbell", "Hill", "Jaquez", "Singleton", "Smith"];
-
-fn ran(command: &mut Command) -> (Option<i32>, String, String) {
-    let Output { status, stdout, stderr } = command.output().expect("the program can be run");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it is UTF-8");
-    (status.code(), text(stdout), text(stderr))
-}
 
 /// `herd send` to this node by its name in the configuration.
 fn send(herd: &Herd, name: &str, line: &str) -> String {
@@ -83,7 +78,7 @@ fn killed_node_restarted() {
             herd[other].wait_for_at(&format!("by-{name}"), &at);
         }
         up.kill_node(name);
-        until("it listens again", || herd_test_support::answers(herd[name].clients));
+        until("it listens again", || answers(herd[name].clients));
         herd[name].wait_for_at(&format!("by-{name}"), &at);
         up.log.wait_for(&format!("{name} ended (signal 9); starting it again"));
     }
@@ -235,8 +230,7 @@ fn serve_port_taken() {
     let herd = Herd::one().build();
     for (member, address) in [("clients", herd["Hill"].clients), ("links", herd["Hill"].links)] {
         let taken = TcpListener::bind(address).expect("the port is held for it");
-        let (status, _, messages) =
-            ran(command(None).args(["serve", "Hill", "--config"]).arg(herd.map("Hill")));
+        let (status, _, messages) = ran(&mut herd.serve("Hill"));
         assert_eq!(status, Some(1));
         assert!(messages.contains(&format!("{member}: {address} is in use")), "{messages}");
         drop(taken);
@@ -252,11 +246,13 @@ fn check_send_near() {
 
     let (status, text, messages) = ran(command(None)
         .args(["places", "near", "34.068930", "-118.445127", "10", "5", "--file"])
-        .arg(herd_test_support::places_file()));
+        .arg(places_file()));
     assert_eq!((status, messages.as_str()), (Some(0), ""));
     assert_eq!(places(&text), NEAR_UCLA);
 
     let at = herd["Jaquez"].ask(KIWI);
+    let fields = KIWI.strip_prefix("IAMAT").expect("it is one");
+    assert!(at.starts_with("AT Jaquez +") && at.ends_with(fields), "{at}");
     herd.wait_for_at("kiwi.cs.ucla.edu", &at);
     for name in NAMES {
         let answer = send(&herd, name, "WHATSAT kiwi.cs.ucla.edu 10 5");
@@ -271,19 +267,6 @@ fn check_send_near() {
             "herd send: \"no\" is not a command; the commands are IAMAT and WHATSAT\n".to_owned()
         )
     );
-}
-
-#[test]
-fn protocol_example() {
-    let herd = Herd::five().start();
-    let at = herd["Hill"].ask("IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1621464827.959498503");
-    let fields: Vec<&str> = at.split(' ').collect();
-    assert_eq!(fields[..2], ["AT", "Hill"]);
-    assert_eq!(fields[3..], ["kiwi.cs.ucla.edu", "+34.068930-118.445127", "1621464827.959498503"]);
-    herd["Campbell"].wait_for_at("kiwi.cs.ucla.edu", &at);
-    let (first, json) = herd["Campbell"].client().whatsat("WHATSAT kiwi.cs.ucla.edu 10 5");
-    assert_eq!(first, at);
-    assert_eq!(places(&json), NEAR_UCLA);
 }
 
 #[test]
@@ -314,13 +297,7 @@ fn clients_of_herd() {
     herd["Smith"].ask("IAMAT far +1-1 1");
     herd.wait_for_at("kiwi.cs.ucla.edu", &at);
     until("Hill knows both", || herd["Hill"].at("far").is_some());
-    let clients = |words: &[&str]| {
-        let mut command = command(None);
-        let output = runs_beside(&mut command, herd.map("Hill")).arg("clients").args(words).output();
-        let output = output.expect("the program can be run");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it is UTF-8");
-        (output.status.code(), text(output.stdout), text(output.stderr))
-    };
+    let clients = |words: &[&str]| herd.ran(&[&["clients"], words].concat());
     let (code, text, messages) = clients(&[]);
     assert_eq!((code, messages.as_str()), (Some(0), ""));
     assert!(text.ends_with("\n2 clients\n") && text.contains("from Smith"), "{text}");

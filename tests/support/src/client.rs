@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
-use super::PATIENCE;
+use super::http::connected;
 
 /// A connection to a node's client port.
 pub struct Client {
@@ -13,10 +13,7 @@ pub struct Client {
 impl Client {
     /// Connects; a node that does not answer fails the test.
     pub fn connect(address: SocketAddr) -> Client {
-        let stream =
-            TcpStream::connect(address).unwrap_or_else(|error| panic!("connecting to {address}: {error}"));
-        stream.set_read_timeout(Some(PATIENCE)).expect("the limit is not zero");
-        stream.set_write_timeout(Some(PATIENCE)).expect("the limit is not zero");
+        let stream = connected(address);
         stream.set_nodelay(true).expect("the socket is open");
         Client { stream: BufReader::new(stream) }
     }

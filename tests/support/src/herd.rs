@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::ops::{Index, IndexMut};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use herd::proto::noise::key_pair::KeyPair;
 
-use super::node::{Launch, LogReader, Measured, Node, command, places_file, runs_beside};
+use super::node::{Launch, LogReader, Measured, Node, command, places_file, ran, runs_beside};
 use super::proxy::Proxy;
 use super::{Dice, Folder, free_addresses, until};
 
@@ -220,6 +220,18 @@ pub fn key(seed: u64) -> String {
     hex(&Dice::new(seed).bytes(32))
 }
 
+/// A node as the member of a configuration. `more` members stand at its end, each after a comma.
+pub fn configured(name: &str, clients: SocketAddr, links: SocketAddr, more: &str) -> String {
+    format!("\"{name}\": {{ \"clients\": \"{clients}\", \"links\": \"{links}\"{more} }}")
+}
+
+/// A configuration of these nodes, each from [`configured`]. `more` members stand at its end, each after a comma.
+pub fn configuration(nodes: &[String], edges: &[(&str, &str)], more: &str) -> String {
+    let edges: Vec<String> = edges.iter().map(|(a, b)| format!("[\"{a}\", \"{b}\"]")).collect();
+    let nodes = nodes.join(",\n    ");
+    format!("{{ \"nodes\": {{ {nodes} }},\n  \"edges\": [{}]{more} }}\n", edges.join(", "))
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut digits, byte| {
         write!(digits, "{byte:02x}").expect("a String takes every write");
@@ -240,50 +252,44 @@ pub fn public_key(seed: &str) -> String {
 impl Herd {
     /// Writes the configuration as this node is to see it: a neighbour behind a proxy has the proxy's address.
     pub fn write_map(&self, reader: &str, keyed: bool) {
-        let node = |node: &Node| {
+        let member = |node: &Node| {
             let proxy = self.proxies.iter().find(|(edge, _)| *edge == (reader, node.name));
             let links = proxy.map_or(node.links, |(_, proxy)| proxy.address);
             let public = match self.secret {
                 true => format!(", \"public_key\": \"{}\"", public_key(node.name)),
                 false => String::new(),
             };
-            format!(
-                "\"{}\": {{ \"clients\": \"{}\", \"links\": \"{links}\"{public} }}",
-                node.name, node.clients
-            )
+            configured(node.name, node.clients, links, &public)
         };
-        let nodes: Vec<String> = self.nodes.iter().map(node).collect();
-        let edges: Vec<String> = self.edges.iter().map(|(a, b)| format!("[\"{a}\", \"{b}\"]")).collect();
+        let nodes: Vec<String> = self.nodes.iter().map(member).collect();
         let key = if keyed { format!(",\n  \"key_file\": \"{reader}.key\"") } else { String::new() };
         let places =
             self.places.as_ref().map(|places| format!(",\n  \"places\": {places}")).unwrap_or_default();
-        let map = format!(
-            "{{ \"nodes\": {{ {} }},\n  \"edges\": [{}]{key}{places} }}\n",
-            nodes.join(",\n    "),
-            edges.join(", ")
-        );
-        std::fs::write(self.folder.path(&format!("{reader}.json")), map).expect("the folder is ours");
+        self.put_map(reader, configuration(&nodes, &self.edges, &(key + &places)));
+    }
+
+    /// Writes this text as the configuration of a node.
+    pub fn put_map(&self, name: &str, text: impl AsRef<[u8]>) {
+        self.folder.write(&format!("{name}.json"), text);
     }
 
     /// Gives a node these keys, the current one first. It reads them when it starts.
     pub fn write_keys(&self, name: &str, keys: &[&str]) {
-        let path = self.folder.path(&format!("{name}.key"));
-        std::fs::write(&path, keys.join("\n")).expect("the folder is ours");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("the file is ours");
+        self.folder.write_private(&format!("{name}.key"), keys.join("\n"));
     }
 
     /// Gives a node the private key of this seed. It reads it when it starts, and at a reload.
     pub fn write_private(&self, name: &str, seed: &str) {
         std::fs::create_dir_all(self.folder.path("private")).expect("the folder is ours");
-        let path = self.folder.path(&format!("private/{name}"));
-        std::fs::write(&path, hex(&private_key(seed))).expect("the folder is ours");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("the file is ours");
+        self.folder.write_private(&format!("private/{name}"), hex(&private_key(seed)));
     }
 
-    /// Starts all nodes of a herd that was only built, this one with an HTTP listener at this address.
-    pub fn start_with_http(&mut self, name: &str, http: &str) {
-        self.add_address(name, "http", http);
+    /// Starts all nodes of a herd that was only built, Hill with an HTTP listener, and says where that is.
+    pub fn start_with_http(&mut self) -> SocketAddr {
+        let http = free_addresses(1)[0];
+        self.add_address("Hill", "http", &http.to_string());
         self.start_built();
+        http
     }
 
     /// Adds an address to a node in its own configuration.
@@ -297,19 +303,42 @@ impl Herd {
         self.edit_map(name, "\"edges\"", &format!("{member},\n  \"edges\""));
     }
 
-    /// Replaces a text of a node's configuration.
+    /// Replaces a text of a node's configuration, wherever it stands.
     pub fn edit_map(&self, name: &str, old: &str, new: &str) {
-        let map = std::fs::read_to_string(self.map(name)).expect("it was written");
+        let map = self.map_text(name);
         assert!(map.contains(old), "{map}");
-        std::fs::write(self.map(name), map.replacen(old, new, 1)).expect("the folder is ours");
+        self.put_map(name, map.replace(old, new));
+    }
+
+    /// The configuration as this node sees it.
+    pub fn map_text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.map(name)).expect("it was written")
+    }
+
+    /// A command that serves this node, with neither a folder for its control socket nor one for its table.
+    pub fn serve(&self, name: &str) -> Command {
+        let mut command = command(None);
+        command.args(["serve", name, "--config"]).arg(self.map(name));
+        command
+    }
+
+    /// What the program does with these words where it finds the nodes of this herd: its status, its output, its messages.
+    pub fn ran(&self, words: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = command(None);
+        ran(runs_beside(&mut command, self.map("Hill")).args(words))
     }
 
     /// What a node says of itself.
     pub fn status(&self, name: &str) -> serde_json::Value {
-        let mut command = command(None);
-        runs_beside(&mut command, self.map(name));
-        let output = command.args(["status", "--json", name]).output().expect("the program can be run");
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+        let (code, text, messages) = self.ran(&["status", "--json", name]);
+        assert_eq!((code, messages.as_str()), (Some(0), ""));
+        assert_eq!(text.lines().count(), 1);
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// Where a node answers `herd status`.
+    pub fn control_socket(&self, name: &str) -> PathBuf {
+        self.folder.path("herd").join(name).join("control")
     }
 
     /// Starts all nodes of a herd that was only built.

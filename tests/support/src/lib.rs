@@ -6,6 +6,7 @@
 
 mod client;
 mod herd;
+pub mod http;
 mod node;
 mod process;
 mod proxy;
@@ -17,9 +18,9 @@ pub mod tables;
 pub mod upstream;
 
 pub use client::{Client, exchange};
-pub use herd::{Builder, Herd, key, public_key};
+pub use herd::{Builder, Herd, configuration, configured, key, public_key};
 pub use node::{
-    Launch, Log, LogReader, Measured, Node, answers, built, command, places_file, program, runs_beside,
+    Launch, Log, LogReader, Measured, Node, answers, built, command, places_file, program, ran, runs_beside,
 };
 pub use process::{cpu_s, memory_kib, private_kib};
 pub use proxy::{Fault, Proxy};
@@ -27,8 +28,10 @@ pub use scenes::{KIWI, everyone_learns_of_everyone, now_ns};
 pub use stranger::Stranger;
 pub use supervised::{Up, is_free, runs};
 
+use std::fs::Permissions;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -130,6 +133,20 @@ impl Folder {
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
+
+    /// Writes a file, and gives its path.
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, bytes).expect("the folder is ours");
+        path
+    }
+
+    /// Writes a file that only its owner reads, and gives its path.
+    pub fn write_private(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.write(name, bytes);
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("the file is ours");
+        path
+    }
 }
 
 impl Drop for Folder {
@@ -161,6 +178,11 @@ impl Dice {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
+    }
+
+    /// A number below this one.
+    pub fn below(&mut self, count: usize) -> usize {
+        usize::try_from(self.roll() % count as u64).unwrap_or(0)
     }
 
     /// The next bytes.

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,13 @@ pub fn command(descriptors: Option<u32>) -> Command {
 pub fn runs_beside<'a>(command: &'a mut Command, map: &Path) -> &'a mut Command {
     let folder = map.parent().expect("a configuration is in a folder");
     command.env("XDG_RUNTIME_DIR", folder).env("XDG_STATE_HOME", folder.join("state"))
+}
+
+/// What a program did: its status, its output, its messages.
+pub fn ran(command: &mut Command) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("the program can be run");
+    let text = |bytes| String::from_utf8(bytes).expect("it is UTF-8");
+    (status.code(), text(stdout), text(stderr))
 }
 
 /// The lines that a process has written to its standard error. A line may be written and not yet here as long as the process
@@ -276,6 +283,13 @@ impl Node {
     pub fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("it runs");
         kill_process(Pid::from_child(child), signal).expect("it is our child");
+    }
+
+    /// Lets the process read its configuration again, and waits until it has.
+    pub fn reload(&self) {
+        let before = self.log.count("configuration reloaded");
+        self.signal(Signal::HUP);
+        until("it has read its configuration", || self.log.count("configuration reloaded") > before);
     }
 
     /// Ends the process as a power cut would. Its log is whole then.

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use super::PATIENCE;
+use super::http::{connected, patient};
 
 /// A connection to a link port, or from a node to one that the test plays.
 pub struct Stranger {
@@ -13,14 +13,12 @@ pub struct Stranger {
 impl Stranger {
     /// Connects to a link port.
     pub fn connect(address: SocketAddr) -> Stranger {
-        Stranger::on(TcpStream::connect(address).expect("the node listens to its neighbours"))
+        Stranger { stream: BufReader::new(connected(address)) }
     }
 
     /// Takes a connection that is there.
     pub fn on(stream: TcpStream) -> Stranger {
-        stream.set_read_timeout(Some(PATIENCE)).expect("the limit is not zero");
-        stream.set_write_timeout(Some(PATIENCE)).expect("the limit is not zero");
-        Stranger { stream: BufReader::new(stream) }
+        Stranger { stream: BufReader::new(patient(stream)) }
     }
 
     /// Says bytes; the other end may have gone.

@@ -1,11 +1,12 @@
 //! Asking [`Places`], and the places file that tests fall back to.
 
 use herd::places::{Endpoint, Key, Places, Query, Settings, Source};
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use super::Server;
+
+pub use crate::places_file;
 
 /// The key of all tests: to be found nowhere but at the server.
 pub const KEY: &str = "AIzaSy-test_key-0123456789";
@@ -36,11 +37,6 @@ fn limits(settings: Settings) -> Settings {
     Settings { timeout_ms: 60_000, connect_ms: 30_000, ..settings }
 }
 
-/// The committed places file.
-pub fn places_file() -> PathBuf {
-    crate::places_file()
-}
-
 /// Asks, and gives what the answer comes from.
 pub fn ask(places: &Places, query: Query) -> Receiver<String> {
     ask_from(places, query, 0)
@@ -67,6 +63,12 @@ pub fn answer(places: &Places, query: Query) -> String {
 /// The answer of a fresh handle to [`UCLA`].
 pub fn answer_of(settings: Settings) -> String {
     answer(&Places::start(settings), UCLA)
+}
+
+/// Checks that `json` is the error form of a failure that is not the query's, with this message.
+#[track_caller]
+pub fn assert_failed(json: &str, message: &str) {
+    assert_refused(json, "UNKNOWN_ERROR", message);
 }
 
 /// Checks that `json` is the error form with this status and message.

@@ -4,30 +4,31 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::Folder;
+use crate::http::connected;
 
 /// A CA of the tests' own, and the file that holds its certificate; the file leaves with it.
 pub struct Ca {
     issuer: CertifiedIssuer<'static, KeyPair>,
     file: PathBuf,
+    _folder: Folder,
 }
 
 impl Ca {
     /// Makes a CA and its file.
     #[expect(clippy::new_without_default, reason = "each is another")]
     pub fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
         let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names are names");
         params.distinguished_name.push(rcgen::DnType::CommonName, "herd tests");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a CA");
-        let name = format!("herd-ca-{}-{}.pem", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let file = std::env::temp_dir().join(name);
-        std::fs::write(&file, issuer.pem()).expect("the folder for temporary files can be written");
-        Self { issuer, file }
+        let folder = Folder::new();
+        let file = folder.write("ca.pem", issuer.pem());
+        Self { issuer, file, _folder: folder }
     }
 
     /// The file of its certificate.
@@ -57,9 +58,7 @@ impl Ca {
     /// What the connection or TLS says.
     pub fn ask(&self, at: SocketAddr, request: &[u8], versions: Versions) -> io::Result<(String, Vec<u8>)> {
         let connection = self.client(versions)?;
-        let stream = TcpStream::connect(at)?;
-        stream.set_read_timeout(Some(crate::PATIENCE))?;
-        let mut stream = StreamOwned::new(connection, stream);
+        let mut stream = StreamOwned::new(connection, connected(at));
         stream.write_all(request)?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
@@ -86,12 +85,6 @@ impl Ca {
 
 /// Versions of TLS.
 pub type Versions = &'static [&'static rustls::SupportedProtocolVersion];
-
-impl Drop for Ca {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.file);
-    }
-}
 
 /// A server with a self-signed certificate.
 pub fn self_signed() -> ServerConfig {
