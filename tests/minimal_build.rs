@@ -2,41 +2,23 @@
 //! --test minimal_build`. That it does all the rest is seen by `cross/check --small`, on the program itself.
 #![cfg(all(feature = "smol", not(feature = "up"), not(feature = "upstream"), not(feature = "import")))]
 
-use std::path::PathBuf;
 use std::process::Command;
+
+use herd_test_support::Folder;
 
 /// Exit status, and what it says on either output.
 fn ran(args: &[&str]) -> (Option<i32>, String) {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_herd")).args(args).output().expect("the program can be run");
-    let printed = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8_lossy(&printed).into_owned())
-}
-
-/// A folder that goes with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        let folder = std::env::temp_dir().join(format!("herd-small-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder can be made");
-        Self(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+    let (status, printed, messages) =
+        herd_test_support::ran(Command::new(env!("CARGO_BIN_EXE_herd")).args(args));
+    (status, printed + &messages)
 }
 
 #[test]
 fn a_map_that_wants_another_server_is_refused_with_the_line_and_the_remedy() {
     let folder = Folder::new();
-    let map = folder.0.join("herd.json");
     let text = r#"{ "nodes": { "Hill": { "clients": "127.0.0.1:8001", "links": "127.0.0.1:9001" } }, "edges": [],
   "places": { "source": "google-legacy", "url": "http://127.0.0.1:8080/" } }"#;
-    std::fs::write(&map, text).expect("a file can be written");
+    let map = folder.write("herd.json", text);
     let map = map.to_str().expect("UTF-8");
     for command in [&["check", "--config", map][..], &["serve", "Hill", "--config", map]] {
         let (status, printed) = ran(command);

@@ -5,8 +5,8 @@
 //! they import from it counts. Tests are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
+
+use crate::{path, read, rust_files};
 
 /// `["server", "driver"]` for `src/server/driver.rs`, and nothing for `src/lib.rs`.
 type Module = Vec<String>;
@@ -170,29 +170,25 @@ fn circle(sources: &Sources) -> Option<Vec<Module>> {
     None
 }
 
-fn add_folder(folder: &Path, module: &Module, without: &[&str], sources: &mut Sources) {
-    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
-        let path = entry.expect("a folder that was just listed").path();
-        let name = path.file_stem().expect("an entry has a name").to_string_lossy().into_owned();
-        let below = [&module[..], std::slice::from_ref(&name)].concat();
-        if path.is_dir() {
-            if !without.contains(&name.as_str()) {
-                add_folder(&path, &below, &[], sources);
-            }
-        } else if path.extension().is_some_and(|ending| ending == "rs") && !name.ends_with("tests") {
-            let module = if matches!(name.as_str(), "mod" | "lib") { module.clone() } else { below };
-            let text =
-                fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            sources.insert(module, Source::of(&text));
+/// The files of a package, but for these folders and for tests.
+fn sources(package: &str, without: &[&str]) -> Sources {
+    let mut sources = Sources::new();
+    for file in rust_files(package) {
+        let below = file.strip_prefix(path(package)).expect("it was listed").with_extension("");
+        let mut module: Module = below.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+        let is_left_out = module.len() > 1 && without.contains(&module[0].as_str());
+        if !is_left_out && !module.last().is_some_and(|name| name.ends_with("tests")) {
+            module.pop_if(|name| matches!(name.as_str(), "mod" | "lib"));
+            sources.insert(module, Source::of(&read(&file)));
         }
     }
+    sources
 }
 
 #[test]
 fn imports() {
     for (folder, without) in PACKAGES {
-        let mut sources = Sources::new();
-        add_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &vec![], without, &mut sources);
+        let sources = sources(folder, without);
         assert!(sources.len() > 20, "{folder} has {} files", sources.len());
         if let Some(circle) = circle(&sources) {
             let files: Vec<String> = circle.iter().map(|module| module.join("/")).collect();

@@ -3,21 +3,14 @@
 //! find them, in the tree on one side, in the container on the other.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use toml::Table;
 
+use crate::{path, read};
+
 /// Without a container and without `cross`: what PCs build for themselves.
 const HOST_TARGET: &str = "x86_64-unknown-linux-gnu";
-
-fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
-}
-
-fn read(name: &str) -> String {
-    std::fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
 
 fn table(name: &str) -> Table {
     read(name).parse().unwrap_or_else(|error| panic!("{name}: {error}"))

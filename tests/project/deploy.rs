@@ -1,7 +1,6 @@
 //! When `cross/deploy` reloads a node and when it restarts it: the text that runs on a board, with a systemd and a node that are
 //! played by scripts. `tests/board/deploy` tries it with real ones.
 
-use std::path::Path;
 use std::process::Command;
 
 use herd_test_support::Folder;
@@ -67,7 +66,7 @@ impl Board {
     }
 
     fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.0.path(name), text).expect("the folder is ours");
+        self.0.write(name, text);
     }
 
     fn read(&self, name: &str) -> String {
@@ -76,8 +75,7 @@ impl Board {
 
     /// Puts the files of `new` onto the board, with a variable set after the text. Returns what it printed, and its messages.
     fn start_node(&self, after: &str) -> (String, String) {
-        let part = Path::new(env!("CARGO_MANIFEST_DIR")).join("cross/deploy-board");
-        let part = std::fs::read_to_string(part).expect("it is there");
+        let part = crate::read("cross/deploy-board");
         let program = std::env::current_exe().expect("it is known");
         let script = format!(
             "node=Hill salt=1 etc=etc credentials=run program='{}'\n{part}\nRELOAD_TRIES=2 {after}\nstart_node new\necho $how\n",

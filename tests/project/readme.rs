@@ -1,7 +1,6 @@
 //! README and docs are compared with the code: exchanges with a node's, tables of limits, failures and figures with the
 //! program's own, commands with the command line, links with the files that they name.
 
-use std::path::Path;
 use std::process::Command;
 
 use herd::places::{Failure, Phase, UPSTREAM_BODY_BYTES_MAX};
@@ -12,54 +11,35 @@ use herd::proto::out::Out;
 use herd::proto::quota::QuotaKey;
 use herd::proto::time::{Mono, Now, Timestamp};
 use herd::server::footprint::LIMITS;
+use herd_test_support::{Folder, ran};
+
+use crate::{files, path, read};
 
 /// The README is read in five minutes.
 const README_LINES_MAX: usize = 300;
 
-fn document(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
 fn readme() -> String {
-    document("README.md")
-}
-
-/// The README and all of docs.
-fn documents() -> Vec<(String, String)> {
-    let docs = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).expect("there are docs");
-    let docs = docs.map(|entry| format!("docs/{}", entry.expect("an entry").file_name().to_string_lossy()));
-    let names = docs.chain(["README.md".to_owned(), "CHANGELOG.md".to_owned()]);
-    names.map(|name| (name.clone(), document(&name))).collect()
+    read("README.md")
 }
 
 #[test]
 fn length_and_links() {
     let lines = readme().lines().count();
     assert!(lines <= README_LINES_MAX, "README.md has {lines} lines");
-    for (name, text) in documents() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(&name);
-        let folder = folder.parent().expect("a file is in a folder");
+    for document in files("docs").into_iter().chain(["README.md", "CHANGELOG.md"].map(path)) {
+        let (text, name) = (read(&document), document.display());
+        let folder = document.parent().expect("a file is in a folder");
         for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')) {
             let (target, anchor) = link.0.split_once('#').unwrap_or((link.0, ""));
             if target.starts_with("http") {
                 continue;
             }
-            let file = if target.is_empty() {
-                name.clone()
-            } else {
-                folder.join(target).to_string_lossy().into_owned()
-            };
-            assert!(Path::new(&file).exists() || target.is_empty(), "{name}: {target} does not exist");
+            let file = if target.is_empty() { document.clone() } else { folder.join(target) };
+            assert!(file.exists(), "{name}: {target} does not exist");
             if !anchor.is_empty() {
                 let heading =
                     |line: &str| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
-                let pointed = if target.is_empty() {
-                    text.clone()
-                } else {
-                    std::fs::read_to_string(&file).expect("text")
-                };
-                let found = pointed.lines().any(|line| line.starts_with('#') && heading(line) == anchor);
+                let found = read(&file).lines().any(|line| line.starts_with('#') && heading(line) == anchor);
                 assert!(found, "{name}: {target}#{anchor} does not exist");
             }
         }
@@ -132,7 +112,7 @@ fn exchanges() {
 
 #[test]
 fn table_of_limits() {
-    let text = document("docs/OPERATIONS.md");
+    let text = read("docs/OPERATIONS.md");
     for (what, limit, when_full) in LIMITS {
         let row = format!("| {what} | {limit} |");
         let line = text
@@ -177,7 +157,7 @@ fn failures() -> Vec<Failure> {
 
 #[test]
 fn failures_of_upstream() {
-    let text = document("docs/PLACES.md");
+    let text = read("docs/PLACES.md");
     let rows: Vec<Vec<&str>> = text
         .lines()
         .filter(|line| line.starts_with("| "))
@@ -206,10 +186,9 @@ fn cells(line: &str) -> Vec<&str> {
 
 #[test]
 fn table_of_footprint() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/footprint/x86_64.json");
     let stored: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(path).expect("it is there")).expect("JSON");
-    let (readme, text) = (readme(), document("docs/BENCHMARKS.md"));
+        serde_json::from_str(&read("benches/footprint/x86_64.json")).expect("JSON");
+    let (readme, text) = (readme(), read("docs/BENCHMARKS.md"));
     let rows = |text: &str, head: &str| -> Vec<Vec<String>> {
         let table = text.lines().skip_while(|line| !line.starts_with(head)).skip(2);
         let table = table.take_while(|line| line.starts_with('|'));
@@ -247,19 +226,11 @@ fn commands() {
 
 #[test]
 fn map_of_five_pis() {
-    let maps = blocks(&document("docs/PI-QUICKSTART.md"), "json");
+    let maps = blocks(&read("docs/PI-QUICKSTART.md"), "json");
     let [map] = &maps[..] else { panic!("{} maps", maps.len()) };
-    let folder = std::env::temp_dir().join(format!("herd-five-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder can be made");
-    std::fs::write(folder.join("herd.json"), map).expect("a file can be written");
-    std::fs::write(folder.join("key"), "0123456789abcdef".repeat(4)).expect("a file can be written");
-    std::fs::set_permissions(folder.join("key"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
-        .expect("it is ours");
-    let checked = Command::new(env!("CARGO_BIN_EXE_herd"))
-        .args(["check", "--config"])
-        .arg(folder.join("herd.json"))
-        .output()
-        .expect("herd runs");
-    std::fs::remove_dir_all(&folder).expect("it is ours");
-    assert_eq!(checked.status.code(), Some(0), "{}", String::from_utf8_lossy(&checked.stdout));
+    let folder = Folder::new();
+    folder.write_private("key", "0123456789abcdef".repeat(4));
+    let mut check = Command::new(env!("CARGO_BIN_EXE_herd"));
+    let (status, text, _) = ran(check.args(["check", "--config"]).arg(folder.write("herd.json", map)));
+    assert_eq!(status, Some(0), "{text}");
 }

@@ -16,7 +16,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use herd::proto::herd_tests::{Herd, started};
 
@@ -171,21 +170,13 @@ fn played(text: &str) -> String {
     done
 }
 
-fn files() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(&folder).expect("it is there").map(|entry| entry.expect("a file").path()).collect();
-    files.sort();
-    files
-}
-
 #[test]
 fn all() {
     let write = std::env::var("HERD_GOLDEN").is_ok_and(|word| word == "write");
-    let files = files();
+    let files = crate::files("tests/scenarios");
     assert!(files.len() >= 12, "{} scenarios", files.len());
     for file in files {
-        let text = fs::read_to_string(&file).expect("UTF-8");
+        let text = crate::read(&file);
         let done = played(&text);
         if write {
             fs::write(&file, done).expect("it can be written");

@@ -1,12 +1,8 @@
 //! The scripts that choose suites of `tests/e2e` by name know all of them, and no other.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
-fn read(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
+use crate::{read, rust_files};
 
 /// The suites of the end-to-end binary: the modules at its root.
 fn suites() -> BTreeSet<String> {
@@ -62,19 +58,12 @@ const NAME_BYTES_MAX: usize = 26;
 
 #[test]
 fn names_are_short() {
-    for folder in ["tests/e2e", "tests/e2e/clients", "tests/project"] {
-        let entries = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
-        for entry in entries.unwrap_or_else(|error| panic!("{folder}: {error}")) {
-            let name = format!("{folder}/{}", entry.expect("an entry").file_name().to_string_lossy());
-            if !name.ends_with(".rs") {
-                continue;
-            }
-            let text = read(&name);
-            let tests =
-                text.split("#[test]").skip(1).filter_map(|rest| rest.split_once("fn ")?.1.split_once('('));
-            for (test, _) in tests {
-                assert!(test.len() <= NAME_BYTES_MAX, "{name}: {test} has more than {NAME_BYTES_MAX} bytes");
-            }
+    for file in ["tests/e2e", "tests/project"].into_iter().flat_map(rust_files) {
+        let (text, name) = (read(&file), file.display());
+        let tests =
+            text.split("#[test]").skip(1).filter_map(|rest| rest.split_once("fn ")?.1.split_once('('));
+        for (test, _) in tests {
+            assert!(test.len() <= NAME_BYTES_MAX, "{name}: {test} has more than {NAME_BYTES_MAX} bytes");
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The code checks the code: what may be imported where, how long a function and a file may be, and
 //! words that must not be left behind.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::{files, path, read, rust_files};
 
 /// Roots that `src/proto` may name in a `use`: nothing that does IO, tells the time, draws random
 /// numbers, starts threads or allocates.
@@ -25,33 +26,6 @@ const FOLDERS: [&str; 4] = ["src", "tests", "benches", "fuzz"];
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 60;
 const MAIN_LINES_MAX: usize = 40;
-
-fn rust_files(below: &str) -> Vec<PathBuf> {
-    let mut files = files(below);
-    files.retain(|path| path.extension().is_some_and(|ending| ending == "rs"));
-    assert!(!files.is_empty(), "{below} has no Rust file");
-    files
-}
-
-fn files(below: &str) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(below)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
-            let path = entry.expect("a folder that was just listed").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                files.push(path);
-            }
-        }
-    }
-    files
-}
-
-fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
 
 /// The lines of a core file that are no test: everything above `#[cfg(test)]`.
 fn shipped(text: &str) -> impl Iterator<Item = (usize, &str)> {
@@ -200,11 +174,8 @@ const VAGUE: [&str; 9] = [
 
 #[test]
 fn words_of_documents() {
-    let docs = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).expect("there are docs");
-    let docs = docs.map(|entry| entry.expect("an entry").path());
-    let top = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
-        .map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join(name));
-    for path in docs.chain(top) {
+    let top = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(path);
+    for path in files("docs").into_iter().chain(top) {
         let mut is_code = false;
         for (i, line) in read(&path).lines().enumerate() {
             is_code ^= line.starts_with("```");
