@@ -1,55 +1,47 @@
 //! Nodes as processes: start them, read what the kernel says of them, end them.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use herd_test_support::{free_addresses_on, memory_kib};
+use herd_test_support::{Folder, configuration, configured, cpu_s, free_addresses_on, memory_kib};
 
 use crate::client::Dialect;
 use crate::programs::Program;
 
 const NAMES: [&str; 5] = ["Hill", "Jaquez", "Smith", "Singleton", "Campbell"];
-const EDGES: &str = r#"["Hill","Jaquez"],["Hill","Smith"],["Jaquez","Singleton"],["Smith","Singleton"],["Smith","Campbell"],["Singleton","Campbell"]"#;
+const EDGES: [(&str, &str); 6] = [
+    ("Hill", "Jaquez"),
+    ("Hill", "Smith"),
+    ("Jaquez", "Singleton"),
+    ("Smith", "Singleton"),
+    ("Smith", "Campbell"),
+    ("Singleton", "Campbell"),
+];
 const START_MAX: Duration = Duration::from_secs(60);
 
 /// A configuration in a folder that goes with it.
 pub(crate) struct Map {
-    folder: PathBuf,
+    folder: Folder,
     pub(crate) file: PathBuf,
     /// Where its nodes listen to clients.
     pub(crate) clients: Vec<SocketAddr>,
-}
-
-impl Drop for Map {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
 }
 
 impl Map {
     /// The first `nodes` of the herd of five, on free ports of loopback; with all five, their edges. `more` members stand at
     /// the end.
     pub(crate) fn of(nodes: usize, more: &str) -> Map {
-        use std::os::unix::fs::PermissionsExt;
         let held = free_addresses_on(Ipv4Addr::LOCALHOST, 2 * nodes);
         let at = |i: usize| held[i];
-        let node = |i: usize| {
-            format!(r#""{}": {{ "clients": "{}", "links": "{}" }}"#, NAMES[i], at(i), at(nodes + i))
-        };
-        let edges = if nodes == NAMES.len() { EDGES } else { "" };
+        let node = |i: usize| configured(NAMES[i], at(i), at(nodes + i), "");
+        let edges = if nodes == NAMES.len() { &EDGES[..] } else { &[] };
         let members: Vec<String> = (0..nodes).map(node).collect();
-        let text = format!(
-            r#"{{ "nodes": {{ {} }}, "edges": [{edges}], "key_file": "key"{more} }}"#,
-            members.join(", ")
-        );
-        let folder = std::env::temp_dir().join(format!("herd-footprint-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a temporary folder");
-        let (file, key) = (folder.join("herd.json"), folder.join("key"));
-        std::fs::write(&file, text).expect("a configuration file");
-        std::fs::write(&key, "5a".repeat(32)).expect("a key file");
-        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("our own file");
+        let text = configuration(&members, edges, &format!(", \"key_file\": \"key\"{more}"));
+        let folder = Folder::new();
+        folder.write_private("key", "5a".repeat(32));
+        let file = folder.write("herd.json", text);
         Map { folder, file, clients: (0..nodes).map(at).collect() }
     }
 }
@@ -105,7 +97,7 @@ impl Node {
         }
         let node = Command::new(words[0])
             .args(&words[1..])
-            .current_dir(&map.folder)
+            .current_dir(map.folder.path(""))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -166,25 +158,19 @@ impl Node {
         line.trim().parse().expect("a number")
     }
 
-    fn sum_of_threads(&self, read: impl Fn(&Path) -> f64) -> f64 {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.0.id())).expect("the node runs");
-        tasks.map(|task| read(&task.expect("the node runs").path())).sum()
-    }
-
     /// Nanoseconds on a processor, of all threads there are.
     pub(crate) fn cpu_ns(&self) -> f64 {
-        self.sum_of_threads(|task| {
-            let text = std::fs::read_to_string(task.join("schedstat")).unwrap_or_default();
-            text.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0.0)
-        })
+        cpu_s(self.0.id()) * 1e9
     }
 
     /// How often a thread of it went to sleep.
     pub(crate) fn sleeps(&self) -> f64 {
-        self.sum_of_threads(|task| {
-            let text = std::fs::read_to_string(task.join("status")).unwrap_or_default();
-            let line = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-            line.and_then(|number| number.trim().parse().ok()).unwrap_or(0.0)
-        })
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.0.id())).expect("the node runs");
+        let sleeps = tasks.flatten().filter_map(|task| {
+            let text = std::fs::read_to_string(task.path().join("status")).ok()?;
+            let line = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+            line.trim().parse::<f64>().ok()
+        });
+        sleeps.sum()
     }
 }

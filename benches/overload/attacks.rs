@@ -11,6 +11,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use herd_test_support::Dice;
 pub(crate) use phones::{PHONE_ATTACKS, start_tls};
 
 /// What a crowd does, and in the words of the table.
@@ -51,21 +52,6 @@ pub(crate) struct Target {
     pub(crate) phones: SocketAddr,
 }
 
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, count: usize) -> usize {
-        usize::try_from(self.roll() % count as u64).unwrap_or(0)
-    }
-}
-
 /// Carries an attack out; gives how much of it there was. `None` if there is none of that name.
 pub(crate) fn run(name: &str, at: Target) -> Option<u64> {
     Some(match name {
@@ -92,8 +78,7 @@ pub(crate) fn run(name: &str, at: Target) -> Option<u64> {
 fn side_by_side(count: u64, attack: impl Fn(&mut Dice) -> u64 + Sync) -> u64 {
     std::thread::scope(|scope| {
         let attack = &attack;
-        let all: Vec<_> =
-            (1..=count).map(|n| scope.spawn(move || attack(&mut Dice(n * 0x9e37_79b9)))).collect();
+        let all: Vec<_> = (1..=count).map(|n| scope.spawn(move || attack(&mut Dice::new(n)))).collect();
         all.into_iter().map(|one| one.join().expect("an attack does not panic")).sum()
     })
 }

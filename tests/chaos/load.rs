@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::client::{Line, Wrong};
-use crate::ledger::{Ledger, Time};
+use crate::ledger::Time;
 use crate::nodes::Shared;
 use crate::world::{NAMES, client_address};
 use herd_test_support::Dice;
@@ -51,19 +51,11 @@ impl Client {
         Client { number, dice, ledger, last_ns: 0, again: Vec::new(), silent_from }
     }
 
-    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
-        self.ledger.lock().expect("no thread panics with the lock")
-    }
-
-    fn below(&mut self, count: usize) -> usize {
-        usize::try_from(self.dice.roll() % count as u64).unwrap_or(0)
-    }
-
     /// Sends and reads until the storm is over.
     pub(crate) fn run(mut self, is_over: &AtomicBool) {
         while !is_over.load(Ordering::Relaxed) {
-            let node = self.below(NAMES.len());
-            let life = self.ledger().life(node);
+            let node = self.dice.below(NAMES.len());
+            let life = self.ledger.lock().life(node);
             if let Ok(mut line) = Line::connect(client_address(node), PATIENCE) {
                 self.visit(node, life, &mut line, is_over);
             }
@@ -85,7 +77,7 @@ impl Client {
                 Err((at, Wrong::Gone(_))) => return self.give_up(&batch[at..]),
                 Err((at, Wrong::Answer(what))) => {
                     self.give_up(&batch[at..]);
-                    return self.ledger().fault(what);
+                    return self.ledger.lock().fault(what);
                 }
             }
             std::thread::sleep(BATCH_EVERY.saturating_sub(begin.elapsed()));
@@ -96,18 +88,18 @@ impl Client {
     fn batch(&mut self, node: usize) -> Vec<Sent> {
         let mut batch: Vec<Sent> = std::mem::take(&mut self.again).into_iter().map(Sent::Update).collect();
         for _ in 0..1 + self.dice.roll() % BATCH_LINES_MAX {
-            let sent = match self.below(100) {
+            let sent = match self.dice.below(100) {
                 0..=71 => self.update(),
                 72..=75 => self.old_update(),
                 76..=94 => self.query(node),
                 _ => Sent::Nonsense(format!("IAMAT storm-{} +34.0 {}", self.number, self.dice.roll())),
             };
-            if let (1, Sent::Update(update)) = (self.below(40), &sent) {
+            if let (1, Sent::Update(update)) = (self.dice.below(40), &sent) {
                 batch.push(Sent::Update(update.clone()));
             }
             batch.push(sent);
         }
-        let mut ledger = self.ledger();
+        let mut ledger = self.ledger.lock();
         for sent in &batch {
             if let Sent::Update(update) = sent {
                 ledger.issues(node, update);
@@ -132,7 +124,7 @@ impl Client {
     }
 
     fn update_of(&mut self, ns: u64) -> Sent {
-        let mut index = self.below(IDS_PER_CLIENT);
+        let mut index = self.dice.below(IDS_PER_CLIENT);
         if index.is_multiple_of(SILENT_EVERY) && Instant::now() > self.silent_from {
             index += 1;
         }
@@ -147,10 +139,10 @@ impl Client {
 
     /// A query about anybody.
     fn query(&mut self, node: usize) -> Sent {
-        let (client, index) = (self.below(CLIENTS), self.below(IDS_PER_CLIENT));
+        let (client, index) = (self.dice.below(CLIENTS), self.dice.below(IDS_PER_CLIENT));
         let id = id_of(client, index);
-        let what = if self.below(4) == 0 { "10 5" } else { "0 0" };
-        let demand = self.ledger().surely(node, &id);
+        let what = if self.dice.below(4) == 0 { "10 5" } else { "0 0" };
+        let demand = self.ledger.lock().surely(node, &id);
         Sent::Query { line: format!("WHATSAT {id} {what}"), id, demand }
     }
 
@@ -179,11 +171,11 @@ impl Client {
         match sent {
             Sent::Update(update) => {
                 let at = line.iamat(update, NAMES[node])?;
-                self.ledger().acknowledged(node, life, &at);
+                self.ledger.lock().acknowledged(node, life, &at);
             }
             Sent::Query { line: query, id, demand } => {
                 let at = line.whatsat(query)?;
-                self.ledger().answered(node, id, *demand, at.as_deref());
+                self.ledger.lock().answered(node, id, *demand, at.as_deref());
             }
             Sent::Nonsense(nonsense) => {
                 let echo = line.line()?;
@@ -193,7 +185,7 @@ impl Client {
                         NAMES[node]
                     )));
                 }
-                self.ledger().counts.echoes += 1;
+                self.ledger.lock().counts.echoes += 1;
             }
         }
         Ok(())
@@ -203,8 +195,8 @@ impl Client {
     fn give_up(&mut self, batch: &[Sent]) {
         for sent in batch {
             if let Sent::Update(update) = sent {
-                self.ledger().counts.lost += 1;
-                if self.below(2) == 0 {
+                self.ledger.lock().counts.lost += 1;
+                if self.dice.below(2) == 0 {
                     self.again.push(update.clone());
                 }
             }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,7 +18,19 @@ use herd_test_support::{program, runs_beside};
 const END_MAX: Duration = Duration::from_secs(10);
 const START_MAX: Duration = Duration::from_secs(30);
 
-pub(crate) type Shared = Arc<Mutex<Ledger>>;
+/// The ledger, as the threads share it.
+#[derive(Clone)]
+pub(crate) struct Shared(Arc<Mutex<Ledger>>);
+
+impl Shared {
+    pub(crate) fn new() -> Shared {
+        Shared(Arc::new(Mutex::new(Ledger::new())))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Ledger> {
+        self.0.lock().expect("no thread panics with the lock")
+    }
+}
 
 pub(crate) struct Nodes {
     folder: PathBuf,
@@ -30,10 +42,6 @@ pub(crate) struct Nodes {
 impl Nodes {
     pub(crate) fn new(folder: &Path, map: PathBuf, ledger: Shared) -> Nodes {
         Nodes { folder: folder.to_owned(), map, ledger, children: Default::default() }
-    }
-
-    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
-        self.ledger.lock().expect("no thread panics with the lock")
     }
 
     pub(crate) fn start(&mut self, node: usize) -> Result<(), String> {
@@ -50,10 +58,10 @@ impl Nodes {
         let file =
             File::options().create(true).append(true).open(self.folder.join(format!("{}.log", NAMES[node])));
         let file = file.map_err(|error| format!("{}: {error}", self.folder.display()))?;
-        let (ledger, life) = (self.ledger.clone(), self.ledger().life(node));
+        let (ledger, life) = (self.ledger.clone(), self.ledger.lock().life(node));
         std::thread::spawn(move || follow(node, life, log, file, &ledger));
         self.children[node] = Some(child);
-        self.ledger().runs(node);
+        self.ledger.lock().runs(node);
         Ok(())
     }
 
@@ -85,13 +93,13 @@ impl Nodes {
     }
 
     pub(crate) fn stop(&self, node: usize) {
-        self.ledger().stops(node);
+        self.ledger.lock().stops(node);
         self.signal(node, Signal::STOP);
     }
 
     pub(crate) fn go_on(&self, node: usize) {
         self.signal(node, Signal::CONT);
-        self.ledger().runs(node);
+        self.ledger.lock().runs(node);
     }
 
     pub(crate) fn reload(&self, node: usize) {
@@ -101,7 +109,7 @@ impl Nodes {
     /// A power cut.
     pub(crate) fn kill(&mut self, node: usize) {
         self.look_after();
-        self.ledger().ends(node);
+        self.ledger.lock().ends(node);
         if let Some(mut child) = self.children[node].take() {
             let _ = child.kill();
             let _ = child.wait();
@@ -111,7 +119,7 @@ impl Nodes {
     /// A stop in order: exit status 0, soon.
     pub(crate) fn terminate(&mut self, node: usize) {
         self.look_after();
-        self.ledger().ends(node);
+        self.ledger.lock().ends(node);
         self.signal(node, Signal::TERM);
         let Some(mut child) = self.children[node].take() else { return };
         let begin = Instant::now();
@@ -125,7 +133,7 @@ impl Nodes {
         if !status.is_some_and(|status| status.success()) {
             let _ = child.kill();
             let _ = child.wait();
-            self.ledger().fault(format!("{} got SIGTERM and ended with {status:?}", NAMES[node]));
+            self.ledger.lock().fault(format!("{} got SIGTERM and ended with {status:?}", NAMES[node]));
         }
     }
 
@@ -136,7 +144,7 @@ impl Nodes {
                 && let Ok(Some(status)) = running.try_wait()
             {
                 *child = None;
-                let mut ledger = self.ledger.lock().expect("no thread panics with the lock");
+                let mut ledger = self.ledger.lock();
                 ledger.ends(node);
                 ledger.fault(format!("{} ended on its own: {status}", NAMES[node]));
             }
@@ -155,7 +163,7 @@ fn follow(node: usize, life: u64, log: ChildStderr, mut file: File, ledger: &Sha
     while log.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
         let _ = file.write_all(&line);
         let text = String::from_utf8_lossy(&line);
-        let mut ledger = ledger.lock().expect("no thread panics with the lock");
+        let mut ledger = ledger.lock();
         if text.contains("panicked") {
             ledger.fault(format!("{}: {}", NAMES[node], text.trim_end()));
         }

@@ -79,7 +79,7 @@ impl Storm {
                 self.event()?;
                 next = now + self.millis(PAUSE_MS);
             }
-            let mut ledger = self.ledger.lock().expect("no thread panics with the lock");
+            let mut ledger = self.ledger.lock();
             if now >= spread_at {
                 ledger.spread();
                 let sound = (0..EDGES.len()).filter(|edge| ledger.is_sound(*edge, now)).count();
@@ -115,10 +115,6 @@ impl Storm {
         } else {
             self.millis(SHORT_MS)
         }
-    }
-
-    fn below(&mut self, count: usize) -> usize {
-        usize::try_from(self.dice.roll() % count as u64).unwrap_or(0)
     }
 
     fn note(&mut self, what: &str) {
@@ -169,7 +165,7 @@ impl Storm {
     /// TCP waits up to twice as long between two tries as it has waited in all.
     fn wire_heals(&mut self, edge: usize, began: Instant) {
         let settles_within = 2 * began.elapsed() + Duration::from_secs(3);
-        self.ledger.lock().expect("no thread panics with the lock").wire_heals(edge, settles_within);
+        self.ledger.lock().wire_heals(edge, settles_within);
         self.busy_wires[edge] = false;
         self.note(&format!("{} is good again", edge_name(edge)));
     }
@@ -177,8 +173,8 @@ impl Storm {
     /// Draws until something can be done.
     fn event(&mut self) -> Result<(), String> {
         for _ in 0..10 {
-            let (node, edge) = (self.below(NAMES.len()), self.below(EDGES.len()));
-            let draw = self.below(100);
+            let (node, edge) = (self.dice.below(NAMES.len()), self.dice.below(EDGES.len()));
+            let draw = self.dice.below(100);
             let done = match draw {
                 0..=40 => self.node_event(draw, node),
                 41..=46 => {
@@ -214,7 +210,7 @@ impl Storm {
             return false;
         }
         let is_careful = !(17..=19).contains(&draw);
-        let has_sound_edge = self.ledger.lock().expect("no thread panics with the lock").has_sound_edge(node);
+        let has_sound_edge = self.ledger.lock().has_sound_edge(node);
         let name = NAMES[node];
         match draw {
             0..=29 if is_careful && !has_sound_edge => return false,
@@ -247,17 +243,17 @@ impl Storm {
             return Ok(false);
         }
         self.busy_wires[edge] = true;
-        self.ledger.lock().expect("no thread panics with the lock").wire_worsens(edge);
+        self.ledger.lock().wire_worsens(edge);
         let began = Instant::now();
         let (kind, settings) = match draw {
             47..=58 => ("cuts", "cut=both".to_owned()),
-            59..=66 => ("cuts one way", format!("cut={}", ["forth", "back"][self.below(2)])),
+            59..=66 => ("cuts one way", format!("cut={}", ["forth", "back"][self.dice.below(2)])),
             67..=71 => ("flapping wires", "cut=both".to_owned()),
             72..=79 => {
-                let (loss, other) = (1 + self.below(10), self.below(5));
+                let (loss, other) = (1 + self.dice.below(10), self.dice.below(5));
                 ("lossy wires", format!("loss={loss} delay=2 jitter=10 duplicate={other} reorder={other}"))
             }
-            80..=86 => ("slow wires", format!("delay={} jitter=30", 1 + self.below(300))),
+            80..=86 => ("slow wires", format!("delay={} jitter=30", 1 + self.dice.below(300))),
             _ => ("pulled cables", String::new()),
         };
         self.count(kind, &format!("{}: {kind} {settings}", edge_name(edge)));
@@ -268,7 +264,7 @@ impl Storm {
             }
             "pulled cables" => {
                 let (a, b) = EDGES[edge];
-                let (node, other) = if self.below(2) == 0 { (a, b) } else { (b, a) };
+                let (node, other) = if self.dice.below(2) == 0 { (a, b) } else { (b, a) };
                 world::pull(node, other)?;
                 (length, Undo::Plug { edge, node, began })
             }

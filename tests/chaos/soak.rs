@@ -157,7 +157,7 @@ impl Crowd {
     /// Some come. The ones whose time it is speak again or go.
     fn round(&mut self) -> Result<(), String> {
         for _ in 0..COMING_PER_ROUND {
-            let node = self.below(self.nodes.len());
+            let node = self.dice.below(self.nodes.len());
             let line = Line::connect(self.nodes[node].1, PATIENCE)
                 .map_err(|error| format!("a client is not let in: {error}"))?;
             self.counts.came += 1;
@@ -168,7 +168,7 @@ impl Crowd {
         {
             self.sleeping.pop();
             let Some(client) = self.idle.remove(&key) else { continue };
-            match self.below(10) {
+            match self.dice.below(10) {
                 0..=2 => self.talk(client, false)?,
                 3..=6 => drop(client),
                 7 => {
@@ -192,7 +192,7 @@ impl Crowd {
             Err(wrong) => return Err(format!("{name}: {wrong}")),
         }
         // Most leave within seconds; some idle for minutes.
-        let most_ms = if self.below(8) == 0 { IDLE_MS_MAX } else { 5_000 };
+        let most_ms = if self.dice.below(8) == 0 { IDLE_MS_MAX } else { 5_000 };
         let pause = Duration::from_millis(self.dice.roll() % most_ms);
         let key = self.counts.came << 8 | self.dice.roll() & 0xff;
         self.sleeping.push(Reverse((Instant::now() + pause, key)));
@@ -202,7 +202,7 @@ impl Crowd {
 
     fn exchange(&mut self, line: &mut Line, node: &str) -> Result<(), Wrong> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let count = 1 + self.below(5);
+        let count = 1 + self.dice.below(5);
         let mut lines = Vec::new();
         for _ in 0..count {
             self.next_id += 1;
@@ -213,7 +213,7 @@ impl Crowd {
                 now.as_secs(),
                 now.subsec_nanos()
             ));
-            match self.below(6) {
+            match self.dice.below(6) {
                 0 => lines.push(format!("WHATSAT {id} 10 5")),
                 1 => lines.push(format!("WHATSAT {id} 0 0")),
                 2 => lines.push(format!("WHATSAT unknown-{} 10 5", self.next_id)),
@@ -246,9 +246,5 @@ impl Crowd {
         if vanished.len() > VANISHED_PER_NODE {
             vanished.pop_front();
         }
-    }
-
-    fn below(&mut self, count: usize) -> usize {
-        usize::try_from(self.dice.roll() % count as u64).unwrap_or(0)
     }
 }

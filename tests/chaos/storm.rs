@@ -7,7 +7,6 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::client::{Line, Wrong};
@@ -33,7 +32,7 @@ type Table = Vec<Option<String>>;
 
 pub(crate) fn run(folder: &Path, minutes: f64, seed: u64) -> Result<(), String> {
     the_ledger_is_not_blind()?;
-    let ledger: Shared = Arc::new(Mutex::new(Ledger::new()));
+    let ledger = Shared::new();
     let world = World::make()?;
     let map = write_map(folder, &fresh_key()?, &places_file())?;
     let mut nodes = Nodes::new(folder, map, ledger.clone());
@@ -57,7 +56,7 @@ pub(crate) fn run(folder: &Path, minutes: f64, seed: u64) -> Result<(), String> 
     for node in 0..NAMES.len() {
         storm.nodes.terminate(node);
     }
-    let ledger = ledger.lock().expect("no thread panics with the lock");
+    let ledger = ledger.lock();
     if ledger.faults.is_empty() { Ok(()) } else { Err(ledger.faults.join("\n")) }
 }
 
@@ -71,7 +70,7 @@ fn fresh_key() -> Result<String, String> {
 
 fn wait_for_links(ledger: &Shared) -> Result<(), String> {
     let begin = Instant::now();
-    while !ledger.lock().expect("no thread panics with the lock").all_links_are_up() {
+    while !ledger.lock().all_links_are_up() {
         if begin.elapsed() > LINKS_WITHIN {
             return Err(format!("not all links are up after {LINKS_WITHIN:?}"));
         }
@@ -133,11 +132,11 @@ fn wait_for_equal_tables(healed: Instant, ledger: &Shared) -> Result<Table, Stri
             println!("equal tables when asked {:.1} s after the end of the storm", asked.as_secs_f64());
             return Ok(whole[0].clone());
         }
-        let fault = !ledger.lock().expect("no thread panics with the lock").faults.is_empty();
+        let fault = !ledger.lock().faults.is_empty();
         if asked > EQUAL_WITHIN || fault {
             let mut what =
                 vec![format!("no equal tables {:.0} s after the end of the storm", asked.as_secs_f64())];
-            what.extend(ledger.lock().expect("no thread panics with the lock").faults.clone());
+            what.extend(ledger.lock().faults.clone());
             what.extend(differences(&tables));
             return Err(what.join("\n"));
         }
@@ -170,7 +169,7 @@ fn differences(tables: &[Result<Table, Wrong>]) -> Vec<String> {
 
 /// Holds the one table of all nodes against the ledger.
 fn judge(ledger: &Shared, table: &Table) {
-    let mut ledger = ledger.lock().expect("no thread panics with the lock");
+    let mut ledger = ledger.lock();
     let (mut known, mut demanded, mut demanded_silent, mut retained) = (0, 0, 0, 0);
     for (at, answer) in table.iter().enumerate() {
         let id = id_of(at / IDS_PER_CLIENT, at % IDS_PER_CLIENT);
@@ -219,10 +218,7 @@ fn look_at(nodes: &mut Nodes, ledger: &Shared) {
         );
         if look.private_kib > PRIVATE_KIB_MAX || look.descriptors > DESCRIPTORS_MAX {
             let bounds = format!("{PRIVATE_KIB_MAX} KiB, {DESCRIPTORS_MAX} descriptors");
-            ledger
-                .lock()
-                .expect("no thread panics with the lock")
-                .fault(format!("{name} is over its bounds: {bounds}"));
+            ledger.lock().fault(format!("{name} is over its bounds: {bounds}"));
         }
     }
 }

@@ -12,6 +12,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
+use herd_test_support::{configuration, configured};
+
 pub(crate) const NAMES: [&str; 5] = ["Hill", "Jaquez", "Smith", "Singleton", "Campbell"];
 /// The built-in configuration's edges, by their nodes' numbers.
 pub(crate) const EDGES: [(usize, usize); 6] = [(0, 1), (0, 2), (1, 3), (2, 3), (2, 4), (3, 4)];
@@ -192,19 +194,12 @@ pub(crate) fn plug(node: usize, other: usize) -> Result<(), String> {
 /// Writes the configuration and the key into the folder. All clients come from one address, so the configuration lets an address hold that many; returns the configuration's path.
 pub(crate) fn write_map(folder: &Path, key: &str, places: &Path) -> Result<PathBuf, String> {
     use std::os::unix::fs::PermissionsExt;
-    let nodes: Vec<String> = (0..NAMES.len())
-        .map(|node| {
-            let (clients, links) = (client_address(node), link_address(node));
-            format!("\"{}\": {{ \"clients\": \"{clients}\", \"links\": \"{links}\" }}", NAMES[node])
-        })
-        .collect();
-    let edges: Vec<String> =
-        EDGES.iter().map(|&(a, b)| format!("[\"{}\", \"{}\"]", NAMES[a], NAMES[b])).collect();
-    let text = format!(
-        "{{ \"nodes\": {{ {} }},\n  \"edges\": [{}],\n  \"key_file\": \"key\", \"clock\": \"trusted\", \"clients_per_address\": 32768,\n  \"places\": {{ \"source\": \"offline\", \"file\": {places:?} }} }}\n",
-        nodes.join(",\n    "),
-        edges.join(", ")
+    let member = |node: usize| configured(NAMES[node], client_address(node), link_address(node), "");
+    let nodes: Vec<String> = (0..NAMES.len()).map(member).collect();
+    let more = format!(
+        ",\n  \"key_file\": \"key\", \"clock\": \"trusted\", \"clients_per_address\": 32768,\n  \"places\": {{ \"source\": \"offline\", \"file\": {places:?} }}"
     );
+    let text = configuration(&nodes, &EDGES.map(|(a, b)| (NAMES[a], NAMES[b])), &more);
     let (map, key_file) = (folder.join("herd.json"), folder.join("key"));
     let written = std::fs::write(&map, text)
         .and_then(|()| std::fs::write(&key_file, key))
