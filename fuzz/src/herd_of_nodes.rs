@@ -19,6 +19,7 @@ use herd::proto::noise::connection::{FRESH_BYTES, Fresh};
 use herd::proto::out::Out;
 use herd::proto::quota::QuotaKey;
 use herd::proto::session::Cut;
+use herd::proto::table::Table;
 use herd::proto::time::{Mono, Now, Timestamp};
 use herd::proto::update::{Update, UpdateRef};
 
@@ -316,17 +317,7 @@ impl Herd {
         let grew = |(was, is): ((&str, u64), (&str, u64))| is.1 >= was.1;
         assert!(board.counters.each().zip(counters.each()).all(grew), "a counter only grows");
         let links = board.node.links().count();
-        let pending = table.pending();
-        for neighbour in 0..links {
-            let bits = (0..SLOTS).filter(|&slot| pending.is_set(neighbour, slot));
-            let (count, last) = bits.fold((0, None), |(count, _), slot| (count + 1, Some(slot)));
-            assert_eq!(count, pending.count(neighbour), "the count of pending entries is correct");
-            assert!(last.is_none_or(|slot| slot < table.len()), "a pending bit implies an entry");
-        }
-        assert!(
-            (links..NEIGHBOURS_MAX).all(|unused| pending.count(unused) == 0),
-            "a pending bit implies a neighbour"
-        );
+        check_pending(table, links);
         let may_lose = is_reloaded
             || table.evicted() > board.evicted
             || counters.entries_swept > board.counters.entries_swept;
@@ -351,6 +342,21 @@ impl Herd {
         let board = &mut self.boards[node];
         (board.held, board.counters, board.evicted) = (lines, counters, evicted);
     }
+}
+
+/// Checks that a pending bit implies an entry and one of this many neighbours.
+pub(crate) fn check_pending<const N: usize>(table: &Table<N>, neighbours: usize) {
+    let pending = table.pending();
+    for neighbour in 0..neighbours {
+        let bits = (0..N).filter(|&slot| pending.is_set(neighbour, slot));
+        let (count, last) = bits.fold((0, None), |(count, _), slot| (count + 1, Some(slot)));
+        assert_eq!(count, pending.count(neighbour), "the count of pending entries is correct");
+        assert!(last.is_none_or(|slot| slot < table.len()), "a pending bit implies an entry");
+    }
+    assert!(
+        (neighbours..NEIGHBOURS_MAX).all(|unused| pending.count(unused) == 0),
+        "a pending bit implies a neighbour"
+    );
 }
 
 fn start(node: &mut Node<SLOTS>, shape: &Shape, me: usize, boot: u64) {

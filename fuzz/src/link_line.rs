@@ -36,6 +36,7 @@ use herd::proto::time::{Mono, Now, Timestamp};
 use herd::proto::update::{AtLineError, Update};
 use herd::proto::wire::Line;
 
+use crate::herd_of_nodes::check_pending;
 use crate::neighbour::{Neighbour, keys, pair};
 
 const NAMES: [&str; 5] = ["Campbell", "Hill", "Jaquez", "Singleton", "Smith"];
@@ -434,15 +435,7 @@ impl Play {
                 "the configuration lists the origin"
             );
         }
-        let slots =
-            |neighbour: usize| (0..table.len()).filter(move |&slot| table.pending().is_set(neighbour, slot));
-        for neighbour in 0..2 {
-            assert_eq!(
-                slots(neighbour).count(),
-                table.pending().count(neighbour),
-                "a pending bit implies an entry"
-            );
-        }
+        check_pending(table, 2);
     }
 }
 
