@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use herd_test_support::{Folder, configuration, configured, cpu_s, free_addresses_on, memory_kib};
+use herd_test_support::{
+    Folder, configuration, configured, cpu_s, free_addresses_on, has_two_cores, memory_kib,
+};
 
 use crate::client::Dialect;
 use crate::programs::Program;
@@ -54,11 +56,6 @@ impl Drop for Node {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// Whether there is a second core, for the clients.
-fn has_two_cores() -> bool {
-    std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
 }
 
 /// Keeps this process, which plays the clients, off the core of the nodes.

@@ -34,6 +34,8 @@ const CONNECTIONS: u64 = 50_000;
 const BUSY: u64 = 8;
 /// A node admits 4,096; some are left for the honest one.
 const HELD: usize = 4_000;
+/// Connections to the link port that say nothing.
+const LINKS_HELD: usize = 1_500;
 const HOLD: Duration = Duration::from_secs(8);
 const IDS: usize = 8192;
 /// Lines that go to the node in one piece, and are then read back.
@@ -60,7 +62,7 @@ pub(crate) fn run(name: &str, at: Target) -> Option<u64> {
         }
         "fuzz-links" => side_by_side(BUSY, |dice| forge(at.links, LINES / BUSY, dice)),
         "flood-clients" => side_by_side(BUSY, |_| flood(at.clients, CONNECTIONS / BUSY)),
-        "flood-links" => hold_links(at.links),
+        "flood-links" => hold(at.links, LINKS_HELD, b""),
         "slow-readers" => slow_readers(at.clients),
         "slow-writers" => slow_writers(at.clients),
         "new-ids" => side_by_side(BUSY, |dice| {
@@ -183,16 +185,16 @@ fn flood(at: SocketAddr, count: u64) -> u64 {
     (0..count).filter(|_| TcpStream::connect(at).is_ok()).count() as u64
 }
 
-/// Connections to the link port that say nothing and stay, always more of them.
-fn hold_links(at: SocketAddr) -> u64 {
-    const OPEN_MAX: usize = 1_500;
+/// Connections that say this and stay, always as many; the oldest makes way for the next.
+fn hold(at: SocketAddr, open_max: usize, request: &[u8]) -> u64 {
     let (begin, mut open, mut count) = (Instant::now(), VecDeque::new(), 0);
     while begin.elapsed() < HOLD {
-        if let Ok(stream) = TcpStream::connect_timeout(&at, Duration::from_millis(50)) {
+        if let Ok(mut stream) = TcpStream::connect_timeout(&at, Duration::from_millis(50)) {
+            let _ = stream.write_all(request);
             open.push_back(stream);
             count += 1;
         }
-        if open.len() > OPEN_MAX {
+        if open.len() > open_max {
             open.pop_front();
         }
     }

@@ -24,7 +24,8 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use attacks::{ATTACKS, PHONE_ATTACKS, Target};
-use herd_test_support::{Herd, Measured, cpu_s, free_addresses, private_kib};
+use herd_test_support::upstream::tls::Ca;
+use herd_test_support::{Herd, Measured, cpu_s, free_addresses, has_two_cores, private_kib};
 
 const EVERY: Duration = Duration::from_millis(2);
 const ALONE: Duration = Duration::from_secs(4);
@@ -55,7 +56,7 @@ fn placed(place: &Place) -> Vec<&'static str> {
         Place::Node | Place::Honest => (Vec::new(), "0"),
         Place::Crowd => (vec!["nice", "-n", "19"], "1"),
     };
-    if std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) {
+    if has_two_cores() {
         words.extend(["taskset", "-c", core]);
     }
     words
@@ -77,7 +78,7 @@ impl Node {
         let phones = free_addresses(1)[0];
         herd.add_address("Hill", "phones", &phones.to_string());
         if has_tls {
-            certify(&herd);
+            Ca::new().write(2000, 4000, &herd.folder.path("cert.pem"), &herd.folder.path("cert.key"));
             herd.add_member("Hill", "\"tls\": { \"cert_file\": \"cert.pem\", \"key_file\": \"cert.key\" }");
         }
         herd["Hill"].start();
@@ -110,23 +111,6 @@ fn lower_tls(pid: u32) {
             let _ = Command::new("chrt").args(["-f", "-p", "1"]).arg(id).stderr(Stdio::null()).status();
         }
     }
-}
-
-/// A certificate for localhost, signed with its own key.
-fn certify(herd: &Herd) {
-    let (cert, key) = (herd.folder.path("cert.pem"), herd.folder.path("cert.key"));
-    let made = Command::new("openssl")
-        .args(
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost"
-                .split(' '),
-        )
-        .arg("-keyout")
-        .arg(key)
-        .arg("-out")
-        .arg(cert)
-        .output()
-        .expect("openssl is installed");
-    assert!(made.status.success(), "openssl: {made:?}");
 }
 
 /// The honest client, in a process of its own.

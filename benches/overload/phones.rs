@@ -1,17 +1,16 @@
 //! Crowds at the listener for phones, with TLS and without.
 
-use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned};
 
-use super::{BUSY, HOLD, PATIENCE, side_by_side};
+use super::{BUSY, HOLD, PATIENCE, hold, side_by_side};
 
 /// What a crowd does, and in the words of the table. Of the names that begin with `tls-` the listener speaks TLS.
 pub(crate) const PHONE_ATTACKS: [(&str, &str, &str); 7] = [
@@ -31,7 +30,7 @@ const BATCH_POINTS: usize = 300;
 /// Carries an attack out; gives how much of it there was. `None` if there is none of that name.
 pub(crate) fn run(name: &str, at: SocketAddr) -> Option<u64> {
     Some(match name {
-        "phones-silent" => hold(at, &request(&"x".repeat(8000), 8192)),
+        "phones-silent" => hold(at, SILENT, &request(&"x".repeat(8000), 8192)),
         "phones-guess" => again_and_again(|n| ask(at, &guess(n))),
         "phones-large" => {
             let request = request(&"x".repeat(LARGE_BYTES), LARGE_BYTES);
@@ -53,7 +52,7 @@ pub(crate) fn run(name: &str, at: SocketAddr) -> Option<u64> {
         }
         "tls-half" => {
             let hello = client_hello();
-            hold(at, &hello[..hello.len() / 2])
+            hold(at, SILENT, &hello[..hello.len() / 2])
         }
         _ => return None,
     })
@@ -163,20 +162,4 @@ fn ask(at: SocketAddr, request: &[u8]) -> bool {
     let _ = stream.write_all(request);
     let _ = stream.read(&mut [0; 4096]);
     true
-}
-
-/// Connections that send this and stay, always as many; the oldest makes way for the next.
-fn hold(at: SocketAddr, request: &[u8]) -> u64 {
-    let (begin, mut open, mut count) = (Instant::now(), VecDeque::new(), 0);
-    while begin.elapsed() < HOLD {
-        if let Ok(mut stream) = TcpStream::connect_timeout(&at, Duration::from_millis(50)) {
-            let _ = stream.write_all(request);
-            open.push_back(stream);
-            count += 1;
-        }
-        if open.len() > SILENT {
-            open.pop_front();
-        }
-    }
-    count
 }

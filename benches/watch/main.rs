@@ -19,7 +19,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use herd_test_support::{Herd, Measured, cpu_s};
+use herd_test_support::http::opened;
+use herd_test_support::{Herd, Measured, cpu_s, has_two_cores};
 
 const CLIENTS: usize = 1_000;
 const WATCHERS: usize = 10;
@@ -65,15 +66,10 @@ impl Node {
     }
 }
 
-fn has_two_cores() -> bool {
-    thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
-}
-
 /// A subscriber: it counts the events of clients, until the node ends.
 fn watch(http: SocketAddr, seen: Arc<AtomicU64>) -> JoinHandle<()> {
     thread::spawn(move || {
-        let mut stream = TcpStream::connect(http).expect("the node listens");
-        stream.write_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("there is room");
+        let stream = opened(http, b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n");
         for line in BufReader::new(stream).split(b'\n') {
             let Ok(line) = line else { break };
             if line.starts_with(b"data: AT ") {

@@ -105,8 +105,7 @@ fn strangers_evict_strangers() {
     }
     // A neighbour gets in past them, from either side.
     for name in ["Hill", "Smith"] {
-        herd[name].kill();
-        herd[name].start();
+        herd[name].restart();
         let at = herd["Campbell"].at("meanwhile-Campbell").expect("it is Campbell's own");
         herd[name].wait_for_at("meanwhile-Campbell", &at);
         crowd.extend((0..50).map(|_| Stranger::connect(herd["Smith"].links)));
@@ -128,8 +127,7 @@ fn stranger_storm() {
         });
         // A panic below must not leave the storm blowing, or the scope would never end.
         let calm = Calm(&is_over);
-        herd["Hill"].kill();
-        herd["Hill"].start();
+        herd["Hill"].restart();
         is_in_sync(&herd, "meanwhile");
         assert!(!herd["Hill"].log.has("is down"));
         drop(calm);
@@ -290,8 +288,7 @@ fn replayed_link() {
     assert!(record.starts_with(b"HELLO 1 Hill ") && record.escape_ascii().to_string().contains(" kiwi "));
     herd["Hill"].kill();
     // A restarted Smith knows nothing, and would believe Hill every word.
-    herd["Smith"].kill();
-    herd["Smith"].start();
+    herd["Smith"].restart();
     let mut stranger = Stranger::connect(herd["Smith"].links);
     stranger.say(&record);
     let answer = stranger.until_closed();
@@ -345,8 +342,7 @@ fn key_rollover() {
     for (step, keys) in steps.iter().enumerate() {
         for name in herd.names() {
             herd.write_keys(name, keys);
-            herd[name].kill();
-            herd[name].start();
+            herd[name].restart();
             herd.wait_for_links();
         }
         everyone_learns_of_everyone(&herd, &format!("step-{step}"));
@@ -406,8 +402,7 @@ fn host_names() {
     for name in ["Smith", "Hill"] {
         let listens = format!("to its neighbours on 127.0.0.1:{}", herd[name].links.port());
         herd[name].log.wait_for(&listens);
-        herd[name].kill();
-        herd[name].start();
+        herd[name].restart();
         is_in_sync(&herd, &format!("after-{name}"));
     }
     let tasks = std::fs::read_dir(format!("/proc/{}/task", herd["Hill"].pid())).expect("it is our child");

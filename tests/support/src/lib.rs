@@ -20,7 +20,8 @@ pub mod upstream;
 pub use client::{Client, exchange};
 pub use herd::{Builder, Herd, configuration, configured, key, public_key};
 pub use node::{
-    Launch, Log, LogReader, Measured, Node, answers, built, command, places_file, program, ran, runs_beside,
+    Launch, Log, LogReader, Measured, Node, answers, built, command, has_two_cores, places_file, program,
+    ran, runs_beside,
 };
 pub use process::{cpu_s, memory_kib, private_kib};
 pub use proxy::{Fault, Proxy};

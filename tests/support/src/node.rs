@@ -300,6 +300,12 @@ impl Node {
         self.log.wait_for_its_end();
     }
 
+    /// Ends the process as a power cut would, and starts it again.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.start();
+    }
+
     /// Waits for the process to end on its own. Its log is whole then.
     pub fn wait_for_end(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("it runs");
@@ -365,6 +371,11 @@ pub fn answers(address: SocketAddr) -> bool {
     let mut answer = [0; 3];
     let answered = stream.write_all(b"\n").and_then(|()| std::io::Read::read_exact(&mut stream, &mut answer));
     limited && answered.is_ok() && answer == *b"? \n"
+}
+
+/// Whether there is a second core, for the clients of a node that is measured.
+pub fn has_two_cores() -> bool {
+    std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
 }
 
 /// The repository's places file.
