@@ -2,7 +2,7 @@
 
 use herd::places::{Places, Settings, is_secret_target};
 use herd_test_support::upstream::asking::*;
-use herd_test_support::upstream::{Act, Server, ok};
+use herd_test_support::upstream::{Act, Server, ok, status};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::sync::Mutex;
 
@@ -36,7 +36,7 @@ fn the_key_is_in_no_log_line() {
             ok(ODD),
             ok("{}"),
             ok(format!("no JSON {KEY}")),
-            Act::Answer(403, "", format!("{{\"error\":{{\"message\":\"{KEY}\"}}}}").into_bytes()),
+            status(403, format!("{{\"error\":{{\"message\":\"{KEY}\"}}}}")),
             Act::Answer(302, "Location: http://127.0.0.1:1/\r\n", Vec::new()),
             Act::CloseAtOnce,
         ];

@@ -1,7 +1,7 @@
 //! Places from elsewhere as clients of a real node see them, and what of the key is to be seen from outside.
 
 use herd_test_support::upstream::asking::{KEY, ODD, ODD_RAW, places_file};
-use herd_test_support::upstream::{Act, Server, ok};
+use herd_test_support::upstream::{Act, Server, ok, status};
 use herd_test_support::{Client, Folder, Herd, Node, PATIENCE, free_addresses, until_within};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -86,10 +86,10 @@ fn acts() -> Vec<Act> {
         ok("{}"),
         ok(format!("<html>no {KEY}</html>")),
         ok(format!("{{\"results\":[\"{KEY}\"]}}")),
-        Act::Answer(403, "", format!("{{\"error\":{{\"message\":\"bad key {KEY}\"}}}}").into_bytes()),
+        status(403, format!("{{\"error\":{{\"message\":\"bad key {KEY}\"}}}}")),
         Act::Answer(307, "Location: http://127.0.0.1:1/elsewhere\r\n", Vec::new()),
         ok(ODD),
-        Act::Answer(500, "", Vec::new()),
+        status(500, ""),
         Act::Raw(b"nonsense\r\n\r\n"),
         ok(ODD),
     ]

@@ -3,7 +3,7 @@
 use herd::places::{Places, Query, Settings};
 use herd_test_support::until;
 use herd_test_support::upstream::asking::*;
-use herd_test_support::upstream::{Act, Server, ok};
+use herd_test_support::upstream::{Act, Server, ok, status};
 use std::time::Duration;
 
 /// Another place for each number, so that queries are not joined.
@@ -131,7 +131,7 @@ fn stopping() {
 
 #[test]
 fn failing_upstream_probed() {
-    let server = Server::start(Act::Answer(503, "", Vec::new()));
+    let server = Server::start(status(503, ""));
     let places = Places::start(Settings { pause_ms: 1_500, ..legacy(&server) });
     for number in 0..3 {
         assert_failed(&answer(&places, elsewhere(number)), "HTTP status 503");
@@ -141,7 +141,7 @@ fn failing_upstream_probed() {
     assert!(json.contains("failed repeatedly and is tried again in "), "{json}");
     assert_eq!(server.seen().len(), 3, "it is left alone");
     // After the pause one of many is let through; it fails, and so the next pause begins.
-    server.act(Act::Answer(503, "", Vec::new()));
+    server.act(status(503, ""));
     std::thread::sleep(Duration::from_millis(1_600));
     let receivers: Vec<_> = (0..6).map(|number| ask(&places, elsewhere(number))).collect();
     for receiver in receivers {
@@ -156,7 +156,7 @@ fn failing_upstream_probed() {
 
 #[test]
 fn refused_query() {
-    let server = Server::start(Act::Answer(400, "", Vec::new()));
+    let server = Server::start(status(400, ""));
     let places = Places::start(legacy(&server));
     for number in 0..5 {
         assert_refused(&answer(&places, elsewhere(number)), "INVALID_REQUEST", "refused the query");
@@ -177,7 +177,7 @@ fn cache() {
     }
     assert_eq!((server.seen().len(), places.counters().from_cache), (4, 2));
     // Failures are not cached.
-    server.act(Act::Answer(500, "", Vec::new()));
+    server.act(status(500, ""));
     assert!(answer(&places, elsewhere(1)).contains("500"));
     server.act(ok(ODD));
     assert_eq!(answer(&places, elsewhere(1)), ODD);

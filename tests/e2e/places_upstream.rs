@@ -5,7 +5,7 @@ use herd::places::{Endpoint, Key, Places, ProxyUrl, Query, Settings, Source, che
 use herd_test_support::free_addresses;
 use herd_test_support::upstream::asking::*;
 use herd_test_support::upstream::tunnel::Tunnel;
-use herd_test_support::upstream::{Act, Server, ok};
+use herd_test_support::upstream::{Act, Server, ok, status};
 
 #[test]
 fn answer_cut() {
@@ -35,19 +35,11 @@ fn upstream_errors() {
     let server = Server::start(ok(denied));
     assert_eq!(answer_of(legacy(&server)), denied.trim_end());
     let table: [(Act, &str, &str); 10] = [
-        (
-            Act::Answer(403, "", denied.into()),
-            "REQUEST_DENIED",
-            "refused the key: The provided API key is invalid.",
-        ),
-        (
-            Act::Answer(403, "", b"{\"error\":{\"message\":\"no\"}}".to_vec()),
-            "REQUEST_DENIED",
-            "refused the key: no",
-        ),
-        (Act::Answer(429, "", b"{}".to_vec()), "OVER_QUERY_LIMIT", "the quota is used up"),
-        (Act::Answer(500, "", b"<html>oops</html>".to_vec()), "UNKNOWN_ERROR", "HTTP status 500"),
-        (Act::Answer(400, "", b"{}".to_vec()), "INVALID_REQUEST", "refused the query"),
+        (status(403, denied), "REQUEST_DENIED", "refused the key: The provided API key is invalid."),
+        (status(403, "{\"error\":{\"message\":\"no\"}}"), "REQUEST_DENIED", "refused the key: no"),
+        (status(429, "{}"), "OVER_QUERY_LIMIT", "the quota is used up"),
+        (status(500, "<html>oops</html>"), "UNKNOWN_ERROR", "HTTP status 500"),
+        (status(400, "{}"), "INVALID_REQUEST", "refused the query"),
         (ok("{\"status\":\"OVER_QUERY_LIMIT\"}"), "OVER_QUERY_LIMIT", "the quota is used up"),
         (
             Act::Answer(302, "Location: /elsewhere\r\n", Vec::new()),
@@ -66,10 +58,10 @@ fn upstream_errors() {
             "repeats the key",
         ),
     ];
-    for (act, status, message) in table {
+    for (act, expected, message) in table {
         let requests = server.seen().len();
         server.act(act);
-        assert_refused(&answer_of(legacy(&server)), status, message);
+        assert_refused(&answer_of(legacy(&server)), expected, message);
         assert_eq!(server.seen().len(), requests + 1, "nothing is followed or asked again");
     }
 }
@@ -166,7 +158,7 @@ fn byte_order_mark() {
     assert_eq!(answer_of(legacy(&server)), ODD);
     server.act(marked("{}"));
     assert!(answer_of(modern(&server)).contains("ZERO_RESULTS"));
-    server.act(Act::Answer(403, "", "\u{feff}{\"error\":{\"message\":\"no\"}}".into()));
+    server.act(status(403, "\u{feff}{\"error\":{\"message\":\"no\"}}"));
     for settings in [legacy(&server), modern(&server)] {
         assert_refused(&answer_of(settings), "REQUEST_DENIED", "refused the key: no");
     }
@@ -237,7 +229,7 @@ fn no_key_needed() {
 
 #[test]
 fn proxy_connect() {
-    let server = Server::start(Act::Answer(407, "", Vec::new()));
+    let server = Server::start(status(407, ""));
     let proxy = ProxyUrl::new(&format!("http://me:secret@{}", server.address())).expect("an address");
     let settings = legacy_at("http://places.example:8080/x".to_owned());
     let json = answer_of(Settings { proxy: Some(proxy), ..settings });
@@ -284,17 +276,13 @@ fn new_service() {
     assert_eq!((&body["maxResultCount"], &body["rankPreference"]), (&5.into(), &"DISTANCE".into()));
     server.act(ok("{}\n"));
     assert!(answer_of(modern(&server)).contains("ZERO_RESULTS"));
-    server.act(Act::Answer(
-        429,
-        "",
-        b"{\"error\":{\"message\":\"too many\",\"status\":\"RESOURCE_EXHAUSTED\"}}".to_vec(),
-    ));
+    server.act(status(429, "{\"error\":{\"message\":\"too many\",\"status\":\"RESOURCE_EXHAUSTED\"}}"));
     assert_refused(&answer_of(modern(&server)), "OVER_QUERY_LIMIT", "the quota is used up: too many");
 }
 
 #[test]
 fn fallback() {
-    let server = Server::start(Act::Answer(500, "", Vec::new()));
+    let server = Server::start(status(500, ""));
     let places = Places::start(Settings { fallback: Some(places_file()), ..legacy(&server) });
     let json = answer(&places, UCLA);
     let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
@@ -307,7 +295,7 @@ fn fallback() {
     server.act(ok("{\"results\":[],\"status\":\"ZERO_RESULTS\"}"));
     assert_eq!(answer(&places, UCLA), "{\"results\":[],\"status\":\"ZERO_RESULTS\"}");
     // Without a fallback that can answer, the first failure is what the client sees.
-    server.act(Act::Answer(403, "", Vec::new()));
+    server.act(status(403, ""));
     let json = answer_of(Settings { fallback: Some("/nowhere".into()), ..legacy(&server) });
     assert_refused(&json, "REQUEST_DENIED", "refused the key");
 }

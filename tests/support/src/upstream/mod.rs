@@ -43,7 +43,12 @@ pub enum Act {
 
 /// An answer of 200.
 pub fn ok(body: impl Into<Vec<u8>>) -> Act {
-    Act::Answer(200, "", body.into())
+    status(200, body)
+}
+
+/// An answer of this status.
+pub fn status(status: u16, body: impl Into<Vec<u8>>) -> Act {
+    Act::Answer(status, "", body.into())
 }
 
 /// A request as it came.
