@@ -91,22 +91,27 @@ fn large_bodies() {
 #[cfg(feature = "tls")]
 mod tls {
     use super::*;
-    use std::io::{Read, Write};
-    use std::net::{TcpListener, TcpStream};
-    use std::thread::JoinHandle;
 
     /// The same where a hand-shake of TLS has to fit in as well, on a machine that does much else.
     const LIMIT_TLS: Duration = Duration::from_millis(1_500);
+
+    /// Reads what comes and says nothing.
+    fn silent() -> Server {
+        Server::start(Act::Unasked(b"", None))
+    }
+
+    fn https(server: &Server) -> String {
+        format!("https://{}/", server.address())
+    }
 
     #[test]
     fn slow_server_tls() {
         use herd_test_support::upstream::tls::Ca;
         let connecting = "connecting to the upstream";
-        let server = silent();
-        assert_times_out(legacy_at(server.url("https")), LIMIT, connecting);
+        assert_times_out(legacy_at(https(&silent())), LIMIT, connecting);
         // The head of a record of 16 KB, and then a byte of it every so often: no read is idle for long.
-        let server = raw(b"\x16\x03\x03\x40\x00");
-        assert_times_out(legacy_at(server.url("https")), LIMIT, connecting);
+        let server = Server::start(Act::Unasked(b"\x16\x03\x03\x40\x00", Some(DROP)));
+        assert_times_out(legacy_at(https(&server)), LIMIT, connecting);
         let ca = Ca::new();
         let body = "reading the upstream's answer";
         for (act, phase) in [
@@ -125,50 +130,7 @@ mod tls {
 
     #[test]
     fn connecting() {
-        let server = silent();
-        let json = answer_of(Settings { connect_ms: 300, ..legacy_at(server.url("https")) });
+        let json = answer_of(Settings { connect_ms: 300, ..legacy_at(https(&silent())) });
         assert_failed(&json, "time-out while connecting");
-    }
-
-    /// A listener that takes one connection and is not an HTTP server. Ends when the client does.
-    struct Odd {
-        listener: TcpListener,
-        thread: Option<JoinHandle<()>>,
-    }
-
-    impl Odd {
-        fn url(&self, scheme: &str) -> String {
-            format!("{scheme}://{}/", self.listener.local_addr().expect("it is bound"))
-        }
-    }
-
-    impl Drop for Odd {
-        fn drop(&mut self) {
-            self.thread.take().map(JoinHandle::join);
-        }
-    }
-
-    fn odd(talk: impl FnOnce(TcpStream) + Send + 'static) -> Odd {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let accepting = listener.try_clone().expect("a second handle");
-        let thread = std::thread::spawn(move || talk(accepting.accept().expect("a client").0));
-        Odd { listener, thread: Some(thread) }
-    }
-
-    /// Reads what comes and says nothing.
-    fn silent() -> Odd {
-        odd(|mut stream| {
-            let _ = stream.read_to_end(&mut Vec::new());
-        })
-    }
-
-    /// Sends these bytes and then a zero every so often.
-    fn raw(bytes: &'static [u8]) -> Odd {
-        odd(|mut stream| {
-            let _ = stream.write_all(bytes);
-            while stream.write_all(&[0]).is_ok() {
-                std::thread::sleep(DROP);
-            }
-        })
     }
 }

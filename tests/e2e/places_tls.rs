@@ -5,7 +5,6 @@ use herd_test_support::upstream::asking::*;
 use herd_test_support::upstream::tls::{Ca, self_signed};
 use herd_test_support::upstream::tunnel::Tunnel;
 use herd_test_support::upstream::{Act, Server, ok};
-use std::io::{Read, Write};
 
 fn with_ca(server: &Server, ca: &Ca) -> Settings {
     Settings { ca_file: Some(ca.file().to_owned()), ..legacy(server) }
@@ -64,15 +63,9 @@ fn proxy_sees_name() {
 
 #[test]
 fn plain_server() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("https://{}/", listener.local_addr().expect("it is bound"));
-    let server = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("a client");
-        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
-        let _ = stream.read_to_end(&mut Vec::new());
-    });
+    let server = Server::start(Act::Unasked(b"HTTP/1.1 400 Bad Request\r\n\r\n", None));
+    let url = format!("https://{}/", server.address());
     assert_failed(&answer_of(legacy_at(url)), "TLS refused: received corrupt message");
-    server.join().expect("no panics");
 }
 
 #[test]

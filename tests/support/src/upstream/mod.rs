@@ -39,6 +39,8 @@ pub enum Act {
     CloseInBody(Vec<u8>),
     /// Sends these bytes as they are, and closes.
     Raw(&'static [u8]),
+    /// Sends these bytes before any request, then a zero every so often, or nothing until the client ends the connection.
+    Unasked(&'static [u8], Option<Duration>),
 }
 
 /// An answer of 200.
@@ -86,6 +88,12 @@ struct Shared {
     at_once_max: AtomicUsize,
     is_over: AtomicBool,
     tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+impl Shared {
+    fn act(&self) -> Act {
+        self.act.lock().expect("no panics").clone()
+    }
 }
 
 /// A server on a free port of 127.0.0.1.
@@ -206,11 +214,13 @@ fn serve(stream: TcpStream, shared: &Shared) {
 
 fn talk(stream: impl Read + Write, shared: &Shared) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
+    if let act @ Act::Unasked(..) = shared.act() {
+        return misbehave(act, stream.get_mut(), shared);
+    }
     let mut is_first = true;
     while let Some(request) = read_request(&mut stream)? {
         shared.seen.lock().expect("no panics").push(request);
-        let act = shared.act.lock().expect("no panics").clone();
-        let act = match act {
+        let act = match shared.act() {
             Act::Once(body) if is_first => ok(body),
             act => act,
         };
@@ -248,8 +258,7 @@ fn perform(act: Act, stream: &mut (impl Read + Write), shared: &Shared) -> io::R
     match act {
         Act::Answer(status, more, body) => {
             let head = head(status, more, body.len());
-            stream.write_all(&[head.as_bytes(), &body].concat())?;
-            stream.flush()?;
+            send(stream, &[head.as_bytes(), &body].concat())?;
             Ok(true)
         }
         Act::Late(after, body) => {
@@ -264,8 +273,7 @@ fn perform(act: Act, stream: &mut (impl Read + Write), shared: &Shared) -> io::R
                 answer.extend_from_slice(b"\r\n");
             }
             answer.extend_from_slice(b"0\r\n\r\n");
-            stream.write_all(&answer)?;
-            stream.flush()?;
+            send(stream, &answer)?;
             Ok(true)
         }
         _ => misbehave(act, stream, shared).map(|()| false),
@@ -284,9 +292,7 @@ fn misbehave(act: Act, stream: &mut (impl Read + Write), shared: &Shared) -> io:
         Act::Answer(..) | Act::Late(..) | Act::Once(_) | Act::Chunked(_) | Act::CloseAtOnce => {}
         Act::HangBeforeHead => hang(stream)?,
         Act::HangInBody(body) => {
-            stream.write_all(head(200, "", body.len()).as_bytes())?;
-            stream.write_all(&body[..body.len() / 2])?;
-            stream.flush()?;
+            send_half(stream, &body)?;
             hang(stream)?;
         }
         Act::Drip(every) => {
@@ -301,24 +307,33 @@ fn misbehave(act: Act, stream: &mut (impl Read + Write), shared: &Shared) -> io:
             stream.write_all(first.as_bytes())?;
             drip(then.as_bytes(), Duration::ZERO, stream, shared)?;
         }
-        Act::CloseInBody(body) => {
-            stream.write_all(head(200, "", body.len()).as_bytes())?;
-            stream.write_all(&body[..body.len() / 2])?;
-            stream.flush()?;
-        }
-        Act::Raw(bytes) => {
-            stream.write_all(bytes)?;
-            stream.flush()?;
+        Act::CloseInBody(body) => send_half(stream, &body)?,
+        Act::Raw(bytes) => send(stream, bytes)?,
+        Act::Unasked(bytes, every) => {
+            send(stream, bytes)?;
+            match every {
+                Some(every) => drip(&[0], every, stream, shared)?,
+                None => hang(stream)?,
+            }
         }
     }
     Ok(())
 }
 
+fn send(stream: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes)?;
+    stream.flush()
+}
+
+/// Sends a head and half of the body that it announces.
+fn send_half(stream: &mut impl Write, body: &[u8]) -> io::Result<()> {
+    send(stream, &[head(200, "", body.len()).as_bytes(), &body[..body.len() / 2]].concat())
+}
+
 /// Sends the bytes every so often until the client or the server ends the connection.
 fn drip(bytes: &[u8], every: Duration, stream: &mut impl Write, shared: &Shared) -> io::Result<()> {
     while !shared.is_over.load(Ordering::Acquire) {
-        stream.write_all(bytes)?;
-        stream.flush()?;
+        send(stream, bytes)?;
         std::thread::sleep(every);
     }
     Ok(())
@@ -326,5 +341,5 @@ fn drip(bytes: &[u8], every: Duration, stream: &mut impl Write, shared: &Shared)
 
 /// Until the client or the server ends the connection.
 fn hang(stream: &mut impl Read) -> io::Result<()> {
-    stream.read(&mut [0; 1]).map(|_| ())
+    io::copy(stream, &mut io::sink()).map(|_| ())
 }
