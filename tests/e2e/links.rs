@@ -277,11 +277,8 @@ fn line_lost() {
 
 #[test]
 fn replayed_link() {
-    let mut herd = Herd::pair().keyed().proxied("Hill", "Smith").build();
     // Smith and Hill meet through a proxy that writes down what Hill says.
-    herd["Smith"].start();
-    herd["Hill"].start();
-    herd.wait_for_links();
+    let mut herd = Herd::pair().keyed().proxied("Hill", "Smith").start();
     let at = herd["Hill"].ask("IAMAT kiwi +1-1 1");
     herd["Smith"].wait_for_at("kiwi", &at);
     let record = herd.proxy("Hill", "Smith").recorded();
@@ -397,7 +394,7 @@ fn host_names() {
             write_links(&herd, reader, node, &format!("\"localhost:{port}\""));
         }
     }
-    herd.names().into_iter().for_each(|name| herd[name].start());
+    herd.start_built();
     is_in_sync(&herd, "before");
     for name in ["Smith", "Hill"] {
         let listens = format!("to its neighbours on 127.0.0.1:{}", herd[name].links.port());

@@ -1,6 +1,6 @@
 //! A node as a service: what it tells the service manager, and maps that change while it runs.
 
-use std::io::{IoSliceMut, Read};
+use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
@@ -87,14 +87,9 @@ fn notifications() {
     let path = herd.folder.path("notify");
     let manager = Manager::listen(&path);
     herd["Smith"].start();
-    let hill = herd
-        .serve("Hill")
-        .env("NOTIFY_SOCKET", &path)
-        .env("WATCHDOG_USEC", "400000")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut hill = Service(hill.expect("the program can be run"));
+    herd["Hill"].launch.environment =
+        vec![("NOTIFY_SOCKET", path.into()), ("WATCHDOG_USEC", "400000".into())];
+    herd["Hill"].launch();
     let ready = manager.wait_for("READY=1");
     assert!(ready.contains("STATUS=") && ready.contains("0 of 4096 clients known"), "{ready}");
     // By then its listeners are bound: the first try succeeds.
@@ -103,13 +98,13 @@ fn notifications() {
     manager.wait_for("WATCHDOG=1");
     herd["Hill"].ask("IAMAT kiwi +1-1 1");
     manager.wait_for("STATUS=1 of 1 links up, 1 in sync; 1 of 4096 clients known");
-    hill.signal(Signal::HUP);
+    herd["Hill"].signal(Signal::HUP);
     let reloading = manager.wait_for("RELOADING=1");
     assert!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
     manager.wait_for("READY=1");
-    hill.signal(Signal::TERM);
+    herd["Hill"].signal(Signal::TERM);
     manager.wait_for("STOPPING=1");
-    assert_eq!(hill.0.wait().expect("it is our child").code(), Some(0));
+    assert_eq!(herd["Hill"].wait_for_end().code(), Some(0));
 }
 
 #[test]
@@ -327,24 +322,16 @@ fn descriptor_store() {
 
 #[test]
 fn json_log() {
-    let herd = Herd::one().build();
-    let name = herd.names()[0];
-    let mut node = herd.serve(name);
-    node.args(["--log-format", "json", "--log-level", "debug"]);
-    let mut node = node.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program can be run");
-    until("it serves", || answers(herd[name].clients));
-    assert!(herd[name].ask("IAMAT kiwi +1-1 1").starts_with("AT "));
-    assert_eq!(herd[name].ask("x"), "? x");
-    let pid = Pid::from_child(&node);
-    rustix::process::kill_process(pid, Signal::TERM).expect("it runs");
-    let log = {
-        let mut log = String::new();
-        let mut stderr = node.stderr.take().expect("it is a pipe");
-        Read::read_to_string(&mut stderr, &mut log).expect("UTF-8");
-        log
-    };
-    node.wait().expect("it got SIGTERM");
-    assert!(log.lines().count() >= 2, "{log}");
+    let mut herd = Herd::one().log_level("debug").build();
+    let node = &mut herd["Hill"];
+    node.launch.flags = vec!["--log-format", "json"];
+    node.start();
+    assert!(node.ask("IAMAT kiwi +1-1 1").starts_with("AT "));
+    assert_eq!(node.ask("x"), "? x");
+    node.signal(Signal::TERM);
+    node.wait_for_end();
+    let log = node.log.lines().join("\n");
+    assert!(log.lines().count() >= 2 && !log.contains('\u{fffd}'), "{log}");
     for line in log.lines() {
         let read: serde_json::Value =
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use herd::config::SNAPSHOT_S_MIN;
@@ -12,7 +12,7 @@ use herd::proto::node::{Node, Seed, Setup};
 use herd::proto::out::Out;
 use herd::proto::update::Update;
 use herd::server::snapshot::format::{Encoder, LINE_BYTES_MAX, Written};
-use herd_test_support::{Herd, Log, answers, until, until_within};
+use herd_test_support::{Herd, until, until_within};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -28,13 +28,6 @@ fn keeping(herd: Herd) -> Herd {
         ask_for_snapshots(&herd, name, 600);
     }
     herd
-}
-
-fn start(herd: &mut Herd) {
-    for name in herd.names().into_iter().rev() {
-        herd[name].start();
-    }
-    herd.wait_for_links();
 }
 
 fn stop(herd: &mut Herd) {
@@ -95,7 +88,7 @@ fn at(client: &str, time: u64) -> String {
 #[test]
 fn herd_restarts() {
     let mut herd = keeping(Herd::five().keyed().build());
-    start(&mut herd);
+    herd.start_built();
     let mut answers = Vec::new();
     for (index, name) in herd.names().into_iter().enumerate() {
         let id = format!("client-{index}");
@@ -114,7 +107,7 @@ fn herd_restarts() {
         assert_eq!(fs::metadata(folder).expect("it was made").permissions().mode() & 0o777, 0o700);
     }
 
-    start(&mut herd);
+    herd.start_built();
     for node in herd.running() {
         node.log.wait_for("INFO  restored 5 updates from the snapshot, after ");
         for (id, at) in &answers {
@@ -152,7 +145,7 @@ fn power_cut() {
     for name in herd.names() {
         ask_for_snapshots(&herd, name, SNAPSHOT_S_MIN);
     }
-    start(&mut herd);
+    herd.start_built();
     let restored = herd["Hill"].ask("IAMAT restored +1+1 1");
     herd.wait_for_at("restored", &restored);
     let has_written = |name: &str| herd.status(name)["snapshot"]["written"] == 1;
@@ -169,7 +162,7 @@ fn power_cut() {
     for name in herd.names() {
         herd[name].kill();
     }
-    start(&mut herd);
+    herd.start_built();
     assert_eq!(herd["Smith"].at("restored"), Some(restored));
     assert_eq!((herd["Hill"].at("lost"), herd["Smith"].at("lost")), (None, None));
 }
@@ -188,7 +181,7 @@ fn damaged_file() {
     ] {
         let mut herd = keeping(Herd::one().build());
         put(&herd, "Hill", bytes);
-        start(&mut herd);
+        herd.start_built();
         let file = table(&herd, "Hill");
         let aside = file.with_extension("bad");
         let warning = format!(
@@ -202,7 +195,7 @@ fn damaged_file() {
         // The node goes on as one that never had a snapshot.
         herd["Hill"].ask("IAMAT c +1+1 1");
         stop(&mut herd);
-        start(&mut herd);
+        herd.start_built();
         assert!(herd["Hill"].at("c").is_some());
     }
 }
@@ -215,7 +208,7 @@ fn not_a_file() {
     fs::create_dir_all(file.parent().expect("a folder")).expect("the folder is ours");
     let made = Command::new("mkfifo").arg(&file).status().expect("mkfifo can be run");
     assert!(made.success());
-    start(&mut herd);
+    herd.start_built();
     herd["Hill"].log.wait_for("cannot read the snapshot: ");
     herd["Hill"].log.wait_for("/table: not a regular file");
     let at = herd["Hill"].ask("IAMAT a +34.068930-118.445127 1");
@@ -237,7 +230,7 @@ fn ages() {
     for (ago_s, is_trusted, down_s) in [(1_000, true, 1_000), (1_000, false, 0), (-1_000, true, 0)] {
         let mut herd = keeping(Herd::one().build());
         put(&herd, "Hill", &written(ago_s, is_trusted, &["Hill", "Mallory"], &entries));
-        start(&mut herd);
+        herd.start_built();
         let status = herd.status("Hill");
         let (taken, refused) = if down_s == 0 { (2, 2) } else { (1, 3) };
         let counters = &status["counters"];
@@ -258,7 +251,7 @@ fn more_than_table() {
     let entries: Vec<(String, u32)> = (0..6_000).map(|i| (at(&format!("c{i}"), 1_000 + i), 5)).collect();
     let mut herd = keeping(Herd::one().build());
     put(&herd, "Hill", &written(0, true, &["Hill"], &entries));
-    start(&mut herd);
+    herd.start_built();
     assert_eq!(herd.status("Hill")["table"]["entries"], 4096);
     assert!(herd["Hill"].at("c5999").is_some() && herd["Hill"].at("c1904").is_some());
     assert!(herd["Hill"].at("c1903").is_none());
@@ -271,7 +264,7 @@ fn more_than_table() {
     clients.sort_unstable();
     clients.dedup();
     assert_eq!((clients.len(), text.lines().count()), (4096, 4096 + 2));
-    start(&mut herd);
+    herd.start_built();
     assert_eq!(herd.status("Hill")["counters"]["snapshot_restored"], 4096);
 }
 
@@ -305,28 +298,24 @@ fn member_missing() {
 
 #[test]
 fn folders() {
-    let herd = keeping(Herd::one().build());
+    let mut herd = keeping(Herd::one().build());
     let state = herd.folder.path("of the unit");
     for (variable, value, expected) in [
         ("STATE_DIRECTORY", state.clone(), Some(state.join("table"))),
         ("XDG_STATE_HOME", state.clone(), Some(state.join("herd/Hill/table"))),
         ("XDG_STATE_HOME", PathBuf::from("not/absolute"), None),
     ] {
-        let log = Log::default();
-        let mut command = herd.serve("Hill");
-        let mut child =
-            command.env(variable, value).stderr(Stdio::piped()).spawn().expect("the program can be run");
-        log.follow(child.stderr.take().expect("it is a pipe"));
-        until("it serves", || answers(herd["Hill"].clients));
-        herd["Hill"].ask("IAMAT kiwi +1+1 1");
-        let pid = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(pid, Signal::TERM).expect("it is our child");
-        assert!(child.wait().expect("it is our child").success(), "it runs without");
+        let node = &mut herd["Hill"];
+        node.launch.environment = vec![(variable, value.into())];
+        node.start();
+        node.ask("IAMAT kiwi +1+1 1");
+        node.signal(Signal::TERM);
+        assert!(node.wait_for_end().success(), "it runs without");
         match expected {
             Some(file) => {
                 assert!(fs::read_to_string(&file).is_ok_and(|text| text.contains(" kiwi ")), "{file:?}");
             }
-            None => log.wait_for("WARN  snapshot_s: no folder for the snapshot"),
+            None => node.log.wait_for("WARN  snapshot_s: no folder for the snapshot"),
         }
     }
 }
@@ -338,7 +327,7 @@ fn disk_stalls() {
     put(&herd, "Hill", &written(0, true, &["Hill"], &[(at("a", 1), 5)]));
     // To open a FIFO for writing waits until a reader opens it.
     assert!(Command::new("mkfifo").arg(&temporary).status().expect("there is mkfifo").success());
-    start(&mut herd);
+    herd.start_built();
     herd["Hill"].ask("IAMAT b +1+1 1");
     herd["Hill"].signal(Signal::TERM);
     // Clients are served to the end.
@@ -351,7 +340,7 @@ fn disk_stalls() {
     // One that refuses says so.
     fs::remove_file(&temporary).expect("it is ours");
     fs::create_dir(&temporary).expect("the folder is ours");
-    start(&mut herd);
+    herd.start_built();
     herd["Hill"].ask("IAMAT b +1+1 1");
     stop(&mut herd);
     assert!(herd["Hill"].log.has("WARN  snapshot failed: "), "{}", herd["Hill"].log.tail());

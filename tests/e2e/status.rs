@@ -221,9 +221,8 @@ fn smaller_table() {
     let mut herd = Herd::pair().build();
     for name in herd.names() {
         herd.add_member(name, "\"clients_max\": 16, \"lifetime_s\": 600");
-        herd[name].start();
     }
-    herd.wait_for_links();
+    herd.start_built();
     for round in 0..20 {
         herd["Hill"].ask(&format!("IAMAT client{round} +1+1 {round}"));
     }

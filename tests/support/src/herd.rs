@@ -189,6 +189,8 @@ impl Builder {
                 map: folder.path(&format!("{name}.json")),
                 log_level: self.log_level,
                 descriptors: self.descriptors,
+                flags: Vec::new(),
+                environment: Vec::new(),
                 log_reader: LogReader::Follows,
                 measured: self.measured.clone(),
             };
@@ -341,11 +343,9 @@ impl Herd {
         self.folder.path("herd").join(name).join("control")
     }
 
-    /// Starts all nodes of a herd that was only built.
+    /// Starts all nodes of a herd that was only built, or that has stopped.
     pub fn start_built(&mut self) {
-        for node in &mut self.nodes {
-            node.start();
-        }
+        self.start_all().unwrap_or_else(|why| panic!("{why}"));
         self.wait_for_links();
     }
 

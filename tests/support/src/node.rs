@@ -1,5 +1,6 @@
 //! One node: a process, its log, and what can be done to it.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -117,6 +118,11 @@ impl Log {
         self.lock().lines.iter().rfind(|line| line.contains(words)).cloned()
     }
 
+    /// All lines.
+    pub fn lines(&self) -> Vec<String> {
+        self.lock().lines.clone()
+    }
+
     /// The last 60 lines.
     pub fn tail(&self) -> String {
         let lines = &self.lock().lines;
@@ -133,6 +139,10 @@ pub struct Launch {
     pub log_level: &'static str,
     /// How many descriptors it may have.
     pub descriptors: Option<u32>,
+    /// Further flags, and what is set in its environment.
+    pub flags: Vec<&'static str>,
+    /// See `flags`.
+    pub environment: Vec<(&'static str, OsString)>,
     /// What reads its log.
     pub log_reader: LogReader,
     /// For a bench: what counts in its figures.
@@ -209,10 +219,10 @@ impl Node {
             None => command(self.launch.descriptors),
         };
         command.args(["serve", self.name, "--log-level", self.launch.log_level, "--config"]);
-        runs_beside(&mut command, &self.launch.map);
+        runs_beside(&mut command, &self.launch.map).envs(self.launch.environment.iter().cloned());
         let is_measured = self.launch.measured.is_some();
         let log = if is_measured { Stdio::null() } else { Stdio::piped() };
-        command.arg(&self.launch.map).stdout(Stdio::null()).stderr(log);
+        command.arg(&self.launch.map).args(&self.launch.flags).stdout(Stdio::null()).stderr(log);
         let mut child = command.spawn().expect("the program can be run");
         match (child.stderr.take(), self.launch.log_reader) {
             (Some(stderr), LogReader::Follows) => self.log.follow(stderr),
