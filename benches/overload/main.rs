@@ -25,7 +25,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use attacks::{ATTACKS, PHONE_ATTACKS, Target};
 use herd_test_support::upstream::tls::Ca;
-use herd_test_support::{Herd, Measured, cpu_s, free_addresses, has_two_cores, private_kib};
+use herd_test_support::{Herd, Measured, free_addresses, has_two_cores, private_kib};
 
 const EVERY: Duration = Duration::from_millis(2);
 const ALONE: Duration = Duration::from_secs(4);
@@ -94,9 +94,8 @@ impl Node {
         private_kib(self.herd["Hill"].pid()).expect("the node runs")
     }
 
-    /// Seconds on a processor, of all threads.
     fn cpu_s(&self) -> f64 {
-        cpu_s(self.herd["Hill"].pid())
+        self.herd["Hill"].cpu_s()
     }
 }
 

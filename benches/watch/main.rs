@@ -20,7 +20,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use herd_test_support::http::opened;
-use herd_test_support::{Herd, Measured, cpu_s, has_two_cores};
+use herd_test_support::{Herd, Measured, has_two_cores};
 
 const CLIENTS: usize = 1_000;
 const WATCHERS: usize = 10;
@@ -31,39 +31,17 @@ const SETTLE: Duration = Duration::from_secs(3);
 const PRIVATE_KIB_MAX: f64 = 200.0;
 const CORE_MAX: f64 = 0.05;
 
-/// A node that runs until this is dropped.
-struct Node {
-    herd: Herd,
-    http: Option<SocketAddr>,
-}
-
-impl Node {
-    fn start(has_http: bool) -> Node {
-        let words = if has_two_cores() { vec!["taskset", "-c", "0"] } else { Vec::new() };
-        let measured = Measured { words, environment: vec![("MALLOC_ARENA_MAX", "1")] };
-        let builder = Herd::one().without_places().measured(measured);
-        if !has_http {
-            return Node { herd: builder.start(), http: None };
-        }
-        let mut herd = builder.build();
-        let http = herd.start_with_http();
-        Node { herd, http: Some(http) }
+/// A node, and where its HTTP listener is, if it has one.
+fn start(has_http: bool) -> (Herd, Option<SocketAddr>) {
+    let words = if has_two_cores() { vec!["taskset", "-c", "0"] } else { Vec::new() };
+    let measured = Measured { words, environment: vec![("MALLOC_ARENA_MAX", "1")] };
+    let builder = Herd::one().without_places().measured(measured);
+    if !has_http {
+        return (builder.start(), None);
     }
-
-    fn clients(&self) -> SocketAddr {
-        self.herd["Hill"].clients
-    }
-
-    /// Private memory without the pages of files: pages of the program can be had back, and are shared by all nodes.
-    #[expect(clippy::cast_precision_loss, reason = "a node has megabytes")]
-    fn private_kib(&self) -> f64 {
-        self.herd["Hill"].anonymous_kib() as f64
-    }
-
-    /// Seconds on a processor, of all threads.
-    fn cpu_s(&self) -> f64 {
-        cpu_s(self.herd["Hill"].pid())
-    }
+    let mut herd = builder.build();
+    let http = herd.start_with_http();
+    (herd, Some(http))
 }
 
 /// A subscriber: it counts the events of clients, until the node ends.
@@ -117,22 +95,25 @@ struct Cost {
     core: f64,
 }
 
+#[expect(clippy::cast_precision_loss, reason = "a node has megabytes")]
 fn measure(has_http: bool, watchers: usize) -> Result<Cost, String> {
-    let node = Node::start(has_http);
+    let (herd, http) = start(has_http);
+    let node = &herd["Hill"];
     let is_over = Arc::new(AtomicBool::new(false));
-    let walkers = walk(node.clients(), is_over.clone());
+    let walkers = walk(node.clients, is_over.clone());
     let seen = Arc::new(AtomicU64::new(0));
-    let http = node.http.unwrap_or(node.clients());
-    let eyes: Vec<_> = (0..watchers).map(|_| watch(http, seen.clone())).collect();
+    let eyes: Vec<_> =
+        http.into_iter().cycle().take(watchers).map(|http| watch(http, seen.clone())).collect();
     thread::sleep(SETTLE);
     let (begin, cpu_s, seen_before) = (Instant::now(), node.cpu_s(), seen.load(Ordering::Relaxed));
     thread::sleep(SPAN);
     let core = (node.cpu_s() - cpu_s) / begin.elapsed().as_secs_f64();
     let seen = seen.load(Ordering::Relaxed) - seen_before;
-    let private_kib = node.private_kib();
+    // Without the pages of files: pages of the program can be had back, and are shared by all nodes.
+    let private_kib = node.anonymous_kib() as f64;
     is_over.store(true, Ordering::Relaxed);
     let steps = walkers.join().expect("the walkers do not panic");
-    drop(node);
+    drop(herd);
     for eye in eyes {
         eye.join().expect("a subscriber does not panic");
     }

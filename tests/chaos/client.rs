@@ -8,6 +8,8 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use herd_test_support::is_skew;
+
 /// The reason of a missing answer.
 #[derive(Debug)]
 pub(crate) enum Wrong {
@@ -110,11 +112,4 @@ impl Line {
             Err(Wrong::Answer(format!("{sent:?} to {node} is answered by {answer:?}")))
         }
     }
-}
-
-/// A sign, digits, a point, nine digits.
-pub(crate) fn is_skew(text: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let Some((whole, fraction)) = text.split_once('.') else { return false };
-    whole.strip_prefix(['+', '-']).is_some_and(digits) && fraction.len() == 9 && digits(fraction)
 }

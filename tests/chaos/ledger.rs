@@ -16,8 +16,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::client::is_skew;
 use crate::world::{EDGES, NAMES};
+use herd_test_support::is_skew;
 
 /// What an update needs at most from a node to its neighbour while the edge is sound.
 pub(crate) const FLOOD: Duration = Duration::from_secs(5);

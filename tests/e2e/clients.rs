@@ -3,7 +3,7 @@
 
 mod crowds;
 
-use herd_test_support::{Client, Dice, Herd, KIWI, Node, exchange, now_ns, tables};
+use herd_test_support::{Client, Dice, Herd, KIWI, Node, exchange, is_skew, now_ns, tables};
 
 /// Seconds and nanoseconds, the latter added to the former: exact where nanoseconds alone would not fit 128 bits.
 type Exact = (i128, i128);
@@ -24,16 +24,12 @@ fn exact(text: &str) -> Exact {
     if text.starts_with('-') { minus((0, 0), value) } else { value }
 }
 
-/// The skew of an AT line, checked for its form: always a sign, nine digits, no needless zero.
+/// The skew of an AT line, checked for its form.
 fn skew(at: &str, origin: &str, copied: &str) -> Exact {
     let fields = at.strip_prefix(&format!("AT {origin} ")).unwrap_or_else(|| panic!("{at}"));
     let (skew, rest) = fields.split_once(' ').expect("fields follow the skew");
     assert_eq!(rest, copied, "the fields are copied digit for digit");
-    let number = skew.strip_prefix(['+', '-']).unwrap_or_else(|| panic!("no sign: {at}"));
-    let (whole, fraction) = number.split_once('.').unwrap_or_else(|| panic!("no point: {at}"));
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    assert!(is_number(whole) && is_number(fraction) && fraction.len() == 9, "{at}");
-    assert!(whole == "0" || !whole.starts_with('0'), "{at}");
+    assert!(is_skew(skew), "{at}");
     exact(skew)
 }
 

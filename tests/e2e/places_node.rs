@@ -2,12 +2,10 @@
 
 use herd_test_support::upstream::asking::{KEY, ODD, ODD_RAW, places_file};
 use herd_test_support::upstream::{Act, Server, ok, status};
-use herd_test_support::{Client, Folder, Herd, Node, PATIENCE, free_addresses, until_within};
+use herd_test_support::{Client, Folder, Herd, KIWI, Node, PATIENCE, free_addresses, until_within};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
-
-const KIWI: &str = "kiwi.cs.ucla.edu +34.068930-118.445127 1621464827.959498503";
 
 /// The key in a file that only its owner reads.
 fn key_file(folder: &Folder) -> PathBuf {
@@ -35,14 +33,13 @@ fn exchange(node: &Node, lines: &str) -> String {
 fn bytes_passed_on() {
     let server = Server::start(ok(ODD_RAW));
     let (herd, _folder) = hill("google-legacy", &server.url(), "");
-    let at = herd["Hill"].ask(&format!("IAMAT {KIWI}"));
+    let at = herd["Hill"].ask(KIWI);
     // Runs of newlines are one, the ones at the end go, and two end the answer; CR and the rest stay.
-    let whole = "{\r\n \"status\" : \"OK\",\n \"results\":[ {\"lat\":1.10,\"id\":12345678901234567890} ,\n\t{\"x\" : 1E5 , \"n\":\"Caf\\u00e9 \u{e9} \\/ ],[\"}\n,  3 \n ], \"z\":-0.0, \"a\" : null }";
     let one = "{\r\n \"status\" : \"OK\",\n \"results\":[ {\"lat\":1.10,\"id\":12345678901234567890} \n ], \"z\":-0.0, \"a\" : null }";
     let none = "{\r\n \"status\" : \"OK\",\n \"results\":[], \"z\":-0.0, \"a\" : null }";
     let lines =
         "WHATSAT kiwi.cs.ucla.edu 10 20\nWHATSAT kiwi.cs.ucla.edu 0.5 1\nWHATSAT kiwi.cs.ucla.edu 50 0\n";
-    let expected = format!("{at}\n{whole}\n\n{at}\n{one}\n\n{at}\n{none}\n\n");
+    let expected = format!("{at}\n{ODD}\n\n{at}\n{one}\n\n{at}\n{none}\n\n");
     assert_eq!(exchange(&herd["Hill"], lines), expected);
     let targets: Vec<String> = server.seen().iter().map(|request| request.target().to_owned()).collect();
     let target = |radius: &str| {
@@ -56,7 +53,7 @@ fn fallback_to_file() {
     // Nothing listens there.
     let url = format!("http://{}/", free_addresses(1)[0]);
     let (herd, _folder) = hill("google-legacy", &url, ", \"fallback\": \"offline\"");
-    herd["Hill"].ask(&format!("IAMAT {KIWI}"));
+    herd["Hill"].ask(KIWI);
     let (_, json) = herd["Hill"].client().whatsat("WHATSAT kiwi.cs.ucla.edu 10 1");
     assert!(json.contains("\"name\" : \"Bel Air\"") && json.contains("\"status\" : \"OK\""), "{json}");
     assert!(json.contains("\"info_messages\" : [\n      \"places: answered from places.dat; "), "{json}");
@@ -100,7 +97,7 @@ fn key_hidden() {
     for source in ["google-legacy", "google"] {
         let server = Server::start(ok(ODD));
         let (mut herd, _folder) = hill(source, &server.url(), "");
-        herd["Hill"].ask(&format!("IAMAT {KIWI}"));
+        herd["Hill"].ask(KIWI);
         let mut answers = Vec::new();
         for act in acts() {
             server.act(act);
@@ -120,7 +117,7 @@ fn key_hidden_tls() {
     let ca = herd_test_support::upstream::tls::Ca::new();
     let good = Server::start_tls(ok(ODD), ca.server(2000, 4000));
     let (herd, _folder) = hill("google-legacy", &good.url(), &format!(", \"ca_file\": {:?}", ca.file()));
-    herd["Hill"].ask(&format!("IAMAT {KIWI}"));
+    herd["Hill"].ask(KIWI);
     let mut answers = vec![exchange(&herd["Hill"], "WHATSAT kiwi.cs.ucla.edu 10 5\n")];
     assert!(answers[0].contains("12345678901234567890"), "{}", answers[0]);
     good.act(Act::CloseInBody(ODD.into()));
@@ -146,7 +143,7 @@ fn fifty_clients() {
     let (herd, _folder) = hill("google-legacy", &server.url(), "");
     let node = &herd["Hill"];
     // The first query's worker stays; what comes on top of it has to go again.
-    node.ask(&format!("IAMAT {KIWI}"));
+    node.ask(KIWI);
     exchange(node, "WHATSAT kiwi.cs.ucla.edu 10 5\n");
     let at_rest = node.threads();
     let mut clients: Vec<Client> = (0..50)
@@ -175,7 +172,7 @@ fn crowd_shares_places() {
     let server = Server::start(Act::Late(Duration::from_millis(500), body.clone().into()));
     let (herd, _folder) = hill("google-legacy", &server.url(), "");
     let node = &herd["Hill"];
-    let at = node.ask(&format!("IAMAT {KIWI}"));
+    let at = node.ask(KIWI);
     let mut crowd: Vec<Client> = (0..CROWD).map(|_| node.client()).collect();
     for client in &mut crowd {
         let _ = rustix::net::sockopt::set_socket_recv_buffer_size(client.socket(), 16 * 1024);
@@ -208,7 +205,7 @@ fn waiting_client() {
     let server = Server::start(Act::HangBeforeHead);
     let (herd, _folder) = hill("google-legacy", &server.url(), "");
     let node = &herd["Hill"];
-    node.ask(&format!("IAMAT {KIWI}"));
+    node.ask(KIWI);
     let mut waiting = node.client();
     waiting.send("WHATSAT kiwi.cs.ucla.edu 10 5\n");
     // Others are answered, the one that waits is not.

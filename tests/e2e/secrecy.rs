@@ -1,9 +1,8 @@
 //! Links that each node encrypts with a key of its own: what the wire shows, how a herd moves to them, and how a node is revoked.
 
-use herd_test_support::{Herd, Proxy, everyone_learns_of_everyone, public_key, until};
+use herd_test_support::{Herd, KIWI, Proxy, everyone_learns_of_everyone, public_key, until};
 
-/// A client's line, and what must not be seen of it on the way.
-const IAMAT: &str = "IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1621464827.959498503";
+/// What must not be seen on the way of the example's line.
 const SECRETS: [&str; 4] = ["kiwi.cs.ucla.edu", "+34.068930", "-118.445127", "1621464827"];
 
 /// The names of the three nodes of a triangle, and its edges.
@@ -29,7 +28,7 @@ fn capture_shows_nothing() {
     for is_secret in [false, true] {
         let builder = Herd::five().all_proxied();
         let herd = if is_secret { builder.secret() } else { builder.keyed() }.start();
-        let at = herd["Hill"].ask(IAMAT);
+        let at = herd["Hill"].ask(KIWI);
         herd.wait_for_at("kiwi.cs.ucla.edu", &at);
         everyone_learns_of_everyone(&herd, "capture");
         let wire: Vec<u8> = herd.proxies().flat_map(Proxy::capture).collect();
@@ -45,7 +44,7 @@ fn capture_shows_nothing() {
 #[test]
 fn herd_moves_node_by_node() {
     let herd = Herd::five().keyed().start();
-    let at = herd["Hill"].ask(IAMAT);
+    let at = herd["Hill"].ask(KIWI);
     let names = herd.names();
     for mode in ["accept", "dial", "only"] {
         for name in &names {
@@ -80,7 +79,7 @@ fn stolen_board_is_revoked() {
     }
     // Whatever the thief does with it, Smith comes back nowhere.
     herd["Hill"].log.wait_for("refused a link connection");
-    let at = herd["Campbell"].ask(IAMAT);
+    let at = herd["Campbell"].ask(KIWI);
     herd["Hill"].wait_for_at("kiwi.cs.ucla.edu", &at);
     assert_eq!(herd["Smith"].at("kiwi.cs.ucla.edu"), None);
     for (name, other) in [("Campbell", "Hill"), ("Hill", "Campbell")] {

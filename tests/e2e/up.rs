@@ -24,6 +24,10 @@ fn send_any(herd: &Herd, name: &str, line: &str) -> (Option<i32>, String, String
     ran(command(None).args(["send", "--to", name, "--config"]).arg(herd.map("Hill")).arg(line))
 }
 
+fn all_free(herd: &Herd) -> bool {
+    NAMES.iter().all(|name| is_free(herd[name].clients) && is_free(herd[name].links))
+}
+
 /// The names of the places of an answer.
 fn places(json: &str) -> Vec<String> {
     let reply: serde_json::Value =
@@ -94,9 +98,9 @@ fn up_stops() {
         client.ask(KIWI);
         up.signal(signal);
         assert_eq!(up.wait_for_end().code(), Some(0));
+        assert!(all_free(&herd));
         for (name, pid) in NAMES.iter().zip(pids) {
             assert!(!runs(pid), "{name}");
-            assert!(is_free(herd[name].clients) && is_free(herd[name].links), "{name}");
             up.log.wait_for(&format!("{name} stops"));
         }
         assert!(client.is_closed_by_node());
@@ -114,8 +118,7 @@ fn up_killed() {
         until("the node has gone", || !runs(pid));
     }
     // No process reaps a node whose parent was killed, so its first thread may look gone while another still holds its files.
-    let all_free = || NAMES.iter().all(|name| is_free(herd[name].clients) && is_free(herd[name].links));
-    until("its ports are free", all_free);
+    until("its ports are free", || all_free(&herd));
 }
 
 #[test]
@@ -130,9 +133,7 @@ fn up_port_taken() {
         assert!(!up.printed.has("nodes are up"));
         drop(taken);
         // A process that another test starts at this moment has the listener, too, until it is another program.
-        until("all ports are free", || {
-            NAMES.iter().all(|name| is_free(herd[name].clients) && is_free(herd[name].links))
-        });
+        until("all ports are free", || all_free(&herd));
     }
 }
 

@@ -25,7 +25,7 @@ pub use node::{
 };
 pub use process::{cpu_s, memory_kib, private_kib};
 pub use proxy::{Fault, Proxy};
-pub use scenes::{KIWI, everyone_learns_of_everyone, now_ns};
+pub use scenes::{KIWI, everyone_learns_of_everyone, is_skew, now_ns};
 pub use stranger::Stranger;
 pub use supervised::{Up, is_free, runs};
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::client::Client;
-use super::process::memory_kib;
+use super::process::{cpu_s, memory_kib};
 use super::{PATIENCE, root, until, until_some};
 
 /// The program under test.
@@ -349,6 +349,11 @@ impl Node {
     /// that has keys shows it to root alone, and in a container not even to root.
     pub fn anonymous_kib(&self) -> u64 {
         memory_kib(self.pid(), "Anonymous").expect("it is our child")
+    }
+
+    /// Seconds on a processor, of all threads.
+    pub fn cpu_s(&self) -> f64 {
+        cpu_s(self.pid())
     }
 
     /// How much more private memory it has than before, in KiB. Under an emulator, which translates more code as the node reaches it,

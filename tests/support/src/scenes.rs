@@ -13,6 +13,16 @@ pub fn now_ns() -> i128 {
     i128::try_from(since.as_nanos()).expect("128 bits hold it")
 }
 
+/// Whether a text has the form of a skew: a sign, seconds without a needless zero, a point, nine digits.
+pub fn is_skew(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let Some((whole, fraction)) = text.strip_prefix(['+', '-']).and_then(|number| number.split_once('.'))
+    else {
+        return false;
+    };
+    digits(whole) && (whole == "0" || !whole.starts_with('0')) && digits(fraction) && fraction.len() == 9
+}
+
 /// Each named node hears one client; every running node comes to hold all of them, each in one and the same form.
 pub fn everyone_learns_of_everyone(herd: &Herd, round: &str) {
     let known: Vec<(String, String)> = herd
