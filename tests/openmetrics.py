@@ -2,16 +2,13 @@
 """Starts a node and reads its figures with the parsers of Prometheus' own client, which refuse what OpenMetrics 1.0.0 and the
 text format 0.0.4 do not allow. `openmetrics.py PROGRAM`."""
 
-import json
 import os
-import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "page"))
-from herd import free_ports
+from herd import Nodes, free_ports
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain_text
@@ -73,17 +70,9 @@ def main():
         "Hill": {"clients": clients, "links": links, "http": http},
         "Smith": {"clients": other, "links": other_links},
     }
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "herd.json")
-        with open(path, "w") as file:
-            json.dump({"nodes": nodes, "edges": [["Hill", "Smith"]]}, file)
-        environment = {**os.environ, "XDG_RUNTIME_DIR": folder}
-        node = subprocess.Popen([sys.argv[1], "serve", "Hill", "--config", path], env=environment)
-        try:
-            check(f"http://{http}/metrics")
-        finally:
-            node.terminate()
-            node.wait()
+    with Nodes(sys.argv[1], {"nodes": nodes, "edges": [["Hill", "Smith"]]}) as herd:
+        herd.start("Hill")
+        check(f"http://{http}/metrics")
 
 
 main()

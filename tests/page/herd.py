@@ -36,32 +36,19 @@ def free_ports(count):
     return [held.getsockname()[1] for held in HELD[-count:]]
 
 
-class Herd:
-    """The herd of PROTOCOL.md. The page of Campbell can be reached from other machines, so it wants the token."""
+class Nodes:
+    """Nodes of a configuration, a process each. Their configuration, key, control sockets and logs are in a folder that goes with them."""
 
-    def __init__(self, program):
+    def __init__(self, program, config):
         self.program = program
         self.folder = tempfile.TemporaryDirectory(prefix="herd-page-")
-        ports = free_ports(3 * len(NAMES))
-        self.clients, links, self.http = (dict(zip(NAMES, ports[first::3])) for first in range(3))
-        self.map = os.path.join(self.folder.name, "map.json")
-        key = os.path.join(self.folder.name, "key")
-        with open(key, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        self.map = self.path("herd.json")
+        with open(self.path("key"), "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             file.write(KEY)
-        nodes = {
-            name: {
-                "clients": f"127.0.0.1:{self.clients[name]}",
-                "links": f"127.0.0.1:{links[name]}",
-                "http": f"{'0.0.0.0' if name == 'Campbell' else '127.0.0.1'}:{self.http[name]}",
-            }
-            for name in NAMES
-        }
         with open(self.map, "w") as file:
-            json.dump({"nodes": nodes, "edges": EDGES, "key_file": "key", "places": {"source": "offline"}}, file)
+            json.dump(config, file, indent=1)
         self.environment = {**os.environ, "XDG_RUNTIME_DIR": self.folder.name}
         self.nodes = {}
-        for name in NAMES:
-            self.start(name)
 
     def __enter__(self):
         return self
@@ -71,9 +58,12 @@ class Herd:
             self.kill(name)
         self.folder.cleanup()
 
-    def start(self, name):
-        log = open(os.path.join(self.folder.name, f"{name}.log"), "a")
-        command = [self.program, "serve", name, "--config", self.map]
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def start(self, name, *flags):
+        log = open(self.path(f"{name}.log"), "a")
+        command = [self.program, "serve", name, "--config", self.map, *flags]
         self.nodes[name] = subprocess.Popen(command, env=self.environment, stderr=log)
 
     def kill(self, name):
@@ -82,14 +72,33 @@ class Herd:
         node.wait()
 
     def log(self, name):
-        with open(os.path.join(self.folder.name, f"{name}.log")) as file:
+        with open(self.path(f"{name}.log"), errors="replace") as file:
             return file.read()
+
+    def token(self, *flags):
+        return subprocess.check_output([self.program, "token", "--config", self.map, *flags], text=True).split("\n")[0]
+
+
+class Herd(Nodes):
+    """The herd of PROTOCOL.md. The page of Campbell can be reached from other machines, so it wants the token."""
+
+    def __init__(self, program):
+        ports = free_ports(3 * len(NAMES))
+        self.clients, links, self.http = (dict(zip(NAMES, ports[first::3])) for first in range(3))
+        nodes = {
+            name: {
+                "clients": f"127.0.0.1:{self.clients[name]}",
+                "links": f"127.0.0.1:{links[name]}",
+                "http": f"{'0.0.0.0' if name == 'Campbell' else '127.0.0.1'}:{self.http[name]}",
+            }
+            for name in NAMES
+        }
+        super().__init__(program, {"nodes": nodes, "edges": EDGES, "key_file": "key", "places": {"source": "offline"}})
+        for name in NAMES:
+            self.start(name)
 
     def url(self, name):
         return f"http://127.0.0.1:{self.http[name]}/"
-
-    def token(self):
-        return subprocess.check_output([self.program, "token", "--config", self.map], text=True).strip()
 
     def send(self, command):
         """Runs a command of the page in a shell, with the address of Hill."""

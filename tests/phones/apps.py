@@ -18,24 +18,18 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "page"))
-from herd import free_ports
+from herd import Nodes, free_ports
 
 PROGRAM, VENV = (os.path.abspath(path) for path in sys.argv[1:3])
-KEY = "5a" * 32
 BODY_BYTES = 1_000_000
 TIMES = 20
 PATIENCE_S = 60
-# Where nodes put their control sockets, and nobody else's are.
-RUNTIME = tempfile.TemporaryDirectory(prefix="herd-phones-")
-os.environ["XDG_RUNTIME_DIR"] = RUNTIME.name
 
 
-class Nodes:
+class Pair(Nodes):
     """Hill, where phones report, and Smith; both have pages."""
 
     def __init__(self, **members):
-        self.folder = tempfile.TemporaryDirectory(prefix="herd-phones-")
-        self.file = os.path.join(self.folder.name, "herd.json")
         ports = free_ports(7)
         self.phones, self.http, self.smith, self.away = ports[:4]
         nodes = {
@@ -44,36 +38,18 @@ class Nodes:
             "Smith": {"clients": f"127.0.0.1:{self.smith}", "links": f"127.0.0.1:{ports[6]}",
                       "http": f"0.0.0.0:{self.away}"},
         }
-        self.config = {"nodes": nodes, "edges": [["Hill", "Smith"]], "key_file": "key", **members}
-        with open(self.path("key"), "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-            file.write(KEY)
-        self.write()
-        self.started = []
+        super().__init__(PROGRAM, {"nodes": nodes, "edges": [["Hill", "Smith"]], "key_file": "key", **members})
 
-    def path(self, name):
-        return os.path.join(self.folder.name, name)
-
-    def write(self):
-        with open(self.file, "w") as file:
-            json.dump(self.config, file, indent=1)
-
-    def start(self):
-        self.log = open(self.path("log"), "w")
+    def start_both(self):
         for name in ("Smith", "Hill"):
-            command = [PROGRAM, "serve", name, "--config", self.file, "--log-level", "debug"]
-            self.started.append(subprocess.Popen(command, stderr=self.log))
+            self.start(name, "--log-level", "debug")
         until("the nodes are linked", lambda: "link to Hill is up" in self.logged())
-        return self
 
     def logged(self):
-        with open(self.path("log"), errors="replace") as file:
-            return file.read()
-
-    def token(self, *flags):
-        return output([PROGRAM, "token", "--config", self.file, *flags]).split("\n")[0]
+        return self.log("Smith") + self.log("Hill")
 
     def status(self, name="Hill"):
-        return json.loads(output([PROGRAM, "status", name, "--json"]))
+        return json.loads(output([PROGRAM, "status", name, "--json"], env=self.environment))
 
     def where(self, client):
         """Where Smith says that a client is."""
@@ -82,12 +58,6 @@ class Nodes:
 
     def wait_for(self, client, position):
         until(f"{client} is at {position}", lambda: self.where(client) == position)
-
-    def stop(self):
-        for process in self.started:
-            process.terminate()
-        for process in self.started:
-            process.wait()
 
 
 def output(command, check=True, **how):
@@ -298,10 +268,9 @@ def serial(nodes):
 
 def tls():
     """TLS by the clients' own stacks; renewal under load; an expired certificate."""
-    nodes = Nodes(tls={"cert_file": "cert.pem", "key_file": "cert.key"})
-    certificate(nodes, 1)
-    nodes.start()
-    try:
+    with Pair(tls={"cert_file": "cert.pem", "key_file": "cert.key"}) as nodes:
+        certificate(nodes, 1)
+        nodes.start_both()
         token = nodes.token("--phone", "ann")
         context = ssl.create_default_context(cafile=nodes.path("ca.pem"))
         asked_over_tls(nodes, context, token)
@@ -325,7 +294,7 @@ def tls():
         for reporter in reporters:
             reporter.start()
         certificate(nodes, 1)
-        nodes.started[1].send_signal(signal.SIGHUP)
+        nodes.nodes["Hill"].send_signal(signal.SIGHUP)
         until("the new certificate is used", lambda: serial(nodes) != old)
         before = len(count)
         until("phones report on", lambda: len(count) > before + 10)
@@ -334,26 +303,22 @@ def tls():
             reporter.join()
 
         certificate(nodes, -1)
-        nodes.started[1].send_signal(signal.SIGHUP)
+        nodes.nodes["Hill"].send_signal(signal.SIGHUP)
         until("an expired certificate is refused", lambda: "cert.pem: the certificate has expired" in nodes.logged())
         asked_over_tls(nodes, context, token)
-        check = subprocess.run([PROGRAM, "check", nodes.file], capture_output=True, text=True, check=False)
+        check = subprocess.run([PROGRAM, "check", nodes.map], capture_output=True, text=True, check=False)
         same((check.returncode, "cert.pem: the certificate has expired" in check.stdout), (1, True), "herd check")
-    finally:
-        nodes.stop()
 
 
 def main():
-    nodes = Nodes().start()
-    try:
+    with Pair() as nodes:
+        nodes.start_both()
         for test in (curl, python, node_js, gdal, home_assistant, caddy, chromium, mesh2traccar):
             began = time.monotonic()
             test(nodes)
             print(f"{test.__name__}: ok ({time.monotonic() - began:.1f} s)", flush=True)
         if nodes.token("--phone", "ann") in nodes.logged():
             sys.exit("a token is in the log")
-    finally:
-        nodes.stop()
     tls()
     print("tls: ok")
 
