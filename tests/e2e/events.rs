@@ -44,8 +44,7 @@ fn text(http: SocketAddr, path: &str) -> String {
 }
 
 fn json(http: SocketAddr, path: &str) -> Value {
-    let text = text(http, path);
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    herd_test_support::json(&text(http, path))
 }
 
 /// A subscriber, and the clients that it knows by now.
@@ -78,8 +77,7 @@ impl<R: BufRead> Watcher<R> {
                 assert!(fields[6].parse::<u32>().is_ok_and(|age_s| age_s < 60), "{data}");
                 self.clients.insert(fields[3].to_owned(), fields[4].to_owned());
             } else {
-                let value = serde_json::from_str(data).unwrap_or_else(|error| panic!("{error}: {data}"));
-                self.seen.insert(self.event.clone(), value);
+                self.seen.insert(self.event.clone(), herd_test_support::json(data));
             }
         } else {
             assert_eq!(line, "");
@@ -170,8 +168,8 @@ fn clients_as_json() {
 
 /// The token that the herd prints.
 fn token_of(herd: &Herd) -> String {
-    let (_, printed, _) = herd.ran(&["token", "--config", herd.map("Hill").to_str().expect("a plain path")]);
-    printed.trim().to_owned()
+    let map = herd.map("Hill").to_str().expect("a plain path");
+    herd.printed(&["token", "--config", map]).trim().to_owned()
 }
 
 #[test]

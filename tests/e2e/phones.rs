@@ -11,7 +11,7 @@ use herd::proto::auth::Keys;
 use herd::server::phones::{PHONE_DROPPED_BYTES_MAX, PHONE_LARGE_BODY_BYTES_MAX, PHONES_MAX};
 use herd::server::token::Token;
 use herd_test_support::http::{answer, ask, crowd, opened};
-use herd_test_support::{Herd, free_addresses, until};
+use herd_test_support::{Herd, free_addresses, json, until};
 
 /// A pair of nodes with a key, where phones report to Hill or to Smith, and Smith has a page.
 struct Phones {
@@ -131,7 +131,7 @@ fn phones_found_at_other_node() {
     assert_eq!((status_of(&osmand), &*osmand.1), ("200", ""));
     phones.wait_for("Smith", "van7", "+37.42-122.08");
     let (_, geojson) = phones.get("/clients.geojson");
-    let geojson: serde_json::Value = serde_json::from_str(&geojson).expect("JSON");
+    let geojson = json(&geojson);
     let mut ids: Vec<&str> =
         geojson["features"].as_array().expect("features").iter().filter_map(|f| f["id"].as_str()).collect();
     ids.sort_unstable();
@@ -140,13 +140,13 @@ fn phones_found_at_other_node() {
     let near = phones.get("/near/ann.phone?radius_km=10&items=3");
     assert_eq!((status_of(&near), near.1.trim_end()), ("200", whatsat.trim_end()));
     assert_eq!(status_of(&phones.get("/near/unknown")), "404");
-    let list: serde_json::Value = serde_json::from_str(&phones.get("/clients").1).expect("JSON");
+    let list = json(&phones.get("/clients").1);
     let ann = list.as_array().expect("a list").iter().find(|client| client["id"] == "ann.phone");
     assert_eq!(ann.expect("the page lists her")["origin"], "Hill", "{list}");
     // A friend whose phone reports to Smith.
     let body = r#"{"_type":"location","lat":1,"lon":2,"tst":1621464829}"#;
     let (_, friends) = ask(phones.phones_of_smith, &post("/pub", &phones.basic("bob"), body));
-    let friends: serde_json::Value = serde_json::from_str(&friends).expect("JSON");
+    let friends = json(&friends);
     let ann = serde_json::json!({
         "_type": "location", "tid": "ann.phone", "lat": 51.4769, "lon": -0.00045, "tst": 1_621_464_827,
     });
@@ -184,7 +184,7 @@ fn friends_where_configured() {
     phones.herd["Smith"].ask("IAMAT zero +3-4 0.5");
     phones.wait_for("Hill", "zero", "+3-4");
     let friends = || phones.owntracks("ann", r#""lat":1,"lon":2,"tst":1621464829"#).1;
-    let friends: serde_json::Value = serde_json::from_str(&friends()).expect("JSON");
+    let friends = json(&friends());
     let expected = serde_json::json!([
         {"_type": "card", "tid": "a%2Fb%25c", "name": "a%2Fb%25c"},
         {"_type": "location", "tid": "a%2Fb%25c", "lat": 3, "lon": -4, "tst": 1_621_464_828},

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use herd::places::file::format::Dat;
 
 use herd_test_support::rows::{Layout, Rows};
-use herd_test_support::{Folder, places_file, ran, until_some};
+use herd_test_support::{Folder, json, places_file, printed, ran, until_some};
 
 /// A folder in which the program runs.
 struct Workplace(Folder);
@@ -46,11 +46,14 @@ impl Workplace {
         ran(&mut self.command(line))
     }
 
+    /// The same of words that are right: the output alone.
+    fn printed(&self, line: &str) -> String {
+        printed(&mut self.command(line))
+    }
+
     /// Name, type and vicinity of what is near.
     fn near(&self, file: &str, position: &str) -> Vec<String> {
-        let (status, text, messages) = self.ran(&format!("near --file {file} {position}"));
-        assert_eq!((status, messages.as_str()), (Some(0), ""));
-        let json: serde_json::Value = serde_json::from_str(&text).expect("an answer is JSON");
+        let json = json(&self.printed(&format!("near --file {file} {position}")));
         let row = |result: &serde_json::Value| {
             let member = |at: &serde_json::Value| at.as_str().unwrap_or("none").to_owned();
             format!(
@@ -161,8 +164,7 @@ fn extract() {
     let folder = Workplace::new();
     let village = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/osm/village.osm.pbf");
     fs::copy(village, folder.0.path("village.osm.pbf")).expect("the folder can be written");
-    let (status, text, messages) = folder.ran("import --out own.dat --type park village.osm.pbf");
-    assert_eq!((status, messages.as_str()), (Some(0), ""));
+    let text = folder.printed("import --out own.dat --type park village.osm.pbf");
     let summary = "own.dat: 7 places (0 of the base, 7 rows, 0 the same as another)";
     let left_out = "left out: 2 without a name, 3 other than points and typed areas, 1 division";
     let bytes = folder.read("own.dat").len();
@@ -185,8 +187,7 @@ fn types_of_help() {
     assert_eq!(types.len(), 34);
     for pair in types.chunks(2) {
         folder.write("x.csv", format!("name,lat,lon,type\nA,1,1,{}\nB,2,2,\n", pair[0]));
-        let (status, _, messages) = folder.ran(&format!("import --out x.dat --type {} x.csv", pair[1]));
-        assert_eq!(status, Some(0), "{messages}");
+        folder.printed(&format!("import --out x.dat --type {} x.csv", pair[1]));
         assert!(folder.near("x.dat", "1 1 1")[0].starts_with(&format!("A | {} | ", pair[0])));
         assert!(folder.near("x.dat", "2 2 1")[0].starts_with(&format!("B | {} | ", pair[1])));
     }
@@ -209,9 +210,8 @@ fn three_formats() {
     let own = folder.0.path("own.dat");
     fs::copy(&base, &own).expect("the folder can be written");
     // The output is the base.
-    let (status, text, messages) =
-        folder.ran("import --base own.dat --out own.dat XX.txt rows.csv osm.geojson cafe.geojsonl");
-    assert_eq!((status, messages.as_str()), (Some(0), ""));
+    let text =
+        folder.printed("import --base own.dat --out own.dat XX.txt rows.csv osm.geojson cafe.geojsonl");
     // The three formats say the same of the same 300 places.
     let bytes = folder.read("own.dat").len();
     let summary = "own.dat: 199672 places (199371 of the base, 901 rows, 600 the same as another)";

@@ -285,7 +285,7 @@ fn fallback() {
     let server = Server::start(status(500, ""));
     let places = Places::start(Settings { fallback: Some(places_file()), ..legacy(&server) });
     let json = answer(&places, UCLA);
-    let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let value = herd_test_support::json(&json);
     let info = value["info_messages"][0].as_str().expect("a message");
     assert_eq!(info, "places: answered from places.dat; the upstream failed with HTTP status 500");
     assert_eq!((&value["results"][0]["name"], &value["status"]), (&"Bel Air".into(), &"OK".into()));

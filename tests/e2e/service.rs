@@ -10,7 +10,7 @@ use std::process::{Child, Stdio};
 use herd_test_support::http::{answer, opened};
 use herd_test_support::{
     Client, Herd, PATIENCE, answers, command, configuration, configured, everyone_learns_of_everyone,
-    free_addresses, is_free, until, until_some,
+    free_addresses, is_free, json, until, until_some,
 };
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Pid, Signal};
@@ -333,8 +333,7 @@ fn json_log() {
     let log = node.log.lines().join("\n");
     assert!(log.lines().count() >= 2 && !log.contains('\u{fffd}'), "{log}");
     for line in log.lines() {
-        let read: serde_json::Value =
-            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let read = json(line);
         assert!(
             read["time"].as_str().is_some_and(|time| time.len() == 24 && time.starts_with("20")),
             "{line}"
@@ -344,7 +343,7 @@ fn json_log() {
     assert!(log.contains("listens to clients on"), "{log}");
     let line = |words: &str| -> serde_json::Value {
         let line = log.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{words}: {log}"));
-        serde_json::from_str(line).expect("every line is JSON")
+        json(line)
     };
     for (words, id) in
         [(": IAMAT kiwi", "kiwi".into()), (": AT Hill", "kiwi".into()), (": ? x", serde_json::Value::Null)]

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 
-use herd_test_support::{Herd, until};
+use herd_test_support::{Herd, json, until};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -59,8 +59,7 @@ fn one_node() {
     assert!(link(&down, "Smith")["for_ms"].is_u64(), "{down}");
     assert_eq!(link(&down, "Jaquez")["is_up"], true);
 
-    let (code, text, _) = status(&herd, &["Hill"]);
-    assert_eq!(code, Some(0));
+    let text = herd.printed(&["status", "Hill"]);
     for words in [
         "Hill: up ",
         "  link     Jaquez  up ",
@@ -90,8 +89,7 @@ fn one_node() {
 fn all_nodes_of_machine() {
     let mut herd = Herd::five().start();
     herd["Smith"].kill();
-    let (code, text, messages) = status(&herd, &[]);
-    assert_eq!((code, messages.as_str()), (Some(0), ""));
+    let text = herd.printed(&["status"]);
     for name in ["Campbell", "Hill", "Jaquez", "Singleton"] {
         assert_eq!(
             text.matches(&format!("\n{name}: up ")).count() + usize::from(text.starts_with(name)),
@@ -110,8 +108,7 @@ fn all_nodes_of_machine() {
     assert_eq!(code, Some(1));
     assert!(messages.ends_with("(did you mean \"Hill\"?)\n"), "{messages}");
     let path = herd.control_socket("Hill");
-    let (code, text, _) = status(&herd, &[path.to_str().expect("UTF-8")]);
-    assert_eq!(code, Some(0));
+    let text = herd.printed(&["status", path.to_str().expect("UTF-8")]);
     assert!(text.starts_with("Hill: up "), "{text}");
     // A node that stops takes its socket with it; one that was killed finds its own again.
     herd["Smith"].start();
@@ -167,7 +164,7 @@ fn whole_herd() {
     herd["Jaquez"].kill();
     let (code, text, messages) = status(&herd, &["--all", "--json", "Hill"]);
     assert_eq!((code, messages.as_str()), (Some(1), ""), "{text}");
-    let answer: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let answer = json(&text);
     assert_eq!(answer["in_sync"], false);
     assert_eq!(answer["silent"], serde_json::json!(["Jaquez"]));
     assert_eq!(answer["troubled"], serde_json::json!(["Hill", "Singleton"]));
@@ -191,9 +188,7 @@ fn table_of_nodes() {
     wait_until_in_sync(&herd, "Hill");
     herd["Smith"].ask("IAMAT kiwi +1+1 1");
     wait_until_in_sync(&herd, "Hill");
-    let (code, text, messages) = herd.ran(&["nodes", "--json"]);
-    assert_eq!((code, messages.as_str()), (Some(0), ""), "{text}");
-    let all: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let all = json(&herd.printed(&["nodes", "--json"]));
     let nodes = all["nodes"].as_array().expect("a list");
     let names: Vec<&Value> = nodes.iter().map(|node| &node["node"]).collect();
     assert_eq!(names, ["Campbell", "Hill", "Jaquez", "Singleton", "Smith"]);
@@ -205,8 +200,7 @@ fn table_of_nodes() {
     }
     herd["Jaquez"].kill();
     until("Hill notices", || link(&herd.status("Hill"), "Jaquez")["is_up"] == false);
-    let (code, text, messages) = herd.ran(&["nodes", "Jaquez", "Hill", "--node", "Campbell"]);
-    assert_eq!((code, messages.as_str()), (Some(0), ""), "{text}");
+    let text = herd.printed(&["nodes", "Jaquez", "Hill", "--node", "Campbell"]);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 4, "{text}");
     assert!(lines[1].starts_with("Hill    ") && lines[1].contains("  no   "), "{text}");

@@ -2,11 +2,11 @@
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use herd_test_support::{
     Herd, KIWI, LogReader, Node, Up, answers, command, everyone_learns_of_everyone, is_free, places_file,
-    ran, runs, runs_beside, until,
+    printed, ran, runs, runs_beside, until,
 };
 use rustix::process::{Pid, Signal};
 
@@ -14,14 +14,14 @@ const NAMES: [&str; 5] = ["Campbell", "Hill", "Jaquez", "Singleton", "Smith"];
 
 /// `herd send` to this node by its name in the configuration.
 fn send(herd: &Herd, name: &str, line: &str) -> String {
-    let (status, answer, messages) = send_any(herd, name, line);
-    assert_eq!((status, messages.as_str()), (Some(0), ""), "{line}");
-    answer
+    printed(&mut sending(herd, name, line))
 }
 
-/// The same for a line that the node may refuse: exit status, answer, messages.
-fn send_any(herd: &Herd, name: &str, line: &str) -> (Option<i32>, String, String) {
-    ran(command(None).args(["send", "--to", name, "--config"]).arg(herd.map("Hill")).arg(line))
+/// The command that does it.
+fn sending(herd: &Herd, name: &str, line: &str) -> Command {
+    let mut command = command(None);
+    command.args(["send", "--to", name, "--config"]).arg(herd.map("Hill")).arg(line);
+    command
 }
 
 fn all_free(herd: &Herd) -> bool {
@@ -30,8 +30,7 @@ fn all_free(herd: &Herd) -> bool {
 
 /// The names of the places of an answer.
 fn places(json: &str) -> Vec<String> {
-    let reply: serde_json::Value =
-        serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
+    let reply = herd_test_support::json(json);
     assert_eq!(reply["status"], "OK", "{json}");
     let results = reply["results"].as_array().expect("results is an array");
     results.iter().map(|place| place["name"].as_str().expect("a name").to_owned()).collect()
@@ -242,13 +241,11 @@ fn serve_port_taken() {
 #[test]
 fn check_send_near() {
     let herd = Herd::five().keyed().start();
-    let (status, text, _) = ran(command(None).args(["check", "--config"]).arg(herd.map("Smith")));
-    assert_eq!((status, text.as_str()), (Some(0), "5 nodes, 6 edges: ok\n"));
+    let text = printed(command(None).args(["check", "--config"]).arg(herd.map("Smith")));
+    assert_eq!(text, "5 nodes, 6 edges: ok\n");
 
-    let (status, text, messages) = ran(command(None)
-        .args(["places", "near", "34.068930", "-118.445127", "10", "5", "--file"])
-        .arg(places_file()));
-    assert_eq!((status, messages.as_str()), (Some(0), ""));
+    let words = ["places", "near", "34.068930", "-118.445127", "10", "5", "--file"];
+    let text = printed(command(None).args(words).arg(places_file()));
     assert_eq!(places(&text), NEAR_UCLA);
 
     let at = herd["Jaquez"].ask(KIWI);
@@ -261,7 +258,7 @@ fn check_send_near() {
         assert_eq!(json.trim_end(), text.trim_end(), "{name} answers as `places near` does");
     }
     assert_eq!(
-        send_any(&herd, &herd["Smith"].clients.to_string(), " no  command\t"),
+        ran(&mut sending(&herd, &herd["Smith"].clients.to_string(), " no  command\t")),
         (
             Some(3),
             "?  no  command\t\n".to_owned(),
@@ -298,14 +295,11 @@ fn clients_of_herd() {
     herd["Smith"].ask("IAMAT far +1-1 1");
     herd.wait_for_at("kiwi.cs.ucla.edu", &at);
     until("Hill knows both", || herd["Hill"].at("far").is_some());
-    let clients = |words: &[&str]| herd.ran(&[&["clients"], words].concat());
-    let (code, text, messages) = clients(&[]);
-    assert_eq!((code, messages.as_str()), (Some(0), ""));
+    let text = herd.printed(&["clients"]);
     assert!(text.ends_with("\n2 clients\n") && text.contains("from Smith"), "{text}");
-    let (code, text, _) = clients(&["--near", "34.07,-118.45,5", "--node", "Smith"]);
-    assert!(code == Some(0) && text.starts_with("kiwi.cs.ucla.edu  +34.068930-118.445127  "), "{text}");
-    let (code, text, _) = clients(&["far", "--json"]);
-    let read: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    assert_eq!((code, &read[0]["origin"]), (Some(0), &"Smith".into()));
-    assert_eq!(clients(&["unknown"]).0, Some(1));
+    let text = herd.printed(&["clients", "--near", "34.07,-118.45,5", "--node", "Smith"]);
+    assert!(text.starts_with("kiwi.cs.ucla.edu  +34.068930-118.445127  "), "{text}");
+    let read = herd_test_support::json(&herd.printed(&["clients", "far", "--json"]));
+    assert_eq!(read[0]["origin"], "Smith");
+    assert_eq!(herd.ran(&["clients", "unknown"]).0, Some(1));
 }

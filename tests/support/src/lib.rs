@@ -20,8 +20,8 @@ pub mod upstream;
 pub use client::{Client, exchange};
 pub use herd::{Builder, Herd, configuration, configured, key, public_key};
 pub use node::{
-    Launch, Log, LogReader, Measured, Node, answers, built, command, has_two_cores, places_file, program,
-    ran, runs_beside,
+    Launch, Log, LogReader, Measured, Node, answers, built, command, has_two_cores, places_file, printed,
+    program, ran, runs_beside,
 };
 pub use process::{cpu_s, memory_kib, private_kib};
 pub use proxy::{Fault, Proxy};
@@ -67,6 +67,11 @@ pub fn until_within(patience: Duration, what: &str, mut holds: impl FnMut() -> b
 /// Looks until it holds.
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     until_some(what, || holds().then_some(()));
+}
+
+/// Reads JSON.
+pub fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
 /// The root of the repository.

@@ -55,6 +55,13 @@ pub fn ran(command: &mut Command) -> (Option<i32>, String, String) {
     (status.code(), text(stdout), text(stderr))
 }
 
+/// The output of a program that does well and has no message.
+pub fn printed(command: &mut Command) -> String {
+    let (code, text, messages) = ran(command);
+    assert_eq!((code, messages.as_str()), (Some(0), ""), "{command:?}: {text}");
+    text
+}
+
 /// The lines that a process has written to its standard error. A line may be written and not yet here as long as the process
 /// runs: a test that expects one waits for it.
 #[derive(Clone, Default)]

@@ -74,8 +74,7 @@ pub fn assert_failed(json: &str, message: &str) {
 /// Checks that `json` is the error form with this status and message.
 #[track_caller]
 pub fn assert_refused(json: &str, status: &str, message: &str) {
-    let value: serde_json::Value =
-        serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
+    let value = crate::json(json);
     assert_eq!(value["status"], status, "{json}");
     assert_eq!(value["results"], serde_json::json!([]), "{json}");
     let found = value["error_message"].as_str().unwrap_or("");
