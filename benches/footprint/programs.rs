@@ -60,9 +60,10 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Builds a package of this workspace as it is deployed, in a folder of its own, and gives the program.
+/// Builds a package of this workspace as it is deployed, and gives a copy of the program in a folder of its own: what the builds
+/// have in common is compiled once.
 fn built(package: &str, features: &[&str], folder: &str) -> PathBuf {
-    let target = root().join("target/footprint").join(folder);
+    let target = root().join("target/footprint");
     let done = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .current_dir(root())
         .args(["build", "--locked", "--release", "--package", package, "--bin", package, "--target-dir"])
@@ -71,7 +72,11 @@ fn built(package: &str, features: &[&str], folder: &str) -> PathBuf {
         .status()
         .expect("cargo can be run");
     assert!(done.success(), "{package} was not built");
-    target.join("release").join(package)
+    let folder = target.join(folder);
+    std::fs::create_dir_all(&folder).expect("a folder beside what was built");
+    let program = folder.join(package);
+    std::fs::copy(target.join("release").join(package), &program).expect("it was built");
+    program
 }
 
 fn herd(features: &str, folder: &str) -> PathBuf {
