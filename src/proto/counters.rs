@@ -84,7 +84,7 @@ counters! {
     links_down,
     /// Connection attempts to neighbours that failed.
     dials_failed,
-    /// Link connections that ended before they authenticated.
+    /// Link connections that ended before they authenticated, unless a neighbour closed its own.
     handshakes_failed,
     /// Link connections closed for a newer one because too many had not authenticated.
     handshakes_evicted,

@@ -164,13 +164,15 @@ impl<const SLOTS: usize> Node<SLOTS> {
     pub(crate) fn end(&mut self, now: Mono, index: usize, cut: Option<Cut>) {
         let id = self.id(index);
         let peer = self.peer(id);
-        let Session { phase, dialled, neighbour, .. } = self.sessions[index];
+        let Session { phase, dialled, neighbour, is_expected, .. } = self.sessions[index];
         let neighbour = neighbour.map(usize::from);
         let alleged = neighbour.map(|neighbour| self.links[neighbour].node);
         match phase {
             Phase::Up => self.counters.links_down += 1,
             Phase::DialBackAsked | Phase::Retired => {}
             _ if cut == Some(Cut::DialBack) => {}
+            // A neighbour gives its dial-back request up when the link has come up meanwhile.
+            _ if cut.is_none() && is_expected && !dialled => {}
             _ => self.counters.handshakes_failed += 1,
         }
         self.sessions[index].free();

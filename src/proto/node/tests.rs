@@ -142,9 +142,14 @@ fn a_late_dial_back_request_leaves_a_good_link() {
     assert!(!herd.nodes[1].is_open(request), "the link's start ends the request");
     assert!(herd.nodes[0].is_open(dial_back_asked));
     let now = herd.now().mono;
+    herd.nodes[0].expect(dial_back_asked);
     herd.nodes[0].closed(now, dial_back_asked);
     herd.run(DIGEST_EVERY_MS);
     assert!(herd.cuts.is_empty() && herd.all_equal());
+    assert_eq!(herd.nodes[0].counters().handshakes_failed, 0, "its neighbour gave it up");
+    let stranger = herd.nodes[0].open(now, None, fresh()).expect("any host may connect");
+    herd.nodes[0].closed(now, stranger);
+    assert_eq!(herd.nodes[0].counters().handshakes_failed, 1);
 }
 
 #[test]
