@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use log::{Level, LevelFilter};
 use zeroize::Zeroizing;
 
-use crate::config::{self, Checked, Config, Environment, Finding, Keys, Severity, did_you_mean, quoted};
+use crate::config::{self, Checked, Config, Environment, Finding, Keys, Severity, near_or, quoted};
 use crate::places::near_command;
 use crate::proto::node::secret::Mode;
 use crate::server::logging::{LogFormat, tell};
@@ -241,8 +241,7 @@ fn ready_to_serve(
     // `herd up` has printed the warnings once for all its nodes.
     let mut checked = checked(&config, if supervised { Severity::Error } else { Severity::Warning })?;
     let me = checked.index_of(name).ok_or_else(|| {
-        let near = did_you_mean(name, config.names());
-        let remedy = if near.is_empty() { config::one_of(config.names()) } else { near };
+        let remedy = near_or(name, config.names(), || config::one_of(config.names()));
         let file = file.map_or_else(|| PathBuf::from("the built-in configuration"), Path::to_path_buf);
         Failure::Usage(format!("herd serve: no node {} in {} ({remedy})", quoted(name), file.display()))
     })?;

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
 
 use super::endpoint::Endpoint;
-use super::finding::{Finding, Findings, did_you_mean, one_of, quoted};
+use super::finding::{Finding, Findings, near_or, one_of, quoted};
 use super::read::join;
 use super::{At, Config, Environment, NodeSpec};
 
@@ -40,8 +40,7 @@ pub(super) fn check(config: &Config, node: Option<&str>, environment: &Environme
 
 fn of_node(config: &Config, name: &str, environment: &Environment, findings: &mut Findings) {
     let Some(node) = config.nodes.iter().find(|node| node.name == name) else {
-        let near = did_you_mean(name, config.names());
-        let remedy = if near.is_empty() { one_of(config.names()) } else { near };
+        let remedy = near_or(name, config.names(), || one_of(config.names()));
         return findings.error(None, "", format!("the configuration has no node {}", quoted(name)), remedy);
     };
     for (member, address) in node.listeners() {

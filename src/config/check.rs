@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 
 use super::endpoint::Endpoint;
-use super::finding::{Findings, did_you_mean, quoted};
+use super::finding::{Findings, near_or, quoted};
 use super::graph::Graph;
 use super::keys::HOW_TO_MAKE_A_KEY;
 use super::read::join;
 use super::{
-    At, Checked, ClockTrust, Config, Environment, Finding, Keys, NEIGHBOURS_MAX, NodeEntry, NodeSettings,
-    NodeSpec, listeners,
+    AGE_S_MAX, At, CLIENTS_MAX, Checked, ClockTrust, Config, Environment, Finding, Keys, NEIGHBOURS_MAX,
+    NodeEntry, NodeSettings, NodeSpec, listeners,
 };
 use crate::places::Settings;
 use crate::proto::limits::clients_per_address;
@@ -55,13 +55,14 @@ pub(super) fn check(config: &Config, environment: &Environment) -> (Option<Check
 
 fn settings(config: &Config, places: Settings) -> NodeSettings {
     let is_loopback = first_beyond_loopback(config).is_none();
+    let clients_max = config.clients_max.unwrap_or(CLIENTS_MAX);
     let is_right = config.clock == ClockTrust::Auto && is_loopback;
     NodeSettings {
         places,
         clock: if is_right { ClockTrust::Trusted } else { config.clock },
-        clients_per_address: config.clients_per_address.unwrap_or(clients_per_address(config.clients_max)),
-        clients_max: config.clients_max,
-        lifetime_s: config.lifetime_s,
+        clients_per_address: config.clients_per_address.unwrap_or(clients_per_address(clients_max)),
+        clients_max,
+        lifetime_s: config.lifetime_s.unwrap_or(AGE_S_MAX),
         gateways: config.gateways.clone(),
         is_loopback,
         snapshot_s: config.snapshot_s,
@@ -98,8 +99,7 @@ fn edges(
             let found = sorted.binary_search_by(|node| node.name.as_str().cmp(name)).ok();
             // Reports an edge from an unknown node to itself once, and no unknown names if nodes were unreadable.
             if !config.lost_nodes && found.is_none() && (end == 0 || edge.ends[0] != edge.ends[1]) {
-                let near = did_you_mean(name, config.names());
-                let remedy = if near.is_empty() { "add it to \"nodes\"".to_owned() } else { near };
+                let remedy = near_or(name, config.names(), || "add it to \"nodes\"".to_owned());
                 findings.error(Some(edge.line), &member, format!("unknown node {}", quoted(name)), remedy);
             }
             found
@@ -199,33 +199,25 @@ fn dialling(sorted: &[&NodeSpec], edges: &BTreeMap<(usize, usize), At<usize>>, f
     }
 }
 
-/// The first address of `clients`, `links` and `listen` that other machines can reach, and its member.
+/// The first address that other machines can reach, and its member: of `clients`, `links` and `listen`, else of the HTTP
+/// listeners, whose tokens are made of the key.
 fn first_beyond_loopback(config: &Config) -> Option<(At<Endpoint>, String)> {
-    let addresses = config.nodes.iter().flat_map(|node| {
-        let address = |at: At<_>| At { value: Endpoint::Address(at.value), line: at.line };
-        let named = [
-            ("clients", node.clients.map(address)),
-            ("links", node.links.clone()),
-            ("listen", node.listen.map(address)),
-        ];
-        named.into_iter().filter_map(|(member, address)| Some((address?, node.name.as_str(), member)))
-    });
-    addresses
-        .filter(|(address, _, _)| !address.value.is_loopback())
-        .map(|(address, node, member)| (address, join(&join("nodes", node), member)))
-        .next()
-}
-
-/// The first HTTP listener that other machines can reach. Its tokens are made of the key.
-fn first_page_beyond_loopback(config: &Config) -> Option<(At<Endpoint>, String)> {
-    let listeners =
-        config.nodes.iter().flat_map(|node| node.listeners().map(move |(member, at)| (at, node, member)));
-    listeners
-        .filter(|(_, _, member)| matches!(*member, "http" | "phones"))
-        .map(|(at, node, member)| (At { value: Endpoint::Address(at.value), line: at.line }, node, member))
-        .filter(|(address, ..)| !address.value.is_loopback())
-        .map(|(address, node, member)| (address, join(&join("nodes", &node.name), member)))
-        .next()
+    let address = |at: At<_>| At { value: Endpoint::Address(at.value), line: at.line };
+    [0..3, 3..5].into_iter().find_map(|members| {
+        config.nodes.iter().find_map(|node| {
+            let named = [
+                ("clients", node.clients.map(address)),
+                ("links", node.links.clone()),
+                ("listen", node.listen.map(address)),
+                ("http", node.http.map(address)),
+                ("phones", node.phones.map(address)),
+            ];
+            named[members.clone()].iter().find_map(|(member, address)| {
+                let address = address.clone().filter(|address| !address.value.is_loopback())?;
+                Some((address, join(&join("nodes", &node.name), member)))
+            })
+        })
+    })
 }
 
 /// The herd's keys: from systemd's credentials, else from the configuration's key file.
@@ -235,9 +227,7 @@ fn keys(config: &Config, environment: &Environment, findings: &mut Findings) -> 
         (Some(credential), _) => Keys::read(&credential, false),
         (None, Some(key_file)) => Keys::read(&key_file.value, true),
         (None, None) => {
-            if let Some((address, member)) =
-                first_beyond_loopback(config).or_else(|| first_page_beyond_loopback(config))
-            {
+            if let Some((address, member)) = first_beyond_loopback(config) {
                 let message =
                     format!("{} is not loopback, but the configuration has no key_file", address.value);
                 findings.error(Some(address.line), &member, message, HOW_TO_MAKE_A_KEY.to_owned());

@@ -68,7 +68,7 @@ impl fmt::Display for Finding {
 /// The findings so far, at most [`FINDINGS_MAX`] of them.
 ///
 /// A full list counts further findings without storing them; [`Findings::finish`] then adds their number as a last line.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Findings {
     file: String,
     list: Vec<Finding>,
@@ -79,7 +79,7 @@ pub(super) struct Findings {
 impl Findings {
     /// An empty list for the configuration file of this name.
     pub(super) fn new(file: String) -> Findings {
-        Findings { file, list: Vec::new(), left_off: 0, errors: 0 }
+        Findings { file, ..Findings::default() }
     }
 
     /// An empty list for the same file.
@@ -174,9 +174,18 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
-/// The remedy `did you mean "Hill"?` if a candidate is similar to `word`, else an empty text.
+/// The remedy `did you mean "Hill"?` if a candidate is similar to `word`, else another one.
+pub(crate) fn near_or<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+    otherwise: impl FnOnce() -> String,
+) -> String {
+    nearest(word, candidates).map_or_else(otherwise, |near| format!("did you mean {near:?}?"))
+}
+
+/// The same, else an empty text.
 pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(word, candidates).map_or_else(String::new, |near| format!("did you mean {near:?}?"))
+    near_or(word, candidates, String::new)
 }
 
 /// The candidate most similar to `word`: the one with the smallest distance, if that is at most a third of the longer

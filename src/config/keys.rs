@@ -11,6 +11,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::files::open_secret;
 use crate::proto::auth::KEYS_MAX;
+use crate::proto::out::read_hex;
 
 /// Bytes of a key: as many as a SHA-256 tag, so guessing a tag is as hard as guessing the key.
 pub const KEY_BYTES: usize = 32;
@@ -139,26 +140,10 @@ pub fn key_digits(key: &[u8; KEY_BYTES]) -> Zeroizing<String> {
 }
 
 /// A key of 64 hex digits, of either case.
-fn from_hex(digits: &str) -> Option<[u8; KEY_BYTES]> {
-    let digits = digits.as_bytes();
-    if digits.len() != 2 * KEY_BYTES {
-        return None;
-    }
+pub(super) fn from_hex(digits: &str) -> Option<[u8; KEY_BYTES]> {
     let mut key = [0; KEY_BYTES];
-    for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-    }
-    Some(key)
-}
-
-/// The value of one hex digit.
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
+    let digits = Zeroizing::new(digits.to_ascii_lowercase());
+    read_hex(digits.as_bytes(), &mut key).map(|()| key)
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ use std::path::{Path, PathBuf};
 pub use endpoint::Endpoint;
 pub use environment::Environment;
 pub use finding::{FINDINGS_MAX, Finding, Severity};
-pub(crate) use finding::{did_you_mean, one_of, quoted};
+pub(crate) use finding::{did_you_mean, near_or, one_of, quoted};
 pub use keys::{KEY_BYTES, Keys, key_digits};
 pub(crate) use read::is_name as is_node_name;
 pub use secret::{SecretLinks, private_key_file, read_private_key};
@@ -94,7 +94,7 @@ struct At<T> {
 
 /// A configuration as written. [`Config::parse`], [`Config::read`] and [`builtin`] make it and never fail:
 /// [`Config::check`] reports mistakes in the text together with all others.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Config {
     /// In the order of the file. Names are unique, but need not be well-formed.
     nodes: Vec<NodeSpec>,
@@ -103,8 +103,8 @@ pub struct Config {
     places: PlacesSpec,
     clock: ClockTrust,
     clients_per_address: Option<u32>,
-    clients_max: u32,
-    lifetime_s: u32,
+    clients_max: Option<u32>,
+    lifetime_s: Option<u32>,
     gateways: Vec<IpAddr>,
     snapshot_s: Option<u32>,
     phones: PhoneSettings,
@@ -121,7 +121,7 @@ pub struct Config {
 }
 
 /// A member of `nodes`. An address is `None` if the reader reported an error in it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct NodeSpec {
     name: String,
     line: usize,
@@ -338,13 +338,14 @@ pub struct TlsFiles {
 }
 
 /// When a node trusts its wall clock, and so refuses times far ahead of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClockTrust {
     /// Always: the board has a clock chip, or all clients share the node's clock.
     Trusted,
     /// Never.
     Untrusted,
     /// As soon as systemd-timesyncd has set the clock.
+    #[default]
     Auto,
 }
 

@@ -53,8 +53,7 @@ impl<'a> Reader<'a> {
                     message,
                     "change the key instead: then all tokens are new",
                 );
-            } else if let Some(number) = self.number(value, &path, "numbers", 0..=u64::from(u32::MAX)) {
-                let number = u32::try_from(number).unwrap_or(u32::MAX);
+            } else if let Some(number) = self.number(value, &path, "numbers", 0..=u32::MAX) {
                 self.config.phones.tokens.push((name.into_owned(), number));
             }
         }

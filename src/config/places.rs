@@ -16,11 +16,11 @@ use crate::places::{
 };
 
 /// The smallest `timeout_ms`: a shorter limit fails on every board.
-const TIMEOUT_MS_MIN: u64 = 100;
+const TIMEOUT_MS_MIN: u32 = 100;
 /// The largest `timeout_ms`: a client must not wait longer.
-const TIMEOUT_MS_MAX: u64 = 60_000;
+const TIMEOUT_MS_MAX: u32 = 60_000;
 /// The largest `cache_s`: a day, since places change.
-const CACHE_S_MAX: u64 = 86_400;
+const CACHE_S_MAX: u32 = 86_400;
 
 /// Members that only a network source uses.
 const UPSTREAM_ONLY: [&str; 8] =
@@ -47,9 +47,9 @@ pub(super) struct PlacesSpec {
     ca_file: Option<At<PathBuf>>,
     falls_back: bool,
     proxy: Option<ProxyUrl>,
-    timeout_ms: Option<u64>,
-    workers: Option<u64>,
-    cache_s: Option<u64>,
+    timeout_ms: Option<u32>,
+    workers: Option<u32>,
+    cache_s: Option<u32>,
     queries_per_minute: Option<u32>,
     /// The members of [`UPSTREAM_ONLY`] in the file, with their lines.
     upstream_only: Vec<(&'static str, usize)>,
@@ -94,13 +94,12 @@ impl<'a> Reader<'a> {
                 self.config.places.timeout_ms = self.number(value, &member, "milliseconds", milliseconds);
             }
             "workers" => {
-                self.config.places.workers = self.number(value, &member, "threads", 1..=WORKERS_MAX as u64);
+                self.config.places.workers = self.number(value, &member, "threads", 1..=WORKERS_MAX as u32);
             }
             "cache_s" => self.config.places.cache_s = self.number(value, &member, "seconds", 0..=CACHE_S_MAX),
             "queries_per_minute" => {
-                let range = 1..=u64::from(QUERIES_PER_MINUTE_MAX);
-                let number = self.number(value, &member, "queries", range);
-                self.config.places.queries_per_minute = number.and_then(|number| u32::try_from(number).ok());
+                self.config.places.queries_per_minute =
+                    self.number(value, &member, "queries", 1..=QUERIES_PER_MINUTE_MAX);
             }
             "proxy" => {
                 self.config.places.proxy = self.checked_text(value, &member, ProxyUrl::new);
@@ -178,12 +177,11 @@ pub(super) fn check(spec: &PlacesSpec, environment: &Environment, findings: &mut
         (Kind::GoogleLegacy, _) => Source::GoogleLegacy(endpoint(spec, environment, findings)),
     };
     let default = Settings::new(source);
-    let workers = spec.workers.and_then(|workers| usize::try_from(workers).ok());
     Settings {
         fallback: file.filter(|_| spec.kind != Kind::Offline && spec.falls_back),
-        workers: workers.unwrap_or(default.workers),
-        timeout_ms: spec.timeout_ms.unwrap_or(default.timeout_ms),
-        cache_s: spec.cache_s.unwrap_or(default.cache_s),
+        workers: spec.workers.map_or(default.workers, |workers| workers as usize),
+        timeout_ms: spec.timeout_ms.map_or(default.timeout_ms, u64::from),
+        cache_s: spec.cache_s.map_or(default.cache_s, u64::from),
         queries_per_minute: spec.queries_per_minute,
         proxy: spec.proxy.clone(),
         ca_file: spec.ca_file.as_ref().map(|file| file.value.clone()),

@@ -15,13 +15,13 @@ use crate::files::open_regular;
 
 use super::addresses::unusable;
 use super::endpoint::Endpoint;
-use super::finding::{Findings, Text, did_you_mean, quoted};
+use super::finding::{Findings, Text, near_or, quoted};
 use super::json::{self, Document, Raw};
 use super::not_json::{has_comment, wrong_language};
 use super::{
     AGE_S_MAX, AGE_S_MIN, At, CLIENTS_MAX, CLIENTS_MAX_MIN, CLIENTS_PER_ADDRESS_MAX, CONFIG_BYTES_MAX,
     ClockTrust, Config, EDGES_MAX, EdgeSpec, GATEWAYS_MAX, NAME_BYTES_MAX, NODES_MAX, NodeSpec,
-    PhoneSettings, SNAPSHOT_S_MAX, SNAPSHOT_S_MIN,
+    SNAPSHOT_S_MAX, SNAPSHOT_S_MIN,
 };
 
 /// Reads the configuration from a file. An unreadable file gives a configuration with one finding.
@@ -60,33 +60,9 @@ fn read_bounded(file: &File) -> io::Result<Vec<u8>> {
 
 /// The configuration of an unreadable file.
 fn unreadable(label: String, line: Option<usize>, message: impl Into<Text>, remedy: &'static str) -> Config {
-    let mut config = empty(label);
-    config.findings.error(line, "", message, remedy);
-    config.lost_nodes = true;
-    config
-}
-
-/// An empty configuration.
-fn empty(label: String) -> Config {
-    Config {
-        nodes: Vec::new(),
-        edges: Vec::new(),
-        key_file: None,
-        places: Default::default(),
-        clock: ClockTrust::Auto,
-        clients_per_address: None,
-        clients_max: CLIENTS_MAX,
-        lifetime_s: AGE_S_MAX,
-        gateways: Vec::new(),
-        snapshot_s: None,
-        phones: PhoneSettings::default(),
-        tls: None,
-        secret_links: None,
-        folder: PathBuf::new(),
-        findings: Findings::new(label),
-        lost_nodes: false,
-        lost_edges: false,
-    }
+    let mut findings = Findings::new(label);
+    findings.error(line, "", message, remedy);
+    Config { findings, lost_nodes: true, ..Config::default() }
 }
 
 /// Reads the configuration from its text.
@@ -107,8 +83,9 @@ pub(super) fn from_text(text: &str, label: &str, folder: &Path) -> Config {
             return unreadable(label.to_owned(), Some(line), format!("not valid JSON: {message}"), remedy);
         }
     };
-    let mut reader = Reader { document, folder, config: empty(label.to_owned()) };
-    reader.config.folder = folder.to_owned();
+    let findings = Findings::new(label.to_owned());
+    let config = Config { findings, folder: folder.to_owned(), ..Config::default() };
+    let mut reader = Reader { document, config };
     reader.root(root);
     reader.config
 }
@@ -119,7 +96,6 @@ pub(super) type Member<'a> = (Cow<'a, str>, Raw<'a>, usize);
 /// The configuration so far, and its text.
 pub(super) struct Reader<'a> {
     pub(super) document: Document<'a>,
-    folder: &'a Path,
     pub(super) config: Config,
 }
 
@@ -167,9 +143,8 @@ impl<'a> Reader<'a> {
         members.retain(|(name, _, line)| {
             let is_known = known.contains(&name.as_ref());
             if !is_known {
-                let near = did_you_mean(name, known.iter().copied());
-                let remedy =
-                    if near.is_empty() { format!("known members: {}", known.join(", ")) } else { near };
+                let all = || format!("known members: {}", known.join(", "));
+                let remedy = near_or(name, known.iter().copied(), all);
                 self.error(*line, &join(path, name), "unknown member", remedy);
             }
             is_known
@@ -245,15 +220,13 @@ impl<'a> Reader<'a> {
             "lifetime_s" => ("seconds", AGE_S_MIN..=AGE_S_MAX),
             _ => ("seconds", SNAPSHOT_S_MIN..=SNAPSHOT_S_MAX),
         };
-        let range = u64::from(*range.start())..=u64::from(*range.end());
         let given = self.number(value, member, unit, range);
-        let given = given.and_then(|number| u32::try_from(number).ok());
-        match member {
-            "clients_per_address" => self.config.clients_per_address = given,
-            "clients_max" => self.config.clients_max = given.unwrap_or(CLIENTS_MAX),
-            "lifetime_s" => self.config.lifetime_s = given.unwrap_or(AGE_S_MAX),
-            _ => self.config.snapshot_s = given,
-        }
+        *match member {
+            "clients_per_address" => &mut self.config.clients_per_address,
+            "clients_max" => &mut self.config.clients_max,
+            "lifetime_s" => &mut self.config.lifetime_s,
+            _ => &mut self.config.snapshot_s,
+        } = given;
     }
 
     /// Addresses without ports.
@@ -312,32 +285,26 @@ impl<'a> Reader<'a> {
             );
             self.error(line, &path, message, remedy);
         }
-        let mut node = NodeSpec {
-            name,
-            line,
-            clients: None,
-            links: None,
-            listen: None,
-            http: None,
-            phones: None,
-            public_key: None,
-        };
         let known = ["clients", "links", "listen", "http", "phones", "public_key"];
         let members = self.known_members(value, &path, &known);
-        let member = |wanted| members.iter().find(|(name, ..)| name == wanted).map(|(_, value, _)| *value);
         for wanted in ["clients", "links"] {
-            if member(wanted).is_none() && json::kind(value) == "an object" {
+            if json::kind(value) == "an object" && members.iter().all(|(name, ..)| name != wanted) {
                 let message = format!("the member {wanted:?} is missing");
                 self.error(line, &path, message, format!("add {wanted:?}: \"ADDRESS:PORT\""));
             }
         }
-        node.clients = member("clients").and_then(|value| self.address(value, &join(&path, "clients")));
-        node.links = member("links").and_then(|value| self.endpoint(value, &join(&path, "links"), true));
-        node.listen = member("listen").and_then(|value| self.address(value, &join(&path, "listen")));
-        node.http = member("http").and_then(|value| self.address(value, &join(&path, "http")));
-        node.phones = member("phones").and_then(|value| self.address(value, &join(&path, "phones")));
-        node.public_key =
-            member("public_key").and_then(|value| self.public_keys(value, &join(&path, "public_key")));
+        let mut node = NodeSpec { name, line, ..NodeSpec::default() };
+        for (member, value, _) in members {
+            let path = join(&path, &member);
+            match member.as_ref() {
+                "clients" => node.clients = self.address(value, &path),
+                "links" => node.links = self.endpoint(value, &path, true),
+                "listen" => node.listen = self.address(value, &path),
+                "http" => node.http = self.address(value, &path),
+                "phones" => node.phones = self.address(value, &path),
+                _ => node.public_key = self.public_keys(value, &path),
+            }
+        }
         self.config.nodes.push(node);
     }
 
@@ -417,7 +384,9 @@ impl<'a> Reader<'a> {
                 self.error(line, member, format!("{} is not a path", quoted(&text)), "name a file");
                 None
             }
-            Some(text) => Some(At { value: self.folder.join(text), line: self.document.line(value.get()) }),
+            Some(text) => {
+                Some(At { value: self.config.folder.join(text), line: self.document.line(value.get()) })
+            }
             None => {
                 self.wrong_kind(value, member, "a path in a string");
                 None
@@ -446,9 +415,10 @@ impl<'a> Reader<'a> {
             return Some(*choice);
         }
         let line = self.document.line(value.get());
-        let near = did_you_mean(&text, known.iter().map(|(name, _)| *name));
-        let words: Vec<String> = known.iter().map(|(name, _)| format!("{name:?}")).collect();
-        let remedy = if near.is_empty() { format!("use one of {}", words.join(", ")) } else { near };
+        let remedy = near_or(&text, known.iter().map(|(name, _)| *name), || {
+            let words: Vec<String> = known.iter().map(|(name, _)| format!("{name:?}")).collect();
+            format!("use one of {}", words.join(", "))
+        });
         self.error(line, member, format!("unknown value {}", quoted(&text)), remedy);
         None
     }
@@ -459,13 +429,14 @@ impl<'a> Reader<'a> {
         value: Raw<'_>,
         member: &str,
         unit: &str,
-        range: std::ops::RangeInclusive<u64>,
-    ) -> Option<u64> {
+        range: std::ops::RangeInclusive<u32>,
+    ) -> Option<u32> {
         if json::kind(value) != "a number" {
             self.wrong_kind(value, member, "a number without quotes");
             return None;
         }
-        let number = json::whole_number(value).filter(|number| range.contains(number));
+        let number = json::whole_number(value).and_then(|number| u32::try_from(number).ok());
+        let number = number.filter(|number| range.contains(number));
         if number.is_none() {
             let line = self.document.line(value.get());
             let remedy = format!("use whole {unit}, {} to {}", range.start(), range.end());

@@ -6,11 +6,11 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::finding::Findings;
 use super::json::Raw;
-use super::keys::key_digits;
+use super::keys::{from_hex, key_digits};
 use super::read::{Reader, join};
 use super::{At, Config, Environment, NodeSpec, json};
 use crate::files::open_secret;
@@ -50,13 +50,12 @@ impl<'a> Reader<'a> {
                 self.wrong_kind(text, path, "a public key in a string");
                 return None;
             };
-            let mut bytes = [0; KEY_BYTES];
-            if read_hex(digits.to_ascii_lowercase().as_bytes(), &mut bytes).is_none() {
+            *key = from_hex(&digits).map(PublicKey);
+            if key.is_none() {
                 let message = "not a public key of 64 hex digits";
                 self.error(line, path, message, "herd key NAME prints the public key of a node");
                 return None;
             }
-            *key = Some(PublicKey(bytes));
         }
         Some(At { value: keys, line })
     }
@@ -107,7 +106,7 @@ pub(super) fn check(
         mode,
         public_keys: sorted
             .iter()
-            .map(|node| node.public_key.map_or_else(Default::default, |at| at.value))
+            .map(|node| node.public_key.map(|at| at.value).unwrap_or_default())
             .collect(),
         folder: config.folder.clone(),
     })
@@ -196,27 +195,18 @@ pub fn read_private_key(file: &Path, must_be_private: bool, node: &str) -> Resul
     let path = file.display();
     let remedy = format!("make one on the node's own board with: herd key {node}");
     let opened = open_secret(file, must_be_private);
-    let mut opened =
+    let opened =
         opened.map_err(|(message, own)| (message, if own.is_empty() { remedy.clone() } else { own }))?;
     // One byte more than digits and a line end, so that a longer file shows.
-    let mut text = Zeroizing::new([0; 2 * KEY_BYTES + 3]);
-    let mut length = 0;
-    loop {
-        match opened
-            .read(&mut text[length..])
-            .map_err(|error| (format!("{path}: {error}"), remedy.clone()))?
-        {
-            0 => break,
-            read => length += read,
-        }
-    }
-    let mut private = [0; KEY_BYTES];
-    if read_hex(text[..length].trim_ascii_end(), &mut private).is_none() {
+    const BYTES: usize = 2 * KEY_BYTES + 3;
+    let mut text = Zeroizing::new(Vec::with_capacity(BYTES));
+    let read = opened.take(BYTES as u64).read_to_end(&mut text);
+    read.map_err(|error| (format!("{path}: {error}"), remedy.clone()))?;
+    let mut private = Zeroizing::new([0; KEY_BYTES]);
+    if read_hex(text.trim_ascii_end(), private.as_mut()).is_none() {
         return Err((format!("{path}: not a private key of 64 lower-case hex digits"), remedy));
     }
-    let pair = KeyPair::new(private);
-    private.zeroize();
-    Ok(pair)
+    Ok(KeyPair::new(*private))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::status;
 use super::terminal::for_terminal;
 use crate::cli::flags::parse::NodesOptions;
 use crate::cli::{Failure, write};
-use crate::config::{did_you_mean, quoted};
+use crate::config::{near_or, quoted};
 use crate::server::control::Request;
 use crate::server::status::Span;
 
@@ -33,8 +33,7 @@ fn choose(herd: &mut Value, names: &[String]) -> Result<(), String> {
         return Err("the node's answer has no nodes".into());
     };
     if let Some(unknown) = names.iter().find(|wanted| !nodes.iter().any(|node| name(node) == **wanted)) {
-        let near = did_you_mean(unknown, nodes.iter().map(name));
-        let remedy = if near.is_empty() { "herd nodes lists all" } else { &near };
+        let remedy = near_or(unknown, nodes.iter().map(name), || "herd nodes lists all".to_owned());
         return Err(format!("the herd has no node {} ({remedy})", quoted(unknown)));
     }
     nodes.retain(|node| names.is_empty() || names.iter().any(|wanted| wanted == name(node)));

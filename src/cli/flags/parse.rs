@@ -17,7 +17,7 @@ pub(in crate::cli) use super::command::{
 use super::entry::{Entry, Flag, HAS_IMPORT, HAS_TOOLS, HAS_UP};
 use super::help::{self, Detail, spelled};
 use super::table::{COMMANDS, LOG_LEVELS};
-use crate::config::{did_you_mean, is_node_name, quoted};
+use crate::config::{did_you_mean, is_node_name, near_or, one_of, quoted};
 use crate::places::import::{Columns, Format, Import, kind_of_word};
 use crate::places::{MAX_ITEMS, Query};
 use crate::proto::decimal::decimal;
@@ -255,15 +255,18 @@ impl Given {
         Err(self.wrong(format!("{} is not a node name", quoted(&name)), "letters, digits, '.', '_' and '-'"))
     }
 
+    /// The error of a word that a flag does not take.
+    fn unknown(&self, what: &str, flag: &str, typed: &str, words: &[&str]) -> UsageError {
+        let remedy = near_or(typed, words.iter().copied(), || one_of(words.iter().copied()));
+        self.wrong(format!("unknown {what} {} for {flag}", quoted(typed)), &remedy)
+    }
+
     fn log_format(&self) -> Result<LogFormat, UsageError> {
         let Some(value) = self.flag("log-format") else { return Ok(LogFormat::Auto) };
         let typed = value.to_string_lossy();
         let known = LogFormat::WORDS.iter().find(|(word, _)| *word == typed);
         known.map(|(_, format)| *format).ok_or_else(|| {
-            let words = LogFormat::WORDS.map(|(word, _)| word);
-            let near = did_you_mean(&typed, words);
-            let remedy = if near.is_empty() { format!("one of: {}", words.join(", ")) } else { near };
-            self.wrong(format!("unknown format {} for --log-format", quoted(&typed)), &remedy)
+            self.unknown("format", "--log-format", &typed, &LogFormat::WORDS.map(|(word, _)| word))
         })
     }
 
@@ -272,11 +275,7 @@ impl Given {
         let typed = value.to_string_lossy();
         // `off` would parse too, but an operator cannot diagnose a node without a log.
         let known = LOG_LEVELS.contains(&typed.as_ref()).then(|| typed.parse().ok()).flatten();
-        known.ok_or_else(|| {
-            let near = did_you_mean(&typed, LOG_LEVELS.iter().copied());
-            let remedy = if near.is_empty() { format!("one of: {}", LOG_LEVELS.join(", ")) } else { near };
-            self.wrong(format!("unknown level {} for --log-level", quoted(&typed)), &remedy)
-        })
+        known.ok_or_else(|| self.unknown("level", "--log-level", &typed, LOG_LEVELS))
     }
 
     fn timeout(&self) -> Result<Duration, UsageError> {
@@ -378,11 +377,7 @@ impl Given {
 
     fn format(&self, word: &OsStr) -> Result<Format, UsageError> {
         let word = word.to_string_lossy();
-        Format::of_word(&word).ok_or_else(|| {
-            let near = did_you_mean(&word, Format::WORDS);
-            let remedy = if near.is_empty() { format!("one of: {}", Format::WORDS.join(", ")) } else { near };
-            self.wrong(format!("unknown format {} for --format", quoted(&word)), &remedy)
-        })
+        Format::of_word(&word).ok_or_else(|| self.unknown("format", "--format", &word, &Format::WORDS))
     }
 }
 
