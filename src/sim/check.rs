@@ -8,6 +8,7 @@ use super::plan::{CLIENTS_MAX, SLOTS};
 use super::world::World;
 use crate::proto::limits::AHEAD_NS_MAX;
 use crate::proto::names::NodeId;
+use crate::proto::table::Table;
 use crate::proto::time::Now;
 use crate::proto::update::Sighting;
 
@@ -38,6 +39,15 @@ pub(super) fn issued_at(issued: &[(Sighting, u64)], sighting: &Sighting) -> Opti
 
 pub(super) fn is_ahead(now: &Now, sighting: &Sighting) -> bool {
     now.wall_is_trusted && sighting.rank.0 > now.wall.0.saturating_add(AHEAD_NS_MAX)
+}
+
+/// Whether an update is smaller than all entries of a table.
+fn is_smallest(table: &Table<SLOTS>, client: usize, sighting: &Sighting) -> bool {
+    let name = client_name(client);
+    table.sim_entries().all(|(other, _)| {
+        let order = sighting.compare(other.sighting);
+        order.then_with(|| name.as_bytes().cmp(other.client.as_bytes())).is_lt()
+    })
 }
 
 impl World {
@@ -119,12 +129,7 @@ impl World {
                 now_s.saturating_sub(old.heard_s) >= i32::try_from(self.plan.age_s_max).unwrap_or(i32::MAX);
             if !expired && !is_ahead(now, &old.sighting) {
                 evicted += 1;
-                let name = client_name(client);
-                let is_smallest = table.sim_entries().all(|(other, _)| {
-                    let order = old.sighting.compare(other.sighting);
-                    order.then_with(|| name.as_bytes().cmp(other.client.as_bytes())).is_lt()
-                });
-                if !is_smallest || table.len() < table.capacity() {
+                if !is_smallest(table, client, &old.sighting) || table.len() < table.capacity() {
                     return Some((
                         "only the smallest entry of a full table is evicted",
                         format!("c{client}: {old:?}"),
@@ -169,12 +174,7 @@ impl World {
         if order.is_some_and(Ordering::is_ge) || is_repeat {
             return None;
         }
-        let name = client_name(*client);
-        let is_smallest = table.sim_entries().all(|(other, _)| {
-            let order = sighting.compare(other.sighting);
-            order.then_with(|| name.as_bytes().cmp(other.client.as_bytes())).is_lt()
-        });
-        if table.len() == table.capacity() && is_smallest {
+        if table.len() == table.capacity() && is_smallest(table, *client, sighting) {
             return None;
         }
         Some(("a new update is stored", format!("c{client}: {sighting:?} was not")))

@@ -157,15 +157,19 @@ impl World {
             }
         }
         for &(a, b) in &self.plan.edges {
-            let both = self.plan.capacities[a].min(self.plan.capacities[b]);
-            let (one, other) = (self.entries(a), self.entries(b));
-            if !one.iter().take(both).eq(other.iter().take(both)) {
-                let detail =
-                    format!("{} {}, {} {}", self.names[a], words(&one), self.names[b], words(&other));
+            if !self.agree(a, b) {
+                let (one, other) = (words(&self.entries(a)), words(&self.entries(b)));
+                let detail = format!("{} {one}, {} {other}", self.names[a], self.names[b]);
                 return Some(("neighbours agree up to the smaller capacity", detail));
             }
         }
         None
+    }
+
+    /// Whether two tables are equal up to the smaller capacity.
+    fn agree(&self, a: usize, b: usize) -> bool {
+        let both = self.plan.capacities[a].min(self.plan.capacities[b]);
+        self.entries(a).iter().take(both).eq(self.entries(b).iter().take(both))
     }
 
     /// Whether the node reports that it is in sync with that neighbour.
@@ -192,13 +196,9 @@ impl World {
 
     /// No node reports that it is in sync with a neighbour while their tables differ.
     fn prove_honesty(&mut self) {
-        let is_honest = |world: &Self, a: usize, b: usize| {
-            let both = world.plan.capacities[a].min(world.plan.capacities[b]);
-            let (one, other) = (world.entries(a), world.entries(b));
-            one.iter().take(both).eq(other.iter().take(both)) || !world.is_in_sync(a, world.id(a, b))
-        };
         for (a, b) in self.plan.edges.clone() {
-            if self.failure.is_none() && !(is_honest(self, a, b) && is_honest(self, b, a)) {
+            let is_claimed = |a, b| self.is_in_sync(a, self.id(a, b));
+            if self.failure.is_none() && !self.agree(a, b) && (is_claimed(a, b) || is_claimed(b, a)) {
                 let detail = format!("{} and {}", self.names[a], self.names[b]);
                 self.fail("in sync only when tables are equal", detail);
             }
@@ -241,13 +241,17 @@ impl World {
             let host = self.rng.usize(0..self.plan.nodes);
             self.say_all(host, &[ClientLine::iamat(0, "+12.5-7", &time, time_ns)]);
             self.run_until(self.now + self.flood_ms());
-            let newest = self.issued[0].last().map(|(sighting, _)| *sighting);
-            let held = |board: &Host| board.held[0].map(|held| held.sighting);
-            if let Some(host) = self.hosts.iter().position(|board| held(board) != newest) {
-                let detail =
-                    format!("{} holds {:?}, not {newest:?}", self.names[host], held(&self.hosts[host]));
-                self.fail("a time ahead holds an id until the next update", detail);
-            }
+            self.prove_newest("a time ahead holds an id until the next update");
+        }
+    }
+
+    /// All nodes hold the newest update of the first client.
+    fn prove_newest(&mut self, check: &'static str) {
+        let newest = self.issued[0].last().map(|(sighting, _)| *sighting);
+        let held = |board: &Host| board.held[0].map(|held| held.sighting);
+        if let Some(host) = self.hosts.iter().position(|board| held(board) != newest) {
+            let held = held(&self.hosts[host]);
+            self.fail(check, format!("{} holds {held:?}, not {newest:?}", self.names[host]));
         }
     }
 
@@ -266,12 +270,7 @@ impl World {
         if lines > most && self.differs == differs {
             self.fail("an update costs at most two lines per edge", format!("{lines} lines, at most {most}"));
         }
-        let newest = self.issued[0].last().map(|(sighting, _)| *sighting);
-        if let Some(host) =
-            self.hosts.iter().position(|host| host.held[0].map(|held| held.sighting) != newest)
-        {
-            self.fail("an update reaches every node", format!("{} does not hold it", self.names[host]));
-        }
+        self.prove_newest("an update reaches every node");
         self.prove_links();
         self.prove_honesty();
     }
