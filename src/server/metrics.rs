@@ -8,7 +8,7 @@ use std::fmt::{Display, Write as _};
 
 use super::counters::Refusals;
 use super::phones::{FORMATS, IGNORED, PhoneStats, REJECTED};
-use super::status::{RuntimeStats, Status};
+use super::status::{Link, RuntimeStats, Status};
 use crate::proto::counters::Counters;
 
 /// The format of [`text`].
@@ -133,48 +133,23 @@ fn phones(text: &mut Text, stats: &PhoneStats) {
 }
 
 fn links(text: &mut Text, status: &Status) {
-    let links = || status.links.iter();
-    text.family("herd_link_up", "gauge", "1 if the link to the neighbour is up.");
-    for link in links() {
-        text.sample("herd_link_up", &[("neighbour", &link.node)], u8::from(link.is_up));
-    }
-    text.family(
-        "herd_link_in_sync",
-        "gauge",
-        "1 if both ends were equal at their last comparison and no update has been pending since.",
-    );
-    for link in links() {
-        text.sample("herd_link_in_sync", &[("neighbour", &link.node)], u8::from(link.is_in_sync));
-    }
-    text.family(
-        "herd_link_name_in_use",
-        "gauge",
-        "1 if two boards used the neighbour's name within the last ten minutes.",
-    );
-    for link in links() {
-        let is_in_use = u8::from(link.name_in_use_at.is_some());
-        text.sample("herd_link_name_in_use", &[("neighbour", &link.node)], is_in_use);
-    }
-    text.family("herd_link_pending_updates", "gauge", "Updates pending for the neighbour.");
-    for link in links() {
-        text.sample("herd_link_pending_updates", &[("neighbour", &link.node)], link.pending);
-    }
-    text.family(
-        "herd_link_equal_age_seconds",
-        "gauge",
-        "Time since both ends last found their tables equal.",
-    );
-    for (link, ms) in links().filter_map(|link| Some((link, link.equal_ago_ms?))) {
-        text.sample("herd_link_equal_age_seconds", &[("neighbour", &link.node)], seconds(ms));
-    }
-    text.family(
-        "herd_link_round_trip_seconds",
-        "gauge",
-        "Round trip of the last ping, at the dialling end only.",
-    );
-    for (link, ms) in links().filter_map(|link| Some((link, link.round_trip_ms?))) {
-        text.sample("herd_link_round_trip_seconds", &[("neighbour", &link.node)], seconds(ms));
-    }
+    let mut family = |name: &str, help: &str, value: fn(&Link) -> Option<String>| {
+        text.family(name, "gauge", help);
+        for (link, value) in status.links.iter().filter_map(|link| Some((link, value(link)?))) {
+            text.sample(name, &[("neighbour", &link.node)], value);
+        }
+    };
+    family("herd_link_up", "1 if the link to the neighbour is up.", |link| flag(link.is_up));
+    let help = "1 if both ends were equal at their last comparison and no update has been pending since.";
+    family("herd_link_in_sync", help, |link| flag(link.is_in_sync));
+    let help = "1 if two boards used the neighbour's name within the last ten minutes.";
+    family("herd_link_name_in_use", help, |link| flag(link.name_in_use_at.is_some()));
+    let help = "Updates pending for the neighbour.";
+    family("herd_link_pending_updates", help, |link| Some(link.pending.to_string()));
+    let help = "Time since both ends last found their tables equal.";
+    family("herd_link_equal_age_seconds", help, |link| link.equal_ago_ms.map(seconds));
+    let help = "Round trip of the last ping, at the dialling end only.";
+    family("herd_link_round_trip_seconds", help, |link| link.round_trip_ms.map(seconds));
 }
 
 fn places(text: &mut Text, status: &Status) {
@@ -203,6 +178,10 @@ fn snapshot(text: &mut Text, status: &Status) {
     text.gauge("herd_snapshot_size_bytes", "Size of the last snapshot.", last.bytes);
     let took = "Time to write the last snapshot to the disk.";
     text.gauge("herd_snapshot_duration_seconds", took, seconds(last.took_ms));
+}
+
+fn flag(is_set: bool) -> Option<String> {
+    Some(u8::from(is_set).to_string())
 }
 
 /// Milliseconds as seconds, exactly.

@@ -274,25 +274,22 @@ pub fn health(is_head: bool) -> String {
 /// The whole answer to a refused request.
 #[must_use]
 pub fn refusal(status: u16) -> String {
-    let more = match status {
-        401 => "WWW-Authenticate: Basic realm=\"herd\", charset=\"UTF-8\"\r\n",
-        405 => "Allow: GET, HEAD\r\n",
-        429 => "Retry-After: 1\r\n",
-        503 => "Retry-After: 10\r\n",
-        _ => "",
+    let (more, remedy) = match status {
+        401 => (
+            "WWW-Authenticate: Basic realm=\"herd\", charset=\"UTF-8\"\r\n",
+            ": positions are personal data; log in with any user name and the token that `herd token` prints on a board",
+        ),
+        403 => (
+            "",
+            ": positions are personal data, and a token requires a key; add a key_file to the configuration",
+        ),
+        405 => ("Allow: GET, HEAD\r\n", ""),
+        421 => ("", ": open this node by its IP address or as localhost"),
+        429 => ("Retry-After: 1\r\n", ": another list is being sent; ask less often, or read /events"),
+        503 => ("Retry-After: 10\r\n", ": too many viewers; close another page"),
+        _ => ("", ""),
     };
-    let remedy = match status {
-        401 => {
-            "positions are personal data; log in with any user name and the token that `herd token` prints on a board"
-        }
-        403 => "positions are personal data, and a token requires a key; add a key_file to the configuration",
-        421 => "open this node by its IP address or as localhost",
-        429 => "another list is being sent; ask less often, or read /events",
-        503 => "too many viewers; close another page",
-        _ => "",
-    };
-    let colon = if remedy.is_empty() { "" } else { ": " };
-    let body = format!("{}{colon}{remedy}\n", reason(status));
+    let body = format!("{}{remedy}\n", reason(status));
     head(status, TEXT, &format!("{more}Content-Length: {}\r\n", body.len())) + &body
 }
 

@@ -23,14 +23,14 @@ pub(crate) struct Phones {
     is_deciding: Cell<bool>,
 }
 
-/// The right to the large buffer, until this is dropped.
-pub(crate) struct LargeTurn<'a>(&'a Phones);
+/// A right that one connection has, until this is dropped.
+pub(crate) struct Turn<'a>(&'a Cell<bool>);
 
 impl Phones {
     /// The right to the large buffer, if no connection has it.
-    pub(crate) fn take_large(&self, now: Instant) -> Option<LargeTurn<'_>> {
+    pub(crate) fn take_large(&self, now: Instant) -> Option<Turn<'_>> {
         let is_early = self.large_from.get().is_some_and(|from| now < from);
-        (!is_early && !self.large_is_taken.replace(true)).then(|| LargeTurn(self))
+        (!is_early && !self.large_is_taken.replace(true)).then(|| Turn(&self.large_is_taken))
     }
 
     /// A large body took so long to decide: the next waits until that was one part in [`LARGE_SHARE`] of the time.
@@ -40,23 +40,14 @@ impl Phones {
     }
 
     /// The right to decide, if no other request has it.
-    pub(crate) fn take_decision(&self) -> Option<DecisionTurn<'_>> {
-        (!self.is_deciding.replace(true)).then(|| DecisionTurn(self))
+    pub(crate) fn take_decision(&self) -> Option<Turn<'_>> {
+        (!self.is_deciding.replace(true)).then(|| Turn(&self.is_deciding))
     }
 }
 
-/// The right to decide about a request, until this is dropped.
-pub(crate) struct DecisionTurn<'a>(&'a Phones);
-
-impl Drop for DecisionTurn<'_> {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.is_deciding.set(false);
-    }
-}
-
-impl Drop for LargeTurn<'_> {
-    fn drop(&mut self) {
-        self.0.large_is_taken.set(false);
+        self.0.set(false);
     }
 }
 

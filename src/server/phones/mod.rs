@@ -23,8 +23,8 @@ mod serve;
 mod tests;
 mod traccar;
 
-pub(crate) use counters::{DecisionTurn, LargeTurn, Phones};
 pub use counters::{FORMATS, PhoneCounters, PhoneStats, REJECTED};
+pub(crate) use counters::{Phones, Turn};
 pub(crate) use serve::serve;
 
 pub use request::{Body, HeadState, read_head};

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{
-    Body, Decision, DecisionTurn, Format, HeadState, LargeTurn, PHONE_BODY_BYTES, PHONE_BODY_MS_MAX,
-    PHONE_DROPPED_BYTES_MAX, PHONE_HEAD_BYTES_MAX, PHONE_HEAD_MS_MAX, PHONE_LARGE_PIECE_MS,
-    PHONE_LARGE_WAIT_MS_MAX, PHONE_REFUSED_MS, PHONES_MAX, PhoneGuard, PhoneUpdate, Rejected, answer, decide,
-    friends, read_head,
+    Body, Decision, Format, HeadState, PHONE_BODY_BYTES, PHONE_BODY_MS_MAX, PHONE_DROPPED_BYTES_MAX,
+    PHONE_HEAD_BYTES_MAX, PHONE_HEAD_MS_MAX, PHONE_LARGE_PIECE_MS, PHONE_LARGE_WAIT_MS_MAX, PHONE_REFUSED_MS,
+    PHONES_MAX, PhoneGuard, PhoneUpdate, Rejected, Turn, answer, decide, friends, read_head,
 };
 use crate::server::NodeConfig;
 use crate::server::acceptor::{Newcomer, Ticket, answer_few};
@@ -41,7 +40,7 @@ enum LongBody {
     None,
     Read {
         body: Vec<u8>,
-        _turn: LargeTurn<'static>,
+        _turn: Turn<'static>,
     },
     /// It was dropped, and the request is refused.
     Dropped(Rejected, u16),
@@ -104,7 +103,7 @@ async fn converse<R: NodeRuntime>(
 }
 
 /// Waits for the right to decide.
-async fn decision_turn<R: NodeRuntime>(server: &'static Server<R>) -> DecisionTurn<'static> {
+async fn decision_turn<R: NodeRuntime>(server: &'static Server<R>) -> Turn<'static> {
     loop {
         match server.phones.take_decision() {
             Some(turn) => return turn,
@@ -248,7 +247,7 @@ async fn body_of<R: NodeRuntime>(
 }
 
 /// Waits for the large buffer, while the body waits in the kernel. `None` if another has it too long.
-async fn large_turn<R: NodeRuntime>(server: &'static Server<R>) -> Option<LargeTurn<'static>> {
+async fn large_turn<R: NodeRuntime>(server: &'static Server<R>) -> Option<Turn<'static>> {
     let until = Instant::now() + Duration::from_millis(PHONE_LARGE_WAIT_MS_MAX);
     loop {
         let turn = server.phones.take_large(Instant::now());
