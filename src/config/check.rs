@@ -223,7 +223,7 @@ fn first_beyond_loopback(config: &Config) -> Option<(At<Endpoint>, String)> {
 /// The herd's keys: from systemd's credentials, else from the configuration's key file.
 fn keys(config: &Config, environment: &Environment, findings: &mut Findings) -> Option<Keys> {
     let line = config.key_file.as_ref().map(|key_file| key_file.line);
-    let read = match (environment.credential_key(), &config.key_file) {
+    let read = match (environment.credential("key"), &config.key_file) {
         (Some(credential), _) => Keys::read(&credential, false),
         (None, Some(key_file)) => Keys::read(&key_file.value, true),
         (None, None) => {

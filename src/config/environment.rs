@@ -34,22 +34,8 @@ impl Environment {
         Environment { credentials: credentials.map(PathBuf::from), places_files }
     }
 
-    /// The herd's key among the credentials, if there is one.
-    pub(super) fn credential_key(&self) -> Option<PathBuf> {
-        self.credential("key")
-    }
-
-    /// The key of the places service among the credentials, if there is one.
-    pub(super) fn credential_places_key(&self) -> Option<PathBuf> {
-        self.credential("places-key")
-    }
-
-    /// The node's private key among the credentials, if there is one.
-    pub(super) fn credential_private_key(&self) -> Option<PathBuf> {
-        self.credential("private-key")
-    }
-
-    fn credential(&self, name: &str) -> Option<PathBuf> {
+    /// The credential of this name, if there is one.
+    pub(super) fn credential(&self, name: &str) -> Option<PathBuf> {
         let file = self.credentials.as_ref()?.join(name);
         // The unit passes a blank line if the board has no such key.
         file.metadata().is_ok_and(|metadata| metadata.len() > 1).then_some(file)

@@ -94,7 +94,8 @@ impl<'a> Reader<'a> {
                 self.config.places.timeout_ms = self.number(value, &member, "milliseconds", milliseconds);
             }
             "workers" => {
-                self.config.places.workers = self.number(value, &member, "threads", 1..=WORKERS_MAX as u32);
+                let most = u32::try_from(WORKERS_MAX).unwrap_or(u32::MAX);
+                self.config.places.workers = self.number(value, &member, "threads", 1..=most);
             }
             "cache_s" => self.config.places.cache_s = self.number(value, &member, "seconds", 0..=CACHE_S_MAX),
             "queries_per_minute" => {
@@ -198,7 +199,7 @@ fn endpoint(spec: &PlacesSpec, environment: &Environment, findings: &mut Finding
         return Endpoint::default();
     }
     let line = spec.key_file.as_ref().map(|file| file.line);
-    let read = match (environment.credential_places_key(), &spec.key_file) {
+    let read = match (environment.credential("places-key"), &spec.key_file) {
         (Some(credential), _) => Some(Key::read(&credential, false)),
         (None, Some(file)) => Some(Key::read(&file.value, true)),
         (None, None) => None,

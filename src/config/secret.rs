@@ -176,7 +176,7 @@ fn key_pair(
     folder: &Path,
     environment: &Environment,
 ) -> Result<KeyPair, (String, String)> {
-    let credential = environment.credential_private_key();
+    let credential = environment.credential("private-key");
     let file = credential.clone().unwrap_or_else(|| private_key_file(folder, name));
     let pair = read_private_key(&file, credential.is_none(), name)?;
     if listed.contains(&Some(*pair.public())) {
