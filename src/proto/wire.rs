@@ -137,18 +137,28 @@ fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&line[..blank], &line[blank + 1..]))
 }
 
+/// Splits at the first blanks: so many fields, and the rest.
+fn split_fields<const COUNT: usize>(mut rest: &[u8]) -> Option<([&[u8]; COUNT], &[u8])> {
+    let mut fields = [&[][..]; COUNT];
+    for field in &mut fields {
+        (*field, rest) = split(rest)?;
+    }
+    Some((fields, rest))
+}
+
+fn hex<const BYTES: usize>(digits: &[u8]) -> Option<[u8; BYTES]> {
+    let mut bytes = [0; BYTES];
+    read_hex(digits, &mut bytes).map(|()| bytes)
+}
+
 fn number(field: &[u8]) -> Option<u64> {
     let digits = !field.is_empty() && field.iter().all(u8::is_ascii_digit);
     if digits { u64::try_from(value_of(field)).ok() } else { None }
 }
 
 fn parse_hello(rest: &[u8]) -> Option<Line<'_>> {
-    let (version, rest) = split(rest)?;
-    let (name, rest) = split(rest)?;
-    let (boot, rest) = split(rest)?;
-    let (capacity, nonce_hex) = split(rest)?;
-    let mut nonce = [0; NONCE_BYTES];
-    read_hex(nonce_hex, &mut nonce)?;
+    let ([version, name, boot, capacity], nonce) = split_fields(rest)?;
+    let nonce = hex(nonce)?;
     let capacity = u32::try_from(number(capacity)?).ok()?;
     Some(Line::Hello { version: number(version)?, name, boot: number(boot)?, capacity, nonce })
 }
@@ -156,24 +166,19 @@ fn parse_hello(rest: &[u8]) -> Option<Line<'_>> {
 fn parse_proof(rest: &[u8]) -> Option<Line<'_>> {
     let mut proofs = heapless::Vec::new();
     for field in rest.split(|&byte| byte == b' ') {
-        let mut proof = [0; PROOF_BYTES];
-        read_hex(field, &mut proof)?;
-        proofs.push(proof).ok()?;
+        proofs.push(hex(field)?).ok()?;
     }
     Some(Line::Proof(proofs))
 }
 
 fn parse_digest<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
-    let (round, rest) = split(rest)?;
-    let (hashes, floor) = split(rest)?;
+    let ([round, hashes], floor) = split_fields(rest)?;
     if hashes.len() != DIGEST_BUCKETS * 16 {
         return None;
     }
     let mut buckets = [0; DIGEST_BUCKETS];
     for (bucket, digits) in buckets.iter_mut().zip(hashes.chunks_exact(16)) {
-        let mut bytes = [0; 8];
-        read_hex(digits, &mut bytes)?;
-        *bucket = u64::from_be_bytes(bytes);
+        *bucket = u64::from_be_bytes(hex(digits)?);
     }
     Some(Line::Digest { round: number(round)?, buckets, floor: parse_floor(floor, names) })
 }
@@ -183,11 +188,7 @@ fn parse_floor(field: &[u8], names: &Names) -> Result<Option<Update>, AtLineErro
 }
 
 fn parse_question<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
-    let (census, rest) = split(rest)?;
-    let (salt, rest) = split(rest)?;
-    let (config, rest) = split(rest)?;
-    let (within_ms, rest) = split(rest)?;
-    let (facts, floor) = split(rest)?;
+    let ([census, salt, config, within_ms, facts], floor) = split_fields(rest)?;
     let (census, salt) = (number(census)?, number(salt)?);
     let (config, within_ms) = (number(config)?, number(within_ms)?);
     let facts = match facts {
@@ -200,28 +201,20 @@ fn parse_question<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
 }
 
 fn parse_facts<'a>(rest: &[u8]) -> Option<Line<'a>> {
-    let (census, mut rest) = split(rest)?;
+    let ([census, fields @ ..], version): ([&[u8]; 6], _) = split_fields(rest)?;
     let mut numbers = [0; 5];
-    for place in &mut numbers {
-        let (field, others) = split(rest)?;
-        (*place, rest) = (u32::try_from(number(field)?).ok()?, others);
+    for (number_read, field) in numbers.iter_mut().zip(fields) {
+        *number_read = u32::try_from(number(field)?).ok()?;
     }
     let [node, up_s, clients, pending, private_kb] = numbers;
     let node = NodeId::at(usize::try_from(node).ok()?)?;
-    let facts = Facts { version: Version::parse(rest)?, up_s, clients, pending, private_kb };
+    let facts = Facts { version: Version::parse(version)?, up_s, clients, pending, private_kb };
     Some(Line::Facts { number: number(census)?, node, facts })
 }
 
 fn parse_sum<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
-    let (census, rest) = split(rest)?;
-    let (strangers, rest) = split(rest)?;
-    let (pending, rest) = split(rest)?;
-    let (differs, rest) = split(rest)?;
-    let (answered, rest) = split(rest)?;
-    let (troubled, rest) = split(rest)?;
-    let (links, rest) = split(rest)?;
-    let (more, rest) = split(rest)?;
-    let (halves, floor) = split(rest)?;
+    let (fields, floor) = split_fields(rest)?;
+    let [census, strangers, pending, differs, answered, troubled, links, more, halves] = fields;
     let mut sum = Sum {
         strangers: u32::try_from(number(strangers)?).ok()?,
         pending: u32::try_from(number(pending)?).ok()?,
@@ -229,18 +222,14 @@ fn parse_sum<'a>(rest: &[u8], names: &Names) -> Option<Line<'a>> {
     };
     read_links(links, &mut sum)?;
     sum.links_left_out = u32::try_from(number(more)?).ok()?;
-    let mut bytes = [0; 8];
-    read_hex(differs, &mut bytes)?;
-    sum.differs = u64::from_be_bytes(bytes);
+    sum.differs = u64::from_be_bytes(hex(differs)?);
     read_set(answered, &mut sum.answered)?;
     read_set(troubled, &mut sum.troubled)?;
     if halves.len() != DIGEST_BUCKETS * 8 {
         return None;
     }
     for (half, digits) in sum.halves.iter_mut().zip(halves.chunks_exact(8)) {
-        let mut bytes = [0; 4];
-        read_hex(digits, &mut bytes)?;
-        *half = u32::from_be_bytes(bytes);
+        *half = u32::from_be_bytes(hex(digits)?);
     }
     let sum = match parse_floor(floor, names) {
         Ok(floor) => {
@@ -266,8 +255,7 @@ fn read_links(field: &[u8], sum: &mut Sum) -> Option<()> {
         return None;
     }
     for field in field.chunks_exact(LINK_FIELD_BYTES) {
-        let mut bytes = [0; 4];
-        read_hex(&field[..8], &mut bytes)?;
+        let bytes: [u8; 4] = hex(&field[..8])?;
         let node = |high, low| NodeId::at(usize::from(u16::from_be_bytes([high, low])));
         let (node, neighbour) = (node(bytes[0], bytes[1])?, node(bytes[2], bytes[3])?);
         let trouble = Trouble::of_letter(field[8])?;
@@ -292,9 +280,7 @@ fn put_links(sum: &Sum, out: &mut Out) {
 #[must_use]
 pub fn split_tag(line: &[u8]) -> Option<(&[u8], [u8; TAG_BYTES])> {
     let (line, field) = line.split_at_checked(line.len().checked_sub(TAG_FIELD_BYTES)?)?;
-    let mut tag = [0; TAG_BYTES];
-    read_hex(field.strip_prefix(b" ~")?, &mut tag)?;
-    Some((line, tag))
+    Some((line, hex(field.strip_prefix(b" ~")?)?))
 }
 
 /// Appends ` ~` and the tag.
