@@ -72,7 +72,7 @@ fn next_block(reader: &mut impl Read) -> Result<Option<(bool, Vec<u8>)>, Damage>
     }
     let header = exactly(reader, length as usize)?;
     let (mut word, mut bytes) = (&[][..], 0);
-    for field in Fields(&header) {
+    for field in fields(&header) {
         match field.map_err(|_| NO_BLOCK)? {
             (1, Value::Bytes(value)) => word = value,
             (3, Value::Number(value)) => bytes = value,
@@ -88,12 +88,11 @@ fn next_block(reader: &mut impl Read) -> Result<Option<(bool, Vec<u8>)>, Damage>
         b"" => return Err(NO_BLOCK),
         _ => return Ok(Some((true, Vec::new()))),
     };
-    for field in Fields(&blob) {
+    for field in fields(&blob) {
         match field? {
             (1, Value::Bytes(raw)) => return Ok(Some((is_data, raw.to_vec()))),
-            (3, Value::Bytes(packed)) => {
-                let unpacked =
-                    miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(packed, BLOCK_BYTES_MAX);
+            (3, Value::Bytes(zlib)) => {
+                let unpacked = miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(zlib, BLOCK_BYTES_MAX);
                 return Ok(Some((is_data, unpacked.map_err(|_| DAMAGED)?)));
             }
             _ => {}
@@ -109,7 +108,7 @@ fn exactly(reader: &mut impl Read, count: usize) -> Result<Vec<u8>, Damage> {
 }
 
 fn check_features(block: &[u8]) -> Result<(), Damage> {
-    for field in Fields(block) {
+    for field in fields(block) {
         if let (4, Value::Bytes(feature)) = field?
             && !FEATURES.contains(&feature)
         {
@@ -134,10 +133,10 @@ fn primitive_block(
 ) -> Result<(), Damage> {
     let mut block = Block { strings: Vec::new(), granularity: 100, offset: (0, 0) };
     let mut groups = Vec::new();
-    for field in Fields(bytes) {
+    for field in fields(bytes) {
         match field? {
             (1, Value::Bytes(table)) => {
-                for string in Fields(table) {
+                for string in fields(table) {
                     block.strings.extend(string?.1.bytes());
                 }
             }
@@ -149,7 +148,7 @@ fn primitive_block(
         }
     }
     for group in groups {
-        for field in Fields(group) {
+        for field in fields(group) {
             match (field?, wanted) {
                 ((1, Value::Bytes(node)), Type::Node) => take(&block.element(node, wanted)?)?,
                 ((2, Value::Bytes(nodes)), Type::Node) => block.dense(nodes, take)?,
@@ -177,7 +176,7 @@ impl<'a> Block<'a> {
     fn element(&self, bytes: &[u8], of: Type) -> Result<Element<'a>, Damage> {
         let (mut id, mut keys, mut values) = (0, &[][..], &[][..]);
         let (mut refs, mut types, mut position) = (&[][..], None, (0, 0));
-        for field in Fields(bytes) {
+        for field in fields(bytes) {
             match (field?, of) {
                 ((1, Value::Number(value)), Type::Node) => id = signed(value),
                 ((1, Value::Number(value)), _) => id = value.cast_signed(),
@@ -193,13 +192,13 @@ impl<'a> Block<'a> {
             }
         }
         let mut tags = Vec::new();
-        for (key, value) in Packed(keys).zip(Packed(values)) {
+        for (key, value) in packed(keys).zip(packed(values)) {
             tags.push((self.string(key?)?, self.string(value?)?));
         }
-        let mut refs: Vec<i64> = Deltas::of(refs).collect::<Result<_, _>>()?;
+        let mut refs: Vec<i64> = deltas(refs).collect::<Result<_, _>>()?;
         if let Some(types) = types {
             // Type 1 is a way.
-            let mut types = Packed(types);
+            let mut types = packed(types);
             refs.retain(|_| matches!(types.next(), Some(Ok(1))));
         }
         Ok(Element { id, tags, position_ndeg: self.position(position.0, position.1), refs })
@@ -212,7 +211,7 @@ impl<'a> Block<'a> {
         take: &mut dyn FnMut(&Element<'_>) -> Result<(), Damage>,
     ) -> Result<(), Damage> {
         let (mut ids, mut latitudes, mut longitudes, mut tags) = (&[][..], &[][..], &[][..], &[][..]);
-        for field in Fields(bytes) {
+        for field in fields(bytes) {
             match field? {
                 (1, Value::Bytes(value)) => ids = value,
                 (8, Value::Bytes(value)) => latitudes = value,
@@ -221,9 +220,9 @@ impl<'a> Block<'a> {
                 _ => {}
             }
         }
-        let positions = Deltas::of(latitudes).zip(Deltas::of(longitudes));
-        let mut tags = Packed(tags);
-        for (id, (latitude, longitude)) in Deltas::of(ids).zip(positions) {
+        let positions = deltas(latitudes).zip(deltas(longitudes));
+        let mut tags = packed(tags);
+        for (id, (latitude, longitude)) in deltas(ids).zip(positions) {
             let mut element = Element {
                 id: id?,
                 tags: Vec::new(),
@@ -241,9 +240,6 @@ impl<'a> Block<'a> {
     }
 }
 
-/// The fields of a message of protocol buffers, with their numbers.
-struct Fields<'a>(&'a [u8]);
-
 #[derive(Clone, Copy)]
 enum Value<'a> {
     Number(u64),
@@ -256,73 +252,53 @@ impl<'a> Value<'a> {
     }
 }
 
-impl<'a> Fields<'a> {
-    fn field(&mut self) -> Option<(u64, Value<'a>)> {
-        let key = varint(&mut self.0)?;
-        let bytes = match key & 7 {
-            0 => return Some((key >> 3, Value::Number(varint(&mut self.0)?))),
-            1 => 8,
-            2 => usize::try_from(varint(&mut self.0)?).ok()?,
-            5 => 4,
-            _ => return None,
-        };
-        let (value, rest) = self.0.split_at_checked(bytes)?;
-        self.0 = rest;
-        Some((key >> 3, Value::Bytes(value)))
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<(u64, Value<'a>), Damage>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        (!self.0.is_empty()).then(|| {
-            self.field().ok_or_else(|| {
-                self.0 = &[];
+/// What `read` takes from these bytes, one after another, until it cannot.
+fn items<'a, T>(
+    mut bytes: &'a [u8],
+    read: impl Fn(&mut &'a [u8]) -> Option<T>,
+) -> impl Iterator<Item = Result<T, Damage>> {
+    std::iter::from_fn(move || {
+        let is_end = bytes.is_empty();
+        (!is_end).then(|| {
+            read(&mut bytes).ok_or_else(|| {
+                bytes = &[];
                 DAMAGED
             })
         })
-    }
+    })
+}
+
+/// The fields of a message of protocol buffers, with their numbers.
+fn fields(bytes: &[u8]) -> impl Iterator<Item = Result<(u64, Value<'_>), Damage>> {
+    items(bytes, field)
+}
+
+fn field<'a>(bytes: &mut &'a [u8]) -> Option<(u64, Value<'a>)> {
+    let key = varint(bytes)?;
+    let length = match key & 7 {
+        0 => return Some((key >> 3, Value::Number(varint(bytes)?))),
+        1 => 8,
+        2 => usize::try_from(varint(bytes)?).ok()?,
+        5 => 4,
+        _ => return None,
+    };
+    let (value, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    Some((key >> 3, Value::Bytes(value)))
 }
 
 /// Numbers in a row.
-struct Packed<'a>(&'a [u8]);
-
-impl Iterator for Packed<'_> {
-    type Item = Result<u64, Damage>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        (!self.0.is_empty()).then(|| {
-            varint(&mut self.0).ok_or_else(|| {
-                self.0 = &[];
-                DAMAGED
-            })
-        })
-    }
+fn packed(bytes: &[u8]) -> impl Iterator<Item = Result<u64, Damage>> {
+    items(bytes, varint)
 }
 
 /// Signed numbers in a row, each as its difference to the one before.
-struct Deltas<'a> {
-    differences: Packed<'a>,
-    last: i64,
-}
-
-impl<'a> Deltas<'a> {
-    fn of(bytes: &'a [u8]) -> Self {
-        Self { differences: Packed(bytes), last: 0 }
-    }
-}
-
-impl Iterator for Deltas<'_> {
-    type Item = Result<i64, Damage>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let difference = self.differences.next()?;
-        Some(difference.map(|difference| {
-            self.last = self.last.wrapping_add(signed(difference));
-            self.last
-        }))
-    }
+fn deltas(bytes: &[u8]) -> impl Iterator<Item = Result<i64, Damage>> {
+    let mut last = 0_i64;
+    packed(bytes).map(move |difference| {
+        last = last.wrapping_add(signed(difference?));
+        Ok(last)
+    })
 }
 
 /// A number of at most ten bytes, seven bits in each.
