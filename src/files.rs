@@ -6,7 +6,7 @@
 //! unchanged. This module does not know what the content means.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -48,10 +48,17 @@ pub fn open_secret(path: &Path, must_be_private: bool) -> Result<File, (String, 
     Ok(file)
 }
 
-/// The two texts of [`open_secret`] as one.
-#[must_use]
-pub fn with_remedy((problem, remedy): (String, String)) -> String {
-    if remedy.is_empty() { problem } else { format!("{problem} ({remedy})") }
+/// The first `bytes_max` bytes of a file that [`open_secret`] opens.
+///
+/// # Errors
+/// The file's path, the problem and the remedy. Not the file's content.
+pub fn read_secret(path: &Path, must_be_private: bool, bytes_max: u64) -> Result<String, String> {
+    let file = open_secret(path, must_be_private).map_err(|(problem, remedy)| {
+        if remedy.is_empty() { problem } else { format!("{problem} ({remedy})") }
+    })?;
+    let mut text = String::new();
+    let read = file.take(bytes_max).read_to_string(&mut text);
+    read.map(|_| text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn not_regular() -> io::Error {
@@ -161,31 +168,54 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 #[cfg(test)]
+pub(crate) mod testing {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A folder of its own for a test, removed with all that is in it.
+    pub(crate) struct TestDir(PathBuf);
+
+    impl TestDir {
+        pub(crate) fn new() -> TestDir {
+            static COUNT: AtomicUsize = AtomicUsize::new(0);
+            let name = format!("herd-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir_all(&path).expect("the temporary folder can be written");
+            TestDir(path)
+        }
+
+        pub(crate) fn path(&self, name: &str) -> PathBuf {
+            self.0.join(name)
+        }
+
+        /// Writes a file with these rights.
+        pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>, mode: u32) -> PathBuf {
+            let path = self.path(name);
+            fs::write(&path, text).expect("the folder can be written");
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("the file is ours");
+            path
+        }
+    }
+
+    impl Drop for TestDir {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
+    use super::testing::TestDir;
     use super::*;
     use std::io::Write;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::os::unix::net::UnixListener;
 
-    /// A folder that is removed when dropped.
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let folder = std::env::temp_dir().join(format!("herd-files-{name}-{}", std::process::id()));
-            fs::create_dir_all(&folder).expect("the folder can be written");
-            Self(folder)
-        }
-
-        fn count(&self) -> usize {
-            fs::read_dir(&self.0).expect("the folder is there").count()
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
+    fn count(folder: &TestDir) -> usize {
+        fs::read_dir(folder.path("")).expect("the folder is there").count()
     }
 
     fn begun(out: &Path, bytes: &[u8]) -> Replacement {
@@ -202,19 +232,19 @@ mod tests {
 
     #[test]
     fn a_file_is_replaced_whole_or_left_alone() {
-        let folder = Folder::new("replace");
-        let out = folder.0.join("x.dat");
-        let state = || (fs::read(&out).ok(), folder.count());
+        let folder = TestDir::new();
+        let out = folder.path("x.dat");
+        let state = || (fs::read(&out).ok(), count(&folder));
         drop(begun(&out, b"half"));
         assert_eq!(state(), (None, 0));
         begun(&out, b"old").commit().expect("the folder can be written");
         assert_eq!(state(), (Some(b"old".to_vec()), 1));
         drop(begun(&out, b"half"));
         assert_eq!(state(), (Some(b"old".to_vec()), 1));
-        fs::write(folder.0.join(".x.dat.new"), "of a crash").expect("the folder can be written");
+        fs::write(folder.path(".x.dat.new"), "of a crash").expect("the folder can be written");
         begun(&out, b"new").commit().expect("the folder can be written");
         assert_eq!(state(), (Some(b"new".to_vec()), 1));
-        symlink("x.dat", folder.0.join(".x.dat.new")).expect("the folder is ours");
+        symlink("x.dat", folder.path(".x.dat.new")).expect("the folder is ours");
         assert!(Replacement::new(&out, "new", 0o600).is_err(), "no link is followed there");
         for path in ["/nowhere/x.dat", "..", "", "/"] {
             assert!(Replacement::new(Path::new(path), "new", 0o600).is_err(), "{path}");
@@ -224,8 +254,8 @@ mod tests {
 
     #[test]
     fn a_replaced_file_has_its_old_mode() {
-        let folder = Folder::new("mode");
-        let out = folder.0.join("x.dat");
+        let folder = TestDir::new();
+        let out = folder.path("x.dat");
         let mode = || fs::metadata(&out).expect("it is there").permissions().mode() & 0o7777;
         begun(&out, b"first").commit().expect("the folder can be written");
         assert_eq!(mode() & 0o700, 0o600);
@@ -244,8 +274,8 @@ mod tests {
 
     #[test]
     fn the_target_of_a_link_is_replaced() {
-        let folder = Folder::new("link");
-        let path = |name: &str| folder.0.join(name);
+        let folder = TestDir::new();
+        let path = |name: &str| folder.path(name);
         fs::create_dir(path("deep")).expect("the folder is ours");
         symlink("deep/x.dat", path("one")).expect("the folder is ours");
         symlink(path("one"), path("two")).expect("the folder is ours");
@@ -260,13 +290,13 @@ mod tests {
 
     #[test]
     fn only_regular_files_are_opened_or_replaced() {
-        let folder = Folder::new("kinds");
-        let path = |name: &str| folder.0.join(name);
+        let folder = TestDir::new();
+        let path = |name: &str| folder.path(name);
         named_pipe(&path("pipe"));
         let _socket = UnixListener::bind(path("socket")).expect("the folder is ours");
         symlink("pipe", path("link")).expect("the folder is ours");
-        let before = folder.count();
-        for other in [path("pipe"), path("socket"), path("link"), folder.0.clone(), "/dev/null".into()] {
+        let before = count(&folder);
+        for other in [path("pipe"), path("socket"), path("link"), path(""), "/dev/null".into()] {
             let refused = [open_regular(&other).err(), replaceable(&other).err()];
             for error in refused {
                 let error = error.expect("it is refused").to_string();
@@ -274,7 +304,7 @@ mod tests {
             }
             assert!(Replacement::new(&other, "new", 0o600).is_err());
         }
-        assert_eq!(folder.count(), before);
+        assert_eq!(count(&folder), before);
         fs::write(path("file"), "text").expect("the folder is ours");
         symlink("file", path("to-file")).expect("the folder is ours");
         assert!(open_regular(&path("to-file")).is_ok());

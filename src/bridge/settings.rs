@@ -2,12 +2,11 @@
 //!
 //! The bridge is a client of its node, so it does not need the herd's key. It needs a readable configuration.
 
-use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use herd::config::{self, Config, Environment, Severity};
-use herd::files::{open_secret, with_remedy};
+use herd::files::read_secret;
 use herd::server::{control, logging};
 use log::{Level, LevelFilter};
 
@@ -138,14 +137,9 @@ impl Broker {
 
 /// The first line of a file that only its owner can read. systemd's credentials are in a private folder.
 fn read_password(path: &Path, must_be_private: bool) -> Result<String, Failure> {
-    let name = path.display();
-    let wrong = |why: &str| Failure::CouldNotRun(format!("--password-file: {name}: {why}"));
-    let file = open_secret(path, must_be_private)
-        .map_err(|error| Failure::CouldNotRun(format!("--password-file: {}", with_remedy(error))))?;
-    let mut text = String::new();
-    file.take(LOGIN_BYTES_MAX as u64 + 3)
-        .read_to_string(&mut text)
-        .map_err(|error| wrong(&error.to_string()))?;
+    let wrong = |why: &str| Failure::CouldNotRun(format!("--password-file: {}: {why}", path.display()));
+    let text = read_secret(path, must_be_private, LOGIN_BYTES_MAX as u64 + 3)
+        .map_err(|why| Failure::CouldNotRun(format!("--password-file: {why}")))?;
     let password = text.lines().next().unwrap_or_default();
     match password.len() {
         0 => Err(wrong("the file does not hold a password")),

@@ -1,9 +1,9 @@
 //! The member `places`: one row per mistake, and the settings of a correct one.
 
 use super::*;
-use crate::config::testing::TestDir;
 use crate::config::tests::{found_in, with};
 use crate::config::{Checked, Config, Finding};
+use crate::files::testing::TestDir;
 
 fn places(member: &str) -> String {
     with(&format!(", \"places\": {member}"))

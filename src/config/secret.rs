@@ -200,7 +200,7 @@ pub fn read_private_key(file: &Path, must_be_private: bool, node: &str) -> Resul
     // One byte more than digits and a line end, so that a longer file shows.
     const BYTES: usize = 2 * KEY_BYTES + 3;
     let mut text = Zeroizing::new(Vec::with_capacity(BYTES));
-    let read = opened.take(BYTES as u64).read_to_end(&mut text);
+    let read = (&opened).take(BYTES as u64).read_to_end(&mut text);
     read.map_err(|error| (format!("{path}: {error}"), remedy.clone()))?;
     let mut private = Zeroizing::new([0; KEY_BYTES]);
     if read_hex(text.trim_ascii_end(), private.as_mut()).is_none() {

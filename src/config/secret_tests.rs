@@ -2,8 +2,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::config::testing::TestDir;
 use crate::config::{Config, Severity};
+use crate::files::testing::TestDir;
 
 fn digits(private: u8) -> String {
     key_digits(&KeyPair::new([private; KEY_BYTES]).public().0).to_string()

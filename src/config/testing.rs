@@ -1,8 +1,7 @@
-//! Helpers for the tests of the configuration and of the command line: small configurations and temporary folders.
+//! Helpers for the tests of the configuration and of the command line: small configurations.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::Path;
 
 use super::{Config, Environment, Severity};
 
@@ -32,36 +31,4 @@ pub(crate) fn errors_of(nodes: &[Node<'_>], edges: &[(&str, &str)]) -> Vec<Strin
     let config = Config::parse(&config_text(nodes, edges), Path::new("m"));
     let (_, findings) = config.check_in(&Environment::default());
     findings.iter().filter(|f| f.severity == Severity::Error).map(ToString::to_string).collect()
-}
-
-/// A folder of its own for a test, removed with all that is in it.
-pub(crate) struct TestDir(PathBuf);
-
-impl TestDir {
-    pub(crate) fn new() -> TestDir {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("herd-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).expect("the temporary folder can be written");
-        TestDir(path)
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    /// Writes a file with these rights.
-    pub(crate) fn write(&self, name: &str, text: &str, mode: u32) -> PathBuf {
-        use std::os::unix::fs::PermissionsExt;
-        let path = self.path(name);
-        std::fs::write(&path, text).expect("the folder can be written");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("the file is ours");
-        path
-    }
-}
-
-impl Drop for TestDir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

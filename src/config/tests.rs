@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::testing::{Node, TestDir, errors_of};
+use super::testing::{Node, errors_of};
 use super::*;
+use crate::files::testing::TestDir;
 
 const A: &str = r#""A": { "clients": "127.0.0.1:1", "links": "127.0.0.1:2" }"#;
 const B: &str = r#""B": { "clients": "127.0.0.1:3", "links": "127.0.0.1:4" }"#;
@@ -306,7 +307,7 @@ fn a_herd_beyond_the_limits_is_refused() {
     assert_eq!(findings.len(), FINDINGS_MAX + 1);
 
     let dir = TestDir::new();
-    let long = dir.write("long.json", &" ".repeat(CONFIG_BYTES_MAX + 1), 0o644);
+    let long = dir.write("long.json", " ".repeat(CONFIG_BYTES_MAX + 1), 0o644);
     let (_, findings) = Config::read(&long).check();
     assert_eq!(findings[0].message, "the file is longer than 1048576 bytes");
 }
@@ -382,10 +383,10 @@ fn links_that_cannot_be_dialled_are_found() {
 fn the_key_file_is_read_and_judged() {
     let dir = TestDir::new();
     let key = "0123456789abcdef".repeat(4);
-    dir.write("good", &format!("{key}\n"), 0o600);
+    dir.write("good", format!("{key}\n"), 0o600);
     dir.write("open", &key, 0o640);
     dir.write("short", "0123\n", 0o600);
-    dir.write("long", &"0".repeat(5000), 0o600);
+    dir.write("long", "0".repeat(5000), 0o600);
     for (file, expected) in [
         ("none", "/none: No such file or directory (os error 2)".to_owned()),
         (

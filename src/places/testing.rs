@@ -1,31 +1,38 @@
 //! Shared by the tests of this folder: a few places, and temporary files that a drop removes.
 
+use crate::files::testing::TestDir;
 use crate::places::file::encode::Place;
-use crate::places::file::format::Kind;
+use crate::places::file::format::{Dat, Kind, Scratch};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A file in the system's folder for temporary files. A drop removes it.
-pub(super) struct TempFile(PathBuf);
+/// A file in a temporary folder. A drop removes it.
+pub(super) struct TempFile {
+    path: PathBuf,
+    _folder: TestDir,
+}
 
 impl TempFile {
     pub(super) fn new(bytes: &[u8]) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("herd-places-{}-{number}", std::process::id()));
-        std::fs::write(&path, bytes).expect("the folder for temporary files can be written");
-        Self(path)
+        let folder = TestDir::new();
+        Self { path: folder.write("file", bytes, 0o644), _folder: folder }
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 }
 
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
+/// Every place of a file, in order.
+pub(super) fn places_of(file: &Path) -> Vec<Place> {
+    let dat = Dat::open(file).expect("the file is whole");
+    let (mut scan, mut scratch) = (Scratch::new(), Scratch::new());
+    let mut places = Vec::new();
+    dat.scan_band(i32::MIN, i32::MAX, &mut scan, |spot| {
+        places.push(dat.place(&spot, &mut scratch).expect("the file is whole"));
+    })
+    .expect("the file is whole");
+    assert_eq!(places.len(), dat.places() as usize);
+    places
 }
 
 /// Places of both kinds: two near UCLA, one with non-ASCII letters, some near the North Pole.

@@ -200,7 +200,8 @@ fn word(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Environment, testing::TestDir};
+    use crate::config::Environment;
+    use crate::files::testing::TestDir;
     use std::os::unix::fs::PermissionsExt;
 
     fn operands(words: &str) -> Vec<String> {

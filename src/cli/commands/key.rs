@@ -70,7 +70,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::config::testing::TestDir;
+    use crate::files::testing::TestDir;
 
     fn keyed(folder: &Path) -> Result<String, Failure> {
         let mut out = Vec::new();

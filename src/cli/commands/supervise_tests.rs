@@ -8,7 +8,7 @@ use rustix::process::test_kill_process;
 
 use super::super::output::Target;
 use super::*;
-use crate::config::testing::TestDir;
+use crate::files::testing::TestDir;
 
 /// Names the folder of the test that kills its supervisor.
 const FOLDER_VARIABLE: &str = "HERD_TEST_SUPERVISOR_FOLDER";

@@ -145,7 +145,7 @@ fn imports_are_understood() {
                 inputs: vec![("US.txt".into(), Format::GeoNames), ("own.csv".into(), Format::Csv)],
                 base: path("b"),
                 divisions: vec!["a".into()],
-                columns: Columns { name: Some("N".into()), id: Some("I".into()), ..Columns::default() },
+                columns: Columns::parse("name=N,id=I").expect("known roles"),
                 kind: kind_of_word("cafe").expect("known"),
                 skips_bad: true,
                 out: "o".into(),

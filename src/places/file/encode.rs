@@ -3,8 +3,10 @@
 //!
 //! Invariant: the same places give the same bytes, in any order.
 
+use crate::places::error::PlacesError;
 use crate::places::file::format::{
-    BLOCK_BYTES, BLOCK_PLACES_MAX, CHECKSUM_BYTES, COORDINATE_BYTES, HEADER_BYTES, Kind, MAGIC, VERSION,
+    BLOCK_BYTES, BLOCK_PLACES_MAX, CHECKSUM_BYTES, COORDINATE_BYTES, Dat, HEADER_BYTES, Kind, MAGIC, Scratch,
+    Spot, VERSION,
 };
 use crate::places::file::pair_encoding::{Packer, TEXT_BYTES_MAX};
 use siphasher::sip::SipHasher13;
@@ -25,6 +27,19 @@ pub(crate) struct Place {
     pub(crate) area: Rc<str>,
     /// Region and country as an answer shows them.
     pub(crate) region: Rc<str>,
+}
+
+impl Dat {
+    /// A place of a file, with its texts.
+    pub(crate) fn place(&self, spot: &Spot, scratch: &mut Scratch) -> Result<Place, PlacesError> {
+        let (area_at, name) = self.name(spot, scratch)?;
+        let name = name.to_owned();
+        let (kind, region_at, area) = self.area(area_at, scratch)?;
+        let area = area.into();
+        let region = self.region(region_at, scratch)?.into();
+        let Spot { latitude_udeg, longitude_udeg, .. } = *spot;
+        Ok(Place { latitude_udeg, longitude_udeg, kind, name, area, region })
+    }
 }
 
 /// Sorts `places` and encodes them as the bytes of a file. Of several places with the same kind, name and position only

@@ -340,7 +340,7 @@ mod tests {
     use crate::places::file::encode::Place;
     use crate::places::file::nearest::nearest;
     use crate::places::file::render;
-    use crate::places::testing::{TempFile, some_places};
+    use crate::places::testing::{TempFile, places_of, some_places};
     use crate::places::{MAX_ITEMS, Query};
 
     fn everywhere() -> Query {
@@ -349,23 +349,6 @@ mod tests {
 
     fn encoded() -> Vec<u8> {
         crate::places::file::encode::encode(&mut some_places()).expect("the places are in range")
-    }
-
-    fn described(dat: &Dat) -> Vec<Place> {
-        let mut scratch = Scratch::new();
-        let mut spots = Vec::new();
-        dat.scan_band(i32::MIN, i32::MAX - 1, &mut scratch, |spot| spots.push(spot))
-            .expect("the file is whole");
-        let describe = |spot: &Spot| {
-            let (area_at, name) = dat.name(spot, &mut scratch).expect("the file is whole");
-            let name = name.to_owned();
-            let (kind, region_at, area) = dat.area(area_at, &mut scratch).expect("the file is whole");
-            let area = area.into();
-            let region = dat.region(region_at, &mut scratch).expect("the file is whole").into();
-            let Spot { latitude_udeg, longitude_udeg, .. } = *spot;
-            Place { latitude_udeg, longitude_udeg, kind, name, area, region }
-        };
-        spots.iter().map(describe).collect()
     }
 
     #[test]
@@ -381,8 +364,7 @@ mod tests {
         }
         let bytes = crate::places::file::encode::encode(&mut places).expect("the places are in range");
         let file = TempFile::new(&bytes);
-        let dat = Dat::open(file.path()).expect("the file is whole");
-        assert_eq!(described(&dat), places);
+        assert_eq!(places_of(file.path()), places);
     }
 
     #[test]

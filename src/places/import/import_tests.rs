@@ -2,25 +2,21 @@
 
 use super::super::{MAX_ITEMS, Query};
 use super::*;
+use crate::files::testing::TestDir;
 use crate::places::file::render::answer;
-use crate::places::testing::{TempFile, some_places};
+use crate::places::testing::{places_of, some_places};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-/// A folder that is removed when dropped.
-struct Folder(PathBuf);
+struct Folder(TestDir);
 
 impl Folder {
     fn new() -> Self {
-        let folder = TempFile::new(b"").path().with_extension("folder");
-        fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
-        Self(folder)
+        Self(TestDir::new())
     }
 
     fn file(&self, name: &str, text: &[u8]) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, text).expect("the folder can be written");
-        path
+        self.0.write(name, text, 0o644)
     }
 
     /// An import of these files into `out.dat`.
@@ -35,22 +31,16 @@ impl Folder {
             columns: Columns::default(),
             kind: Kind::PointOfInterest,
             skips_bad: false,
-            out: self.0.join("out.dat"),
+            out: self.0.path("out.dat"),
         }
     }
 
     fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.0).expect("the folder is there");
+        let entries = fs::read_dir(self.0.path("")).expect("the folder is there");
         let mut names: Vec<_> =
             entries.map(|entry| entry.expect("listed").file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         names
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -59,19 +49,6 @@ fn run(what: &Import) -> (Result<Summary, String>, String) {
     let mut messages = Vec::new();
     let done = import(what, &mut Progress::new(&mut messages, false));
     (done.map_err(|error| error.to_string()), String::from_utf8(messages).expect("UTF-8"))
-}
-
-/// Every place of a file, in order.
-fn places_of(file: &Path) -> Vec<Place> {
-    let dat = Dat::open(file).expect("the file is whole");
-    let (mut scan, mut scratch) = (Scratch::new(), Scratch::new());
-    let mut places = Vec::new();
-    dat.scan_band(i32::MIN, i32::MAX, &mut scan, |spot| {
-        places.push(base_place(&dat, &spot, &mut scratch).expect("the file is whole"));
-    })
-    .expect("the file is whole");
-    assert_eq!(places.len(), dat.places() as usize);
-    places
 }
 
 fn place((latitude_udeg, longitude_udeg): (i32, i32), kind: Kind, [name, area, region]: [&str; 3]) -> Place {
@@ -241,24 +218,24 @@ fn what_cannot_be_read_or_written_is_named() {
     let what = folder.import(&[&rows]);
     let base = |file: &Path| Import { base: Some(file.into()), ..what.clone() };
     let table = [
-        (folder.import(&[&folder.0.join("none.csv")]), "none.csv: cannot be read: No such file"),
+        (folder.import(&[&folder.0.path("none.csv")]), "none.csv: cannot be read: No such file"),
         (
-            Import { inputs: vec![(folder.0.clone(), Format::Csv)], ..what.clone() },
+            Import { inputs: vec![(folder.0.path(""), Format::Csv)], ..what.clone() },
             "cannot be read: is a directory",
         ),
         (
             Import { skips_bad: true, ..folder.import(&[&cut]) },
             "cut.geojson:2: ends in the middle of what begins on line 1",
         ),
-        (base(&folder.0.join("none.dat")), "--base: places: cannot open"),
+        (base(&folder.0.path("none.dat")), "--base: places: cannot open"),
         (base(&rows), "rows.csv is not a places file"),
-        (base(&folder.0), "not a regular file"),
+        (base(&folder.0.path("")), "not a regular file"),
         (Import { divisions: vec![rows.clone()], ..what.clone() }, "rows.csv:1: has no tab"),
         (
-            Import { out: folder.0.join("none/out.dat"), ..what.clone() },
+            Import { out: folder.0.path("none/out.dat"), ..what.clone() },
             "none/out.dat: cannot be written: No such file",
         ),
-        (Import { out: folder.0.clone(), ..what.clone() }, "cannot be written: not a regular file"),
+        (Import { out: folder.0.path(""), ..what.clone() }, "cannot be written: not a regular file"),
         (
             Import { out: "/dev/null".into(), ..what.clone() },
             "/dev/null: cannot be written: not a regular file",
@@ -328,7 +305,7 @@ fn formats_and_columns_by_their_words() {
     assert_eq!(Format::of_word("xml"), None);
     let list = Columns::ROLES.map(|role| format!("{role}=The {role}")).join(",");
     let columns = Columns::parse(&list).expect("every role is known");
-    assert_eq!((columns.kind.as_deref(), columns.id.as_deref()), (Some("The type"), Some("The id")));
+    assert_eq!(columns.given, Columns::ROLES.map(|role| Some(format!("The {role}"))));
     for list in ["", "name", "name=", "nam=x", "name=a,name=b", "name=a,"] {
         assert!(Columns::parse(list).is_err(), "{list}");
     }

@@ -41,10 +41,9 @@ mod table;
 pub use error::{BadRow, ImportError};
 pub use progress::Progress;
 
-use super::error::PlacesError;
 use crate::files::{Replacement, replaceable};
 use crate::places::file::encode::{Place, encode};
-use crate::places::file::format::{Dat, Kind, Scratch, Spot};
+use crate::places::file::format::{Dat, Kind, Scratch};
 use error::Wrong;
 use geonames::Divisions;
 use row::{Id, Row, are_one_element};
@@ -100,24 +99,15 @@ impl Format {
 /// The layout of a CSV. The import guesses what is not given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Columns {
-    /// The place's name.
-    pub name: Option<String>,
-    /// The place's latitude in degrees.
-    pub lat: Option<String>,
-    /// The place's longitude in degrees.
-    pub lon: Option<String>,
-    /// The place's kind, in the words of [`kind_of_word`].
-    pub kind: Option<String>,
-    /// The place's vicinity, as answers show it.
-    pub vicinity: Option<String>,
-    /// The row's id within the file.
-    pub id: Option<String>,
+    /// The column of each of [`Columns::ROLES`].
+    pub given: [Option<String>; Columns::ROLES.len()],
     /// The character between two fields.
     pub separator: Option<char>,
 }
 
 impl Columns {
-    /// The roles of columns.
+    /// The roles of columns: a place's name, latitude and longitude in degrees, kind in the words of [`kind_of_word`], vicinity as
+    /// answers show it, and the row's id within the file.
     pub const ROLES: [&str; 6] = ["name", "lat", "lon", "type", "vicinity", "id"];
 
     /// Parses `name=Title,lat=Y`. A column's name may hold commas.
@@ -136,15 +126,8 @@ impl Columns {
         for part in parts {
             let (role, column) =
                 part.split_once('=').map_or((&*part, ""), |(role, column)| (role.trim(), column.trim()));
-            let slot = match role {
-                "name" => &mut columns.name,
-                "lat" => &mut columns.lat,
-                "lon" => &mut columns.lon,
-                "type" => &mut columns.kind,
-                "vicinity" => &mut columns.vicinity,
-                "id" => &mut columns.id,
-                _ => return Err(part),
-            };
+            let Some(at) = Self::ROLES.iter().position(|known| *known == role) else { return Err(part) };
+            let slot = &mut columns.given[at];
             if column.is_empty() || slot.replace(column.to_owned()).is_some() {
                 return Err(part);
             }
@@ -421,7 +404,7 @@ impl Rows {
         let mut done = Ok(());
         dat.scan_band(i32::MIN, i32::MAX, &mut scan, |spot| {
             if done.is_ok() {
-                let place = base_place(&dat, &spot, &mut scratch).map_err(ImportError::Base);
+                let place = dat.place(&spot, &mut scratch).map_err(ImportError::Base);
                 done = place.map(|place| self.add(Row { place, id: None, date: 0 }));
                 progress.at(spot.number.into());
             }
@@ -433,16 +416,6 @@ impl Rows {
     fn into_places(self) -> Vec<Place> {
         self.places.into_iter().flatten().collect()
     }
-}
-
-fn base_place(dat: &Dat, spot: &Spot, scratch: &mut Scratch) -> Result<Place, PlacesError> {
-    let (area_at, name) = dat.name(spot, scratch)?;
-    let name = name.to_owned();
-    let (kind, region_at, area) = dat.area(area_at, scratch)?;
-    let area = area.into();
-    let region = dat.region(region_at, scratch)?.into();
-    let Spot { latitude_udeg, longitude_udeg, .. } = *spot;
-    Ok(Place { latitude_udeg, longitude_udeg, kind, name, area, region })
 }
 
 /// The rows that a reader finds, as one text per row.

@@ -17,13 +17,15 @@ use std::path::Path;
 
 const REMEDY_CSV: &str = "a field that holds a quote is quoted, and the quote in it doubled";
 
-/// What the columns are called if `--columns` does not name them, the best name first.
-const NAMES: [&str; 2] = ["name", "title"];
-const LATITUDES: [&str; 3] = ["lat", "latitude", "y"];
-const LONGITUDES: [&str; 5] = ["lon", "lng", "long", "longitude", "x"];
-const KINDS: [&str; 3] = ["type", "kind", "category"];
-const VICINITIES: [&str; 2] = ["vicinity", "address"];
-const IDS: [&str; 1] = ["id"];
+/// What the columns of [`Columns::ROLES`] are called if `--columns` does not name them, the best name first.
+const GUESSES: [&[&str]; Columns::ROLES.len()] = [
+    &["name", "title"],
+    &["lat", "latitude", "y"],
+    &["lon", "lng", "long", "longitude", "x"],
+    &["type", "kind", "category"],
+    &["vicinity", "address"],
+    &["id"],
+];
 
 /// The column with one of these names, in capitals or not. If there is none, the column with a name and a remark, such as
 /// `Lat (WGS 84)` or `Name, town`.
@@ -87,34 +89,31 @@ struct Places {
 impl Places {
     fn of(columns: &Columns, header: Vec<String>) -> Result<Self, String> {
         let header: Vec<String> = header.into_iter().map(|field| field.trim().to_owned()).collect();
-        let find = |role: &str, given: Option<&str>, guesses: &[&str]| match given {
+        let find = |role: usize| match &columns.given[role] {
             Some(given) => {
                 let at = header.iter().position(|field| field == given);
                 at.map(Some).ok_or_else(|| {
-                    format!(
-                        "--columns {role}={given}: the header has no such column (it has: {})",
-                        shown(&header)
-                    )
+                    let what =
+                        format!("--columns {}={given}: the header has no such column", Columns::ROLES[role]);
+                    format!("{what} (it has: {})", shown(&header))
                 })
             }
-            None => Ok(column_of(&header, guesses)),
+            None => Ok(column_of(&header, GUESSES[role])),
         };
-        let due = |role: &str, given: Option<&str>, guesses: &[&str]| {
-            find(role, given, guesses)?.ok_or_else(|| {
-                format!(
-                    "no column is called {} (name it: --columns {role}=COLUMN; the header has: {})",
-                    guesses.join(" or "),
-                    shown(&header)
-                )
+        let due = |role: usize| {
+            find(role)?.ok_or_else(|| {
+                let what = format!("no column is called {}", GUESSES[role].join(" or "));
+                let remedy = format!("name it: --columns {}=COLUMN", Columns::ROLES[role]);
+                format!("{what} ({remedy}; the header has: {})", shown(&header))
             })
         };
         Ok(Self {
-            name: due("name", columns.name.as_deref(), &NAMES)?,
-            latitude: due("lat", columns.lat.as_deref(), &LATITUDES)?,
-            longitude: due("lon", columns.lon.as_deref(), &LONGITUDES)?,
-            kind: find("type", columns.kind.as_deref(), &KINDS)?,
-            vicinity: find("vicinity", columns.vicinity.as_deref(), &VICINITIES)?,
-            id: find("id", columns.id.as_deref(), &IDS)?,
+            name: due(0)?,
+            latitude: due(1)?,
+            longitude: due(2)?,
+            kind: find(3)?,
+            vicinity: find(4)?,
+            id: find(5)?,
             header,
         })
     }
@@ -264,23 +263,14 @@ fn is_odd(line: &[u8], was_odd: bool) -> bool {
 /// The separator that gives the header the most known columns; of equals, the one that gives it the most columns.
 fn separator_of(header: &[u8], columns: &Columns) -> char {
     let header = String::from_utf8_lossy(header);
-    let Columns { name, lat, lon, kind, vicinity, id, .. } = columns;
-    let roles: [(_, &[&str]); 6] = [
-        (name, &NAMES),
-        (lat, &LATITUDES),
-        (lon, &LONGITUDES),
-        (kind, &KINDS),
-        (vicinity, &VICINITIES),
-        (id, &IDS),
-    ];
     let score = |separator: char| {
         let fields = csv::fields(&header, separator).unwrap_or_default();
         let fields: Vec<String> = fields.into_iter().map(|field| field.trim().to_owned()).collect();
-        let is_known = |given: &Option<String>, guesses| match given {
+        let is_known = |(given, guesses): &(&Option<String>, &[&str])| match given {
             Some(given) => fields.contains(given),
             None => column_of(&fields, guesses).is_some(),
         };
-        (roles.iter().filter(|(given, guesses)| is_known(given, guesses)).count(), fields.len())
+        (columns.given.iter().zip(GUESSES).filter(is_known).count(), fields.len())
     };
     // Of equals `max_by_key` takes the last.
     ['|', '\t', ';', ','].into_iter().max_by_key(|separator| score(*separator)).unwrap_or(',')
@@ -436,8 +426,7 @@ mod tests {
 
     #[test]
     fn columns_are_named_or_guessed() {
-        let columns =
-            Columns { name: Some("Bez".into()), vicinity: Some("Ort".into()), ..Columns::default() };
+        let columns = Columns::parse("name=Bez,vicinity=Ort").expect("known roles");
         let rows = rows_of(b"name,Bez,Ort,lat,lon\nA,B,C,1,2", &columns);
         assert_eq!(rows, Ok(vec!["2 PointOfInterest 1000000 2000000 B | C |  | ".to_owned()]));
         let named = Columns::parse("name=Name, Ort").expect("a column may hold a comma");

@@ -3,9 +3,8 @@
 //! This module must not know the purpose of a key. Invariants: `Debug` prints dots, and `Display` does not exist. The text
 //! leaves the module only for a request that is about to be sent.
 
-use crate::files::{open_secret, with_remedy};
+use crate::files::read_secret;
 use std::fmt;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,17 +33,13 @@ impl Key {
         Ok(Self(text.into()))
     }
 
-    /// Reads a key file, which holds only the key. `must_be_private` as for [`open_secret`].
+    /// Reads a key file, which holds only the key. `must_be_private` as for [`open_secret`](crate::files::open_secret).
     ///
     /// # Errors
     /// The file's path, the problem and the remedy, but never the file's content.
     pub fn read(file: &Path, must_be_private: bool) -> Result<Self, String> {
-        let name = file.display();
-        let fail = |what: &dyn fmt::Display| format!("{name}: {what}");
-        let file = open_secret(file, must_be_private).map_err(with_remedy)?;
-        let mut text = String::new();
-        file.take(KEY_FILE_BYTES_MAX).read_to_string(&mut text).map_err(|error| fail(&error))?;
-        Self::new(&text).map_err(|error| fail(&error))
+        let text = read_secret(file, must_be_private, KEY_FILE_BYTES_MAX)?;
+        Self::new(&text).map_err(|error| format!("{}: {error}", file.display()))
     }
 
     /// The key itself, for a request only.

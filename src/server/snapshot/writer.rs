@@ -85,6 +85,7 @@ fn write(file: &Path, pieces: &Receiver<Vec<u8>>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::testing::TestDir;
     use std::fs;
 
     fn put(writer: &Writer, piece: &[u8]) {
@@ -97,8 +98,8 @@ mod tests {
 
     #[test]
     fn the_old_file_is_there_until_the_new_one_is_whole() {
-        let folder = std::env::temp_dir().join(format!("herd-writer-{}", std::process::id()));
-        let file = folder.join("deep").join("table");
+        let folder = TestDir::new();
+        let file = folder.path("deep/table");
         let mut thread = None;
         let first = Writer::start(&file, &mut thread).expect("a thread");
         put(&first, b"one");
@@ -125,6 +126,5 @@ mod tests {
         let blocked = Writer::start(&file, &mut thread).expect("a thread");
         assert!(outcome(&blocked).is_err());
         assert_eq!(fs::read(&file).expect("it is there"), b"three");
-        fs::remove_dir_all(&folder).expect("it is ours");
     }
 }
