@@ -9,7 +9,7 @@ use async_net::TcpStream;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use log::{debug, info};
 
-use super::backoff::{Backoff, dice};
+use super::backoff::Backoff;
 use super::counters::Count;
 use super::in_time;
 use super::limits::{ANSWER_BYTES_MAX, CONNECT_MS_MAX, ENTRIES_A_READ_MAX, SILENCE_MS_MAX, TICK_MS};
@@ -33,14 +33,9 @@ pub(super) async fn keep_watching(bridge: &Bridge) -> String {
             Err(error) => error.to_string(),
         };
         bridge.counters.one(Count::NodeDown);
-        let wait = backoff.next_ms(up_at.map_or(0, |since| bridge.now().since_ms(since)), dice());
-        let (node, seconds) = (&bridge.settings.node, wait.div_ceil(1000));
-        bridge.warnings.warn(
-            Kind::Watched,
-            bridge.now(),
-            &format_args!("node down: {node}: {why}; next attempt in {seconds} s"),
-        );
-        Timer::after(Duration::from_millis(wait)).await;
+        let lasted_ms = up_at.map_or(0, |since| bridge.now().since_ms(since));
+        let what = format_args!("node down: {}: {why}", bridge.settings.node);
+        bridge.wait_after(&mut backoff, lasted_ms, Kind::Watched, what).await;
     }
 }
 
@@ -129,14 +124,9 @@ pub(super) async fn keep_updating(bridge: &Bridge) -> &'static str {
         }
         let begun = bridge.now();
         if let Err(error) = exchange(bridge).await {
-            let wait = backoff.next_ms(bridge.now().since_ms(begun), dice());
-            let (address, seconds) = (bridge.settings.clients, wait.div_ceil(1000));
-            bridge.warnings.warn(
-                Kind::Updates,
-                bridge.now(),
-                &format_args!("updates wait: {address}: {error}; next attempt in {seconds} s"),
-            );
-            Timer::after(Duration::from_millis(wait)).await;
+            let what = format_args!("updates wait: {}: {error}", bridge.settings.clients);
+            let lasted_ms = bridge.now().since_ms(begun);
+            bridge.wait_after(&mut backoff, lasted_ms, Kind::Updates, what).await;
         }
     }
 }
@@ -202,12 +192,11 @@ fn answered(bridge: &Bridge, answer: &[u8]) -> io::Result<()> {
         // Without the position, which is personal.
         let mut fields = update.line.split(' ').skip(1);
         let (id, time) = (fields.next().unwrap_or_default(), fields.nth(1).unwrap_or_default());
-        bridge.warnings.warn(
+        let id = Printable(id.as_bytes());
+        bridge.warn(
             Kind::Refused,
-            bridge.now(),
-            &format_args!(
-                "the node refuses {} at {time} (compare the clocks of the node and of the client)",
-                Printable(id.as_bytes())
+            format_args!(
+                "the node refuses {id} at {time} (compare the clocks of the node and of the client)"
             ),
         );
     }

@@ -17,7 +17,7 @@ use async_signal::{Signal, Signals};
 use futures_lite::{AsyncRead, AsyncWrite, StreamExt, future};
 use log::{debug, info};
 
-use super::backoff::{Backoff, dice};
+use super::backoff::Backoff;
 use super::broker::Stream;
 use super::codec::{Hello, Version};
 use super::counters::{Count, Counters};
@@ -129,15 +129,8 @@ async fn keep_broker(bridge: &Bridge) -> &'static str {
         bridge.stream.take();
         bridge.counters.one(Count::BrokerDown);
         let lasted_ms = bridge.up_at.get().map_or(0, |since| bridge.now().since_ms(since));
-        let wait = backoff.next_ms(lasted_ms, dice());
-        let broker = &bridge.settings.broker;
-        let seconds = wait.div_ceil(1000);
-        bridge.warnings.warn(
-            Kind::Broker,
-            bridge.now(),
-            &format_args!("broker down: {broker}: {why}; next attempt in {seconds} s"),
-        );
-        Timer::after(Duration::from_millis(wait)).await;
+        let what = format_args!("broker down: {}: {why}", bridge.settings.broker);
+        bridge.wait_after(&mut backoff, lasted_ms, Kind::Broker, what).await;
     }
 }
 

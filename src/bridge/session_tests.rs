@@ -46,6 +46,19 @@ fn message(topic: &str, payload: &[u8], qos: QoS, pkid: u16) -> Vec<u8> {
     })
 }
 
+/// What comes of these bytes, in pieces of this size.
+fn events(bytes: &[u8], size: usize) -> Vec<Event> {
+    let (mut session, mut events) = (accepted(), Vec::new());
+    for piece in bytes.chunks(size) {
+        session.take(NOW, piece);
+        while let Some(event) = session.next_event().expect("it is right") {
+            events.push(event);
+        }
+        assert!(session.input.len() <= PACKET_BYTES_MAX + size);
+    }
+    events
+}
+
 /// What is to be sent, packet by packet.
 fn sent(session: &mut Session) -> Vec<Theirs> {
     let (mut bytes, mut packets) = (BytesMut::from(&*std::mem::take(&mut session.output)), Vec::new());
@@ -135,13 +148,7 @@ fn messages_come_in_whatever_pieces() {
     ]
     .concat();
     for size in [1, 2, 3, 7, bytes.len()] {
-        let (mut session, mut events) = (accepted(), Vec::new());
-        for piece in bytes.chunks(size) {
-            session.take(NOW, piece);
-            while let Some(event) = session.next_event().expect("it is right") {
-                events.push(event);
-            }
-        }
+        let events = events(&bytes, size);
         let [
             Event::Message(first),
             Event::Message(second),
@@ -165,14 +172,7 @@ fn a_message_that_is_too_large_is_passed_over_and_the_next_one_read() {
         let large = message(&"x".repeat(topic_bytes), &vec![b'y'; 4 * PACKET_BYTES_MAX], qos, 9);
         let bytes = [large, message("a", b"b", QoS::AtLeastOnce, 10)].concat();
         for size in [1000, 4096, bytes.len()] {
-            let (mut session, mut events) = (accepted(), Vec::new());
-            for piece in bytes.chunks(size) {
-                session.take(NOW, piece);
-                while let Some(event) = session.next_event().expect("it is right") {
-                    events.push(event);
-                }
-                assert!(session.input.len() <= PACKET_BYTES_MAX + size);
-            }
+            let events = events(&bytes, size);
             let number = (qos == QoS::AtLeastOnce).then_some(9);
             assert_eq!((events.len(), &events[0]), (2, &Event::TooLarge(number)));
             assert!(matches!(&events[1], Event::Message(message) if message.number == Some(10)));

@@ -1,11 +1,14 @@
 //! What the tasks of the bridge share, and what the bridge does with each event of the broker.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::io::{self, ErrorKind};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use async_io::Timer;
 use log::{debug, error, info};
 
+use super::backoff::{Backoff, dice};
 use super::broker::Stream;
 use super::codec::{Message, Version};
 use super::counters::{ALL, Count, Counters};
@@ -64,6 +67,23 @@ pub(super) struct Bridge {
 impl Bridge {
     pub(super) fn now(&self) -> Mono {
         Mono(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn warn(&self, kind: Kind, what: fmt::Arguments) {
+        self.warnings.warn(kind, self.now(), &what);
+    }
+
+    /// Warns of a connection that has ended or failed, and waits before the next attempt.
+    pub(super) async fn wait_after(
+        &self,
+        backoff: &mut Backoff,
+        lasted_ms: u64,
+        kind: Kind,
+        what: fmt::Arguments<'_>,
+    ) {
+        let wait = backoff.next_ms(lasted_ms, dice());
+        self.warn(kind, format_args!("{what}; next attempt in {} s", wait.div_ceil(1000)));
+        Timer::after(Duration::from_millis(wait)).await;
     }
 
     pub(super) fn with_session<T>(&self, act: impl FnOnce(&mut Session, Mono) -> T) -> Option<T> {
@@ -127,13 +147,8 @@ impl Bridge {
             Event::Acknowledged(true) => self.counters.one(Count::Acknowledged),
             Event::Acknowledged(false) => {
                 self.counters.one(Count::Denied);
-                self.warnings.warn(
-                    Kind::Denied,
-                    self.now(),
-                    &format_args!(
-                        "the broker refuses what the bridge publishes (see the broker's access list)"
-                    ),
-                );
+                let why = "the broker refuses what the bridge publishes (see the broker's access list)";
+                self.warn(Kind::Denied, format_args!("{why}"));
             }
             Event::Message(message) => self.message(message).await,
             Event::TooLarge(number) => self.leave(Count::TooLarge, number),
@@ -159,10 +174,9 @@ impl Bridge {
             false => Err(Count::TooManyDevices),
         });
         if update == Err(Count::TooManyDevices) {
-            self.warnings.warn(
+            self.warn(
                 Kind::Devices,
-                self.now(),
-                &format_args!(
+                format_args!(
                     "an MQTT user has more than {} devices: the bridge ignores {} (see --user-devices)",
                     self.settings.user_devices_max,
                     Printable(topic.as_bytes())
