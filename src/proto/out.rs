@@ -105,6 +105,7 @@ impl<'a> Out<'a> {
 
 /// Reads lower-case hexadecimal into `bytes`. `None` unless `text` is exactly two digits a byte.
 #[must_use]
+#[inline(never)] // Each length would be a copy.
 pub fn read_hex(text: &[u8], bytes: &mut [u8]) -> Option<()> {
     if text.len() != 2 * bytes.len() {
         return None;
