@@ -84,62 +84,61 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     if asked.end == asked.first + 1 { one(&asked) } else { many(&asked) }
 }
 
-fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Task>, String> {
+fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Task>, lexopt::Error> {
     let mut parser = Parser::from_args(args);
     let (mut seeds, mut options) = (None, Options::default());
     let (mut from, mut until, mut keeps_going) = (None, None, false);
-    let text = |error: lexopt::Error| error.to_string();
-    while let Some(arg) = parser.next().map_err(text)? {
+    while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("seed") => {
-                let seed: u64 = parser.value().and_then(|value| value.parse()).map_err(text)?;
+                let seed: u64 = parser.value()?.parse()?;
                 seeds = Some((seed, seed.checked_add(1).ok_or("--seed: this one is too large")?));
             }
             Arg::Long("seeds") => {
-                let value = parser.value().and_then(ValueExt::string).map_err(text)?;
+                let value = parser.value()?.string()?;
                 let ends = value.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
                 let rising = ends.filter(|(first, end): &(u64, u64)| first < end);
                 seeds = Some(rising.ok_or("--seeds: give a range such as 0..2000")?);
             }
             Arg::Long("from") => {
-                let word = parser.value().and_then(ValueExt::string).map_err(text)?;
+                let word = parser.value()?.string()?;
                 let mut hasher = SipHasher13::new();
                 hasher.write(word.as_bytes());
                 from = Some(hasher.finish() % FRESH_SEEDS);
             }
             Arg::Long("for") => {
-                let seconds: u32 = parser.value().and_then(|value| value.parse()).map_err(text)?;
+                let seconds: u32 = parser.value()?.parse()?;
                 until = Some(Duration::from_secs(seconds.into()));
             }
             Arg::Long("keep-going") => keeps_going = true,
             Arg::Long("nodes") => {
-                let nodes: usize = parser.value().and_then(|value| value.parse()).map_err(text)?;
+                let nodes: usize = parser.value()?.parse()?;
                 let fits = (2..=NODES_MAX).contains(&nodes);
                 options.nodes = Some(Some(nodes).filter(|_| fits).ok_or("--nodes: give 2 to 1024")?);
             }
             Arg::Long("updates") => {
-                options.updates = Some(parser.value().and_then(|value| value.parse()).map_err(text)?);
+                options.updates = Some(parser.value()?.parse()?);
             }
             Arg::Long("scale") => {
-                let file = PathBuf::from(parser.value().map_err(text)?);
-                return match parser.next().map_err(text)? {
+                let file = PathBuf::from(parser.value()?);
+                return match parser.next()? {
                     None if seeds.is_none() => Ok(Some(Task::Scale(file))),
-                    _ => Err("--scale: give nothing else".to_string()),
+                    _ => Err("--scale: give nothing else".into()),
                 };
             }
             Arg::Long("trace") => options.trace = true,
             Arg::Long("help") | Arg::Short('h') => return Ok(None),
-            other => return Err(other.unexpected().to_string()),
+            other => return Err(other.unexpected()),
         }
     }
     let (first, end) = match (seeds, from, until) {
         (Some(seeds), None, None) => seeds,
         (None, Some(first), Some(_)) => (first, u64::MAX),
-        (None, None, None) => return Err("give --seed, --seeds, or --from and --for".to_string()),
-        _ => return Err("--from and --for: give both, and neither --seed nor --seeds".to_string()),
+        (None, None, None) => return Err("give --seed, --seeds, or --from and --for".into()),
+        _ => return Err("--from and --for: give both, and neither --seed nor --seeds".into()),
     };
     if options.trace && end != first + 1 {
-        return Err("--trace: give one --seed".to_string());
+        return Err("--trace: give one --seed".into());
     }
     Ok(Some(Task::Seeds(Asked { first, end, until, keeps_going, options })))
 }
@@ -274,7 +273,7 @@ mod tests {
     use super::*;
 
     fn parsed(args: &str) -> Result<Option<Asked>, String> {
-        let task = parse(args.split_whitespace().map(OsString::from))?;
+        let task = parse(args.split_whitespace().map(OsString::from)).map_err(|error| error.to_string())?;
         Ok(task.map(|task| match task {
             Task::Seeds(asked) => asked,
             Task::Scale(file) => panic!("{}", file.display()),

@@ -57,15 +57,16 @@ pub enum Request {
 }
 
 impl Request {
-    const ALL: [Request; 8] = [
-        Request::Text,
-        Request::Verbose,
-        Request::Json,
-        Request::HerdText,
-        Request::HerdJson,
-        Request::Nodes,
-        Request::Clients,
-        Request::Watch,
+    /// All of them in their order, and the line that asks for each.
+    const ALL: [(Request, &'static str); 8] = [
+        (Request::Text, "status text"),
+        (Request::Verbose, "status verbose"),
+        (Request::Json, "status json"),
+        (Request::HerdText, "herd text"),
+        (Request::HerdJson, "herd json"),
+        (Request::Nodes, "nodes"),
+        (Request::Clients, "clients"),
+        (Request::Watch, "watch"),
     ];
 
     /// Whether it is about the herd, which takes longer.
@@ -94,23 +95,14 @@ impl Request {
     /// The line that asks for it, without its end.
     #[must_use]
     pub fn word(self) -> &'static str {
-        match self {
-            Request::Text => "status text",
-            Request::Verbose => "status verbose",
-            Request::Json => "status json",
-            Request::HerdText => "herd text",
-            Request::HerdJson => "herd json",
-            Request::Nodes => "nodes",
-            Request::Clients => "clients",
-            Request::Watch => "watch",
-        }
+        Request::ALL[self as usize].1
     }
 
     /// Reads a request, with its line end. `None` for anything else.
     #[must_use]
     pub fn parse(line: &[u8]) -> Option<Self> {
         let line = line.strip_suffix(b"\n")?;
-        Request::ALL.into_iter().find(|request| request.word().as_bytes() == line)
+        Request::ALL.iter().find(|(_, word)| word.as_bytes() == line).map(|(request, _)| *request)
     }
 }
 
@@ -264,8 +256,9 @@ mod tests {
 
     #[test]
     fn only_known_requests_are_parsed() {
-        for request in Request::ALL {
-            let line = format!("{}\n", request.word());
+        for (request, word) in Request::ALL {
+            assert_eq!(request.word(), word);
+            let line = format!("{word}\n");
             assert!(line.len() <= REQUEST_BYTES_MAX);
             assert_eq!(Request::parse(line.as_bytes()), Some(request));
         }

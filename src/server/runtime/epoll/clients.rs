@@ -230,7 +230,7 @@ impl Clients {
 
 async fn look_after(server: &'static Server<Epoll>) {
     loop {
-        server.runtime.reactor.sleep_ms(UNREAD_LOOK_MS).await;
+        server.sleep_ms(UNREAD_LOOK_MS).await;
         let now = server.driver.clock().steady();
         let is_needed = loop {
             let left = server.clients.borrow_mut().close_overdue(now);

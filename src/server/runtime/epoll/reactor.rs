@@ -20,7 +20,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, eventfd};
@@ -211,16 +211,6 @@ impl Reactor {
         // If the service manager also holds it open, the kernel would report its events for ever.
         let _ = epoll::delete(&self.epoll, io);
         self.sources.borrow_mut().remove(key);
-    }
-
-    /// Waits so long.
-    pub(super) fn sleep(&'static self, time: Duration) -> Sleep {
-        self.sleep_until(Instant::now() + time)
-    }
-
-    /// Waits so many milliseconds.
-    pub(super) fn sleep_ms(&'static self, ms: u64) -> Sleep {
-        self.sleep(Duration::from_millis(ms))
     }
 
     /// Waits until then.

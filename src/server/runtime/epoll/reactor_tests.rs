@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::thread;
+use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use proptest::prelude::*;
@@ -331,7 +332,7 @@ fn what_is_sent_comes_back_whatever_peers_do() {
         let mut looks_left = 1_000;
         while served.get() < PEERS && looks_left > 0 {
             looks_left -= u32::from(peers.is_finished());
-            reactor.sleep_ms(5).await;
+            reactor.sleep_until(Instant::now() + Duration::from_millis(5)).await;
         }
     };
     run(reactor, &executor, future::or(accept, done));
