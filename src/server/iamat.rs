@@ -38,10 +38,7 @@ pub fn degrees(text: &str) -> Option<f64> {
 /// ISO 6709 of two numbers in degrees, to a tenth of a millimetre. `None` outside the globe.
 #[must_use]
 pub fn position(latitude_deg: f64, longitude_deg: f64) -> Option<String> {
-    let text = |degrees: f64| {
-        let text = format!("{degrees:+.9}");
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    };
+    let text = |degrees: f64| trimmed(&format!("{degrees:+.9}"));
     let is_there = (-90.0..=90.0).contains(&latitude_deg) && (-180.0..=180.0).contains(&longitude_deg);
     let position = if is_there { text(latitude_deg) + &text(longitude_deg) } else { return None };
     Position::parse(position.as_bytes()).map(|_| position)

@@ -162,21 +162,23 @@ fn fish() -> String {
     text
 }
 
+/// Compares a text with the committed file in `cross/package`, or writes it. `tests` are the words for cargo test.
+pub(super) fn assert_golden(file: &str, text: &str, tests: &str) {
+    let path = format!("{}/cross/package/{file}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("HERD_GOLDEN").is_some_and(|wish| wish == "write") {
+        std::fs::write(&path, text).expect("it can be written");
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == text,
+        "{file} differs from the table (write it: HERD_GOLDEN=write cargo test {tests})"
+    );
+}
+
 #[test]
 fn the_completions_match_the_table() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/cross/package/completions");
     for (name, text) in [("herd.bash", bash()), ("_herd", zsh()), ("herd.fish", fish())] {
-        let path = format!("{folder}/{name}");
-        if std::env::var_os("HERD_GOLDEN").is_some_and(|wish| wish == "write") {
-            std::fs::create_dir_all(folder)
-                .and_then(|()| std::fs::write(&path, &text))
-                .expect("it can be written");
-        }
-        let committed = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            committed == text,
-            "{name} differs from the table (write it: HERD_GOLDEN=write cargo test completions)"
-        );
+        assert_golden(&format!("completions/{name}"), &text, "completions");
     }
 }
 

@@ -85,13 +85,5 @@ fn escaped(text: &str) -> String {
 
 #[test]
 fn the_manual_page_is_that_of_the_table() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/cross/package/herd.1");
-    if std::env::var_os("HERD_GOLDEN").is_some_and(|wish| wish == "write") {
-        std::fs::write(path, page()).expect("the page can be written");
-    }
-    let committed = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(
-        committed == page(),
-        "herd.1 differs from the table (write it: HERD_GOLDEN=write cargo test man)"
-    );
+    super::completions::assert_golden("herd.1", &page(), "man");
 }
