@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use herd::places::file::format::Dat;
@@ -162,7 +161,7 @@ fn mode_of_output() {
 #[test]
 fn extract() {
     let folder = Workplace::new();
-    let village = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/osm/village.osm.pbf");
+    let village = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/osm/village.osm.pbf");
     fs::copy(village, folder.0.path("village.osm.pbf")).expect("the folder can be written");
     let text = folder.printed("import --out own.dat --type park village.osm.pbf");
     let summary = "own.dat: 7 places (0 of the base, 7 rows, 0 the same as another)";
