@@ -34,8 +34,8 @@ pub(super) async fn keep_watching(bridge: &Bridge) -> String {
         };
         bridge.counters.one(Count::NodeDown);
         let lasted_ms = up_at.map_or(0, |since| bridge.now().since_ms(since));
-        let what = format_args!("node down: {}: {why}", bridge.settings.node);
-        bridge.wait_after(&mut backoff, lasted_ms, Kind::Watched, what).await;
+        let what = format!("node down: {}: {why}", bridge.settings.node);
+        bridge.wait_after(&mut backoff, lasted_ms, Kind::Watched, &what).await;
     }
 }
 
@@ -124,9 +124,9 @@ pub(super) async fn keep_updating(bridge: &Bridge) -> &'static str {
         }
         let begun = bridge.now();
         if let Err(error) = exchange(bridge).await {
-            let what = format_args!("updates wait: {}: {error}", bridge.settings.clients);
+            let what = format!("updates wait: {}: {error}", bridge.settings.clients);
             let lasted_ms = bridge.now().since_ms(begun);
-            bridge.wait_after(&mut backoff, lasted_ms, Kind::Updates, what).await;
+            bridge.wait_after(&mut backoff, lasted_ms, Kind::Updates, &what).await;
         }
     }
 }

@@ -129,8 +129,8 @@ async fn keep_broker(bridge: &Bridge) -> &'static str {
         bridge.stream.take();
         bridge.counters.one(Count::BrokerDown);
         let lasted_ms = bridge.up_at.get().map_or(0, |since| bridge.now().since_ms(since));
-        let what = format_args!("broker down: {}: {why}", bridge.settings.broker);
-        bridge.wait_after(&mut backoff, lasted_ms, Kind::Broker, what).await;
+        let what = format!("broker down: {}: {why}", bridge.settings.broker);
+        bridge.wait_after(&mut backoff, lasted_ms, Kind::Broker, &what).await;
     }
 }
 

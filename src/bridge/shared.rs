@@ -74,13 +74,7 @@ impl Bridge {
     }
 
     /// Warns of a connection that has ended or failed, and waits before the next attempt.
-    pub(super) async fn wait_after(
-        &self,
-        backoff: &mut Backoff,
-        lasted_ms: u64,
-        kind: Kind,
-        what: fmt::Arguments<'_>,
-    ) {
+    pub(super) async fn wait_after(&self, backoff: &mut Backoff, lasted_ms: u64, kind: Kind, what: &str) {
         let wait = backoff.next_ms(lasted_ms, dice());
         self.warn(kind, format_args!("{what}; next attempt in {} s", wait.div_ceil(1000)));
         Timer::after(Duration::from_millis(wait)).await;
