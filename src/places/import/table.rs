@@ -108,6 +108,7 @@ impl Places {
             })
         };
         Ok(Self {
+            // Numbers of `Columns::ROLES`.
             name: due(0)?,
             latitude: due(1)?,
             longitude: due(2)?,
